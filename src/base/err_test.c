@@ -1,0 +1,48 @@
+#include "base/test.h"
+
+#include <errno.h>
+
+TEST(err_sys_speaks_go)
+{
+	struct err e = { 0 };
+
+	CHECK(err_sys(&e, ENOENT, "open %s", "/x") == -1);
+	CHECK_STR(e.msg, "open /x: no such file or directory");
+	CHECK(e.code == ERR_UNKNOWN && e.errnum == ENOENT);
+	err_wrap(&e, "load %s", "id");
+	CHECK_STR(e.msg, "load id: open /x: no such file or directory");
+}
+
+TEST(err_text_adds_the_class_once)
+{
+	char buf[64];
+	static const struct {
+		enum err_code code;
+		const char *msg, *want;
+	} rows[] = {
+		{ ERR_NOT_FOUND, "image \"x\"", "image \"x\": not found" },
+		{ ERR_NOT_FOUND, "task x not found", "task x not found" },
+		{ ERR_UNKNOWN, "cannot delete", "cannot delete" },
+		{ ERR_FAILED_PRECONDITION, "x: conflict", "x: conflict" },
+		{ ERR_FAILED_PRECONDITION, "x", "x: failed precondition" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err e = { 0 };
+
+		err_set(&e, rows[i].code, "%s", rows[i].msg);
+		CHECK_STR(err_text(&e, buf, sizeof buf), rows[i].want);
+	}
+}
+
+TEST(err_keeps_long_sentences_terminated)
+{
+	struct err e = { 0 };
+	char longer[3000];
+
+	memset(longer, 'a', sizeof longer - 1);
+	longer[sizeof longer - 1] = 0;
+	err_set(&e, ERR_INTERNAL, "%s", longer);
+	err_wrap(&e, "%s", longer);
+	CHECK(strlen(e.msg) == sizeof e.msg - 1);
+}

@@ -1,0 +1,20 @@
+/* SHA-256 for names and small texts (socket names, chain ids, cache keys) and for streams. */
+#pragma once
+
+#include "base/macros.h"
+
+#include <sha2.h>
+
+struct sha256 {
+	SHA2_CTX ctx;
+};
+
+enum { SHA256_HEX = 64, DIGEST_SHA256 = 7 + SHA256_HEX };
+
+void sha256_init(struct sha256 *h);
+void sha256_add(struct sha256 *h, const void *p, size_t n);
+void sha256_hex(struct sha256 *h, char ret[SHA256_HEX + 1]); /* ends the run */
+void sha256_digest(struct sha256 *h, char ret[DIGEST_SHA256 + 1]); /* with "sha256:" */
+
+/* The hex of one text. */
+void sha256_of(const void *p, size_t n, char ret[SHA256_HEX + 1]);

@@ -1,0 +1,262 @@
+/* The OCI runtime spec (config.json) as plain C structs: the subset that runs on Linux.
+ *
+ * Names are the spec's.  Everything a struct points to lives in the arena it was parsed into.
+ * Strings are NULL where the document had none; `has_` says whether a number was there, where
+ * absent and 0 differ.  Spec: github.com/opencontainers/runtime-spec, config.md and
+ * config-linux.md, 1.0 to 1.3. */
+#pragma once
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A list of strings, NULL-terminated; NULL and 0 when absent. */
+struct oci_strings {
+	const char **v;
+	size_t n;
+};
+
+struct oci_pair {
+	const char *key, *value;
+};
+
+struct oci_pairs {
+	struct oci_pair *v;
+	size_t n;
+};
+
+/* A number that may be absent. */
+struct oci_u64 {
+	uint64_t v;
+	bool has;
+};
+
+struct oci_i64 {
+	int64_t v;
+	bool has;
+};
+
+struct oci_idmapping {
+	uint32_t container_id, host_id, size;
+};
+
+struct oci_idmappings {
+	struct oci_idmapping *v;
+	size_t n;
+};
+
+struct oci_user {
+	uint32_t uid, gid;
+	bool has_umask;
+	uint32_t umask;
+	uint32_t *additional_gids;
+	size_t n_additional_gids;
+};
+
+struct oci_rlimit {
+	const char *type; /* "RLIMIT_NOFILE" */
+	uint64_t soft, hard;
+};
+
+/* As written ("CAP_CHOWN"). */
+struct oci_capabilities {
+	struct oci_strings bounding, effective, inheritable, permitted, ambient;
+};
+
+struct oci_process {
+	bool terminal;
+	bool has_console_size;
+	uint64_t console_height, console_width;
+	struct oci_user user;
+	struct oci_strings args, env;
+	const char *cwd;
+	struct oci_capabilities *capabilities;
+	struct oci_rlimit *rlimits;
+	size_t n_rlimits;
+	bool no_new_privileges;
+	struct oci_i64 oom_score_adj;
+	const char *apparmor_profile, *selinux_label;
+	/* There, but not done yet: the runtime refuses by name what is not NULL. */
+	const char *unsupported;
+};
+
+struct oci_mount {
+	const char *destination, *type, *source;
+	struct oci_strings options;
+	struct oci_idmappings uid_mappings, gid_mappings;
+};
+
+struct oci_hook {
+	const char *path;
+	struct oci_strings args, env;
+	int64_t timeout; /* seconds; 0: none */
+};
+
+struct oci_hook_list {
+	struct oci_hook *v;
+	size_t n;
+};
+
+struct oci_hooks {
+	struct oci_hook_list prestart, create_runtime, create_container, start_container, poststart,
+		poststop;
+};
+
+enum oci_ns {
+	OCI_NS_PID,
+	OCI_NS_NETWORK,
+	OCI_NS_MOUNT,
+	OCI_NS_IPC,
+	OCI_NS_UTS,
+	OCI_NS_USER,
+	OCI_NS_CGROUP,
+	OCI_NS_TIME,
+	OCI_NS_COUNT,
+};
+
+extern const char *const oci_ns_names[OCI_NS_COUNT]; /* the spec's: "pid", "network" … */
+
+struct oci_namespace {
+	enum oci_ns type;
+	const char *path; /* NULL: a new one */
+};
+
+struct oci_device {
+	const char *path;
+	char type; /* c, u, b or p */
+	int64_t major, minor;
+	bool has_file_mode;
+	uint32_t file_mode, uid, gid;
+};
+
+/* linux.resources */
+struct oci_device_rule {
+	bool allow;
+	char type; /* a, c or b */
+	struct oci_i64 major, minor; /* absent or -1: any */
+	const char *access; /* of "rwm" */
+};
+
+struct oci_hugepage {
+	const char *page_size; /* "2MB" */
+	uint64_t limit;
+};
+
+struct oci_throttle {
+	int64_t major, minor;
+	uint64_t rate;
+};
+
+struct oci_throttles {
+	struct oci_throttle *v;
+	size_t n;
+};
+
+struct oci_weight_device {
+	int64_t major, minor;
+	struct oci_u64 weight, leaf_weight;
+};
+
+struct oci_memory {
+	struct oci_i64 limit, reservation, swap, kernel, kernel_tcp;
+	struct oci_u64 swappiness;
+	bool disable_oom_killer, use_hierarchy, check_before_update;
+};
+
+struct oci_cpu {
+	struct oci_u64 shares, period, burst, realtime_period;
+	struct oci_i64 quota, realtime_runtime, idle;
+	const char *cpus, *mems;
+};
+
+struct oci_blkio {
+	struct oci_u64 weight, leaf_weight;
+	struct oci_weight_device *weight_devices;
+	size_t n_weight_devices;
+	struct oci_throttles read_bps, write_bps, read_iops, write_iops;
+};
+
+struct oci_resources {
+	struct oci_device_rule *devices;
+	size_t n_devices;
+	struct oci_memory memory;
+	struct oci_cpu cpu;
+	struct oci_i64 pids_limit;
+	struct oci_blkio blkio;
+	struct oci_hugepage *hugepages;
+	size_t n_hugepages;
+	struct oci_pairs unified;
+	/* Present, but not done yet: the runtime refuses by name ("linux.resources.rdma"). */
+	const char *unsupported;
+};
+
+/* linux.seccomp, names as the spec writes them ("SCMP_ACT_ERRNO") */
+struct oci_seccomp_arg {
+	uint32_t index;
+	uint64_t value, value_two;
+	const char *op;
+};
+
+struct oci_syscall {
+	struct oci_strings names;
+	const char *action;
+	struct oci_u64 errno_ret;
+	struct oci_seccomp_arg *args;
+	size_t n_args;
+};
+
+struct oci_seccomp {
+	const char *default_action;
+	struct oci_u64 default_errno_ret;
+	struct oci_strings architectures, flags;
+	struct oci_syscall *syscalls;
+	size_t n_syscalls;
+	const char *listener_path, *listener_metadata;
+};
+
+struct oci_linux {
+	struct oci_idmappings uid_mappings, gid_mappings;
+	struct oci_pairs sysctl;
+	struct oci_resources *resources; /* NULL: none */
+	const char *cgroups_path;
+	struct oci_namespace *namespaces;
+	size_t n_namespaces;
+	struct oci_device *devices;
+	size_t n_devices;
+	struct oci_seccomp *seccomp;
+	const char *rootfs_propagation;
+	struct oci_strings masked_paths, readonly_paths;
+	const char *mount_label;
+	const char *unsupported; /* "linux.intelRdt" … */
+};
+
+struct oci_spec {
+	const char *version;
+	struct oci_process *process; /* NULL is allowed for create by the spec */
+	const char *root_path;
+	bool root_readonly;
+	const char *hostname, *domainname;
+	struct oci_mount *mounts;
+	size_t n_mounts;
+	struct oci_hooks hooks;
+	struct oci_pairs annotations;
+	struct oci_linux linux;
+	/* What was forgiven ("field linux.cgroups is taken for linux.resources"), to be logged. */
+	struct oci_strings warnings;
+};
+
+/* Parses and checks a whole document.  Unknown fields are ignored, as the spec says; fields that
+ * are known and not done yet fill `unsupported`.  ERR_INVALID_ARGUMENT names the field. */
+int oci_spec_parse(struct arena *a, const char *text, size_t n, struct oci_spec **ret,
+		   struct err *e);
+
+/* A process object alone: what `exec --process` and the exec call of the shim carry. */
+int oci_process_parse(struct arena *a, const char *text, size_t n, struct oci_process **ret,
+		      struct err *e);
+
+/* A linux.resources object alone: what `update` carries. */
+int oci_resources_parse(struct arena *a, const char *text, size_t n, struct oci_resources **ret,
+			struct err *e);

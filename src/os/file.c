@@ -1,0 +1,165 @@
+#include "os/file.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "os/fd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int file_read(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len)
+{
+	AUTO_FD int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0, cap = 0;
+	AUTO_FREE char *buf = NULL;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	/* The size is a hint: procfs says 0, and a file may grow. */
+	cap = st.st_size > 0 && (size_t)st.st_size < max ? (size_t)st.st_size + 1 : 4096;
+	buf = xmalloc(cap + 1);
+	for (;;) {
+		ssize_t r = fd_read_all(fd, buf + len, cap - len);
+
+		if (r < 0)
+			return (int)r;
+		len += (size_t)r;
+		if (len > max)
+			return -EFBIG;
+		if (len < cap)
+			break;
+		cap *= 2;
+		buf = xreallocarray(buf, cap + 1, 1);
+	}
+	buf[len] = 0;
+	if (ret_len)
+		*ret_len = len;
+	*ret = TAKE_PTR(buf);
+	return 0;
+}
+
+int file_fsync_dir(int dirfd, const char *path)
+{
+	AUTO_FD int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) < 0)
+		return -errno;
+	return 0;
+}
+
+int file_replace(int dirfd, const char *path, const void *bytes, size_t n, unsigned mode,
+		 bool durable)
+{
+	AUTO_FREE char *tmp = xasprintf("%s.tmp-%d", path, (int)getpid());
+	AUTO_FD int fd =
+		openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = fd_write_all(fd, bytes, n);
+	if (r == 0 && durable && fsync(fd) < 0)
+		r = -errno;
+	if (r == 0 && renameat(dirfd, tmp, dirfd, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)unlinkat(dirfd, tmp, 0); /* the first error is the one to tell */
+		return r;
+	}
+	if (!durable)
+		return 0;
+
+	AUTO_FREE char *copy = xstrdup(path);
+	return file_fsync_dir(dirfd, dirname(copy));
+}
+
+int file_poke(int dirfd, const char *path, const char *text)
+{
+	AUTO_FD int fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);
+	size_t n = strlen(text);
+
+	if (fd < 0)
+		return -errno;
+	/* One write: the kernel takes such a value whole or not at all. */
+	ssize_t r = write(fd, text, n);
+	if (r < 0)
+		return -errno;
+	return (size_t)r == n ? 0 : -EIO;
+}
+
+int file_mkdirs(const char *path, unsigned mode)
+{
+	AUTO_FREE char *copy = xstrdup(path);
+
+	for (char *p = copy + 1; *copy && *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = 0;
+		if (mkdir(copy, mode) < 0 && errno != EEXIST)
+			return -errno;
+		*p = '/';
+	}
+	if (mkdir(copy, mode) < 0 && errno != EEXIST)
+		return -errno;
+	return 0;
+}
+
+static int remove_entries(int fd, dev_t dev);
+
+static int remove_one(int dirfd, const char *name, dev_t dev)
+{
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM && errno != EBUSY)
+		return -errno;
+
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || st.st_dev != dev) {
+		close(fd);
+		return -EBUSY;
+	}
+	int r = remove_entries(fd, dev); /* closes fd */
+	if (r < 0)
+		return r;
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+/* Depth is bounded by the path lengths a kernel lets anyone build with relative names: a hostile
+ * tree is deep, so the recursion keeps one small frame and one fd a level. */
+static int remove_entries(int fd, dev_t dev)
+{
+	DIR *dir = fdopendir(fd);
+	struct dirent *d;
+	int r = 0;
+
+	if (!dir) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	while (r == 0 && (d = readdir(dir)))
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			r = remove_one(fd, d->d_name, dev);
+	closedir(dir);
+	return r;
+}
+
+int file_remove_tree(int dirfd, const char *path)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return remove_one(dirfd, path, st.st_dev);
+}

@@ -1,0 +1,48 @@
+#include "os/file.h"
+
+#include "base/mem.h"
+#include "base/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+static int scratch(char *path)
+{
+	CHECK(mkdtemp(path));
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(fd >= 0);
+	return fd;
+}
+
+TEST(files_are_replaced_whole_and_read_with_a_bound)
+{
+	char path[] = "/tmp/casco-file-XXXXXX";
+	AUTO_FD int dir = scratch(path);
+	AUTO_FREE char *got = NULL;
+	size_t n;
+
+	CHECK(file_replace(dir, "a", "one", 3, 0600, true) == 0);
+	CHECK(file_replace(dir, "a", "second", 6, 0600, false) == 0);
+	CHECK(file_read(dir, "a", 6, &got, &n) == 0 && n == 6);
+	CHECK_STR(got, "second");
+	char *too_long;
+	CHECK(file_read(dir, "a", 5, &too_long, NULL) == -EFBIG);
+	CHECK(file_read(dir, "absent", 5, &too_long, NULL) == -ENOENT);
+	CHECK(file_remove_tree(AT_FDCWD, path) == 0 && access(path, F_OK) < 0);
+}
+
+TEST(removing_a_tree_never_follows_links)
+{
+	char path[] = "/tmp/casco-tree-XXXXXX", victim[] = "/tmp/casco-victim-XXXXXX";
+	AUTO_FD int dir = scratch(path), keep = scratch(victim);
+	AUTO_FREE char *deep = xasprintf("%s/x/y/z", path);
+
+	CHECK(file_replace(keep, "f", "", 0, 0600, false) == 0);
+	CHECK(file_mkdirs(deep, 0700) == 0);
+	CHECK(symlinkat(victim, dir, "x/link") == 0);
+	CHECK(file_remove_tree(AT_FDCWD, path) == 0 && access(path, F_OK) < 0);
+	CHECK(faccessat(keep, "f", F_OK, 0) == 0);
+	CHECK(file_remove_tree(AT_FDCWD, victim) == 0);
+	CHECK(file_remove_tree(AT_FDCWD, victim) == 0);
+}
