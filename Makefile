@@ -1,0 +1,48 @@
+# The front door.  `sudo make run` shows casco at work, `sudo make check` tests all of it.
+PREFIX ?= /usr/local
+DESTDIR ?=
+SYSCONFDIR ?= /etc
+JOBS ?= $(shell nproc)
+
+BUILD := build
+BIN := $(BUILD)/bin
+RELEASE := $(BUILD)/release
+
+.PHONY: all deps deps-test build run check lint unit integration bench install uninstall clean
+
+all: build
+
+# Debian packages to build with; deps-test adds what the tests need (real peers, a registry).
+deps:
+	tools/deps.sh build
+deps-test:
+	tools/deps.sh build test
+
+$(RELEASE)/build.ninja:
+	meson setup $(RELEASE) --buildtype=release -Db_lto=true -Dprefix=$(PREFIX) >/dev/null
+
+build: $(RELEASE)/build.ninja
+	ninja -C $(RELEASE) -j $(JOBS)
+	tools/collect.sh $(RELEASE) $(BUILD)
+
+run: deps build
+	tools/demo.sh $(BUILD)
+
+check: deps-test build
+	tools/check.py --build $(BUILD)
+lint: build
+	tools/check.py --build $(BUILD) lint
+unit: build
+	tools/check.py --build $(BUILD) unit
+integration: build
+	tools/check.py --build $(BUILD) integration
+bench: build
+	bench/run.py all
+
+install: build
+	tools/install.sh install '$(BUILD)' '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)'
+uninstall:
+	tools/install.sh uninstall '$(BUILD)' '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)'
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Everything `make check` runs, and its last line: `N passed, N failed, N skipped`.
+
+    check.py [--build build] [lint] [unit] [integration]      (none named: all)
+
+lint         layers, sizes, banned calls, format, spelling, clang-tidy, gcc and clang without warnings
+unit         the unit, conformance and fuzz-corpus tests under ASan and UBSan; threads under TSan
+integration  real programs: tests/integration and tests/attack, each file in a process of its own
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+FILE_TIMEOUT = 600  # seconds for one integration file
+
+
+class Tally:
+    def __init__(self):
+        self.passed, self.failed, self.skipped = 0, [], []
+
+    def note(self, ok, name, detail=""):
+        if ok:
+            self.passed += 1
+        else:
+            self.failed.append(name)
+            print(f"FAILED {name}\n{detail}", flush=True)
+
+    def skip(self, name, reason):
+        self.skipped.append(f"{name}: {reason}")
+
+
+def run(command, **kw):
+    return subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False, **kw)
+
+
+def section(title):
+    print(f"== {title} ({time.strftime('%H:%M:%S')})", flush=True)
+
+
+def sources():
+    return sorted(str(p) for root in ("src", "tests", "bench") for p in (TOP / root).rglob("*.[ch]"))
+
+
+def setup(build, *options, env=None):
+    """A build folder of its own for each set of options, made once, and built."""
+    if not (build / "build.ninja").exists():
+        r = run(["meson", "setup", str(build), *options], env=env)
+        if r.returncode:
+            return r
+    return run(["ninja", "-C", str(build)], env=env)
+
+
+def lint(build, tally):
+    section("lint")
+    py = sys.executable
+    for name, command in (
+        ("layers", [py, "tools/layers.py", "src"]),
+        ("sizes", [py, "tools/sizes.py", "src"]),
+        ("banned calls", [py, "tools/banned.py", "src"]),
+        ("format", [tool("clang-format"), "--dry-run", "--Werror", *sources()]),
+        ("spelling", ["codespell", "-q", "3", "-I", "tools/codespell.words", "src", "docs", "README.md",
+                      "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]),
+    ):
+        r = run(command)
+        tally.note(r.returncode == 0, f"lint: {name}", r.stdout[-6000:])
+
+    section("compilers without warnings")
+    for compiler in ("gcc", "clang"):
+        r = setup(build / f"werror-{compiler}", "-Dwerror=true", env=dict(os.environ, CC=cc(compiler)))
+        tally.note(r.returncode == 0, f"lint: {compiler} without warnings", r.stdout[-6000:])
+
+    section("clang-tidy")
+    tidy(build / "werror-clang", tally)
+
+
+def cc(compiler):
+    """Through ccache where it is installed: nothing depends on it."""
+    return f"ccache {compiler}" if shutil.which("ccache") else compiler
+
+
+def tool(name):
+    return shutil.which(name) or shutil.which(name + "-14") or name
+
+
+def tidy(build, tally):
+    """One process a file, as many at once as there are processors."""
+    files = [f for f in sources() if "/src/" in f and f.endswith(".c") and not f.endswith("_test.c")]
+    todo, running, bad = list(files), [], []
+    while todo or running:
+        while todo and len(running) < (os.cpu_count() or 1):
+            f = todo.pop()
+            running.append((f, subprocess.Popen(
+                [tool("clang-tidy"), "--quiet", "-p", str(build), f], cwd=TOP, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)))
+        f, p = running.pop(0)
+        out = p.communicate()[0]
+        if p.returncode:
+            bad.append(f"{f}\n{out[-3000:]}")
+    tally.note(not bad, "lint: clang-tidy", "\n".join(bad))
+
+
+def meson_results(build, suites, tally, label):
+    args = [a for s in suites for a in ("--suite", s)]
+    r = run(["meson", "test", "-C", str(build), "--no-rebuild", "--print-errorlogs",
+             "--timeout-multiplier", "3", *args])
+    log = build / "meson-logs" / "testlog.json"
+    if "No tests defined" in r.stdout or "No suitable tests" in r.stdout or not log.exists():
+        tally.note(False, f"{label}: no test ran", r.stdout[-3000:])
+        return
+    for line in log.read_text().splitlines():
+        t = json.loads(line)
+        name = f"{label}: {t['name']}"
+        if t["result"] == "SKIP":
+            tally.skip(name, (t.get("stdout") or "").strip().splitlines()[-1:] or "no reason given")
+            continue
+        tally.passed += max(0, len(re.findall(r"^ok - ", t.get("stdout") or "", re.M)) - 1)
+        tally.note(t["result"] == "OK", name,
+                   ((t.get("stdout") or "") + (t.get("stderr") or ""))[-4000:])
+
+
+def unit(build, tally):
+    section("unit tests under ASan and UBSan")
+    asan = build / "asan"
+    r = setup(asan, "-Db_sanitize=address,undefined", env=dict(os.environ, CC=cc("gcc")))
+    tally.note(r.returncode == 0, "unit: sanitized build", r.stdout[-6000:])
+    if r.returncode == 0:
+        meson_results(asan, ["unit"] + (["root"] if os.geteuid() == 0 else []), tally, "asan")
+    section("threaded unit tests under TSan")
+    tsan = build / "tsan"
+    r = setup(tsan, "-Db_sanitize=thread", env=dict(os.environ, CC=cc("gcc")))
+    tally.note(r.returncode == 0, "unit: TSan build", r.stdout[-6000:])
+    if r.returncode == 0:
+        meson_results(tsan, ["threads"], tally, "tsan")
+
+
+def integration(build, tally):
+    section("integration and attack tests")
+    if os.geteuid() != 0:
+        tally.skip("integration", "needs root")
+        return
+    env = dict(os.environ, CASCO_BIN=str(build / "bin"), CASCO_SHARE=str(build / "share"),
+               PYTHONPATH=str(TOP / "tests/integration"), PYTHONDONTWRITEBYTECODE="1")
+    files = sorted([*TOP.glob("tests/integration/test_*.py"), *TOP.glob("tests/attack/test_*.py")])
+    for path in files:
+        start = time.monotonic()
+        try:
+            r = run([sys.executable, "-m", "unittest", "-v", str(path.relative_to(TOP))],
+                    env=env, timeout=FILE_TIMEOUT)
+            out, code = r.stdout, r.returncode
+        except subprocess.TimeoutExpired as e:
+            out, code = (e.stdout or b"").decode(errors="replace") + "\ntimed out", 1
+        parse_unittest(path.stem, out, code, tally)
+        print(f"   {path.stem}: {time.monotonic() - start:.0f} s", flush=True)
+
+
+def parse_unittest(stem, out, code, tally):
+    """Lines `name (where) ... ok|FAIL|ERROR|skipped 'why'`; other output may stand between."""
+    ok = len(re.findall(r"(?:\.\.\. |^)ok$", out, re.M))
+    skipped = re.findall(r"(\w+) \([\w.]+\)[^\n]*(?:\n[^\n]*?)?\.\.\. skipped ['\"](.*?)['\"]$", out, re.M)
+    failed = sorted(set(re.findall(r"^(?:FAIL|ERROR): (\w+)", out, re.M)))
+    tally.passed += ok
+    for name, why in skipped:
+        tally.skip(f"{stem}.{name}", why)
+    for name in failed:
+        tally.failed.append(f"{stem}.{name}")
+    if failed or code:
+        print(f"FAILED in {stem}\n{out[-8000:]}", flush=True)
+    if code and not failed:
+        tally.failed.append(f"{stem} (exit {code})")
+    if not code and not ok and not skipped:
+        tally.failed.append(f"{stem}: ran no test")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--build", default="build")
+    p.add_argument("what", nargs="*", choices=[[], "lint", "unit", "integration"])
+    a = p.parse_args()
+    tally, build = Tally(), (TOP / a.build).resolve()
+    for step in (lint, unit, integration):
+        if not a.what or step.__name__ in a.what:
+            step(build, tally)
+    for s in tally.skipped:
+        print(f"skipped {s}")
+    for f in tally.failed:
+        print(f"failed {f}")
+    print(f"{tally.passed} passed, {len(tally.failed)} failed, {len(tally.skipped)} skipped")
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
