@@ -1,0 +1,186 @@
+/* The cgroup of one container, the same to callers on v1, hybrid and v2.
+ *
+ * A struct cgroup is a handle: one path in each hierarchy that is mounted (v1, hybrid) or one path
+ * (v2).  It belongs to one thread, owns only fds and memory, and freeing it leaves the cgroup as
+ * it is.  Nothing here waits for events or needs a loop; the fds are for the caller's own.
+ *
+ *	create:	cgroup_create (folders made, limits set) → clone3 with cgroup_dirfd, or
+ *		cgroup_attach in the parent before the child goes on
+ *	later:	cgroup_load (from the paths that cgroup_paths gave) → freeze, stat, kill, destroy
+ *
+ * Errors are ERR_UNKNOWN with the file and the errno for what the kernel refused;
+ * ERR_INVALID_ARGUMENT for limits that cannot be (`unified` keys with a '/', ranges);
+ * ERR_UNIMPLEMENTED for the systemd driver, which is not done yet. */
+#pragma once
+
+#include "base/err.h"
+#include "oci/spec.h"
+
+struct cgroup;
+
+enum cgroup_layout {
+	CGROUP_V1, /* one tmpfs, a v1 hierarchy a controller */
+	CGROUP_HYBRID, /* the same, and cgroup2 at /sys/fs/cgroup/unified */
+	CGROUP_V2, /* /sys/fs/cgroup is cgroup2 */
+};
+
+int cgroup_layout_detect(enum cgroup_layout *ret, struct err *e);
+
+struct cgroup_config {
+	/* linux.cgroupsPath: absolute from the mount's root, relative from our own cgroup, NULL
+	 * or "": /<id> below our own.  Cleaned: ".." never leaves the root. */
+	const char *path;
+	const char *id;
+	bool systemd; /* --systemd-cgroup */
+	bool rootless; /* a folder that we may not make is left out, if no limit needs it */
+};
+
+/* Makes the folders and sets the limits (res may be NULL: the default device rules only).  What
+ * was made goes again on failure.  Folders that exist are taken over, unless processes live
+ * there or it is frozen. */
+int cgroup_create(const struct cgroup_config *cfg, const struct oci_resources *res,
+		  struct cgroup **ret, struct err *e);
+
+/* A handle from saved paths, as runc's state.json has them: controller ("" on v2) → absolute path.
+ * Paths that are gone are fine. */
+int cgroup_load(const struct oci_pairs *paths, struct cgroup **ret, struct err *e);
+
+/* A handle to where a process lives: for those who know only the pid. */
+int cgroup_load_pid(pid_t pid, struct cgroup **ret, struct err *e);
+
+void cgroup_free(struct cgroup *cg); /* NULL is fine */
+static inline void cgroup_freep(struct cgroup **cg)
+{
+	cgroup_free(*cg);
+}
+#define AUTO_CGROUP CLEANUP(cgroup_freep)
+
+enum cgroup_layout cgroup_layout_of(const struct cgroup *cg);
+
+/* What to save for cgroup_load, in the arena. */
+void cgroup_paths(const struct cgroup *cg, struct arena *a, struct oci_pairs *ret);
+
+/* The folder for clone3's CLONE_INTO_CGROUP; borrowed from cg; -1 where processes have to be
+ * attached instead (v1, hybrid). */
+int cgroup_dirfd(const struct cgroup *cg);
+
+/* Moves a process in, in every hierarchy.  Nothing to do after CLONE_INTO_CGROUP. */
+int cgroup_attach(const struct cgroup *cg, pid_t pid, struct err *e);
+
+/* Where an additional process (exec) of the container goes: sub (`exec --cgroup`, NULL: none) is
+ * a path below cg and stays there, also through "..".  On v2, where a folder with children that
+ * have controllers takes no processes, it is the cgroup of init.  *ret is a new handle. */
+int cgroup_for_exec(const struct cgroup *cg, const char *sub, pid_t init, struct cgroup **ret,
+		    struct err *e);
+
+/* New limits on a cgroup that lives (`update`); only what res has is touched. */
+int cgroup_update(struct cgroup *cg, const struct oci_resources *res, struct err *e);
+
+/* Waits, bounded, until all processes stand still.  Thaw does not wait. */
+int cgroup_freeze(struct cgroup *cg, struct err *e);
+int cgroup_thaw(struct cgroup *cg, struct err *e);
+int cgroup_is_frozen(const struct cgroup *cg, bool *ret, struct err *e);
+
+/* All processes, children cgroups' too, in no order.  An absent cgroup has none. */
+struct cgroup_pids {
+	pid_t *v; /* the caller frees it (cgroup_pids_done) */
+	size_t n, cap;
+};
+int cgroup_list_pids(const struct cgroup *cg, struct cgroup_pids *ret, struct err *e);
+void cgroup_pids_done(struct cgroup_pids *p);
+#define AUTO_CGROUP_PIDS CLEANUP(cgroup_pids_done)
+
+/* A signal to every process.  SIGKILL is by cgroup.kill where the kernel has it, so that no fork
+ * slips through; frozen processes die too.  Does not wait for the deaths. */
+int cgroup_kill(struct cgroup *cg, int sig, struct err *e);
+
+/* Removes the folders and their children's; waits, bounded (10 s), for dying processes to leave.
+ * What is gone already is fine. */
+int cgroup_destroy(struct cgroup *cg, struct err *e);
+
+/* OOM events: an fd that polls readable; after each wake-up cgroup_oom_read says how many
+ * processes were killed since (0: something else happened). gone: the cgroup was removed. */
+struct cgroup_oom {
+	int fd;
+	int event_fd; /* where the count is read */
+	uint64_t seen;
+	bool is_v2;
+};
+int cgroup_oom_open(const struct cgroup *cg, struct cgroup_oom *ret, struct err *e);
+int cgroup_oom_read(struct cgroup_oom *oom, uint64_t *ret_kills, bool *ret_gone, struct err *e);
+void cgroup_oom_close(struct cgroup_oom *oom);
+
+/* The numbers of io.containerd.cgroups.v1.Metrics and v2.Metrics, in those messages' units and
+ * under their names.  A controller that is absent leaves zeroes and its has_ false. */
+struct cgroup_memory_v1 {
+	uint64_t cache, rss, rss_huge, mapped_file, dirty, writeback, pg_pg_in, pg_pg_out, pg_fault,
+		pg_maj_fault, inactive_anon, active_anon, inactive_file, active_file, unevictable,
+		hierarchical_memory_limit, hierarchical_swap_limit, total_cache, total_rss,
+		total_rss_huge, total_mapped_file, total_dirty, total_writeback, total_pg_pg_in,
+		total_pg_pg_out, total_pg_fault, total_pg_maj_fault, total_inactive_anon,
+		total_active_anon, total_inactive_file, total_active_file, total_unevictable;
+	struct cgroup_memory_entry {
+		uint64_t limit, usage, max, failcnt;
+	} usage, swap, kernel, kernel_tcp;
+	uint64_t oom_kill_disable, under_oom, oom_kill;
+};
+
+struct cgroup_memory_v2 {
+	uint64_t anon, file, kernel_stack, slab, sock, shmem, file_mapped, file_dirty,
+		file_writeback, anon_thp, inactive_anon, active_anon, inactive_file, active_file,
+		unevictable, slab_reclaimable, slab_unreclaimable, pgfault, pgmajfault,
+		workingset_refault, workingset_activate, workingset_nodereclaim, pgrefill, pgscan,
+		pgsteal, pgactivate, pgdeactivate, pglazyfree, pglazyfreed, thp_fault_alloc,
+		thp_collapse_alloc, usage, usage_limit, swap_usage, swap_limit, max_usage,
+		swap_max_usage;
+	struct {
+		uint64_t low, high, max, oom, oom_kill, oom_group_kill;
+	} events;
+};
+
+struct cgroup_cpu_v1 { /* nanoseconds */
+	uint64_t total, kernel, user, *per_cpu, periods, throttled_periods, throttled_time;
+	size_t n_per_cpu;
+};
+
+struct cgroup_cpu_v2 { /* microseconds */
+	uint64_t usage_usec, user_usec, system_usec, nr_periods, nr_throttled, throttled_usec,
+		nr_bursts, burst_usec;
+};
+
+struct cgroup_blkio_entry { /* v1 */
+	const char *op; /* "Read", "Write", … ; "" for a file without */
+	uint64_t major, minor, value;
+};
+
+struct cgroup_blkio {
+	struct cgroup_blkio_entry *v;
+	size_t n;
+};
+
+struct cgroup_io { /* v2 */
+	uint64_t major, minor, rbytes, wbytes, rios, wios;
+};
+
+struct cgroup_hugetlb {
+	const char *page_size; /* "2MB" */
+	uint64_t usage, max, failcnt;
+};
+
+struct cgroup_stat {
+	enum cgroup_layout layout; /* hybrid is filled as v1 */
+	bool has_pids, has_memory, has_cpu, has_io;
+	uint64_t pids_current, pids_limit; /* 0: no limit */
+	struct cgroup_memory_v1 memory_v1;
+	struct cgroup_memory_v2 memory_v2;
+	struct cgroup_cpu_v1 cpu_v1;
+	struct cgroup_cpu_v2 cpu_v2;
+	struct cgroup_blkio io_service_bytes, io_serviced; /* v1, recursive */
+	struct cgroup_io *io;
+	size_t n_io;
+	struct cgroup_hugetlb *hugetlb;
+	size_t n_hugetlb;
+};
+
+/* What it points to lives in the arena. */
+int cgroup_stat(const struct cgroup *cg, struct arena *a, struct cgroup_stat *ret, struct err *e);
