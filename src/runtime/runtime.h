@@ -1,0 +1,144 @@
+/* The OCI runtime as a library: what cmd/runc and the shim call.
+ *
+ * Single-threaded callers only: each call may fork, and blocks until the container has come as far
+ * as the call's name says (a few milliseconds; longer where hooks run).  A process that a call
+ * returns is a child of the caller, who reaps it; hooks and helpers are reaped here, by pidfd, so
+ * a caller's SIGCHLD handling must ignore pids it does not know.  No call changes the caller's
+ * namespaces, working directory, umask or signal mask for good.
+ *
+ * On failure nothing is left of what the call began: no process, mount, cgroup or state folder.
+ * Error sentences are runc's where runc has one ("container does not exist").
+ *
+ * State lives in ROOT/ID/: state.json, and exec.fifo from create until start. */
+#pragma once
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "oci/spec.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+/* What all calls share; the caller fills it once.  Strings are borrowed. */
+struct runtime {
+	const char *root; /* "/run/runc", or the shim's ROOT/NAMESPACE; made when missing */
+	bool systemd_cgroup; /* cgroupsPath is slice:prefix:name */
+	bool rootless; /* cgroup permission errors are forgiven */
+};
+
+/* First thing in main() of a program that uses this library: goes on as a copy of the program
+ * that nothing inside a container can write (it executes itself again, once, from a detached
+ * read-only mount, or from a sealed memfd), and makes the process non-dumpable.  argv and
+ * environment pass through unchanged.  Only returns in the protected program, or -1. */
+int runtime_protect_self(char **argv, struct err *e);
+
+/* Where a process's terminal goes, if it has one (oci_process.terminal). */
+enum runtime_console {
+	RUNTIME_CONSOLE_NONE, /* the process has no terminal; asking for one is an error */
+	RUNTIME_CONSOLE_SOCKET, /* the master's fd is sent to `console_socket` */
+	RUNTIME_CONSOLE_RETURN, /* the master's fd is returned */
+};
+
+/* How a process is connected to its caller. */
+struct runtime_io {
+	int stdio[3]; /* without a terminal: becomes 0, 1, 2; -1 is the caller's own; borrowed */
+	enum runtime_console console;
+	const char *console_socket; /* path */
+	const char *pid_file; /* written when the process exists; NULL: none */
+	unsigned preserve_fds; /* fds 3 … 3+n-1 of the caller stay open in the process */
+};
+#define RUNTIME_IO_INHERIT ((struct runtime_io){ .stdio = { -1, -1, -1 } })
+
+/* A process that a call made.  The caller owns the fds. */
+struct runtime_process {
+	pid_t pid; /* in the caller's pid namespace */
+	int pidfd;
+	int console; /* master, with RUNTIME_CONSOLE_RETURN; else -1 */
+};
+#define RUNTIME_PROCESS_NONE ((struct runtime_process){ .pidfd = -1, .console = -1 })
+void runtime_process_done(struct runtime_process *p); /* closes the fds */
+
+struct runtime_create {
+	const char *id;
+	const char *bundle; /* folder; relative is from the working directory */
+	/* Parsed from BUNDLE/config.json by the caller, see runtime_load_spec(). */
+	const struct oci_spec *spec;
+	struct runtime_io io;
+	bool no_pivot, no_new_keyring;
+};
+
+/* BUNDLE/config.json read and parsed into the arena; spec->warnings are the caller's to log. */
+int runtime_load_spec(struct arena *a, const char *bundle, struct oci_spec **ret, struct err *e);
+
+/* Everything up to the container's execve: it waits there for runtime_start(), from any process. */
+int runtime_create(const struct runtime *rt, const struct runtime_create *c,
+		   struct runtime_process *ret, struct err *e);
+
+/* create and start in one: no fifo, and execve's own failure is an error of this call. */
+int runtime_run(const struct runtime *rt, const struct runtime_create *c,
+		struct runtime_process *ret, struct err *e);
+
+int runtime_start(const struct runtime *rt, const char *id, struct err *e);
+
+/* The init process, or all processes of the container's cgroup.
+ * Stopped: ERR_FAILED_PRECONDITION "container not running". */
+int runtime_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e);
+
+/* A stopped container: its cgroup, state folder and poststop hooks.  force: kills it first, and a
+ * container that does not exist is fine. */
+int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *e);
+
+struct runtime_exec {
+	const char *id;
+	const struct oci_process *process;
+	struct runtime_io io;
+	bool ignore_paused;
+	const char *cgroup; /* below the container's, "" or NULL: its own */
+};
+/* One more process in a running container.  Returns when it has executed its program. */
+int runtime_exec(const struct runtime *rt, const struct runtime_exec *x,
+		 struct runtime_process *ret, struct err *e);
+
+int runtime_pause(const struct runtime *rt, const char *id, struct err *e);
+int runtime_resume(const struct runtime *rt, const char *id, struct err *e);
+
+/* New limits for a container: what `update` and the task API's Update carry. */
+int runtime_update(const struct runtime *rt, const char *id, const struct oci_resources *r,
+		   struct err *e);
+
+/* All processes of the container, in the caller's pid namespace.  The caller frees *ret. */
+int runtime_pids(const struct runtime *rt, const char *id, pid_t **ret, size_t *ret_n,
+		 struct err *e);
+
+enum runtime_status {
+	RUNTIME_CREATING,
+	RUNTIME_CREATED,
+	RUNTIME_RUNNING,
+	RUNTIME_PAUSED,
+	RUNTIME_STOPPED,
+};
+extern const char *const runtime_status_names[];
+
+struct runtime_state {
+	const char *id, *bundle, *rootfs, *oci_version;
+	pid_t pid; /* 0 when stopped */
+	enum runtime_status status;
+	struct timespec created;
+	uid_t owner;
+	struct oci_pairs annotations;
+	const char *cgroup; /* the state text of cgroup/: cgroup_open() takes it; "" when none */
+};
+
+/* All strings in the arena.  ERR_NOT_FOUND "container does not exist". */
+int runtime_state(const struct runtime *rt, struct arena *a, const char *id,
+		  struct runtime_state *ret, struct err *e);
+
+/* Every container below root, by id; what cannot be read is skipped with a warning. */
+int runtime_list(const struct runtime *rt, struct arena *a, struct runtime_state **ret,
+		 size_t *ret_n, struct err *e);
+
+/* The state as the spec's JSON object (what hooks get on stdin). */
+struct str;
+void runtime_state_json(const struct runtime_state *s, struct str *out);
