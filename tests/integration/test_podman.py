@@ -1,0 +1,69 @@
+"""Debian's podman with our runc as its runtime: run, exec, logs, stop, limits."""
+import json
+import shutil
+import unittest
+
+from casco import SHARE, Scratch, our_env, program, run, wait_for
+
+
+@unittest.skipUnless(shutil.which("podman"), "podman is not installed")
+class Podman(unittest.TestCase):
+    IMAGE = "docker.io/library/busybox:latest"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = Scratch()
+        cls.addClassCleanup(cls.scratch.remove)
+        p = cls.scratch.path
+        (p / "containers.conf").write_text('[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+                                           '[containers]\nseccomp_profile = ""\noom_score_adj = 0\n')
+        cls.env = our_env(CONTAINERS_CONF=str(p / "containers.conf"), TMPDIR=str(p))
+        cls.env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        shutil.copy(SHARE / "busybox.tar", p / "image.tar")
+        cls.podman("load", "-i", p / "image.tar")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.podman("rm", "-af", "-t", "0", check=False)
+        cls.podman("system", "prune", "-af", check=False)
+
+    @classmethod
+    def podman(cls, *args, **kw):
+        p = cls.scratch.path
+        return run(["podman", "--root", p / "root", "--runroot", p / "run", "--tmpdir", p / "tmp",
+                    "--storage-driver", "vfs", "--runtime", program("runc"), "--cgroup-manager", "cgroupfs", *args],
+                   env=cls.env, timeout=120, **kw)
+
+    RUN = ("run", "--network", "none", "--security-opt", "seccomp=unconfined")
+
+    def test_run_says_and_ends(self):
+        r = self.podman(*self.RUN, "--rm", self.IMAGE, "sh", "-c", "echo hello; exit 3", check=False)
+        self.assertEqual((r.stdout, r.returncode), ("hello\n", 3), r.stderr)
+
+    def test_user_and_environment(self):
+        r = self.podman(*self.RUN, "--rm", "-e", "A=b c", "--user", "1000:1001", "-w", "/tmp", self.IMAGE, "sh", "-c",
+                        "id -u; id -g; echo $A; pwd")
+        self.assertEqual(r.stdout, "1000\n1001\nb c\n/tmp\n")
+
+    def test_exec_logs_stop(self):
+        self.podman(*self.RUN, "-d", "--name", "bg", self.IMAGE, "sh", "-c", "echo started; exec sleep 300")
+        self.addCleanup(self.podman, "rm", "-f", "-t", "0", "bg", check=False)
+        wait_for("the log", lambda: "started" in self.podman("logs", "bg").stdout)
+        r = self.podman("exec", "bg", "sh", "-c", "echo inside; exit 4", check=False)
+        self.assertEqual((r.stdout, r.returncode), ("inside\n", 4), r.stderr)
+        self.podman("stop", "-t", "1", "bg")
+        state = json.loads(self.podman("inspect", "bg").stdout)[0]["State"]
+        self.assertEqual((state["Status"], state["ExitCode"]), ("exited", 137))
+
+    def test_limits(self):
+        script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null | head -1"
+        r = self.podman(*self.RUN, "--rm", "--memory", "64m", "--pids-limit", "50", self.IMAGE, "sh", "-c", script)
+        self.assertEqual(r.stdout.strip(), str(64 << 20), r.stderr)
+
+    def test_default_seccomp_profile(self):
+        r = self.podman("run", "--network", "none", "--rm", self.IMAGE, "grep", "Seccomp:", "/proc/self/status")
+        self.assertEqual(r.stdout.split(), ["Seccomp:", "2"], r.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,77 @@
+"""Crashes: the daemon, a shim or a container's first process is killed at a bad moment.  Nothing
+that ran is lost, nothing that died lives on in the books, and nothing stays behind."""
+import os
+import signal
+import unittest
+
+from casco import DaemonTest, processes, wait_for
+
+
+class Recovery(DaemonTest):
+    def restart(self):
+        self.daemon.kill()
+        self.daemon.start()
+
+    def shims(self, name):
+        return [int(p.split()[0]) for p in processes(str(self.scratch.path)) if "containerd-shim" in p and f"-id {name}" in p]
+
+    def test_a_running_container_outlives_the_daemon(self):
+        self.running(name="lives", command=("sh", "-c", "echo $$ >/tmp/pid; while :; do sleep 0.2; done"))
+        before = self.task_line("lives").split()[1]
+        self.restart()
+        self.assertEqual(self.task_line("lives").split()[1:], [before, "RUNNING"])
+        self.assertEqual(self.ctr("tasks", "exec", "--exec-id", "x", "lives", "cat", "/tmp/pid").stdout, "1\n")
+        self.ctr("tasks", "kill", "-s", "SIGKILL", "lives")
+        wait_for("the end", lambda: "RUNNING" not in self.task_line("lives"))
+        self.ctr("tasks", "delete", "lives", check=False)
+        self.assertEqual(self.task_line("lives"), "")
+        self.ctr("containers", "delete", "lives")
+
+    def test_an_exit_while_the_daemon_is_down_is_known_later(self):
+        self.running(name="ends", command=("sh", "-c", "sleep 1; exit 33"))
+        self.daemon.kill()
+        pid = None
+        wait_for("the container to end",
+                 lambda: not [p for p in processes(str(self.scratch.path)) if "sleep 1" in p] or pid, 10)
+        self.daemon.start()
+        wait_for("STOPPED", lambda: "STOPPED" in self.task_line("ends"))
+        r = self.ctr("tasks", "delete", "ends", check=False)
+        self.assertEqual(r.returncode, 33)
+        self.ctr("containers", "delete", "ends")
+
+    def test_images_and_snapshots_survive(self):
+        before = [self.ctr(*c).stdout for c in (("images", "list"), ("snapshots", "list"), ("content", "list", "-q"))]
+        self.restart()
+        after = [self.ctr(*c).stdout for c in (("images", "list"), ("snapshots", "list"), ("content", "list", "-q"))]
+        self.assertEqual(before, after)
+
+    def test_a_killed_shim_takes_its_container_along(self):
+        self.running(name="orphan")
+        pid = int(self.task_line("orphan").split()[1])
+        shims = self.shims("orphan")
+        self.assertEqual(len(shims), 1)
+        os.kill(shims[0], signal.SIGKILL)
+        wait_for("the container's end", lambda: not os.path.exists(f"/proc/{pid}") or
+                 "State:\tZ" in open(f"/proc/{pid}/status").read())
+        wait_for("the task to be gone or stopped", lambda: "RUNNING" not in self.task_line("orphan"))
+        self.ctr("tasks", "delete", "orphan", check=False)
+        self.ctr("containers", "delete", "orphan")
+
+    def test_a_killed_container_is_noticed(self):
+        self.running(name="victim")
+        os.kill(int(self.task_line("victim").split()[1]), signal.SIGKILL)
+        wait_for("STOPPED", lambda: "STOPPED" in self.task_line("victim"))
+        r = self.ctr("tasks", "delete", "victim", check=False)
+        self.assertEqual(r.returncode, 137)
+        self.ctr("containers", "delete", "victim")
+
+    def test_a_second_daemon_on_the_same_root_is_refused(self):
+        from casco import program, run
+        r = run([program("containerd"), "--config", self.daemon.config, "--address", str(self.scratch.path / "other.sock")],
+                check=False, timeout=20)
+        self.assertNotEqual(r.returncode, 0)
+        self.assertIn(str(self.daemon.root), r.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
