@@ -12,8 +12,8 @@ BANNED = {
     "localtime": "timefmt_rfc3339", "atoi": "base/num.h", "atol": "base/num.h", "strtol": "base/num.h",
     "strtoul": "base/num.h", "strtoll": "base/num.h", "strtoull": "base/num.h",
     "system": "os/spawn.h", "popen": "os/spawn.h", "alloca": "an arena", "mktemp": "mkdtemp or O_TMPFILE",
-    "setjmp": "a return value", "longjmp": "a return value", "dup": "fd_copy",
-    "strerror": "err_errno_text",
+    "setjmp": "a return value", "longjmp": "a return value", 
+    "strerror": "err_errno_text", "dup": "fd_copy",
 }
 # word: paths (prefixes below src/) that may use it, with the reason beside
 ALLOWED = {
