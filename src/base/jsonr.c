@@ -35,7 +35,7 @@ int jsonr_parse(const char *text, size_t n, json_object **ret, struct err *e)
 		end = n;
 	}
 	json_tokener_free(t);
-	if (why == json_tokener_continue)
+	if (why == json_tokener_continue || why == json_tokener_error_parse_eof)
 		return err_set(e, ERR_INVALID_ARGUMENT, "unexpected end of JSON input");
 	position(text, end < n ? end : n, &line, &column);
 	if (why != json_tokener_success)
