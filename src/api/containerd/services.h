@@ -1,0 +1,13 @@
+/* The services of the containerd API: one table of methods each, one array of them all.
+ *
+ * A new service is a file with its table, a line here and a line in services.c. */
+#pragma once
+
+#include "wire/rpc.h"
+
+extern const struct rpc_method containers_methods[];
+extern const struct rpc_method diff_methods[];
+extern const struct rpc_method tasks_methods[];
+
+/* Ended by a NULL name. */
+extern const struct rpc_service api_services[];

@@ -1,0 +1,59 @@
+/* What the operator chose for the daemon: config.toml and flags, already checked.
+ *
+ * cmd/containerd fills it before anything else starts; from then on it is read-only, so that any
+ * thread may look at it.  Every string is owned by the arena. */
+#pragma once
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct config_socket {
+	const char *address; /* an absolute path, without "unix://" */
+	uid_t uid;
+	gid_t gid;
+};
+
+/* A folder of a snapshotter that is not below root. */
+struct config_snapshotter {
+	const char *name; /* "overlayfs" */
+	const char *root_path;
+};
+
+/* One of CRI's runtimes: a name, the shim behind it, and its options. */
+struct config_runtime {
+	const char *name; /* "runc" */
+	const char *type; /* "io.containerd.runc.v2" */
+	const char *path; /* of the shim binary, or NULL */
+	const char *binary_name, *shim_root; /* options.BinaryName and options.Root, or NULL */
+	bool systemd_cgroup, no_pivot_root;
+};
+
+struct config {
+	struct arena *arena;
+	const char *root, *state; /* absolute */
+	struct config_socket grpc, ttrpc;
+	enum log_level level;
+	enum log_format format;
+	const char *snapshotter; /* default: "overlayfs" */
+	const char *runtime; /* default: "io.containerd.runc.v2" */
+	const char *registry_config; /* certs.d folder; "" or a list separated by ":" */
+	unsigned max_downloads; /* layers of one pull at the same time */
+	const struct config_snapshotter *snapshotters;
+	size_t n_snapshotters;
+	const struct config_runtime *runtimes;
+	size_t n_runtimes;
+	const char *const *shim_env; /* "K=V" for shims */
+	size_t n_shim_env;
+	const char *const *disabled_plugins; /* by type.id or URI, as in config.toml */
+	size_t n_disabled_plugins;
+	const char *self; /* absolute path of the daemon's binary: shims' -publish-binary */
+	const char *libexec; /* folder of the transfer worker */
+};
+
+/* root_path of a snapshotter, or NULL: the default below config.root. */
+const char *config_snapshotter_root(const struct config *cfg, const char *name);
+
+bool config_plugin_is_disabled(const struct config *cfg, const char *type, const char *id);

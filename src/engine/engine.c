@@ -1,0 +1,121 @@
+#include "engine/engine.h"
+
+#include "engine/events.h"
+#include "os/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+/* Root folders are the daemon's alone (rule 8); one that exists with a wider mode is narrowed. */
+static int make_private(const char *path, struct err *e)
+{
+	int r = file_mkdirs(path, 0700);
+
+	if (r < 0)
+		return err_sys(e, -r, "mkdir %s", path);
+	return 0;
+}
+
+/* Two daemons on one root would both own its containers.  The lock dies with the process. */
+static int lock_root(const struct config *cfg, int *ret, struct err *e)
+{
+	AUTO_FREE char *path = xasprintf("%s/.lock", cfg->root);
+	AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return err_sys(e, errno, "open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
+			return err_set(e, ERR_FAILED_PRECONDITION,
+				       "another daemon is running on %s (it holds %s)", cfg->root,
+				       path);
+		return err_sys(e, errno, "lock %s", path);
+	}
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+static int open_parts(struct engine *en, struct err *e)
+{
+	const struct config *cfg = en->cfg;
+
+	if (make_private(cfg->root, e) < 0 || make_private(cfg->state, e) < 0)
+		return -1;
+	if (lock_root(cfg, &en->lock_fd, e) < 0)
+		return -1;
+	en->events = events_new();
+	return 0;
+}
+
+int engine_open(const struct config *cfg, struct loop *loop, struct pool *pool, struct engine **ret,
+		struct err *e)
+{
+	struct engine *en = NEW(struct engine);
+
+	en->cfg = cfg;
+	en->loop = loop;
+	en->pool = pool;
+	en->lock_fd = -1;
+	if (open_parts(en, e) < 0) {
+		engine_close(en);
+		return -1;
+	}
+	*ret = en;
+	return 0;
+}
+
+void engine_close(struct engine *en)
+{
+	if (!en)
+		return;
+	if (en->events)
+		events_free(en->events);
+	close_fd(&en->lock_fd);
+	free(en);
+}
+
+static void make_uuid(char out[37])
+{
+	uint8_t b[16];
+
+	if (getrandom(b, sizeof b, 0) != sizeof b)
+		BUG("getrandom gave less than it was asked for");
+	b[6] = (b[6] & 0x0f) | 0x40; /* RFC 9562: version 4, variant 10 */
+	b[8] = (b[8] & 0x3f) | 0x80;
+	for (size_t i = 0, o = 0; i < sizeof b; i++) {
+		static const char hex[] = "0123456789abcdef";
+
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			out[o++] = '-';
+		out[o++] = hex[b[i] >> 4];
+		out[o++] = hex[b[i] & 15];
+	}
+	out[36] = 0;
+}
+
+int engine_uuid(const struct engine *en, struct arena *a, const char **ret, struct err *e)
+{
+	const char *dir = arena_printf(a, "%s/io.containerd.grpc.v1.introspection", en->cfg->root);
+	const char *path = arena_printf(a, "%s/uuid", dir);
+	AUTO_FREE char *text = NULL;
+	char fresh[37];
+	int r = file_read(AT_FDCWD, path, 128, &text, NULL);
+
+	if (!r && strlen(text) >= 36) {
+		*ret = arena_strndup(a, text, 36);
+		return 0;
+	}
+	make_uuid(fresh);
+	r = file_mkdirs(dir, 0700);
+	if (r < 0)
+		return err_sys(e, -r, "mkdir %s", dir);
+	r = file_replace(AT_FDCWD, path, fresh, 36, 0600, true);
+	if (r < 0)
+		return err_sys(e, -r, "write %s", path);
+	*ret = arena_strdup(a, fresh);
+	return 0;
+}

@@ -1,0 +1,55 @@
+/* The daemon: what every use case needs, opened in a written order and closed in reverse.
+ *
+ * One struct engine a process.  It is complete before the first call comes in and its pointers
+ * never change after that, so handlers on any thread read them without a lock; what they point to
+ * guards itself.  The order of locks is in docs/threading.md: engine object, then registry, then
+ * store transaction, then nothing. */
+#pragma once
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "engine/config.h"
+#include "loop/cancel.h"
+
+struct loop;
+struct pool;
+struct events;
+struct store;
+struct tasks;
+struct transfers;
+struct gc;
+
+struct engine {
+	const struct config *cfg;
+	struct loop *loop;
+	struct pool *pool;
+	struct events *events; /* engine/events.h */
+	struct store *store; /* store/store.h: database, content, snapshots */
+	struct tasks *tasks; /* task/task.h: shims and their processes */
+	struct transfers *transfers; /* image/: worker processes */
+	struct gc *gc; /* engine/gc.h: background collection */
+	int lock_fd; /* of ROOT/.lock: one daemon a root */
+};
+
+/* One request on its way through the daemon.  Lives on the handler's stack; what it points to
+ * lives as long as the call.  Background work makes its own (call_background). */
+struct call {
+	struct engine *engine;
+	const char *ns; /* a valid identifier, or NULL where the method needs none */
+	const char *lease; /* id of the lease that new resources join, or NULL */
+	struct arena *arena; /* freed after the reply */
+	uint64_t deadline; /* CLOCK_MONOTONIC ns; 0: none */
+	struct cancel *cancel; /* NULL: nobody can cancel */
+};
+
+/* Folders (0700), the lock, store, events, tasks (with the shims that are still alive).  cfg, loop
+ * and pool are borrowed and outlive the engine.  May take as long as the slowest living shim needs
+ * (bounded); the loop must be running in another thread, or answers of shims do not arrive. */
+int engine_open(const struct config *cfg, struct loop *loop, struct pool *pool, struct engine **ret,
+		struct err *e);
+
+/* After the servers have stopped and the pool is idle. Running containers keep running. */
+void engine_close(struct engine *en);
+
+/* The daemon's identity, made once per root: ROOT/io.containerd.grpc.v1.introspection/uuid. */
+int engine_uuid(const struct engine *en, struct arena *a, const char **ret, struct err *e);
