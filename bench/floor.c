@@ -6,6 +6,7 @@
  * Makes a cgroup below CGROUP_FOLDER (cgroup2), clones into it with new pid, ipc, uts, mount and
  * net namespaces, sets up the default mounts, devices, masks and capabilities, runs /bin/true and
  * removes the cgroup.  The exit code is the program's. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
