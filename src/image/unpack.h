@@ -1,0 +1,37 @@
+/* One layer into the folder of a snapshot, safely: the one place that writes what an image says.
+ *
+ * Everything is done by descriptors below `upper`; the bytes of the layer choose names inside it and
+ * nothing else.  Every entry's parent is resolved anew (openat2 in the root, symlinks inside
+ * followed as the container would), the last component is never followed: an entry that a former
+ * one replaced by a link cannot mislead the next.  Meant for the transfer worker: one thread, a
+ * process that may be killed at any time. */
+#pragma once
+
+#include "base/err.h"
+#include "base/sha256.h"
+
+#include <stdbool.h>
+
+/* Where a layer goes.  All fds are borrowed folders. */
+struct unpack_dirs {
+	int upper;
+	/* The layers below, top-most first: a parent folder that the layer does not bring takes
+	 * mode, owner and time from there; a hard link's target is copied up from there. */
+	const int *lowers;
+	size_t n_lowers;
+	/* Whiteouts become overlayfs' (device 0:0, trusted.overlay.opaque); false: upper is the
+	 * whole tree and they remove. */
+	bool overlay;
+};
+
+struct unpack_result {
+	char diff_id[DIGEST_SHA256 + 1]; /* of the uncompressed bytes */
+	uint64_t size;			 /* of them */
+};
+
+/* media_type says the compression (OCI and Docker layer types; "" looks at the first bytes).
+ * blob_fd is read to its end from where it stands; a pipe works too.  On failure upper holds a
+ * part of the layer and is to be thrown away.  Errors: ERR_INVALID_ARGUMENT for a layer that is
+ * none or breaks a bound, ERR_UNIMPLEMENTED for an unknown type, system errors with the name. */
+int unpack_layer(int blob_fd, const char *media_type, const struct unpack_dirs *dirs,
+		 struct unpack_result *ret, struct err *e);
