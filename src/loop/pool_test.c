@@ -43,7 +43,10 @@ static void open_gate(struct gate *g)
 	pthread_mutex_unlock(&g->lock);
 }
 
-#define GATE { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 }
+#define GATE                                                              \
+	{                                                                 \
+		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 \
+	}
 
 TEST(grows_to_max_and_queues_beyond)
 {

@@ -72,7 +72,8 @@ void grpc_call_unref(struct grpc_call *k)
 	env->call_gone(env);
 }
 
-static const struct rpc_service *find_service(const struct rpc_service *s, const char *name, size_t n)
+static const struct rpc_service *find_service(const struct rpc_service *s, const char *name,
+					      size_t n)
 {
 	for (; s->name; s++)
 		if (strlen(s->name) == n && memcmp(s->name, name, n) == 0)
@@ -195,7 +196,7 @@ static void op_finish(void *arg)
 void rpc_finish(struct rpc_call *c, const void *rsp, const struct err *e)
 {
 	struct grpc_call *k = (struct grpc_call *)c;
-	struct err failed = { 0 };
+	struct err failed = { 0 }, said = { 0 };
 	uint8_t *data = NULL;
 	size_t n = 0;
 
@@ -205,11 +206,16 @@ void rpc_finish(struct rpc_call *c, const void *rsp, const struct err *e)
 	k->is_finished = true;
 	k->on_cancel = k->on_writable = k->on_readable = (struct hook){ 0 };
 	pthread_mutex_unlock(&k->lock);
-	if (!e && rsp && one_response(k) && grpc_encode(rsp, GRPC_MAX_MESSAGE, &data, &n, &failed) < 0)
+	if (!e && rsp && one_response(k) &&
+	    grpc_encode(rsp, GRPC_MAX_MESSAGE, &data, &n, &failed) < 0)
 		e = &failed;
 	if (k->env->log)
 		k->env->log(c, e);
-	post(k, op_finish, data, n, e);
+	if (e) { /* with its class text; the transport's own errors go without, as grpc-go's do */
+		said.code = e->code;
+		err_text(e, said.msg, sizeof said.msg);
+	}
+	post(k, op_finish, data, n, e ? &said : NULL);
 }
 
 static void run_hook(struct grpc_call *k, struct hook h)

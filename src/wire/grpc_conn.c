@@ -151,7 +151,8 @@ static void request_headers(struct grpc_call *k)
 
 	if (!k->head.method || strcmp(k->head.method, "POST") != 0) {
 		(void)err_set(&e, ERR_INTERNAL,
-			      "http2Server.operateHeaders parsed a :method field: \"%.40s\" which should be POST",
+			      "http2Server.operateHeaders parsed a :method field: \"%.40s\" which "
+			      "should be POST",
 			      k->head.method ?: "");
 		grpc_out_http_error(k, "405", &e);
 	} else if (!is_grpc(k->head.content_type)) {
@@ -160,7 +161,8 @@ static void request_headers(struct grpc_call *k)
 			      k->head.content_type ?: "");
 		grpc_out_http_error(k, "415", &e);
 	} else if (set_deadline(k) < 0) {
-		(void)err_set(&e, ERR_INTERNAL, "malformed grpc-timeout: \"%.40s\"", k->head.timeout);
+		(void)err_set(&e, ERR_INTERNAL, "malformed grpc-timeout: \"%.40s\"",
+			      k->head.timeout);
 		grpc_out_http_error(k, "400", &e);
 	} else if (!k->head.path || grpc_call_find(k, &e) < 0) {
 		grpc_out_end(k, &e);
@@ -247,8 +249,8 @@ static void take_bytes(struct grpc_call *k, const uint8_t *p, size_t n)
 	}
 }
 
-static int on_data(nghttp2_session *ng, UNUSED uint8_t flags, int32_t id, const uint8_t *p, size_t n,
-		   void *user)
+static int on_data(nghttp2_session *ng, UNUSED uint8_t flags, int32_t id, const uint8_t *p,
+		   size_t n, void *user)
 {
 	struct grpc_conn *c = user;
 	struct grpc_call *k = nghttp2_session_get_stream_user_data(ng, id);

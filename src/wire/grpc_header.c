@@ -11,12 +11,8 @@ static const struct unit {
 	char letter;
 	uint64_t ns;
 } units[] = {
-	{ 'n', 1 },
-	{ 'u', 1000 },
-	{ 'm', 1000000 },
-	{ 'S', 1000000000 },
-	{ 'M', 60000000000 },
-	{ 'H', 3600000000000 },
+	{ 'n', 1 },          { 'u', 1000 },        { 'm', 1000000 },
+	{ 'S', 1000000000 }, { 'M', 60000000000 }, { 'H', 3600000000000 },
 };
 
 int grpc_timeout_parse(const char *s, uint64_t *ret_ns)

@@ -45,7 +45,8 @@ static int prefix_done(struct grpc_reader *r, struct err *e)
 		return err_set(e, ERR_INTERNAL,
 			       "grpc: compressed flag set with identity or empty encoding");
 	if (p[0] != 0)
-		return err_set(e, ERR_INTERNAL, "grpc: received unexpected payload format %d", p[0]);
+		return err_set(e, ERR_INTERNAL, "grpc: received unexpected payload format %d",
+			       p[0]);
 	r->want = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
 	if (r->want > r->max)
 		return err_set(e, ERR_RESOURCE_EXHAUSTED,
@@ -89,7 +90,8 @@ int grpc_encode(const ProtobufCMessage *msg, size_t max, uint8_t **ret, size_t *
 
 	if (n > max)
 		return err_set(e, ERR_RESOURCE_EXHAUSTED,
-			       "grpc: trying to send message larger than max (%zu vs. %zu)", n, max);
+			       "grpc: trying to send message larger than max (%zu vs. %zu)", n,
+			       max);
 
 	uint8_t *p = xmalloc(GRPC_PREFIX + n);
 	p[0] = 0;
@@ -204,8 +206,9 @@ int grpc_decode(const ProtobufCMessageDescriptor *type, struct arena *a, const v
 			       "grpc: error unmarshalling request: proto: cannot parse %s",
 			       type->name);
 	if (!strings_are_utf8(m))
-		return err_set(e, ERR_INTERNAL,
-			       "grpc: error unmarshalling request: string field contains invalid UTF-8");
+		return err_set(
+			e, ERR_INTERNAL,
+			"grpc: error unmarshalling request: string field contains invalid UTF-8");
 	*ret = m;
 	return 0;
 }

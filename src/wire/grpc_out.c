@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NV(n, v)                                                                            \
-	{ (uint8_t *)(n), (uint8_t *)(v), sizeof(n) - 1, strlen(v), NGHTTP2_NV_FLAG_NONE }
+#define NV(n, v)                                                                               \
+	{                                                                                      \
+		(uint8_t *)(n), (uint8_t *)(v), sizeof(n) - 1, strlen(v), NGHTTP2_NV_FLAG_NONE \
+	}
 
 static bool can_send(const struct grpc_call *k)
 {
@@ -102,11 +104,10 @@ void grpc_out_data(struct grpc_call *k, uint8_t *data, size_t n)
 
 static void set_end(struct grpc_call *k, const struct err *e)
 {
-	char text[sizeof e->msg + 64];
-	AUTO_STR struct str coded = STR_INIT(3 * sizeof text);
+	AUTO_STR struct str coded = STR_INIT(3 * sizeof e->msg);
 
 	k->end_code = e ? e->code : ERR_OK;
-	grpc_percent_encode(&coded, e ? err_text(e, text, sizeof text) : "");
+	grpc_percent_encode(&coded, e ? e->msg : "");
 	k->end_text = str_take(&coded);
 }
 

@@ -23,7 +23,7 @@ struct client {
 	struct loop_timer *timer; /* deadlines */
 	uint64_t timer_at;
 	int fd;
-	bool is_woken, is_closing;
+	bool is_woken; /* a wake-up is posted, or client_step() comes anyway */
 	uint8_t *out; /* gathered frames that the socket did not take yet */
 	size_t out_len, out_at;
 	struct client *next, *prev;
@@ -36,6 +36,7 @@ struct grpc_server {
 	struct listener *listeners;
 	struct client *clients;
 	unsigned n_clients;
+	unsigned wakes; /* posted, each holds a pointer to the server */
 	struct loop_timer *grace;
 	bool is_stopping;
 	void (*done)(void *);
@@ -57,7 +58,7 @@ static void check_done(struct grpc_server *s)
 {
 	void (*done)(void *) = s->done;
 
-	if (!s->is_stopping || s->n_clients || s->env.calls || !done)
+	if (!s->is_stopping || s->n_clients || s->env.calls || s->wakes || !done)
 		return;
 	s->done = NULL;
 	loop_timer_remove(s->grace);
@@ -80,14 +81,16 @@ static void client_close(struct client *c)
 		c->prev->next = c->next;
 	else
 		s->clients = c->next;
-	s->n_clients--;
 	loop_io_remove(c->io);
 	loop_timer_remove(c->timer);
-	c->is_closing = true;
+	c->is_woken = true;
+	for (struct listener *l = s->listeners; l; l = l->next)
+		loop_io_set(l->io, EPOLLIN); /* there is an fd again */
 	grpc_conn_free(c->conn);
 	close(c->fd);
 	free(c->out);
 	free(c);
+	s->n_clients--;
 	check_done(s);
 }
 
@@ -149,13 +152,14 @@ static void set_timer(struct client *c)
 /* After anything happened: write, and see what to wait for next. */
 static void client_step(struct client *c)
 {
-	if (flush(c) < 0 || (!c->out_len && grpc_conn_is_over(c->conn))) {
+	/* What a broken connection cannot take at once is lost, or it would stay for ever. */
+	if (flush(c) < 0 || c->conn->is_broken || (!c->out_len && grpc_conn_is_over(c->conn))) {
 		client_close(c);
 		return;
 	}
 	set_timer(c);
 
-	uint32_t events = grpc_conn_may_read(c->conn) && !c->conn->is_broken ? EPOLLIN : 0;
+	uint32_t events = grpc_conn_may_read(c->conn) ? EPOLLIN : 0;
 	loop_io_set(c->io, events | (c->out_len ? EPOLLOUT : 0));
 }
 
@@ -171,8 +175,12 @@ static void on_client(UNUSED struct loop_io *io, uint32_t events, void *arg)
 			client_close(c);
 			return;
 		}
+		bool was_woken = c->is_woken;
+		c->is_woken = true;
 		if (n > 0)
-			(void)grpc_conn_input(c->conn, s->read_buf, (size_t)n); /* is_broken says it */
+			(void)grpc_conn_input(c->conn, s->read_buf,
+					      (size_t)n); /* is_broken says it */
+		c->is_woken = was_woken;
 	}
 	client_step(c);
 }
@@ -186,27 +194,32 @@ struct woken {
 static void on_woken(void *arg)
 {
 	struct woken *w = arg;
+	struct grpc_server *s = w->server;
 
+	s->wakes--;
 	/* The client may be gone by now, and another one at its address is a harmless wake-up. */
-	for (struct client *c = w->server->clients; c; c = c->next)
-		if (c == w->client && c->is_woken) {
-			c->is_woken = false;
-			client_step(c);
-			break;
-		}
+	struct client *c = s->clients;
+	while (c && c != w->client)
+		c = c->next;
 	free(w);
+	if (c && c->is_woken) {
+		c->is_woken = false;
+		client_step(c);
+	}
+	check_done(s);
 }
 
 static void env_wake(struct grpc_conn *conn)
 {
 	struct client *c = conn->owner;
 
-	if (c->is_woken || c->is_closing)
+	if (c->is_woken)
 		return;
 	c->is_woken = true;
 
 	struct woken *w = NEW(struct woken);
 	*w = (struct woken){ c->server, c };
+	c->server->wakes++;
 	loop_post(c->server->loop, on_woken, w);
 }
 
@@ -240,8 +253,10 @@ static void on_accept(UNUSED struct loop_io *io, UNUSED uint32_t events, void *a
 	for (int i = 0; i < 64; i++) {
 		int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE) && l->server->clients)
+			loop_io_set(l->io, 0); /* until a connection ends */
 		if (fd < 0)
-			return; /* EAGAIN; EMFILE: the next connection that ends makes room */
+			return;
 		if (l->server->n_clients >= GRPC_MAX_CONNS)
 			close(fd);
 		else
