@@ -1,0 +1,125 @@
+/* Transfers: pull, import and apply, each in a process of its own (containerd-transfer).
+ *
+ * transfer_run() starts the worker, gives it the job, and then serves it: the worker never opens a
+ * path of the store, it asks for descriptors (a blob, the file of an ingest, the folders of a
+ * snapshot) and for small steps (commit, label, prepare).  Each step is a store call of this
+ * process, so the store's checks (digest, size, names) hold whatever the worker became.  The call
+ * blocks until the worker has ended: use it on a pool thread.  Its end, also by a crash, a kill or
+ * a cancel, leaves no process, no open ingest and no half-made snapshot; ingests keep their bytes
+ * for a resume.  Nothing becomes an image here: the caller records what is in the result.
+ *
+ * Everything a job makes joins job->lease, so that no collection takes it before the record is
+ * there.  Callbacks come on the calling thread. */
+#pragma once
+
+#include "loop/cancel.h"
+#include "oci/image.h"
+#include "store/snapshot.h"
+#include "store/store.h"
+
+enum transfer_kind { TRANSFER_PULL, TRANSFER_IMPORT, TRANSFER_APPLY };
+
+/* Snapshots wanted of the image for that platform. */
+struct transfer_unpack {
+	struct platform platform; /* os "" : the host's */
+	const char *snapshotter;
+};
+
+struct transfer_pull {
+	const char *reference; /* as the user wrote it; normalised by the worker */
+	const char *const
+		*hosts_dirs; /* certs.d folders, first one counts; NULL-terminated or NULL */
+	const char *default_scheme; /* "", "http" or "https" */
+	const char *const
+		*headers; /* "Name: value" for the registry itself; NULL-terminated or NULL */
+	unsigned max_downloads; /* 0: 3 */
+	bool has_auth; /* auth() may be asked */
+};
+
+struct transfer_import {
+	int fd; /* a tar stream, perhaps compressed: read to its end; borrowed */
+};
+
+/* Diff.Apply: one blob onto the folders of mounts. */
+struct transfer_apply {
+	struct oci_descriptor blob;
+	const struct snapshot_dirs *dirs;
+};
+
+/* One line of progress; the names are containerd's. Strings "" or NULL when absent. */
+struct transfer_progress {
+	const char *event, *name, *parent;
+	uint64_t progress, total;
+	const struct oci_descriptor *desc; /* may be NULL */
+};
+
+enum transfer_auth {
+	TRANSFER_AUTH_NONE,
+	TRANSFER_AUTH_PASSWORD,
+	TRANSFER_AUTH_REFRESH,
+	TRANSFER_AUTH_HEADER
+};
+
+struct transfer_credentials {
+	enum transfer_auth type;
+	const char *username, *secret; /* in the arena given to auth() */
+};
+
+struct transfer_hooks {
+	void *arg;
+	/* Each may be NULL. */
+	void (*progress)(const struct transfer_progress *p, void *arg);
+	/* A registry asked for credentials; blocks until the client has answered. */
+	int (*auth)(struct arena *a, const char *host, const char *const *www_authenticate,
+		    struct transfer_credentials *ret, void *arg, struct err *e);
+	/* What the job did to the store, for the event exchange. */
+	void (*content_created)(const char *digest, uint64_t size, void *arg);
+	void (*snapshot_prepared)(const char *snapshotter, const char *key, const char *parent,
+				  void *arg);
+	void (*snapshot_committed)(const char *snapshotter, const char *key, const char *name,
+				   void *arg);
+	void (*snapshot_removed)(const char *snapshotter, const char *key, void *arg);
+};
+
+struct transfer_job {
+	const char *worker; /* absolute path of containerd-transfer: transfer_find_worker() */
+	struct store *store;
+	const char *ns, *lease;
+	struct cancel *cancel; /* may be NULL */
+	const struct transfer_hooks *hooks; /* may be NULL */
+	enum transfer_kind kind;
+	union {
+		struct transfer_pull pull;
+		struct transfer_import import;
+		struct transfer_apply apply;
+	};
+	/* What to fetch; none: every platform of an index. */
+	const struct platform *platforms;
+	size_t n_platforms;
+	bool all_metadata; /* manifests and configs of all platforms, too */
+	unsigned manifest_limit; /* of the matching manifests; 0: all that match */
+	const struct transfer_unpack *unpacks;
+	size_t n_unpacks;
+};
+
+struct transfer_image {
+	const char *name; /* pull: the normalised reference; import: a name in the archive or "" */
+	struct oci_descriptor target;
+};
+
+struct transfer_result {
+	size_t n_images;
+	struct transfer_image *images;
+	struct oci_descriptor root; /* import: the archive's index */
+	/* apply */
+	const char *diff_id;
+	uint64_t size;
+};
+
+int transfer_run(const struct transfer_job *job, struct arena *a, struct transfer_result *ret,
+		 struct err *e);
+
+/* containerd-transfer in libexec, else beside the daemon's own binary (a build tree).  In the
+ * arena; ERR_NOT_FOUND with both places when there is none. */
+int transfer_find_worker(struct arena *a, const char *libexec, const char *self, const char **ret,
+			 struct err *e);
