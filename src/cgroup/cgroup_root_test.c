@@ -1,0 +1,169 @@
+/* On the real kernel, as root: the machine's own layout, and pure v2 in a mount namespace. */
+#include "base/test.h"
+#include "cgroup/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+static const char *rules = "{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]}";
+
+static struct cgroup *create(struct arena *a, const char *json, const char *path)
+{
+	const struct cgroup_config cfg = { .path = path, .id = "cgroup-test" };
+	struct oci_resources *r = NULL;
+	struct cgroup *cg = NULL;
+	struct err e = { 0 };
+
+	CHECK_OK(oci_resources_parse(a, json, strlen(json), &r, &e), &e);
+	CHECK_OK(cgroup_create(&cfg, r, &cg, &e), &e);
+	return cg;
+}
+
+/* A child in the cgroup that says whether it may open /dev/kmsg (1:11) and then waits. */
+static pid_t start(struct cgroup *cg, int *ret_verdict)
+{
+	struct err e = { 0 };
+	int go[2], said[2];
+	char c = 0;
+
+	CHECK(pipe2(go, O_CLOEXEC) == 0 && pipe2(said, O_CLOEXEC) == 0);
+	pid_t pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		(void)!read(go[0], &c, 1);
+		int fd = open("/dev/kmsg", O_RDONLY | O_CLOEXEC);
+		char v = (char)(fd < 0 ? errno : 0);
+		(void)!write(said[1], &v, 1);
+		for (;;)
+			pause();
+	}
+	CHECK_OK(cgroup_attach(cg, pid, &e), &e);
+	CHECK(write(go[1], "x", 1) == 1 && read(said[0], &c, 1) == 1);
+	*ret_verdict = c;
+	for (int i = 0; i < 2; i++) {
+		close(go[i]);
+		close(said[i]);
+	}
+	return pid;
+}
+
+static void life(const char *path)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct cgroup *cg = create(a, rules, path), *again = NULL;
+	AUTO_CGROUP_PIDS struct cgroup_pids pids = { 0 };
+	const struct cgroup_config cfg = { .path = path, .id = "cgroup-test" };
+	struct oci_pairs paths;
+	struct cgroup_stat st;
+	struct err e = { 0 };
+	int verdict, status;
+	bool frozen;
+
+	pid_t pid = start(cg, &verdict);
+	CHECK(verdict == EPERM);
+	CHECK_OK(cgroup_list_pids(cg, &pids, &e), &e);
+	CHECK(pids.n == 1 && pids.v[0] == pid);
+	CHECK_FAIL(cgroup_create(&cfg, NULL, &again, &e), &e, ERR_FAILED_PRECONDITION);
+	CHECK_STR(e.msg, "container's cgroup is not empty: 1 process(es) found");
+	err_clear(&e);
+
+	cgroup_paths(cg, a, &paths);
+	cgroup_free(cg);
+	CHECK_OK(cgroup_load(&paths, &cg, &e), &e);
+	CHECK_OK(cgroup_freeze(cg, &e), &e);
+	CHECK_OK(cgroup_is_frozen(cg, &frozen, &e), &e);
+	CHECK(frozen);
+	CHECK_OK(cgroup_stat(cg, a, &st, &e), &e);
+	CHECK_OK(cgroup_kill(cg, SIGKILL, &e), &e);
+	CHECK(waitpid(pid, &status, 0) == pid && WTERMSIG(status) == SIGKILL);
+	CHECK_OK(cgroup_destroy(cg, &e), &e);
+	CHECK_OK(cgroup_destroy(cg, &e), &e);
+	CHECK(access(paths.v[0].value, F_OK) < 0);
+	for (size_t i = 0; path && i < paths.n; i++) {
+		AUTO_FREE char *parent =
+			xasprintf("%.*s", (int)strlen(paths.v[i].value) - 2, paths.v[i].value);
+		(void)rmdir(parent); /* the folder on the way is the caller's to remove */
+	}
+	cgroup_free(cg);
+	CHECK_OK(cgroup_load(&paths, &cg, &e), &e);
+	CHECK_OK(cgroup_kill(cg, SIGKILL, &e), &e);
+	cgroup_free(cg);
+}
+
+/* Runs in a child with a mount namespace of its own, where only cgroup2 is to be seen. */
+static void in_v2(void (*fn)(const char *path), const char *path)
+{
+	int status;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (!pid) {
+		CHECK(unshare(CLONE_NEWNS) == 0);
+		CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+		CHECK(mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL) == 0);
+		fn(path);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+TEST(life_here)
+{
+	life("/cgroup-test-abs/x");
+	life(NULL);
+}
+
+TEST(life_on_v2)
+{
+	in_v2(life, "/cgroup-test-abs/x");
+	in_v2(life, NULL);
+}
+
+TEST(limits_here)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	AUTO_CGROUP struct cgroup *cg = create(
+		a,
+		"{\"memory\":{\"limit\":33554432},\"pids\":{\"limit\":9},\"cpu\":{\"shares\":512}}",
+		NULL);
+	struct oci_resources *r = NULL;
+	struct cgroup_stat st;
+	struct err e = { 0 };
+
+	CHECK_OK(cgroup_stat(cg, a, &st, &e), &e);
+	if (st.layout != CGROUP_V2 && st.has_memory)
+		CHECK(st.memory_v1.usage.limit == 33554432);
+	if (st.has_pids)
+		CHECK(st.pids_limit == 9);
+	static const char more[] = "{\"memory\":{\"limit\":67108864,\"swap\":67108864}}";
+	CHECK_OK(oci_resources_parse(a, more, strlen(more), &r, &e), &e);
+	CHECK_OK(cgroup_update(cg, r, &e), &e);
+	CHECK_OK(cgroup_destroy(cg, &e), &e);
+}
+
+TEST(refusals)
+{
+	const struct cgroup_config root = { .path = "/x/..", .id = "a" };
+	const struct cgroup_config systemd = { .path = "a:b:c", .id = "a", .systemd = true };
+	struct cgroup *cg = NULL;
+	struct err e = { 0 };
+
+	CHECK_FAIL(cgroup_create(&root, NULL, &cg, &e), &e, ERR_INVALID_ARGUMENT);
+	CHECK_STR(e.msg, "cgroupsPath \"/x/..\" is the root of the hierarchy");
+	err_clear(&e);
+	CHECK(cgroup_create(&systemd, NULL, &cg, &e) < 0);
+	CHECK(strstr(e.msg, "systemd"));
+	err_clear(&e);
+
+	struct oci_pair bad[] = { { "memory", "/sys/fs/cgroup/../../../etc" } };
+	CHECK_FAIL(cgroup_load(&(struct oci_pairs){ bad, 1 }, &cg, &e), &e, ERR_INVALID_ARGUMENT);
+	err_clear(&e);
+	bad[0].value = "/etc";
+	CHECK_FAIL(cgroup_load(&(struct oci_pairs){ bad, 1 }, &cg, &e), &e,
+		   ERR_FAILED_PRECONDITION);
+	CHECK_STR(e.msg, "/etc is not a cgroup");
+}

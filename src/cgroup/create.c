@@ -1,0 +1,327 @@
+/* From a spec's words to folders with limits; and back from saved paths. */
+#include "cgroup/devices.h"
+#include "cgroup/private.h"
+#include "cgroup/resources.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct cgroup *cgroup_new(enum cgroup_layout layout)
+{
+	struct cgroup *cg = NEW(struct cgroup);
+
+	cg->layout = layout;
+	cg->ops = layout == CGROUP_V2 ? &cgroup_v2_ops : &cgroup_v1_ops;
+	return cg;
+}
+
+void cgroup_free(struct cgroup *cg)
+{
+	if (!cg)
+		return;
+	for (size_t i = 0; i < cg->n; i++) {
+		close_fd(&cg->dirs[i].fd);
+		free(cg->dirs[i].path);
+	}
+	free(cg);
+}
+
+enum cgroup_layout cgroup_layout_of(const struct cgroup *cg)
+{
+	return cg->layout;
+}
+
+struct cgroup_dir *cgroup_add_dir(struct cgroup *cg, unsigned controllers, bool is_v2,
+				  char *path_take)
+{
+	if (cg->n == CG_HIERARCHIES_MAX)
+		BUG("too many cgroup hierarchies");
+
+	struct cgroup_dir *dir = &cg->dirs[cg->n++];
+	*dir = (struct cgroup_dir){
+		.controllers = controllers, .is_v2 = is_v2, .path = path_take, .fd = -1
+	};
+	return dir;
+}
+
+const struct cgroup_dir *cgroup_find(const struct cgroup *cg, unsigned controller)
+{
+	for (size_t i = 0; i < cg->n; i++)
+		if (cg->dirs[i].controllers & controller)
+			return &cg->dirs[i];
+	return NULL;
+}
+
+const struct cgroup_dir *cgroup_main_dir(const struct cgroup *cg)
+{
+	static const unsigned order[] = { CG_FREEZER, CG_PIDS, CG_DEVICES, CG_MEMORY };
+
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+		const struct cgroup_dir *dir = cgroup_find(cg, order[i]);
+
+		if (dir && dir->fd >= 0)
+			return dir;
+	}
+	return cg->n ? &cg->dirs[0] : NULL;
+}
+
+int cgroup_dirfd(const struct cgroup *cg)
+{
+	return cg->layout == CGROUP_V2 ? cg->dirs[0].fd : -1;
+}
+
+int cgroup_attach(const struct cgroup *cg, pid_t pid, struct err *e)
+{
+	char text[16];
+
+	snprintf(text, sizeof text, "%d", (int)pid);
+	for (size_t i = 0; i < cg->n; i++) {
+		int r = cg_write(cg->dirs[i].fd, "cgroup.procs", text);
+
+		if (r < 0)
+			return err_sys(e, -r, "cannot move process %d into the cgroup %s", (int)pid,
+				       cg->dirs[i].path);
+	}
+	return 0;
+}
+
+/* Where the container goes in one hierarchy, from its mount: runc's rules. */
+static char *place(const struct cgroup_config *cfg, const struct hierarchy *h, bool is_v2)
+{
+	AUTO_FREE char *inner = cgroup_path_clean(cfg->path && *cfg->path ? cfg->path : cfg->id);
+	AUTO_FREE char *joined = NULL;
+
+	if (*inner == '/')
+		return TAKE_PTR(inner);
+	/* On v2 a sibling: our own cgroup has processes, so it can't hand controllers down. */
+	joined = xasprintf("%s%s/%s", h->own, is_v2 ? "/.." : "", inner);
+	return cgroup_path_clean(joined);
+}
+
+/* What lives in a folder that was there before us. */
+static int refuse_if_used(const struct cgroup *cg, struct err *e)
+{
+	AUTO_CGROUP_PIDS struct cgroup_pids pids = { 0 };
+	const struct cgroup_dir *dir = cgroup_main_dir(cg);
+	bool frozen;
+
+	if (!dir || dir->is_made)
+		return 0;
+	if (cgroup_list_pids(cg, &pids, e) < 0)
+		return -1;
+	if (pids.n)
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "container's cgroup is not empty: %zu process(es) found", pids.n);
+	if (cg->ops->is_frozen(cg, &frozen, e) < 0)
+		return -1;
+	if (frozen)
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "container's cgroup unexpectedly frozen");
+	return 0;
+}
+
+static int make_dirs(const struct cgroup_config *cfg, const struct cgroup_mounts *m,
+		     unsigned wanted, struct cgroup *cg, struct err *e)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		const struct hierarchy *h = &m->h[i];
+		bool is_v2 = h->controllers & CG_UNIFIED;
+		AUTO_FREE char *rel = place(cfg, h, is_v2);
+		const struct cgroup_dir_maker *maker = is_v2 ? &cgroup_v2_maker
+						       : h->controllers & CG_CPUSET
+							       ? &cgroup_cpuset_maker
+							       : &cgroup_v1_maker;
+		struct err here = { 0 };
+
+		if (!(h->controllers & wanted))
+			continue;
+		if (strcmp(rel, "/") == 0 || !*rel)
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "cgroupsPath \"%s\" is the root of the hierarchy",
+				       cfg->path ? cfg->path : "");
+
+		unsigned bits = is_v2 && m->layout == CGROUP_V2 ? CG_V2_ALL : h->controllers;
+		struct cgroup_dir *dir = cgroup_add_dir(cg, bits, is_v2, NULL);
+		if (cgroup_make_dir(h->mount, rel, maker, dir, &here) == 0)
+			continue;
+		if (!cfg->rootless ||
+		    (here.errnum != EACCES && here.errnum != EPERM && here.errnum != EROFS))
+			return err_copy(e, &here);
+		free(dir->path); /* a limit that needs it will say so */
+		cg->n--;
+	}
+	return 0;
+}
+
+static int write_one(const struct cgroup_dir *dir, const struct cgroup_write *w)
+{
+	int r = cg_write(dir->fd, w->file, w->value);
+
+	if (r == -ENOENT && w->other_file)
+		r = cg_write(dir->fd, w->other_file, w->other_value);
+	return r == -ENOENT && w->may_miss ? 0 : r;
+}
+
+static int explain(const struct cgroup_dir *dir, const struct cgroup_write *w, int errnum,
+		   struct err *e)
+{
+	uint64_t usage, peak;
+
+	if (errnum == ENOENT)
+		return err_sys(e, errnum, "cannot set %s to %s in %s (is the controller enabled?)",
+			       w->file, w->value, dir->path);
+	if (errnum == EBUSY && strcmp(w->file, "memory.limit_in_bytes") == 0 &&
+	    cg_read_u64(dir->fd, "memory.usage_in_bytes", &usage) == 0 &&
+	    cg_read_u64(dir->fd, "memory.max_usage_in_bytes", &peak) == 0)
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "unable to set memory limit to %s (current usage: %" PRIu64
+			       ", peak usage: %" PRIu64 ")",
+			       w->value, usage, peak);
+	return err_sys(e, errnum, "cannot set %s to %s in %s", w->file, w->value, dir->path);
+}
+
+/* Some pairs are only accepted in an order that depends on the values before (memory and
+ * memory+swap, period and quota): what is refused as invalid is tried again behind the rest. */
+static int run_plan(const struct cgroup *cg, const struct cgroup_plan *p, struct err *e)
+{
+	const struct cgroup_write *later[8];
+	size_t n_later = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct cgroup_write *w = &p->v[i];
+		const struct cgroup_dir *dir = cgroup_find(cg, w->controller);
+
+		if (!dir && w->may_miss)
+			continue;
+		if (!dir)
+			return err_set(e, ERR_FAILED_PRECONDITION,
+				       "cannot set %s: the container has no %s cgroup", w->file,
+				       cgroup_controller_name(w->controller));
+		int r = write_one(dir, w);
+		if (r == -EINVAL && n_later < ARRAY_LEN(later))
+			later[n_later++] = w;
+		else if (r < 0)
+			return explain(dir, w, -r, e);
+	}
+	for (size_t i = 0; i < n_later; i++) {
+		const struct cgroup_dir *dir = cgroup_find(cg, later[i]->controller);
+		int r = write_one(dir, later[i]);
+
+		if (r < 0)
+			return explain(dir, later[i], -r, e);
+	}
+	return 0;
+}
+
+static unsigned v2_controllers(const struct cgroup *cg)
+{
+	unsigned bits = 0;
+
+	for (size_t i = 0; i < cg->n; i++)
+		if (cg->dirs[i].is_v2)
+			bits |= cg->dirs[i].controllers;
+	return bits;
+}
+
+static int apply_devices(const struct cgroup *cg, struct arena *a, const struct oci_resources *r,
+			 bool rootless, struct err *e)
+{
+	const struct cgroup_dir *dir = cgroup_find(cg, CG_DEVICES);
+	struct err here = { 0 };
+	struct device_set set;
+	int ret;
+
+	if (!dir)
+		return rootless ? 0
+				: err_set(e, ERR_FAILED_PRECONDITION,
+					  "the container has no devices cgroup");
+	if (device_set_build(a, r ? r->devices : NULL, r ? r->n_devices : 0, &set, e) < 0)
+		return -1;
+	ret = dir->is_v2 ? device_set_attach_v2(&set, dir->fd, dir->path, dir->is_made, &here)
+			 : device_set_write_v1(&set, dir->fd, dir->path, dir->is_made, &here);
+	/* Without the right to it in a user namespace, the kernel guards device nodes itself. */
+	if (ret < 0 && rootless && (here.errnum == EPERM || here.errnum == EACCES))
+		return 0;
+	return ret < 0 ? err_copy(e, &here) : 0;
+}
+
+/* The folders of the v2 side of a hybrid are made only for limits that live there. */
+static unsigned wanted_controllers(const struct cgroup_mounts *m, const struct oci_resources *r)
+{
+	unsigned v1 = 0;
+
+	if (m->layout == CGROUP_V2)
+		return CG_UNIFIED;
+	for (size_t i = 0; i < m->n; i++)
+		v1 |= m->h[i].controllers;
+	if (m->layout == CGROUP_HYBRID && r && r->n_hugepages && !(v1 & CG_HUGETLB))
+		return CG_V1_ALL | CG_UNIFIED;
+	return CG_V1_ALL;
+}
+
+static int fill(const struct cgroup_config *cfg, const struct oci_resources *r, struct cgroup *cg,
+		const struct cgroup_mounts *m, struct err *e)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	unsigned wanted = wanted_controllers(m, r);
+	struct cgroup_plan plan = { 0 };
+
+	if (make_dirs(cfg, m, wanted, cg, e) < 0 || refuse_if_used(cg, e) < 0)
+		return -1;
+	if (m->layout == CGROUP_HYBRID && wanted & CG_UNIFIED)
+		for (size_t i = 0; i < cg->n; i++)
+			if (cg->dirs[i].is_v2)
+				cg->dirs[i].controllers |= CG_HUGETLB;
+	if (r && cgroup_plan_resources(a, r, v2_controllers(cg), &plan, e) < 0)
+		return -1;
+	if (run_plan(cg, &plan, e) < 0)
+		return -1;
+	return apply_devices(cg, a, r, cfg->rootless, e);
+}
+
+static void undo(struct cgroup *cg)
+{
+	for (size_t i = cg->n; i-- > 0;)
+		if (cg->dirs[i].is_made)
+			(void)rmdir(cg->dirs[i].path); /* the first error is the one to tell */
+}
+
+int cgroup_create(const struct cgroup_config *cfg, const struct oci_resources *res,
+		  struct cgroup **ret, struct err *e)
+{
+	AUTO_CGROUP_MOUNTS struct cgroup_mounts m = { 0 };
+
+	if (cfg->systemd) {
+		if (access("/run/systemd/system", F_OK) < 0)
+			return err_set(e, ERR_FAILED_PRECONDITION,
+				       "systemd cgroup flag passed, but systemd support for "
+				       "managing cgroups is not available");
+		return err_set(e, ERR_UNIMPLEMENTED,
+			       "the systemd cgroup driver is not supported yet: leave out "
+			       "--systemd-cgroup");
+	}
+	if (cgroup_mounts_read(0, &m, e) < 0)
+		return -1;
+
+	struct cgroup *cg = cgroup_new(m.layout);
+	if (fill(cfg, res, cg, &m, e) < 0) {
+		undo(cg);
+		cgroup_free(cg);
+		return -1;
+	}
+	*ret = cg;
+	return 0;
+}
+
+int cgroup_update(struct cgroup *cg, const struct oci_resources *res, struct err *e)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct cgroup_plan plan = { 0 };
+
+	if (cgroup_plan_resources(a, res, v2_controllers(cg), &plan, e) < 0 ||
+	    run_plan(cg, &plan, e) < 0)
+		return -1;
+	return res->n_devices ? apply_devices(cg, a, res, false, e) : 0;
+}

@@ -1,0 +1,188 @@
+/* Handles to cgroups that live already. */
+#include "cgroup/private.h"
+#include "os/syscall.h"
+
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+void cgroup_paths(const struct cgroup *cg, struct arena *a, struct oci_pairs *ret)
+{
+	ret->v = arena_array(a, 16 * CG_HIERARCHIES_MAX, sizeof *ret->v);
+	ret->n = 0;
+	for (size_t i = 0; i < cg->n; i++) {
+		const struct cgroup_dir *dir = &cg->dirs[i];
+		const char *path = arena_strdup(a, dir->path);
+
+		if (cg->layout == CGROUP_V2 || dir->is_v2) {
+			ret->v[ret->n++] = (struct oci_pair){ "", path };
+			continue;
+		}
+		for (unsigned bit = 1; bit < CG_UNIFIED; bit <<= 1)
+			if (dir->controllers & bit)
+				ret->v[ret->n++] =
+					(struct oci_pair){ cgroup_controller_name(bit), path };
+	}
+}
+
+/* Saved paths are our own words, but a file is a file: only cleaned ones, below a cgroup mount. */
+static int check_path(const char *path, struct err *e)
+{
+	AUTO_FREE char *clean = cgroup_path_clean(path);
+
+	if (*path != '/' || strcmp(clean, path) != 0)
+		return err_set(e, ERR_INVALID_ARGUMENT, "the cgroup path \"%s\" is not clean",
+			       path);
+	return 0;
+}
+
+static struct cgroup_dir *find_path(struct cgroup *cg, const char *path)
+{
+	for (size_t i = 0; i < cg->n; i++)
+		if (strcmp(cg->dirs[i].path, path) == 0)
+			return &cg->dirs[i];
+	return NULL;
+}
+
+/* Without symlinks, and only what is a cgroup. */
+static int open_dir(struct cgroup_dir *dir, struct err *e)
+{
+	static const struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	int fd = sys_openat2(AT_FDCWD, dir->path, &how);
+	struct statfs st;
+
+	if (fd == -ENOSYS || fd == -EPERM) {
+		fd = open(dir->path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		fd = fd < 0 ? -errno : fd;
+	}
+	if (fd == -ENOENT || fd == -ENODEV)
+		return 0; /* gone */
+	if (fd < 0)
+		return err_sys(e, -fd, "cannot open the cgroup %s", dir->path);
+	if (fstatfs(fd, &st) < 0 ||
+	    (st.f_type != CGROUP_SUPER_MAGIC && st.f_type != CGROUP2_SUPER_MAGIC)) {
+		close(fd);
+		return err_set(e, ERR_FAILED_PRECONDITION, "%s is not a cgroup", dir->path);
+	}
+	dir->fd = fd;
+	return 0;
+}
+
+int cgroup_load(const struct oci_pairs *paths, struct cgroup **ret, struct err *e)
+{
+	enum cgroup_layout layout;
+
+	if (cgroup_layout_detect(&layout, e) < 0)
+		return -1;
+
+	AUTO_CGROUP struct cgroup *cg = cgroup_new(layout);
+	for (size_t i = 0; i < paths->n; i++) {
+		const char *name = paths->v[i].key, *path = paths->v[i].value;
+		unsigned bit = cgroup_controller_bit(name, strlen(name));
+		struct cgroup_dir *dir = find_path(cg, path);
+
+		if (!bit)
+			continue; /* a controller of another program's */
+		if (check_path(path, e) < 0)
+			return -1;
+		if (dir) {
+			dir->controllers |= bit;
+			continue;
+		}
+		if (cg->n == CG_HIERARCHIES_MAX)
+			return err_set(e, ERR_INVALID_ARGUMENT, "too many cgroup paths");
+		dir = cgroup_add_dir(cg, bit, bit == CG_UNIFIED, xstrdup(path));
+		if (open_dir(dir, e) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < cg->n; i++)
+		if (cg->dirs[i].is_v2)
+			cg->dirs[i].controllers |= layout == CGROUP_V2 ? CG_V2_ALL : CG_HUGETLB;
+	*ret = TAKE_PTR(cg);
+	return 0;
+}
+
+int cgroup_load_pid(pid_t pid, struct cgroup **ret, struct err *e)
+{
+	AUTO_CGROUP_MOUNTS struct cgroup_mounts m = { 0 };
+
+	if (cgroup_mounts_read(pid, &m, e) < 0)
+		return -1;
+
+	AUTO_CGROUP struct cgroup *cg = cgroup_new(m.layout);
+	for (size_t i = 0; i < m.n; i++) {
+		const struct hierarchy *h = &m.h[i];
+		bool is_v2 = h->controllers & CG_UNIFIED;
+		AUTO_FREE char *joined = xasprintf("%s%s", h->mount, h->own);
+		struct cgroup_dir *dir =
+			cgroup_add_dir(cg, m.layout == CGROUP_V2 ? CG_V2_ALL : h->controllers,
+				       is_v2, cgroup_path_clean(joined));
+
+		if (open_dir(dir, e) < 0)
+			return -1;
+	}
+	*ret = TAKE_PTR(cg);
+	return 0;
+}
+
+/* A sub-folder for every hierarchy, made when absent. */
+static int enter_sub(const struct cgroup *cg, const char *sub, struct cgroup *out, struct err *e)
+{
+	AUTO_FREE char *rel = cgroup_path_clean(sub);
+	const char *below = rel + (*rel == '/');
+
+	for (size_t i = 0; i < cg->n; i++) {
+		const struct cgroup_dir *from = &cg->dirs[i];
+		struct cgroup_dir *dir =
+			cgroup_add_dir(out, from->controllers, from->is_v2,
+				       xasprintf("%s%s%s", from->path, *below ? "/" : "", below));
+
+		if (open_dir(dir, e) < 0)
+			return -1;
+		if (dir->fd < 0)
+			return err_sys(e, ENOENT, "cannot open the cgroup %s", dir->path);
+	}
+	return 0;
+}
+
+int cgroup_for_exec(const struct cgroup *cg, const char *sub, pid_t init, struct cgroup **ret,
+		    struct err *e)
+{
+	AUTO_CGROUP struct cgroup *out = cgroup_new(cg->layout);
+	char given[256];
+
+	if (enter_sub(cg, sub ? sub : "", out, e) < 0)
+		return -1;
+	if (cg->layout == CGROUP_V2 && (!sub || !*sub) &&
+	    cg_read(out->dirs[0].fd, "cgroup.subtree_control", given, sizeof given) == 0 &&
+	    *given) {
+		cgroup_free(TAKE_PTR(out));
+		return cgroup_load_pid(init, ret, e);
+	}
+	*ret = TAKE_PTR(out);
+	return 0;
+}
+
+int cgroup_freeze(struct cgroup *cg, struct err *e)
+{
+	return cg->ops->set_frozen(cg, true, e);
+}
+
+int cgroup_thaw(struct cgroup *cg, struct err *e)
+{
+	return cg->ops->set_frozen(cg, false, e);
+}
+
+int cgroup_is_frozen(const struct cgroup *cg, bool *ret, struct err *e)
+{
+	return cg->ops->is_frozen(cg, ret, e);
+}
+
+int cgroup_stat(const struct cgroup *cg, struct arena *a, struct cgroup_stat *ret, struct err *e)
+{
+	*ret = (struct cgroup_stat){ .layout = cg->layout };
+	return cg->ops->stat(cg, a, ret, e);
+}

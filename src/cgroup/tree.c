@@ -1,0 +1,213 @@
+/* A cgroup and its children: who lives there, and how it goes. */
+#include "base/num.h"
+#include "cgroup/private.h"
+#include "os/file.h"
+#include "os/syscall.h"
+
+#include <dirent.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { PIDS_TEXT_MAX = 64 << 20, DEPTH_MAX = 64 };
+#define NS_PER_MS 1000000ULL
+static const uint64_t destroy_ns = 10000 * NS_PER_MS;
+
+void cgroup_pids_done(struct cgroup_pids *p)
+{
+	free(p->v);
+	*p = (struct cgroup_pids){ 0 };
+}
+
+static void add_pids(char *text, struct cgroup_pids *p)
+{
+	char *save = NULL;
+
+	for (char *s = strtok_r(text, "\n", &save); s; s = strtok_r(NULL, "\n", &save)) {
+		int pid;
+
+		/* 0: a process of a pid namespace that is not below ours */
+		if (num_i32(s, &pid) < 0 || pid <= 0)
+			continue;
+		GROW(p->v, p->n, p->cap);
+		p->v[p->n++] = pid;
+	}
+}
+
+/* Calls fn for every child folder, with its fd.  The folder's link count tells when there is
+ * none, for the price of one call. */
+static int each_child(int dirfd, int (*fn)(int parentfd, const char *name, int fd, void *data),
+		      void *data)
+{
+	struct stat st;
+	struct dirent *d;
+	int r = 0;
+
+	if (fstat(dirfd, &st) < 0)
+		return -errno;
+	if (st.st_nlink == 2)
+		return 0;
+
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir) {
+		r = -errno;
+		close_fd(&fd);
+		return r;
+	}
+	while (r == 0 && (d = readdir(dir))) {
+		if (d->d_type != DT_DIR || d->d_name[0] == '.')
+			continue;
+		AUTO_FD int child =
+			openat(fd, d->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (child >= 0)
+			r = fn(fd, d->d_name, child, data);
+	}
+	closedir(dir);
+	return r;
+}
+
+struct collect {
+	struct cgroup_pids *pids;
+	unsigned depth;
+};
+
+static int collect_pids(int parentfd, const char *name, int fd, void *data)
+{
+	struct collect *c = data;
+	AUTO_FREE char *text = NULL;
+	int r = file_read(fd, "cgroup.procs", PIDS_TEXT_MAX, &text, NULL);
+
+	(void)parentfd;
+	(void)name;
+	if (r == -EOPNOTSUPP) /* threaded: its processes are listed by an ancestor */
+		return 0;
+	if (r == -ENOENT || r == -ENODEV)
+		return 0; /* gone meanwhile */
+	if (r < 0)
+		return r;
+	add_pids(text, c->pids);
+	if (c->depth >= DEPTH_MAX)
+		return -ELOOP;
+	c->depth++;
+	r = each_child(fd, collect_pids, c);
+	c->depth--;
+	return r;
+}
+
+int cgroup_list_pids(const struct cgroup *cg, struct cgroup_pids *ret, struct err *e)
+{
+	const struct cgroup_dir *dir = cgroup_main_dir(cg);
+	struct collect c = { .pids = ret };
+
+	if (!dir || dir->fd < 0)
+		return 0;
+
+	int r = collect_pids(-1, NULL, dir->fd, &c);
+	if (r < 0)
+		return err_sys(e, -r, "cannot list the processes of %s", dir->path);
+	return 0;
+}
+
+int cgroup_kill(struct cgroup *cg, int sig, struct err *e)
+{
+	AUTO_CGROUP_PIDS struct cgroup_pids pids = { 0 };
+	bool was_frozen = false;
+	struct err ignored = { 0 };
+	int failed = 0;
+
+	if (sig == SIGKILL) {
+		struct err first = { 0 };
+
+		if (cg->ops->kill(cg, &first) == 0)
+			return 0;
+		if (first.errnum != ENOSYS)
+			return err_copy(e, &first);
+		/* Nothing forks while we look. */
+		was_frozen = cg->ops->set_frozen(cg, true, &ignored) == 0;
+	}
+	int r = cgroup_list_pids(cg, &pids, e);
+	for (size_t i = 0; r == 0 && i < pids.n; i++)
+		if (kill(pids.v[i], sig) < 0 && errno != ESRCH)
+			failed = errno;
+	err_clear(&ignored);
+	/* Frozen on v1, they would not even die. */
+	if (was_frozen || sig == SIGKILL)
+		(void)cg->ops->set_frozen(cg, false, &ignored); /* no freezer: was not frozen */
+	if (r < 0)
+		return -1;
+	return failed ? err_sys(e, failed, "cannot signal all processes of the cgroup") : 0;
+}
+
+static int remove_child(int parentfd, const char *name, int fd, void *data)
+{
+	int r = each_child(fd, remove_child, data);
+
+	if (r < 0)
+		return r;
+	if (unlinkat(parentfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != EBUSY)
+		return -errno;
+	return 0;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 * NS_PER_MS + (uint64_t)t.tv_nsec;
+}
+
+/* The root of a hierarchy is nobody's container, whatever a saved path says. */
+static bool is_mount_root(int dirfd)
+{
+	struct stat st, up;
+
+	return fstat(dirfd, &st) < 0 || fstatat(dirfd, "..", &up, 0) < 0 || st.st_dev != up.st_dev;
+}
+
+/* Busy means that somebody is still dying in it, or that there are children. */
+static int remove_dir(struct cgroup_dir *dir, uint64_t deadline, struct err *e)
+{
+	uint64_t pause = NS_PER_MS / 8;
+
+	if (dir->fd >= 0 && is_mount_root(dir->fd))
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "cannot remove the cgroup %s: it is the root of its hierarchy",
+			       dir->path);
+	for (;;) {
+		if (rmdir(dir->path) == 0 || errno == ENOENT)
+			break;
+		if (errno != EBUSY && errno != ENOTEMPTY)
+			return err_sys(e, errno, "cannot remove the cgroup %s", dir->path);
+		int r = dir->fd < 0 ? 0 : each_child(dir->fd, remove_child, NULL);
+		if (r < 0 && r != -ENOENT && r != -ENODEV)
+			return err_sys(e, -r, "cannot remove the children of %s", dir->path);
+		if (rmdir(dir->path) == 0 || errno == ENOENT)
+			break;
+		if (now_ns() > deadline)
+			return err_sys(e, EBUSY, "cannot remove the cgroup %s", dir->path);
+		nanosleep(&(struct timespec){ .tv_nsec = (long)pause }, NULL);
+		if (pause < 50 * NS_PER_MS)
+			pause *= 2;
+	}
+	close_fd(&dir->fd);
+	dir->fd = -1;
+	dir->is_made = false;
+	return 0;
+}
+
+int cgroup_destroy(struct cgroup *cg, struct err *e)
+{
+	uint64_t deadline = now_ns() + destroy_ns;
+	struct err first = { 0 };
+
+	for (size_t i = cg->n; i-- > 0;) {
+		struct err here = { 0 };
+
+		if (remove_dir(&cg->dirs[i], deadline, &here) < 0 && first.code == ERR_OK)
+			first = here; /* the others go all the same */
+	}
+	return first.code == ERR_OK ? 0 : err_copy(e, &first);
+}
