@@ -1,0 +1,150 @@
+#include "task/internal.h"
+
+#include "base/ident.h"
+#include "base/log.h"
+#include "loop/loop.h"
+
+#include <string.h>
+
+static void any_to(const struct any *from, Google__Protobuf__Any *to)
+{
+	google__protobuf__any__init(to);
+	to->type_url = (char *)from->type_url;
+	to->value = (ProtobufCBinaryData){ from->n, (uint8_t *)from->value };
+}
+
+static Containerd__Types__Mount **mounts_to(const struct mounts *from, struct arena *a)
+{
+	Containerd__Types__Mount **v = arena_array(a, from->n + 1, sizeof *v);
+
+	for (size_t i = 0; i < from->n; i++) {
+		v[i] = ARENA_NEW(a, Containerd__Types__Mount);
+		containerd__types__mount__init(v[i]);
+		v[i]->type = (char *)(from->v[i].type ?: "");
+		v[i]->source = (char *)(from->v[i].source ?: "");
+		v[i]->target = (char *)(from->v[i].target ?: "");
+		v[i]->n_options = from->v[i].noptions;
+		v[i]->options = (char **)from->v[i].options;
+	}
+	return v;
+}
+
+static uint64_t time_left(const struct task_new *n)
+{
+	uint64_t now = loop_now();
+
+	if (!n->deadline || n->deadline > now + TASK_LONG_NS)
+		return TASK_LONG_NS;
+	return n->deadline > now ? n->deadline - now : 1;
+}
+
+static int call_create(struct task *t, const struct task_new *n, uint32_t *ret_pid, struct err *e)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	Containerd__Task__V3__CreateTaskRequest req =
+		CONTAINERD__TASK__V3__CREATE_TASK_REQUEST__INIT;
+	Containerd__Task__V3__CreateTaskResponse *rsp = NULL;
+	Google__Protobuf__Any options;
+
+	req.id = t->id;
+	req.bundle = t->bundle;
+	req.n_rootfs = n->rootfs.n;
+	req.rootfs = mounts_to(&n->rootfs, a);
+	req.terminal = n->io.terminal;
+	req.stdin = (char *)(n->io.in ?: "");
+	req.stdout = (char *)(n->io.out ?: "");
+	req.stderr = (char *)(n->io.err ?: "");
+	if (n->options.type_url && n->options.n) {
+		any_to(&n->options, &options);
+		req.options = &options;
+	}
+	if (task_call(t, "Create", time_left(n), &req,
+		      &containerd__task__v3__create_task_response__descriptor, &rsp, e) < 0)
+		return err_wrap(e, "failed to create shim task");
+	*ret_pid = rsp->pid;
+	containerd__task__v3__create_task_response__free_unpacked(rsp, NULL);
+	return 0;
+}
+
+static int start_shim(struct task *t, const struct task_new *n, struct err *e)
+{
+	struct bootstrap b;
+	struct conn *c = NULL;
+
+	t->log = shim_log_open(t, e);
+	if (!t->log ||
+	    bundle_write(t, "shim-binary-path", t->shim_path, strlen(t->shim_path), e) < 0)
+		return -1;
+	if (shim_start(t, &n->options, &b, e) < 0 || bundle_save_bootstrap(t, &b, e) < 0)
+		return -1;
+	if (conn_open(t, &b, TASK_DIAL_NS, &c, e) < 0)
+		return err_wrap(e, "failed to start shim");
+	pthread_mutex_lock(&t->lock);
+	t->conn = c;
+	pthread_mutex_unlock(&t->lock);
+	return 0;
+}
+
+/* A shim that was started is told to go, then made to.  The first failure is the caller's. */
+void task_undo_shim(struct task *t)
+{
+	Containerd__Task__V3__ShutdownRequest down = CONTAINERD__TASK__V3__SHUTDOWN_REQUEST__INIT;
+	struct task_exit x;
+	struct err e = { 0 };
+
+	down.id = t->id;
+	if (task_call(t, "Shutdown", TASK_SHUTDOWN_NS, &down, NULL, NULL, &e) < 0)
+		log_debug(LOG({ "id", t->id }, { "error", e.msg }), "shutdown of the shim failed");
+	err_clear(&e);
+	if (shim_delete(t, &x, &e) < 0)
+		log_warn(LOG({ "id", t->id }, { "error", e.msg }), "failed to clean up the shim");
+}
+
+static int create_steps(struct task *t, const struct task_new *n, uint32_t *ret_pid, struct err *e)
+{
+	if (bundle_make(t, &n->spec, e) < 0)
+		return -1;
+	if (start_shim(t, n, e) < 0 || call_create(t, n, ret_pid, e) < 0) {
+		task_undo_shim(t);
+		return -1;
+	}
+	return 0;
+}
+
+/* A shim that died before this was nobody's business then; now it is ours. */
+void task_alive(struct task *t)
+{
+	struct conn *c;
+	struct err e = { 0 };
+
+	(void)task_set_phase(t, PHASE_ALIVE); /* from STARTING: always allowed */
+	c = task_conn(t, &e);
+	if (c && ttrpc_client_is_lost(c->client))
+		task_lost(t);
+	conn_unref(c);
+}
+
+int task_create(struct tasks *ts, const struct task_new *n, uint32_t *ret_pid, struct err *e)
+{
+	AUTO_FREE char *shim = NULL;
+
+	if (!ident_is_valid(n->id)) /* it becomes a path */
+		return err_set(e, ERR_INVALID_ARGUMENT, "identifier \"%.80s\" is not valid", n->id);
+	if (runtime_to_shim(n->runtime_path ?: n->runtime, ts->env->self, &shim, e) < 0)
+		return err_wrap(e, "failed to start shim");
+	AUTO_TASK struct task *t = task_new(ts, n->ns, n->id);
+
+	t->shim_path = TAKE_PTR(shim);
+	if (tasks_add(ts, t, e) < 0)
+		return -1;
+	if (create_steps(t, n, ret_pid, e) < 0) {
+		(void)task_set_phase(t, PHASE_GONE); /* from STARTING: always allowed */
+		bundle_remove(t);
+		tasks_remove(ts, t);
+		return -1;
+	}
+	task_note_io(t, &n->io);
+	task_note_status(t, TASK_CREATED, *ret_pid);
+	task_alive(t);
+	return 0;
+}

@@ -1,0 +1,233 @@
+/* Runs the shim binary: its verbs `start` and `delete`. */
+#include "task/internal.h"
+
+#include "base/log.h"
+#include "loop/loop.h"
+#include "os/fd.h"
+#include "os/spawn.h"
+#include "os/syscall.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { OUTPUT_MAX = 64 * 1024 };
+
+struct verb {
+	const struct task *t;
+	struct strv argv;
+	const void *input;
+	size_t input_n;
+	bool is_combined; /* stderr goes where stdout goes; else to our own */
+	int timeout_ms;
+};
+
+static void common_argv(struct verb *v)
+{
+	const struct tasks_env *env = v->t->ts->env;
+
+	strv_add(&v->argv, v->t->shim_path);
+	strv_add(&v->argv, "-namespace");
+	strv_add(&v->argv, v->t->ns);
+	strv_add(&v->argv, "-address");
+	strv_add(&v->argv, env->address);
+	strv_add(&v->argv, "-publish-binary");
+	strv_add(&v->argv, env->self);
+	strv_add(&v->argv, "-id");
+	strv_add(&v->argv, v->t->id);
+}
+
+static void env_set(struct strv *l, const char *pair)
+{
+	size_t n = strcspn(pair, "=") + 1;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (!strncmp(l->v[i], pair, n)) {
+			free(l->v[i]);
+			l->v[i] = xstrdup(pair);
+			return;
+		}
+	strv_add(l, pair);
+}
+
+static void make_environment(const struct task *t, struct strv *l)
+{
+	const struct tasks_env *env = t->ts->env;
+	AUTO_STRV struct strv own = { 0 };
+
+	for (char **p = environ; *p; p++)
+		if (!str_starts(*p, "NOTIFY_SOCKET="))
+			strv_add(l, *p);
+	strv_add(&own, "GOMAXPROCS=2");
+	strv_add(&own, "MAX_SHIM_VERSION=2");
+	strv_addf(&own, "TTRPC_ADDRESS=%s", env->ttrpc_address);
+	strv_addf(&own, "GRPC_ADDRESS=%s", env->address);
+	strv_addf(&own, "NAMESPACE=%s", t->ns);
+	for (size_t i = 0; i < own.n; i++)
+		env_set(l, own.v[i]);
+	for (size_t i = 0; i < env->n_shim_env; i++)
+		env_set(l, env->shim_env[i]);
+}
+
+/* Small and read once: a memfd needs nobody to feed it. */
+static int input_fd(const void *p, size_t n, struct err *e)
+{
+	AUTO_FD int fd = memfd_create("shim-stdin", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(e, errno, "memfd_create");
+	if (n && (fd_write_all(fd, p, n) < 0 || lseek(fd, 0, SEEK_SET) < 0))
+		return err_sys(e, errno, "write shim's input");
+	return TAKE_FD(fd);
+}
+
+/* Until the program has ended (its children may keep the pipe open) or the time is over. */
+static int collect(int pidfd, int out_fd, int timeout_ms, struct str *out, struct err *e)
+{
+	uint64_t end = loop_now() + (uint64_t)timeout_ms * 1000000;
+
+	for (;;) {
+		struct pollfd fds[] = { { .fd = out_fd, .events = POLLIN },
+					{ .fd = pidfd, .events = POLLIN } };
+		uint64_t now = loop_now();
+		char buf[4096];
+		int r = poll(fds, 2, now < end ? (int)((end - now) / 1000000) + 1 : 0);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return err_sys(e, errno, "poll");
+		if (!r)
+			return err_set(e, ERR_DEADLINE_EXCEEDED, "did not end within %d s",
+				       timeout_ms / 1000);
+		ssize_t n = fds[0].revents ? read(out_fd, buf, sizeof buf) : 0;
+
+		if (n > 0)
+			str_addn(out, buf, (size_t)n);
+		else if (fds[1].revents)
+			return 0;
+		else if (fds[0].revents && poll(&fds[1], 1, 10) < 0) /* end of file: await exit */
+			return err_sys(e, errno, "poll");
+	}
+}
+
+static int run_spawned(const struct verb *v, int pidfd, int out_fd, struct str *out, struct err *e)
+{
+	int status = 0;
+	struct err failed = { 0 };
+
+	if (collect(pidfd, out_fd, v->timeout_ms, out, &failed) < 0)
+		(void)sys_pidfd_send_signal(pidfd, SIGKILL, NULL, 0); /* may have just ended */
+	int r = spawn_wait(pidfd, -1, &status);
+
+	if (failed.code)
+		return err_copy(e, &failed);
+	if (r < 0)
+		return err_sys(e, -r, "wait");
+	if (status)
+		return err_set(e, ERR_UNKNOWN, "exit status %d: \"%.700s\"", status, str_c(out));
+	return 0;
+}
+
+static int run_verb(struct verb *v, struct str *out, struct err *e)
+{
+	AUTO_STRV struct strv envp = { 0 };
+	AUTO_FD int cwd = bundle_open(v->t, e), in = -1, rd = -1, wr = -1, pidfd = -1;
+	int ends[2];
+	pid_t pid;
+
+	if (cwd < 0)
+		return -1;
+	in = input_fd(v->input, v->input_n, e);
+	if (in < 0)
+		return -1;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "pipe");
+	rd = ends[0];
+	wr = ends[1];
+	if (fd_set_nonblock(rd, true) < 0)
+		return err_sys(e, errno, "pipe");
+	make_environment(v->t, &envp);
+
+	const int fds[] = { in, wr, v->is_combined ? wr : STDERR_FILENO };
+	const struct spawn s = { .path = v->t->shim_path,
+				 .argv = v->argv.v,
+				 .envp = envp.v,
+				 .cwd_fd = cwd,
+				 .fds = fds,
+				 .n_fds = 3,
+				 .new_group = true };
+	int r = spawn_start(&s, &pidfd, &pid);
+
+	if (r < 0)
+		return err_sys(e, -r, "exec %s", v->t->shim_path);
+	close_fd(&wr);
+	wr = -1;
+	return run_spawned(v, pidfd, rd, out, e);
+}
+
+static void *encode_any(const struct any *any, size_t *ret_n)
+{
+	Google__Protobuf__Any m = GOOGLE__PROTOBUF__ANY__INIT;
+
+	*ret_n = 0;
+	if (!any->type_url || !*any->type_url)
+		return NULL;
+	m.type_url = (char *)any->type_url;
+	m.value = (ProtobufCBinaryData){ any->n, (uint8_t *)any->value };
+	void *p = xmalloc(google__protobuf__any__get_packed_size(&m));
+
+	*ret_n = google__protobuf__any__pack(&m, p);
+	return p;
+}
+
+int shim_start(const struct task *t, const struct any *options, struct bootstrap *ret,
+	       struct err *e)
+{
+	AUTO_STR struct str out = STR_INIT(OUTPUT_MAX);
+	struct verb v = { .t = t, .is_combined = true, .timeout_ms = TASK_START_MS };
+	AUTO_FREE void *input = encode_any(options, &v.input_n);
+
+	v.input = input;
+	common_argv(&v);
+	if (t->ts->env->debug)
+		strv_add(&v.argv, "-debug");
+	strv_add(&v.argv, "start");
+	int r = run_verb(&v, &out, e);
+
+	if (!r)
+		r = bootstrap_parse(out.ptr, out.len, ret, e);
+	strv_done(&v.argv);
+	if (r < 0)
+		return err_wrap(e, "failed to start shim: start failed");
+	return 0;
+}
+
+int shim_delete(const struct task *t, struct task_exit *ret, struct err *e)
+{
+	AUTO_STR struct str out = STR_INIT(OUTPUT_MAX);
+	struct verb v = { .t = t, .timeout_ms = TASK_CLEANUP_MS };
+
+	common_argv(&v);
+	strv_add(&v.argv, "-bundle");
+	strv_add(&v.argv, t->bundle);
+	if (t->ts->env->debug)
+		strv_add(&v.argv, "-debug");
+	strv_add(&v.argv, "delete");
+	int r = run_verb(&v, &out, e);
+
+	strv_done(&v.argv);
+	if (r < 0)
+		return err_wrap(e, "shim delete");
+
+	Containerd__Task__V3__DeleteResponse *d = containerd__task__v3__delete_response__unpack(
+		NULL, out.len, (const uint8_t *)str_c(&out));
+
+	if (!d)
+		return err_set(e, ERR_DATA_LOSS, "shim delete: the answer is no DeleteResponse");
+	*ret = (struct task_exit){ d->pid, d->exit_status, task_time(d->exited_at) };
+	containerd__task__v3__delete_response__free_unpacked(d, NULL);
+	return 0;
+}

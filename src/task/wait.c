@@ -1,0 +1,203 @@
+#include "task/internal.h"
+
+static void wait_unref(struct task_wait *w)
+{
+	if (atomic_fetch_sub(&w->refs, 1) != 1)
+		return;
+	task_unref(w->task);
+	conn_unref(w->conn);
+	free(w->exec_id);
+	free(w);
+}
+
+static struct task_wait **place_of(struct tasks *ts, uint64_t id)
+{
+	struct task_wait **at = &ts->waits[id % TASK_BUCKETS];
+
+	while (*at && (*at)->id != id)
+		at = &(*at)->next;
+	return at;
+}
+
+uint64_t task_wait_new(struct task *t, const char *exec_id, task_wait_fn *fn, void *arg)
+{
+	struct tasks *ts = t->ts;
+	struct task_wait *w = NEW(struct task_wait);
+
+	w->refs = 1; /* the table's */
+	w->task = task_ref(t);
+	w->exec_id = xstrdup(exec_id ?: "");
+	w->fn = fn;
+	w->arg = arg;
+	pthread_mutex_lock(&ts->lock);
+	w->id = ++ts->last_wait;
+	w->next = ts->waits[w->id % TASK_BUCKETS];
+	ts->waits[w->id % TASK_BUCKETS] = w;
+	uint64_t id = w->id; /* w may be cancelled from here on, but ends only after begin */
+
+	pthread_mutex_unlock(&ts->lock);
+	return id;
+}
+
+/* The one place where fn is called.  The caller holds a reference. */
+static void complete(struct task_wait *w, const struct err *e, const struct task_exit *x)
+{
+	struct tasks *ts = w->task->ts;
+
+	pthread_mutex_lock(&ts->lock);
+	bool is_first = w->is_begun && !w->is_ended;
+
+	if (is_first) {
+		struct task_wait **at = place_of(ts, w->id);
+
+		w->is_ended = true;
+		*at = w->next;
+	}
+	pthread_mutex_unlock(&ts->lock);
+	if (!is_first)
+		return;
+	w->fn(e, x, w->arg);
+	wait_unref(w);
+}
+
+static void complete_cancelled(struct task_wait *w)
+{
+	struct err e = { 0 };
+
+	err_set(&e, ERR_CANCELLED, "context canceled");
+	complete(w, &e, NULL);
+}
+
+static void complete_gone(struct task_wait *w, const struct task_exit *x)
+{
+	struct err e = { 0 };
+
+	if (x && !*w->exec_id) {
+		complete(w, NULL, x);
+		return;
+	}
+	err_set(&e, ERR_NOT_FOUND, "process %s of task %s is gone", w->exec_id, w->task->id);
+	complete(w, &e, NULL);
+}
+
+/* Loop thread. */
+static void on_answer(const struct err *e, const uint8_t *payload, size_t n, void *arg)
+{
+	struct task_wait *w = arg;
+	Containerd__Task__V3__WaitResponse *r = NULL;
+	struct err bad = { 0 };
+
+	if (e && ttrpc_client_is_lost(w->conn->client)) {
+		/* The shim died: the clean-up knows how the process ended (task_waits_end). */
+	} else if (e) {
+		complete(w, e, NULL);
+	} else if (!(r = containerd__task__v3__wait_response__unpack(NULL, n, payload))) {
+		err_set(&bad, ERR_DATA_LOSS, "shim of %s: the answer is no WaitResponse",
+			w->task->id);
+		complete(w, &bad, NULL);
+	} else {
+		struct task_exit x = { 0, r->exit_status, task_time(r->exited_at) };
+
+		containerd__task__v3__wait_response__free_unpacked(r, NULL);
+		if (!*w->exec_id)
+			task_note_exit(w->task, &x);
+		complete(w, NULL, &x);
+	}
+	wait_unref(w);
+}
+
+static void send(struct task_wait *w)
+{
+	struct tasks *ts = w->task->ts;
+	Containerd__Task__V3__WaitRequest req = CONTAINERD__TASK__V3__WAIT_REQUEST__INIT;
+	const struct ttrpc_target to = { .service = w->conn->service,
+					 .method = "Wait",
+					 .ns = w->task->ns };
+
+	req.id = w->task->id;
+	req.exec_id = w->exec_id;
+	atomic_fetch_add(&w->refs, 1); /* on_answer's */
+	uint32_t call = ttrpc_client_call(w->conn->client, &to, &req.base, on_answer, w);
+
+	pthread_mutex_lock(&ts->lock);
+	w->call = call;
+	bool is_late = w->is_ended;
+
+	pthread_mutex_unlock(&ts->lock);
+	if (is_late)
+		ttrpc_client_cancel(w->conn->client, call);
+}
+
+void task_wait_begin(struct tasks *ts, uint64_t id)
+{
+	pthread_mutex_lock(&ts->lock);
+	struct task_wait *w = *place_of(ts, id);
+
+	if (!w)
+		BUG("a wait was begun twice");
+	atomic_fetch_add(&w->refs, 1);
+	w->is_begun = true;
+	bool is_cancelled = w->is_cancelled;
+
+	pthread_mutex_unlock(&ts->lock);
+
+	struct err e = { 0 };
+	struct conn *c = is_cancelled ? NULL : task_conn(w->task, &e);
+
+	if (is_cancelled)
+		complete_cancelled(w);
+	else if (task_phase(w->task) == PHASE_GONE)
+		complete_gone(w, NULL);
+	else if (c) {
+		pthread_mutex_lock(&ts->lock);
+		w->conn = conn_ref(c);
+		pthread_mutex_unlock(&ts->lock);
+		send(w);
+	} /* else LOST: task_waits_end() comes, and sees that it is begun */
+	conn_unref(c);
+	wait_unref(w);
+}
+
+void task_wait_cancel(struct tasks *ts, uint64_t id)
+{
+	pthread_mutex_lock(&ts->lock);
+	struct task_wait *w = *place_of(ts, id);
+	struct conn *c = NULL;
+	uint32_t call = 0;
+
+	if (w) {
+		atomic_fetch_add(&w->refs, 1);
+		w->is_cancelled = true;
+		call = w->call;
+		c = call ? conn_ref(w->conn) : NULL;
+	}
+	pthread_mutex_unlock(&ts->lock);
+	if (!w)
+		return;
+	complete_cancelled(w); /* nothing when it is not begun: begin looks */
+	if (c)
+		ttrpc_client_cancel(c->client, call);
+	conn_unref(c);
+	wait_unref(w);
+}
+
+void task_waits_end(struct task *t, const struct task_exit *x)
+{
+	struct tasks *ts = t->ts;
+
+	for (;;) {
+		struct task_wait *w = NULL;
+
+		pthread_mutex_lock(&ts->lock);
+		for (size_t i = 0; i < TASK_BUCKETS && !w; i++)
+			for (w = ts->waits[i]; w && (w->task != t || !w->is_begun); w = w->next)
+				;
+		if (w)
+			atomic_fetch_add(&w->refs, 1);
+		pthread_mutex_unlock(&ts->lock);
+		if (!w)
+			return;
+		complete_gone(w, x);
+		wait_unref(w);
+	}
+}
