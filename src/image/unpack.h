@@ -1,7 +1,7 @@
 /* One layer into the folder of a snapshot, safely: the one place that writes what an image says.
  *
- * Everything is done by descriptors below `upper`; the bytes of the layer choose names inside it and
- * nothing else.  Every entry's parent is resolved anew (openat2 in the root, symlinks inside
+ * Everything is done by descriptors below `upper`; the bytes of the layer choose names inside it
+ * and nothing else.  Every entry's parent is resolved anew (openat2 in the root, symlinks inside
  * followed as the container would), the last component is never followed: an entry that a former
  * one replaced by a link cannot mislead the next.  Meant for the transfer worker: one thread, a
  * process that may be killed at any time. */
@@ -26,7 +26,7 @@ struct unpack_dirs {
 
 struct unpack_result {
 	char diff_id[DIGEST_SHA256 + 1]; /* of the uncompressed bytes */
-	uint64_t size;			 /* of them */
+	uint64_t size; /* of them */
 };
 
 /* media_type says the compression (OCI and Docker layer types; "" looks at the first bytes).

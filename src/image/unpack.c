@@ -1,0 +1,170 @@
+#include "image/unpack.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "image/inflate.h"
+#include "image/tar.h"
+#include "image/unpack_entry.h"
+#include "image/unpack_walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { BUFFER = 256 * 1024, MAX_ENTRIES = 10 * 1000 * 1000 };
+static const uint64_t MAX_BYTES = 512ull << 30; /* of one uncompressed layer */
+
+/* The uncompressed stream: every byte passes the digest on its way to the tar reader. */
+struct stream {
+	struct inflate *z;
+	EVP_MD_CTX *sha;
+	uint8_t *buf;
+	size_t at, end;
+	uint64_t total;
+};
+
+static ssize_t pull(void *arg, void *buf, size_t n, struct err *e)
+{
+	struct stream *s = arg;
+
+	if (s->at == s->end) {
+		ssize_t r = inflate_read(s->z, s->buf, BUFFER, e);
+
+		if (r <= 0)
+			return r;
+		s->at = 0;
+		s->end = (size_t)r;
+		s->total += (size_t)r;
+		if (s->total > MAX_BYTES)
+			return err_set(e, ERR_RESOURCE_EXHAUSTED, "layer is larger than %llu bytes",
+				       (unsigned long long)MAX_BYTES);
+		if (EVP_DigestUpdate(s->sha, s->buf, (size_t)r) != 1)
+			return err_set(e, ERR_INTERNAL, "sha256 failed");
+	}
+	if (n > s->end - s->at)
+		n = s->end - s->at;
+	memcpy(buf, s->buf + s->at, n);
+	s->at += n;
+	return (ssize_t)n;
+}
+
+static int finish_digest(struct stream *s, struct unpack_result *ret, struct err *e)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char sum[EVP_MAX_MD_SIZE];
+	unsigned n;
+
+	/* Behind the archive's end there may be padding: it counts for the digest. */
+	for (;;) {
+		char rest[4096];
+		ssize_t r = pull(s, rest, sizeof rest, e);
+
+		if (r < 0)
+			return -1;
+		if (r == 0)
+			break;
+	}
+	if (EVP_DigestFinal_ex(s->sha, sum, &n) != 1 || n * 2 != SHA256_HEX)
+		return err_set(e, ERR_INTERNAL, "sha256 failed");
+	memcpy(ret->diff_id, "sha256:", 7);
+	for (unsigned i = 0; i < n; i++) {
+		ret->diff_id[7 + 2 * i] = digits[sum[i] >> 4];
+		ret->diff_id[8 + 2 * i] = digits[sum[i] & 15];
+	}
+	ret->diff_id[DIGEST_SHA256] = 0;
+	ret->size = s->total;
+	return 0;
+}
+
+/* "a//./b/" becomes "a/b", "/a" becomes "a", "." becomes "".  ".." is refused: no honest layer has
+ * it, and what it would mean depends on links. */
+static int clean_name(const char *name, char *ret, size_t n, struct err *e)
+{
+	size_t len = 0;
+
+	for (const char *p = name; *p;) {
+		size_t part = strcspn(p, "/");
+
+		if (part == 2 && p[0] == '.' && p[1] == '.')
+			return err_set(
+				e, ERR_INVALID_ARGUMENT,
+				"layer entry \"%s\" would leave the root: \"..\" in its name",
+				name);
+		if (part && !(part == 1 && p[0] == '.')) {
+			if (len + part + 2 > n)
+				return err_set(e, ERR_INVALID_ARGUMENT,
+					       "layer entry name too long");
+			if (len)
+				ret[len++] = '/';
+			memcpy(ret + len, p, part);
+			len += part;
+		}
+		p += part + (p[part] == '/');
+	}
+	ret[len] = 0;
+	return 0;
+}
+
+/* One entry, by what its name says. */
+static int apply(struct unpacker *u, struct tar *t, const struct tar_entry *n, struct err *e)
+{
+	char name[TAR_NAME_MAX], link[TAR_NAME_MAX] = "";
+
+	if (clean_name(n->name, name, sizeof name, e) < 0)
+		return -1;
+	if (n->type == TAR_HARDLINK && clean_name(n->link, link, sizeof link, e) < 0)
+		return -1;
+
+	const char *leaf = strrchr(name, '/');
+	leaf = leaf ? leaf + 1 : name;
+	if (str_starts(leaf, ".wh."))
+		return unpack_whiteout(u, name, leaf + 4, e);
+	return unpack_entry(u, t, n, name, link, e);
+}
+
+static int apply_all(struct unpacker *u, struct tar *t, struct err *e)
+{
+	for (uint64_t count = 0;; count++) {
+		const struct tar_entry *n;
+		int r = tar_next(t, &n, e);
+
+		if (r <= 0)
+			return r;
+		if (count == MAX_ENTRIES)
+			return err_set(e, ERR_RESOURCE_EXHAUSTED, "layer has over %d entries",
+				       MAX_ENTRIES);
+		if (apply(u, t, n, e) < 0)
+			return -1;
+	}
+}
+
+int unpack_layer(int blob_fd, const char *media_type, const struct unpack_dirs *dirs,
+		 struct unpack_result *ret, struct err *e)
+{
+	enum inflate_kind kind;
+
+	if (inflate_kind_of(media_type, &kind, e) < 0)
+		return -1;
+
+	struct stream s = { .z = inflate_new(blob_fd, kind),
+			    .sha = EVP_MD_CTX_new(),
+			    .buf = xmalloc(BUFFER) };
+	struct unpacker *u = unpacker_new(dirs);
+	struct tar *t = tar_new(pull, &s);
+	mode_t old = umask(0); /* modes are the layer's, exactly */
+	int r = -1;
+
+	if (!s.sha || EVP_DigestInit_ex(s.sha, EVP_sha256(), NULL) != 1)
+		err_set(e, ERR_INTERNAL, "sha256 cannot be started");
+	else if (apply_all(u, t, e) == 0 && unpack_finish(u, e) == 0)
+		r = finish_digest(&s, ret, e);
+	umask(old);
+	tar_free(t);
+	unpacker_free(u);
+	free(s.buf);
+	EVP_MD_CTX_free(s.sha);
+	inflate_free(s.z);
+	return r < 0 ? err_wrap(e, "failed to extract layer") : 0;
+}

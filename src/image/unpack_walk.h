@@ -1,0 +1,29 @@
+/* Where an entry of a layer goes: its parent folder, found in the union of the layer that is being
+ * unpacked and the ones below it, and made in the former where it is missing there. */
+#pragma once
+
+#include "image/unpack.h"
+
+#include <sys/stat.h>
+
+/* The parent of path, an O_PATH fd in upper; *ret_leaf points into path (its last component).
+ * make: folders that only lower layers have, or nobody, are made in upper, the former with their
+ * mode, owner, times and attributes.  Paths are checked already: no "..", no empty leaf.
+ * Returns -errno. */
+int walk_parent(const struct unpack_dirs *d, const char *path, bool make, const char **ret_leaf);
+
+/* What lower layers have at path (links in its parent followed, its last component not): an
+ * O_PATH fd, or -ENOENT. */
+int walk_lower(const struct unpack_dirs *d, const char *path);
+
+/* May an image set this attribute?  Not the file system's own (trusted.*, overlay's), and of
+ * security.* only capabilities. */
+bool walk_xattr_allowed(const char *name);
+
+/* Mode, owner, times and attributes of what `from` (O_PATH) is, onto the open file `to`. */
+int walk_copy_attributes(int from, int to);
+
+bool walk_is_whiteout(const struct stat *st);
+
+/* Hides what lower layers have in a folder of upper. */
+int walk_set_opaque(int dirfd);
