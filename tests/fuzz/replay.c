@@ -10,14 +10,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-enum { MAX_INPUT = 16 << 20 };
+enum { MAX_INPUT_BYTES = 16 << 20 };
 
 static int one(int dirfd, const char *name)
 {
 	AUTO_FREE char *bytes = NULL;
 	size_t n;
 
-	if (file_read(dirfd, name, MAX_INPUT, &bytes, &n) < 0) {
+	if (file_read(dirfd, name, MAX_INPUT_BYTES, &bytes, &n) < 0) {
 		fprintf(stderr, "cannot read %s\n", name);
 		return -1;
 	}
