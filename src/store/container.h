@@ -18,12 +18,16 @@ struct extension {
 	struct any any;
 };
 
+struct extensions {
+	struct extension *v;
+	size_t n;
+};
+
 struct container_record {
 	const char *id, *image, *runtime_name, *snapshotter, *snapshot_key, *sandbox;
 	struct labels labels;
 	struct any runtime_options, spec;
-	struct extension *extensions;
-	size_t nextensions;
+	struct extensions extensions;
 	struct timespec created, updated;
 };
 

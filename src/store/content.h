@@ -59,6 +59,7 @@ struct ingest;
 int ingest_open(struct store *s, const char *ns, const char *lease, const char *ref, uint64_t total,
 		const char *expected, struct ingest **ret, struct err *e);
 void ingest_close(struct ingest *in); /* NULL is fine */
+void ingest_discard(struct ingest *in); /* closes, and removes the bytes, too */
 
 /* Strings live as long as in. */
 void ingest_get_status(const struct ingest *in, struct ingest_status *ret);
@@ -66,7 +67,7 @@ void ingest_get_status(const struct ingest *in, struct ingest_status *ret);
 /* The digest of what was written so far ("sha256:…", 71 bytes and NUL). */
 int ingest_digest(struct ingest *in, char ret[72], struct err *e);
 
-/* Appends.  ENOSPC is ERR_RESOURCE_EXHAUSTED `… no space left on device`. */
+/* Appends.  On a full disk (errnum ENOSPC) the ingest is dropped: its bytes are given back. */
 int ingest_write(struct ingest *in, const void *p, size_t n, struct err *e);
 int ingest_truncate(struct ingest *in, uint64_t size, struct err *e);
 
@@ -76,10 +77,11 @@ int ingest_truncate(struct ingest *in, uint64_t size, struct err *e);
 int ingest_fd(struct ingest *in, int *ret_fd, struct err *e);
 int ingest_sync(struct ingest *in, struct err *e);
 
-/* Verifies size (0: any) and digest (NULL or "": any), and makes the blob.  The ingest is gone
- * after success (in must still be closed); after a wrong size or digest the data is dropped, so
- * that a retry starts from zero.  ret_digest may be NULL.  ERR_ALREADY_EXISTS when ns has it; the
- * ingest is gone then, too. */
+/* Verifies size (0: any) and digest (NULL or "": what ingest_open() was told, if anything), and
+ * makes the blob.  After success, and after ERR_ALREADY_EXISTS (ns has it), the ingest is gone; in
+ * must still be closed.  Too few bytes is ERR_FAILED_PRECONDITION and leaves them for a resume; too
+ * many, or another digest, drops them, so that a retry starts from zero.  ret_digest may be NULL.
+ */
 int ingest_commit(struct ingest *in, uint64_t size, const char *digest, const struct labels *labels,
 		  char ret_digest[72], struct err *e);
 
@@ -90,5 +92,5 @@ typedef int ingest_visit(const struct ingest_status *st, void *arg, struct err *
 int ingest_list(struct store *s, const char *ns, struct arena *a, ingest_visit *visit, void *arg,
 		struct err *e);
 
-/* Removes an ingest and its bytes; ERR_UNAVAILABLE while it is open. */
+/* Removes an ingest and its bytes, even while it is open: then its commit fails. */
 int ingest_abort(struct store *s, const char *ns, const char *ref, struct err *e);

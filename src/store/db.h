@@ -15,6 +15,7 @@
 struct db;
 
 int db_open(const char *path, struct db **ret, struct err *e); /* path: a directory, made 0700 */
+int db_open_sized(const char *path, size_t map, struct db **ret, struct err *e); /* for tests */
 void db_close(struct db *db);
 
 struct txn {

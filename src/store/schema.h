@@ -4,7 +4,6 @@
  *
  *   meta
  *     "schema"                          u64  version, now 1
- *     "seq\0SNAPSHOTTER"                u64  the last directory number given out
  *   namespaces
  *     NS                                labels
  *   images

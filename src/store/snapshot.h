@@ -4,7 +4,8 @@
  *
  * Errors in containerd's words: `snapshot K does not exist` ERR_NOT_FOUND, `snapshot K`
  * ERR_ALREADY_EXISTS, `target snapshot "X"` ERR_ALREADY_EXISTS (label containerd.io/snapshot.ref
- * in Prepare names a snapshot that is there: the lease gets it), `snapshotter X` ERR_NOT_FOUND. */
+ * in Prepare names a snapshot that is there: the lease gets it), `snapshotter not loaded: X`
+ * ERR_INVALID_ARGUMENT. */
 #pragma once
 
 #include "store/label.h"

@@ -1,0 +1,277 @@
+#include "store/content.h"
+
+#include "base/ident.h"
+#include "store/content_record.h"
+#include "store/entry.h"
+#include "store/record_tables.h"
+#include "store/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const struct rec_field content_fields[] = {
+	REC(1, TEXT, struct content_info, digest),   REC(2, U64, struct content_info, size),
+	REC(3, LABELS, struct content_info, labels), REC(4, TIME, struct content_info, created),
+	REC(5, TIME, struct content_info, updated),  { 0 },
+};
+
+static const struct rec_field blob_fields[] = {
+	REC(1, U64, struct blob_record, size),
+	REC(2, U64, struct blob_record, namespaces),
+	{ 0 },
+};
+
+struct call {
+	struct store *s;
+	struct arena *a;
+	const char *ns, *lease, *digest;
+	const struct content_info *in;
+	const struct labels *labels;
+	const struct mask *mask;
+	struct content_info *ret;
+};
+
+int content_check_digest(const char *digest, struct err *e)
+{
+	if (!digest || !digest_is_valid(digest))
+		return err_set(e, ERR_INVALID_ARGUMENT, "\"%s\": invalid checksum digest format",
+			       digest ?: "");
+	return 0;
+}
+
+static int not_found(const char *digest, struct err *e)
+{
+	return err_set(e, ERR_NOT_FOUND, "content digest %s", digest);
+}
+
+/* --- records, inside a transaction --- */
+
+int content_has(struct txn *t, const char *ns, const char *digest, struct err *e)
+{
+	struct key k = KEY(ns, digest);
+
+	return entry_has(t, TABLE_CONTENT, &k, e);
+}
+
+int blob_get(struct txn *t, const char *digest, struct blob_record *ret, struct err *e)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct key k = KEY(digest);
+
+	return entry_get(t, TABLE_BLOBS, &k, blob_fields, a, ret, e);
+}
+
+static int blob_put(struct txn *t, const char *digest, const struct blob_record *r, struct err *e)
+{
+	struct key k = KEY(digest);
+
+	if (r->namespaces == 0)
+		return db_del(t, TABLE_BLOBS, &k, e) < 0 ? -1 : 0;
+	return entry_put(t, TABLE_BLOBS, &k, blob_fields, r, e);
+}
+
+int content_add(struct txn *t, const struct content_new *n, struct err *e)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct content_info r = { .digest = n->digest,
+				  .size = n->size,
+				  .labels = labels_copy(a, n->labels),
+				  .created = entry_now() };
+	struct blob_record blob = { .size = n->size };
+	struct key k = KEY(n->ns, n->digest);
+
+	r.updated = r.created;
+	if (namespace_ensure(t, n->ns, e) < 0 ||
+	    lease_join(t, n->ns, n->lease, "content", n->digest, e) < 0)
+		return -1;
+
+	int has = entry_has(t, TABLE_CONTENT, &k, e);
+	if (has != 0)
+		return has;
+	if (blob_get(t, n->digest, &blob, e) < 0)
+		return -1;
+	blob.namespaces++;
+	if (blob_put(t, n->digest, &blob, e) < 0)
+		return -1;
+	return entry_put(t, TABLE_CONTENT, &k, content_fields, &r, e);
+}
+
+int content_forget(struct txn *t, const char *ns, const char *digest, struct err *e)
+{
+	struct blob_record blob;
+	struct key k = KEY(ns, digest);
+	int had = db_del(t, TABLE_CONTENT, &k, e);
+
+	if (had <= 0)
+		return had;
+	had = blob_get(t, digest, &blob, e);
+	if (had < 0)
+		return -1;
+	if (had && blob.namespaces > 0) {
+		blob.namespaces--;
+		if (blob_put(t, digest, &blob, e) < 0)
+			return -1;
+	}
+	return 1;
+}
+
+/* --- calls --- */
+
+int content_info(struct store *s, const char *ns, struct arena *a, const char *digest,
+		 struct content_info *ret, struct err *e)
+{
+	struct txn t;
+
+	if (content_check_digest(digest, e) < 0 || db_read(s->db, &t, e) < 0)
+		return -1;
+
+	struct key k = KEY(ns, digest);
+	int has = entry_get(&t, TABLE_CONTENT, &k, content_fields, a, ret, e);
+	db_read_end(&t);
+	return has < 0 ? -1 : has ? 0 : not_found(digest, e);
+}
+
+static int update(struct txn *t, void *arg, struct err *e)
+{
+	struct call *c = arg;
+	struct content_info r;
+	struct key k = KEY(c->ns, c->in->digest);
+	int has = entry_get(t, TABLE_CONTENT, &k, content_fields, c->a, &r, e);
+
+	if (has < 0)
+		return -1;
+	if (!has)
+		return not_found(c->in->digest, e);
+	for (size_t i = 0; c->mask && i < c->mask->n; i++)
+		if (!mask_labels(c->a, c->mask->paths[i], "labels", &r.labels, &c->in->labels))
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "cannot update \"%s\" field on content info \"%s\"",
+				       c->mask->paths[i], c->in->digest);
+	if (!c->mask || c->mask->n == 0)
+		r.labels = labels_copy(c->a, &c->in->labels);
+	if (labels_check(&r.labels, e) < 0)
+		return -1;
+	r.updated = entry_now();
+	*c->ret = r;
+	return entry_put(t, TABLE_CONTENT, &k, content_fields, &r, e);
+}
+
+int content_update(struct store *s, const char *ns, struct arena *a, const struct content_info *in,
+		   const struct mask *mask, struct content_info *ret, struct err *e)
+{
+	struct call c = { .a = a, .ns = ns, .in = in, .mask = mask, .ret = ret };
+
+	if (content_check_digest(in->digest, e) < 0)
+		return -1;
+	int r = db_write(s->db, update, &c, e);
+	if (r == 0)
+		s->is_gc_due = true; /* a gc label may have gone */
+	return r;
+}
+
+static int delete (struct txn *t, void *arg, struct err *e)
+{
+	struct call *c = arg;
+	int had = content_forget(t, c->ns, c->digest, e);
+
+	return had < 0 ? -1 : had ? 0 : not_found(c->digest, e);
+}
+
+int content_delete(struct store *s, const char *ns, const char *digest, struct err *e)
+{
+	struct call c = { .ns = ns, .digest = digest };
+
+	if (content_check_digest(digest, e) < 0)
+		return -1;
+	int r = db_write(s->db, delete, &c, e);
+	if (r == 0)
+		s->is_gc_due = true;
+	return r;
+}
+
+struct listing {
+	content_visit *visit;
+	void *arg;
+	struct arena *a;
+};
+
+static int list_one(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB_val *value,
+		    void *arg, struct err *e)
+{
+	struct listing *l = arg;
+	struct content_info r;
+
+	if (rec_decode(l->a, content_fields, value, &r, e) < 0)
+		return -1;
+	return l->visit(&r, l->arg, e);
+}
+
+int content_walk(struct store *s, const char *ns, struct arena *a, content_visit *visit, void *arg,
+		 struct err *e)
+{
+	struct listing l = { visit, arg, a };
+	struct key below = PREFIX(ns);
+	struct txn t;
+
+	if (db_read(s->db, &t, e) < 0)
+		return -1;
+	int r = db_walk(&t, TABLE_CONTENT, &below, list_one, &l, e);
+	db_read_end(&t);
+	return r;
+}
+
+int content_open(struct store *s, const char *ns, const char *digest, int *ret_fd,
+		 uint64_t *ret_size, struct err *e)
+{
+	char path[BLOB_PATH_MAX];
+	struct stat st;
+	struct txn t;
+
+	if (content_check_digest(digest, e) < 0 || db_read(s->db, &t, e) < 0)
+		return -1;
+	int has = content_has(&t, ns, digest, e);
+	db_read_end(&t);
+	if (has < 0)
+		return -1;
+	if (!has)
+		return not_found(digest, e);
+
+	content_blob_path(digest, path);
+	AUTO_FD int fd = openat(s->content.fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT)
+		return not_found(digest, e);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, errno, "open blob %s", digest);
+	*ret_fd = TAKE_FD(fd);
+	*ret_size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int share(struct txn *t, void *arg, struct err *e)
+{
+	struct call *c = arg;
+	struct blob_record blob;
+	int has = blob_get(t, c->digest, &blob, e);
+
+	if (has <= 0)
+		return has;
+
+	struct content_new n = { c->ns, c->lease, c->digest, blob.size, c->labels };
+	return content_add(t, &n, e) < 0 ? -1 : 1;
+}
+
+int content_share(struct store *s, const char *ns, const char *lease, const char *digest,
+		  const struct labels *labels, struct err *e)
+{
+	static const struct labels none;
+	struct call c = { .ns = ns, .lease = lease, .digest = digest, .labels = labels ?: &none };
+
+	if (content_check_digest(digest, e) < 0 || labels_check(c.labels, e) < 0)
+		return -1;
+	pthread_mutex_lock(&s->content.commit);
+	int r = db_write(s->db, share, &c, e);
+	pthread_mutex_unlock(&s->content.commit);
+	return r;
+}

@@ -1,0 +1,286 @@
+#include "store/db.h"
+
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "os/file.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+/* The map is address space, not memory or disk: large enough that growing is rare. */
+enum { READERS_MAX = 512 };
+static const size_t MAP_FIRST = (size_t)256 << 20;
+
+struct db {
+	MDB_env *env;
+	MDB_dbi tables[TABLE_COUNT];
+	/* Held shared by every transaction, exclusively while the map grows: LMDB moves the map,
+	 * and bytes handed out point into it. */
+	pthread_rwlock_t map;
+};
+
+static const char *const table_names[TABLE_COUNT] = {
+	[TABLE_META] = "meta",
+	[TABLE_NAMESPACES] = "namespaces",
+	[TABLE_IMAGES] = "images",
+	[TABLE_CONTAINERS] = "containers",
+	[TABLE_BLOBS] = "blobs",
+	[TABLE_CONTENT] = "content",
+	[TABLE_SNAPSHOTS] = "snapshots",
+	[TABLE_LEASES] = "leases",
+	[TABLE_LEASE_ITEMS] = "lease_items",
+};
+
+/* LMDB's own codes are negative, the system's positive. */
+static int mdb_fail(struct err *e, int r, const char *step)
+{
+	if (r > 0)
+		return err_sys(e, r, "metadata: %s", step);
+	return err_set(e, ERR_INTERNAL, "metadata: %s: %s", step, mdb_strerror(r));
+}
+
+static int open_tables(struct db *db, struct err *e)
+{
+	MDB_txn *t;
+	int r = mdb_txn_begin(db->env, NULL, 0, &t);
+
+	if (r)
+		return mdb_fail(e, r, "begin");
+	for (size_t i = 0; i < TABLE_COUNT && r == 0; i++)
+		r = mdb_dbi_open(t, table_names[i], MDB_CREATE, &db->tables[i]);
+	if (r) {
+		mdb_txn_abort(t);
+		return mdb_fail(e, r, "open tables");
+	}
+	r = mdb_txn_commit(t);
+	return r ? mdb_fail(e, r, "create tables") : 0;
+}
+
+int db_open_sized(const char *path, size_t map, struct db **ret, struct err *e)
+{
+	struct db *db = NEW(struct db);
+	int dead = 0, r = file_mkdirs(path, 0700);
+
+	if (r < 0) {
+		err_sys(e, -r, "create %s", path);
+		goto free_db;
+	}
+	pthread_rwlock_init(&db->map, NULL);
+	r = mdb_env_create(&db->env);
+	if (r == 0)
+		r = mdb_env_set_maxdbs(db->env, TABLE_COUNT);
+	if (r == 0)
+		r = mdb_env_set_maxreaders(db->env, READERS_MAX);
+	if (r == 0)
+		r = mdb_env_set_mapsize(db->env, map);
+	if (r == 0)
+		r = mdb_env_open(db->env, path, MDB_NOTLS, 0600);
+	if (r == 0)
+		r = mdb_reader_check(db->env, &dead); /* slots of a killed daemon */
+	if (r) {
+		mdb_fail(e, r, "open");
+		err_wrap(e, "%s", path);
+		goto close_env;
+	}
+	if (open_tables(db, e) < 0)
+		goto close_env;
+	*ret = db;
+	return 0;
+
+close_env:
+	if (db->env)
+		mdb_env_close(db->env);
+	pthread_rwlock_destroy(&db->map);
+free_db:
+	free(db);
+	return -1;
+}
+
+int db_open(const char *path, struct db **ret, struct err *e)
+{
+	return db_open_sized(path, MAP_FIRST, ret, e);
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	mdb_env_close(db->env);
+	pthread_rwlock_destroy(&db->map);
+	free(db);
+}
+
+int db_read(struct db *db, struct txn *ret, struct err *e)
+{
+	*ret = (struct txn){ .db = db };
+	pthread_rwlock_rdlock(&db->map);
+
+	int r = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &ret->mdb);
+	if (r) {
+		pthread_rwlock_unlock(&db->map);
+		ret->mdb = NULL;
+		return mdb_fail(e, r, "begin read");
+	}
+	return 0;
+}
+
+void db_read_end(struct txn *t)
+{
+	if (!t->mdb)
+		return;
+	mdb_txn_abort(t->mdb);
+	t->mdb = NULL;
+	pthread_rwlock_unlock(&t->db->map);
+}
+
+/* One attempt; t->is_map_full tells the caller to try on a larger map. */
+static int write_once(struct txn *t, db_write_fn *fn, void *arg, struct err *e)
+{
+	int r = mdb_txn_begin(t->db->env, NULL, 0, &t->mdb);
+
+	if (r)
+		return mdb_fail(e, r, "begin write");
+
+	int result = fn(t, arg, e);
+	if (result < 0 || t->is_map_full) {
+		mdb_txn_abort(t->mdb);
+		return -1;
+	}
+	r = mdb_txn_commit(t->mdb);
+	if (r == MDB_MAP_FULL)
+		t->is_map_full = true;
+	return r ? mdb_fail(e, r, "commit") : result;
+}
+
+static int grow(struct db *db, struct err *e)
+{
+	MDB_envinfo info;
+
+	pthread_rwlock_wrlock(&db->map);
+	int r = mdb_env_info(db->env, &info);
+	if (r == 0)
+		r = mdb_env_set_mapsize(db->env, info.me_mapsize * 2);
+	pthread_rwlock_unlock(&db->map);
+	return r ? mdb_fail(e, r, "grow the map") : 0;
+}
+
+int db_write(struct db *db, db_write_fn *fn, void *arg, struct err *e)
+{
+	for (;;) {
+		struct txn t = { .db = db, .is_write = true };
+
+		pthread_rwlock_rdlock(&db->map);
+		int r = write_once(&t, fn, arg, e);
+		pthread_rwlock_unlock(&db->map);
+		if (r >= 0 || !t.is_map_full)
+			return r;
+		err_clear(e);
+		if (grow(db, e) < 0)
+			return -1;
+	}
+}
+
+/* --- keys --- */
+
+static void key_add(struct key *k, const void *p, size_t n)
+{
+	if (n > sizeof k->bytes - k->n)
+		BUG("key with too many names");
+	memcpy(k->bytes + k->n, p, n);
+	k->n += n;
+}
+
+static void key_add_name(struct key *k, const char *name)
+{
+	char hex[SHA256_HEX + 1];
+	size_t n = strlen(name);
+
+	if (n <= KEY_NAME_MAX && name[0] != '\1') {
+		key_add(k, name, n);
+		return;
+	}
+	sha256_of(name, n, hex);
+	key_add(k, "\1", 1);
+	key_add(k, hex, SHA256_HEX);
+}
+
+struct key db_key(const char *const *names)
+{
+	struct key k = { .n = 0 };
+
+	for (size_t i = 0; names[i]; i++) {
+		if (i)
+			key_add(&k, "", 1);
+		key_add_name(&k, names[i]);
+	}
+	return k;
+}
+
+struct key db_prefix(const char *const *names)
+{
+	struct key k = db_key(names);
+
+	if (names[0])
+		key_add(&k, "", 1);
+	return k;
+}
+
+/* --- entries --- */
+
+int db_get(struct txn *t, enum table table, const struct key *k, MDB_val *ret, struct err *e)
+{
+	MDB_val key = { k->n, (void *)k->bytes };
+	int r = mdb_get(t->mdb, t->db->tables[table], &key, ret);
+
+	if (r == MDB_NOTFOUND)
+		return 0;
+	return r ? mdb_fail(e, r, "get") : 1;
+}
+
+int db_put(struct txn *t, enum table table, const struct key *k, const void *p, size_t n,
+	   struct err *e)
+{
+	MDB_val key = { k->n, (void *)k->bytes }, value = { n, (void *)p };
+	int r = mdb_put(t->mdb, t->db->tables[table], &key, &value, 0);
+
+	if (r == MDB_MAP_FULL)
+		t->is_map_full = true;
+	return r ? mdb_fail(e, r, "put") : 0;
+}
+
+int db_del(struct txn *t, enum table table, const struct key *k, struct err *e)
+{
+	MDB_val key = { k->n, (void *)k->bytes };
+	int r = mdb_del(t->mdb, t->db->tables[table], &key, NULL);
+
+	if (r == MDB_NOTFOUND)
+		return 0;
+	if (r == MDB_MAP_FULL)
+		t->is_map_full = true;
+	return r ? mdb_fail(e, r, "delete") : 1;
+}
+
+int db_walk(struct txn *t, enum table table, const struct key *prefix, db_visit *visit, void *arg,
+	    struct err *e)
+{
+	MDB_val key = { prefix->n, (void *)prefix->bytes }, value;
+	MDB_cursor *cursor;
+	int result = 0, r = mdb_cursor_open(t->mdb, t->db->tables[table], &cursor);
+
+	if (r)
+		return mdb_fail(e, r, "cursor");
+	r = mdb_cursor_get(cursor, &key, &value, prefix->n ? MDB_SET_RANGE : MDB_FIRST);
+	while (r == 0 && result == 0) {
+		if (key.mv_size < prefix->n ||
+		    (prefix->n && memcmp(key.mv_data, prefix->bytes, prefix->n) != 0))
+			break;
+		result = visit(t, &key, &value, arg, e);
+		if (result == 0)
+			r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	}
+	mdb_cursor_close(cursor);
+	if (r && r != MDB_NOTFOUND)
+		return mdb_fail(e, r, "walk");
+	return result;
+}

@@ -1,0 +1,34 @@
+/* What the record files share: records by key, and the two things every new object touches (its
+ * namespace, its lease).  All run inside the caller's transaction. */
+#pragma once
+
+#include "base/mem.h"
+#include "store/db.h"
+#include "store/record.h"
+
+#include <time.h>
+
+struct timespec entry_now(void); /* CLOCK_REALTIME */
+
+/* 1 found, 0 absent, -1. */
+int entry_get(struct txn *t, enum table table, const struct key *k, const struct rec_field *fields,
+	      struct arena *a, void *record, struct err *e);
+int entry_put(struct txn *t, enum table table, const struct key *k, const struct rec_field *fields,
+	      const void *record, struct err *e);
+int entry_has(struct txn *t, enum table table, const struct key *k, struct err *e); /* 1, 0, -1 */
+
+/* The first key with this prefix exists: 1, 0, -1. */
+int entry_has_below(struct txn *t, enum table table, const struct key *prefix, struct err *e);
+
+/* Deletes all keys with this prefix. */
+int entry_delete_below(struct txn *t, enum table table, const struct key *prefix, struct err *e);
+
+int namespace_ensure(struct txn *t, const char *ns, struct err *e);
+
+/* lease NULL or "": nothing to do. */
+int lease_join(struct txn *t, const char *ns, const char *lease, const char *type, const char *id,
+	       struct err *e);
+/* The lease and its items: 1, 0 (there was none), -1. */
+int lease_forget(struct txn *t, const char *ns, const char *id, struct err *e);
+int lease_leave(struct txn *t, const char *ns, const char *lease, const char *type, const char *id,
+		struct err *e);

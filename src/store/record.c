@@ -1,0 +1,242 @@
+#include "store/record.h"
+
+#include "store/container.h"
+
+#include <string.h>
+
+static void add_u32(struct str *out, size_t n)
+{
+	uint32_t v = (uint32_t)n;
+
+	str_addn(out, &v, sizeof v);
+}
+
+static void add_text(struct str *out, const char *s)
+{
+	size_t n = s ? strlen(s) : 0;
+
+	add_u32(out, n);
+	str_addn(out, s, n);
+}
+
+static void add_any(struct str *out, const struct any *any)
+{
+	add_text(out, any->type_url);
+	add_u32(out, any->n);
+	str_addn(out, any->value, any->n);
+}
+
+static void add_value(struct str *out, enum rec_kind kind, const void *p)
+{
+	switch (kind) {
+	case REC_TEXT: {
+		const char *s = *(const char *const *)p;
+
+		if (s)
+			str_add(out, s);
+		break;
+	}
+	case REC_U64:
+		str_addn(out, p, sizeof(uint64_t));
+		break;
+	case REC_TIME: {
+		const struct timespec *t = p;
+		int64_t sec = t->tv_sec;
+
+		str_addn(out, &sec, sizeof sec);
+		add_u32(out, (size_t)t->tv_nsec);
+		break;
+	}
+	case REC_LABELS: {
+		const struct labels *l = p;
+
+		add_u32(out, l->n);
+		for (size_t i = 0; i < l->n; i++) {
+			add_text(out, l->v[i].key);
+			add_text(out, l->v[i].value);
+		}
+		break;
+	}
+	case REC_ANY:
+		if (((const struct any *)p)->type_url)
+			add_any(out, p);
+		break;
+	case REC_EXTENSIONS: {
+		const struct extensions *x = p;
+
+		add_u32(out, x->n);
+		for (size_t i = 0; i < x->n; i++) {
+			add_text(out, x->v[i].key);
+			add_any(out, &x->v[i].any);
+		}
+		break;
+	}
+	}
+}
+
+void rec_encode(struct str *out, const struct rec_field *fields, const void *record)
+{
+	for (const struct rec_field *f = fields; f->tag; f++) {
+		str_addc(out, (char)f->tag);
+		size_t at = out->len;
+
+		add_u32(out, 0);
+		add_value(out, f->kind, (const char *)record + f->offset);
+		if (!out->over) {
+			uint32_t n = (uint32_t)(out->len - at - sizeof n);
+
+			memcpy(out->ptr + at, &n, sizeof n);
+		}
+	}
+}
+
+/* --- reading: every length is checked against what is left --- */
+
+struct reader {
+	const char *p;
+	size_t n;
+	bool is_cut;
+};
+
+static const void *take(struct reader *r, size_t n)
+{
+	if (n > r->n) {
+		r->is_cut = true;
+		r->n = 0;
+		return NULL;
+	}
+	const char *p = r->p;
+	r->p += n;
+	r->n -= n;
+	return p;
+}
+
+static uint32_t take_u32(struct reader *r)
+{
+	uint32_t v = 0;
+	const void *p = take(r, sizeof v);
+
+	if (p)
+		memcpy(&v, p, sizeof v);
+	return v;
+}
+
+static const char *take_text(struct arena *a, struct reader *r)
+{
+	uint32_t n = take_u32(r);
+	const char *p = take(r, n);
+
+	return p ? arena_strndup(a, p, n) : "";
+}
+
+static void take_any(struct arena *a, struct reader *r, struct any *ret)
+{
+	if (r->n == 0)
+		return; /* absent */
+	ret->type_url = take_text(a, r);
+	ret->n = take_u32(r);
+	const void *p = take(r, ret->n);
+
+	if (p)
+		ret->value = arena_memdup(a, p, ret->n);
+	else
+		ret->n = 0;
+}
+
+/* A count is trusted only as far as the bytes behind it could hold so many (8 bytes each). */
+static size_t take_count(struct reader *r)
+{
+	size_t n = take_u32(r);
+
+	if (n > r->n / 8) {
+		r->is_cut = r->is_cut || n > 0;
+		return 0;
+	}
+	return n;
+}
+
+static void take_value(struct arena *a, enum rec_kind kind, struct reader *r, void *ret)
+{
+	switch (kind) {
+	case REC_TEXT:
+		*(const char **)ret = arena_strndup(a, r->p, r->n);
+		break;
+	case REC_U64: {
+		const void *p = take(r, sizeof(uint64_t));
+
+		if (p)
+			memcpy(ret, p, sizeof(uint64_t));
+		break;
+	}
+	case REC_TIME: {
+		struct timespec *t = ret;
+		int64_t sec;
+		const void *p = take(r, sizeof sec);
+
+		if (p) {
+			memcpy(&sec, p, sizeof sec);
+			t->tv_sec = sec;
+			t->tv_nsec = take_u32(r);
+		}
+		break;
+	}
+	case REC_LABELS: {
+		struct labels *l = ret;
+		size_t n = take_count(r);
+
+		l->v = arena_array(a, n, sizeof *l->v);
+		for (l->n = 0; l->n < n && !r->is_cut; l->n++) {
+			l->v[l->n].key = take_text(a, r);
+			l->v[l->n].value = take_text(a, r);
+		}
+		break;
+	}
+	case REC_ANY:
+		take_any(a, r, ret);
+		break;
+	case REC_EXTENSIONS: {
+		struct extensions *x = ret;
+		size_t n = take_count(r);
+
+		x->v = arena_array(a, n, sizeof *x->v);
+		for (x->n = 0; x->n < n && !r->is_cut; x->n++) {
+			x->v[x->n].key = take_text(a, r);
+			take_any(a, r, &x->v[x->n].any);
+		}
+		break;
+	}
+	}
+}
+
+static const size_t kind_size[] = {
+	[REC_TEXT] = sizeof(const char *),    [REC_U64] = sizeof(uint64_t),
+	[REC_TIME] = sizeof(struct timespec), [REC_LABELS] = sizeof(struct labels),
+	[REC_ANY] = sizeof(struct any),       [REC_EXTENSIONS] = sizeof(struct extensions),
+};
+
+int rec_decode(struct arena *a, const struct rec_field *fields, const MDB_val *bytes, void *record,
+	       struct err *e)
+{
+	struct reader r = { bytes->mv_data, bytes->mv_size, false };
+
+	for (const struct rec_field *f = fields; f->tag; f++) {
+		void *p = (char *)record + f->offset;
+
+		memset(p, 0, kind_size[f->kind]);
+		if (f->kind == REC_TEXT)
+			*(const char **)p = "";
+	}
+	while (r.n > 0 && !r.is_cut) {
+		uint8_t tag = *(const uint8_t *)take(&r, 1);
+		struct reader value = { .n = take_u32(&r) };
+
+		value.p = take(&r, value.n);
+		for (const struct rec_field *f = fields; f->tag && value.p; f++)
+			if (f->tag == tag)
+				take_value(a, f->kind, &value, (char *)record + f->offset);
+		r.is_cut = r.is_cut || value.is_cut;
+	}
+	if (r.is_cut)
+		return err_set(e, ERR_DATA_LOSS, "metadata: a record is cut off");
+	return 0;
+}

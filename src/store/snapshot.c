@@ -1,0 +1,486 @@
+#include "store/snapshot.h"
+
+#include "store/entry.h"
+#include "store/snapshot_record.h"
+#include "store/state.h"
+#include "store/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char target_label[] = "containerd.io/snapshot.ref";
+
+enum { PARENTS_MAX = 1024 }; /* a chain longer than this is a loop or an attack */
+
+struct call {
+	struct store *s;
+	struct snapshotter *sn;
+	const struct snapshot_at *at;
+	struct arena *a;
+	const char *key, *name, *parent;
+	enum snapshot_kind kind;
+	const struct labels *labels;
+	const struct snapshot_info *in;
+	const struct mask *mask;
+	uint64_t number;
+	struct snapshot_usage usage;
+	struct snapshot_info *ret;
+};
+
+static int is_missing(const char *name, struct err *e)
+{
+	return err_set(e, ERR_NOT_FOUND, "snapshot %s does not exist", name);
+}
+
+/* The numbers of the parents of r, nearest first. */
+static int read_chain(struct txn *t, const struct snapshot_at *at, const char *parent,
+		      struct arena *a, struct layers *ret, struct err *e)
+{
+	uint64_t *numbers = arena_array(a, PARENTS_MAX, sizeof *numbers);
+	size_t n = 0;
+
+	while (*parent) {
+		struct snapshot_record r;
+		int has = snapshot_read(t, at->ns, at->snapshotter, parent, a, &r, e);
+
+		if (has < 0)
+			return -1;
+		if (!has)
+			return err_set(e, ERR_NOT_FOUND, "parent snapshot %s does not exist",
+				       parent);
+		if (n == PARENTS_MAX)
+			return err_set(e, ERR_FAILED_PRECONDITION, "more than %d parents",
+				       PARENTS_MAX);
+		numbers[n++] = r.number;
+		parent = r.parent;
+	}
+	ret->parents = numbers;
+	ret->nparents = n;
+	return 0;
+}
+
+/* --- prepare, view --- */
+
+/* What must hold for a new snapshot: asked before its directory is made, and again with the record.
+ * 1: the label's target is there, and the lease has it now. */
+static int check_new(struct txn *t, const struct call *c, struct err *e)
+{
+	const struct snapshot_at *at = c->at;
+	const char *target = labels_get(c->labels, target_label);
+	struct snapshot_record r;
+	int has;
+
+	if (target) {
+		has = snapshot_read(t, at->ns, at->snapshotter, target, c->a, &r, e);
+		if (has != 0)
+			return has;
+	}
+	has = snapshot_read(t, at->ns, at->snapshotter, c->key, c->a, &r, e);
+	if (has < 0)
+		return -1;
+	if (has)
+		return err_set(e, ERR_ALREADY_EXISTS, "snapshot \"%s\"", c->key);
+	if (!*c->parent)
+		return 0;
+	has = snapshot_read(t, at->ns, at->snapshotter, c->parent, c->a, &r, e);
+	if (has < 0)
+		return -1;
+	if (!has)
+		return err_set(e, ERR_NOT_FOUND, "parent snapshot %s does not exist", c->parent);
+	if (r.kind != SNAPSHOT_COMMITTED)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "failed to create snapshot: parent \"%s\" is not committed snapshot",
+			       c->parent);
+	return 0;
+}
+
+static char *lease_type(struct arena *a, const char *snapshotter)
+{
+	return arena_printf(a, "snapshots/%s", snapshotter);
+}
+
+static int add_child(struct txn *t, const struct snapshot_at *at, const char *parent,
+		     struct arena *a, int change, struct err *e)
+{
+	struct snapshot_record r;
+	struct key k = KEY(at->ns, at->snapshotter, parent);
+
+	if (!*parent)
+		return 0;
+	int has = snapshot_read(t, at->ns, at->snapshotter, parent, a, &r, e);
+	if (has <= 0)
+		return has;
+	r.children += (uint64_t)change;
+	return entry_put(t, TABLE_SNAPSHOTS, &k, snapshot_fields, &r, e);
+}
+
+static int record_new(struct txn *t, void *arg, struct err *e)
+{
+	struct call *c = arg;
+	const struct snapshot_at *at = c->at;
+	struct snapshot_record r = { .name = c->key,
+				     .snapshotter = at->snapshotter,
+				     .parent = c->parent,
+				     .number = c->number,
+				     .kind = c->kind,
+				     .labels = labels_copy(c->a, c->labels),
+				     .created = entry_now() };
+	struct key k = KEY(at->ns, at->snapshotter, c->key);
+	int r_new = check_new(t, c, e);
+
+	r.updated = r.created;
+	if (r_new != 0)
+		return r_new;
+	if (namespace_ensure(t, at->ns, e) < 0 ||
+	    lease_join(t, at->ns, at->lease, lease_type(c->a, at->snapshotter), c->key, e) < 0 ||
+	    add_child(t, at, c->parent, c->a, 1, e) < 0)
+		return -1;
+	return entry_put(t, TABLE_SNAPSHOTS, &k, snapshot_fields, &r, e);
+}
+
+static int join_target(struct txn *t, void *arg, struct err *e)
+{
+	struct call *c = arg;
+
+	return lease_join(t, c->at->ns, c->at->lease, lease_type(c->a, c->at->snapshotter),
+			  labels_get(c->labels, target_label), e);
+}
+
+static int target_exists(struct call *c, struct err *e)
+{
+	if (db_write(c->s->db, join_target, c, e) < 0)
+		return -1;
+	return err_set(e, ERR_ALREADY_EXISTS, "target snapshot \"%s\"",
+		       labels_get(c->labels, target_label));
+}
+
+static int make_dir(struct call *c, const struct layers *l, const char *name, struct err *e)
+{
+	if (mkdirat(c->sn->fd, name, 0700) < 0)
+		return err_sys(e, errno, "create snapshot directory");
+	AUTO_FD int dirfd =
+		openat(c->sn->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dirfd < 0)
+		return err_sys(e, errno, "open snapshot directory");
+	return c->sn->ops->make(c->sn, dirfd, l, e);
+}
+
+/* The directory first, then its record; the other way round a crash would leave a record of
+ * nothing.  Runs with sn->dirs held shared. */
+static int make_new(struct call *c, struct layers *l, struct err *e)
+{
+	char name[24];
+	struct txn t;
+	struct err ignored = { 0 };
+
+	if (db_read(c->s->db, &t, e) < 0)
+		return -1;
+	int r = check_new(&t, c, e);
+	if (r == 0)
+		r = read_chain(&t, c->at, c->parent, c->a, l, e);
+	db_read_end(&t);
+	if (r != 0)
+		return r == 1 ? target_exists(c, e) : -1;
+
+	c->number = l->number = atomic_fetch_add(&c->sn->next, 1);
+	snprintf(name, sizeof name, "%llu", (unsigned long long)c->number);
+	r = make_dir(c, l, name, e);
+	if (r == 0)
+		r = db_write(c->s->db, record_new, c, e);
+	if (r == 0)
+		return 0;
+	(void)snapshotter_remove_dir(c->sn, name, &ignored); /* else the clean-up finds it */
+	return r == 1 ? target_exists(c, e) : -1;
+}
+
+static int create(struct store *s, const struct snapshot_at *at, enum snapshot_kind kind,
+		  struct arena *a, const char *key, const char *parent, const struct labels *labels,
+		  struct mounts *ret, struct err *e)
+{
+	static const struct labels none;
+	struct call c = { .s = s,
+			  .at = at,
+			  .a = a,
+			  .key = key,
+			  .parent = parent ?: "",
+			  .kind = kind,
+			  .labels = labels ?: &none };
+	struct layers l = { .kind = kind };
+
+	if (!key || !*key)
+		return err_set(e, ERR_INVALID_ARGUMENT, "snapshot key must not be empty");
+	if (snapshotter_find(s, at->snapshotter, &c.sn, e) < 0 || labels_check(c.labels, e) < 0)
+		return -1;
+	pthread_rwlock_rdlock(&c.sn->dirs);
+	int r = make_new(&c, &l, e);
+	pthread_rwlock_unlock(&c.sn->dirs);
+	if (r < 0)
+		return -1;
+	c.sn->ops->mounts(c.sn, a, &l, ret);
+	return 0;
+}
+
+int snapshot_prepare(struct store *s, const struct snapshot_at *at, struct arena *a,
+		     const char *key, const char *parent, const struct labels *labels,
+		     struct mounts *ret, struct err *e)
+{
+	return create(s, at, SNAPSHOT_ACTIVE, a, key, parent, labels, ret, e);
+}
+
+int snapshot_view(struct store *s, const struct snapshot_at *at, struct arena *a, const char *key,
+		  const char *parent, const struct labels *labels, struct mounts *ret,
+		  struct err *e)
+{
+	return create(s, at, SNAPSHOT_VIEW, a, key, parent, labels, ret, e);
+}
+
+/* --- reading --- */
+
+int snapshot_layers(struct store *s, const struct snapshot_at *at, const char *key, struct arena *a,
+		    struct snapshotter **ret_sn, struct layers *ret, struct err *e)
+{
+	struct snapshot_record r;
+	struct txn t;
+
+	if (snapshotter_find(s, at->snapshotter, ret_sn, e) < 0 || db_read(s->db, &t, e) < 0)
+		return -1;
+	int has = snapshot_read(&t, at->ns, at->snapshotter, key, a, &r, e);
+	if (has == 0)
+		is_missing(key, e);
+	if (has == 1) {
+		ret->number = r.number;
+		ret->kind = (enum snapshot_kind)r.kind;
+		if (read_chain(&t, at, r.parent, a, ret, e) < 0)
+			has = -1;
+	}
+	db_read_end(&t);
+	return has == 1 ? 0 : -1;
+}
+
+int snapshot_mounts(struct store *s, const struct snapshot_at *at, struct arena *a, const char *key,
+		    struct mounts *ret, struct err *e)
+{
+	struct snapshotter *sn;
+	struct layers l = { 0 };
+
+	if (snapshot_layers(s, at, key, a, &sn, &l, e) < 0)
+		return -1;
+	if (l.kind == SNAPSHOT_COMMITTED)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "failed to get active mount: snapshot %s is committed", key);
+	sn->ops->mounts(sn, a, &l, ret);
+	return 0;
+}
+
+static struct snapshot_info to_info(const struct snapshot_record *r)
+{
+	return (struct snapshot_info){
+		(enum snapshot_kind)r->kind, r->name, r->parent, r->labels, r->created, r->updated
+	};
+}
+
+int snapshot_stat(struct store *s, const struct snapshot_at *at, struct arena *a, const char *key,
+		  struct snapshot_info *ret, struct err *e)
+{
+	struct snapshotter *sn;
+	struct snapshot_record r;
+	struct txn t;
+
+	if (snapshotter_find(s, at->snapshotter, &sn, e) < 0 || db_read(s->db, &t, e) < 0)
+		return -1;
+	int has = snapshot_read(&t, at->ns, at->snapshotter, key, a, &r, e);
+	db_read_end(&t);
+	if (has < 0)
+		return -1;
+	if (!has)
+		return is_missing(key, e);
+	*ret = to_info(&r);
+	return 0;
+}
+
+static int measure(const struct snapshotter *sn, uint64_t number, struct snapshot_usage *ret,
+		   struct err *e)
+{
+	AUTO_FD int fd = snapshotter_open_fs(sn, number, e);
+
+	if (fd < 0)
+		return -1;
+	int r = tree_usage(fd, &ret->size, &ret->inodes);
+	return r < 0 ? err_sys(e, -r, "measure snapshot") : 0;
+}
+
+int snapshot_usage(struct store *s, const struct snapshot_at *at, const char *key,
+		   struct snapshot_usage *ret, struct err *e)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct snapshotter *sn;
+	struct snapshot_record r;
+	struct txn t;
+
+	if (snapshotter_find(s, at->snapshotter, &sn, e) < 0 || db_read(s->db, &t, e) < 0)
+		return -1;
+	int has = snapshot_read(&t, at->ns, at->snapshotter, key, a, &r, e);
+	db_read_end(&t);
+	if (has < 0)
+		return -1;
+	if (!has)
+		return is_missing(key, e);
+	if (r.kind != SNAPSHOT_COMMITTED)
+		return measure(sn, r.number, ret, e);
+	*ret = r.usage;
+	return 0;
+}
+
+struct listing {
+	snapshot_visit *visit;
+	void *arg;
+	struct arena *a;
+};
+
+static int list_one(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB_val *value,
+		    void *arg, struct err *e)
+{
+	struct listing *l = arg;
+	struct snapshot_record r;
+
+	if (rec_decode(l->a, snapshot_fields, value, &r, e) < 0)
+		return -1;
+
+	struct snapshot_info info = to_info(&r);
+	return l->visit(&info, l->arg, e);
+}
+
+int snapshot_walk(struct store *s, const struct snapshot_at *at, struct arena *a,
+		  snapshot_visit *visit, void *arg, struct err *e)
+{
+	struct listing l = { visit, arg, a };
+	struct snapshotter *sn;
+	struct txn t;
+
+	if (snapshotter_find(s, at->snapshotter, &sn, e) < 0 || db_read(s->db, &t, e) < 0)
+		return -1;
+
+	struct key below = PREFIX(at->ns, at->snapshotter);
+	int r = db_walk(&t, TABLE_SNAPSHOTS, &below, list_one, &l, e);
+	db_read_end(&t);
+	return r;
+}
+
+/* --- changing --- */
+
+static int commit(struct txn *t, void *arg, struct err *e)
+{
+	struct call *c = arg;
+	const struct snapshot_at *at = c->at;
+	struct snapshot_record r, other;
+	struct key old = KEY(at->ns, at->snapshotter, c->key);
+	struct key new = KEY(at->ns, at->snapshotter, c->name);
+	int has = snapshot_read(t, at->ns, at->snapshotter, c->name, c->a, &other, e);
+
+	if (has < 0)
+		return -1;
+	if (has)
+		return err_set(e, ERR_ALREADY_EXISTS, "snapshot \"%s\"", c->name);
+	has = snapshot_read(t, at->ns, at->snapshotter, c->key, c->a, &r, e);
+	if (has < 0)
+		return -1;
+	if (!has)
+		return is_missing(c->key, e);
+	if (r.kind != SNAPSHOT_ACTIVE)
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "failed to commit snapshot: snapshot %s is not active", c->key);
+
+	char *type = lease_type(c->a, at->snapshotter);
+
+	r.name = c->name;
+	r.kind = SNAPSHOT_COMMITTED;
+	r.labels = labels_copy(c->a, c->labels);
+	r.usage = c->usage;
+	r.created = r.updated = entry_now();
+	if (db_del(t, TABLE_SNAPSHOTS, &old, e) < 0 ||
+	    lease_leave(t, at->ns, at->lease, type, c->key, e) < 0 ||
+	    lease_join(t, at->ns, at->lease, type, c->name, e) < 0)
+		return -1;
+	return entry_put(t, TABLE_SNAPSHOTS, &new, snapshot_fields, &r, e);
+}
+
+int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *name,
+		    const char *key, const struct labels *labels, struct err *e)
+{
+	static const struct labels none;
+	AUTO_ARENA struct arena *a = arena_new();
+	struct snapshotter *sn;
+	struct layers l = { 0 };
+	struct call c = {
+		.s = s, .at = at, .a = a, .key = key, .name = name, .labels = labels ?: &none
+	};
+
+	if (!name || !*name || !key || !*key)
+		return err_set(e, ERR_INVALID_ARGUMENT, "snapshot name and key must not be empty");
+	if (labels_check(c.labels, e) < 0 || snapshot_layers(s, at, key, a, &sn, &l, e) < 0 ||
+	    measure(sn, l.number, &c.usage, e) < 0)
+		return -1;
+	return db_write(s->db, commit, &c, e);
+}
+
+static int remove_one(struct txn *t, void *arg, struct err *e)
+{
+	struct call *c = arg;
+	int had = snapshot_forget(t, c->at->ns, c->at->snapshotter, c->key, e);
+
+	return had < 0 ? -1 : had ? 0 : is_missing(c->key, e);
+}
+
+int snapshot_remove(struct store *s, const struct snapshot_at *at, const char *key, struct err *e)
+{
+	struct call c = { .at = at, .key = key };
+
+	if (snapshotter_find(s, at->snapshotter, &c.sn, e) < 0)
+		return -1;
+	int r = db_write(s->db, remove_one, &c, e);
+	if (r == 0)
+		s->is_gc_due = true;
+	return r;
+}
+
+static int update(struct txn *t, void *arg, struct err *e)
+{
+	struct call *c = arg;
+	const struct snapshot_at *at = c->at;
+	struct snapshot_record r;
+	struct key k = KEY(at->ns, at->snapshotter, c->in->name);
+	int has = snapshot_read(t, at->ns, at->snapshotter, c->in->name, c->a, &r, e);
+
+	if (has < 0)
+		return -1;
+	if (!has)
+		return is_missing(c->in->name, e);
+	for (size_t i = 0; c->mask && i < c->mask->n; i++)
+		if (!mask_labels(c->a, c->mask->paths[i], "labels", &r.labels, &c->in->labels))
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "cannot update \"%s\" field on snapshot \"%s\"",
+				       c->mask->paths[i], c->in->name);
+	if (!c->mask || c->mask->n == 0)
+		r.labels = labels_copy(c->a, &c->in->labels);
+	if (labels_check(&r.labels, e) < 0)
+		return -1;
+	r.updated = entry_now();
+	*c->ret = to_info(&r);
+	return entry_put(t, TABLE_SNAPSHOTS, &k, snapshot_fields, &r, e);
+}
+
+int snapshot_update(struct store *s, const struct snapshot_at *at, struct arena *a,
+		    const struct snapshot_info *in, const struct mask *mask,
+		    struct snapshot_info *ret, struct err *e)
+{
+	struct call c = { .at = at, .a = a, .in = in, .mask = mask, .ret = ret };
+
+	if (snapshotter_find(s, at->snapshotter, &c.sn, e) < 0)
+		return -1;
+	int r = db_write(s->db, update, &c, e);
+	if (r == 0)
+		s->is_gc_due = true;
+	return r;
+}

@@ -1,0 +1,22 @@
+/* What an open store is made of; for the files of this folder only. */
+#pragma once
+
+#include "store/content_dir.h"
+#include "store/db.h"
+#include "store/snapshotter.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Order of locks: gc, then content.commit or a snapshotter's, then the write transaction.  Nothing
+ * is waited for inside a transaction. */
+struct store {
+	char *root;
+	int lockfd;
+	struct db *db;
+	struct content_dir content;
+	struct snapshotters snapshotters;
+	pthread_mutex_t gc; /* one collection at a time */
+	atomic_bool is_gc_due;
+};

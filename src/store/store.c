@@ -1,0 +1,77 @@
+#include "store/store.h"
+
+#include "os/file.h"
+#include "store/content_dir.h"
+#include "store/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+
+static int lock_root(struct store *s, struct err *e)
+{
+	AUTO_FREE char *path = xasprintf("%s/io.containerd.metadata.v1.lmdb", s->root);
+	AUTO_FREE char *lock = xasprintf("%s/owner", path);
+	int r = file_mkdirs(path, 0700);
+
+	if (r < 0)
+		return err_sys(e, -r, "create %s", path);
+	s->lockfd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->lockfd < 0)
+		return err_sys(e, errno, "open %s", lock);
+	if (flock(s->lockfd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? err_set(e, ERR_FAILED_PRECONDITION,
+						      "%s is in use by another process", s->root)
+					    : err_sys(e, errno, "lock %s", lock);
+	return 0;
+}
+
+static int open_parts(struct store *s, struct err *e)
+{
+	AUTO_FREE char *path = xasprintf("%s/io.containerd.metadata.v1.lmdb", s->root);
+	size_t removed = 0;
+
+	if (lock_root(s, e) < 0 || db_open(path, &s->db, e) < 0 ||
+	    content_dir_open(&s->content, s->root, e) < 0 || snapshotters_open(s, e) < 0 ||
+	    content_recover(s, e) < 0)
+		return -1;
+	for (size_t i = 0; i < SNAPSHOTTER_COUNT; i++)
+		if (snapshotter_sweep(s, &s->snapshotters.v[i], &removed, e) < 0)
+			return -1;
+	return 0;
+}
+
+int store_open(const char *root, struct store **ret, struct err *e)
+{
+	struct store *s = NEW(struct store);
+
+	s->root = xstrdup(root);
+	s->lockfd = s->content.fd = -1;
+	s->is_gc_due = true; /* whatever was due when the last process ended */
+	pthread_mutex_init(&s->gc, NULL);
+	if (open_parts(s, e) < 0) {
+		store_close(s);
+		return err_wrap(e, "open store %s", root);
+	}
+	*ret = s;
+	return 0;
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	snapshotters_close(&s->snapshotters);
+	content_dir_close(&s->content);
+	db_close(s->db);
+	close_fd(&s->lockfd);
+	pthread_mutex_destroy(&s->gc);
+	free(s->root);
+	free(s);
+}
+
+const char *store_root(const struct store *s)
+{
+	return s->root;
+}
