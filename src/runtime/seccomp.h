@@ -13,8 +13,6 @@ struct seccomp_filter {
 	struct sock_filter *insns; /* NULL: nothing to load */
 	unsigned n;
 	unsigned flags; /* of seccomp(2): SECCOMP_FILTER_FLAG_… */
-	void *map; /* what holds insns, for seccomp_filter_done */
-	size_t map_len;
 };
 
 /* cache_dir is made 0700 when it is absent; NULL: no cache.  A cache that can't be used costs time
@@ -25,7 +23,7 @@ int seccomp_compile(const struct oci_seccomp *s, const char *cache_dir, struct s
 
 /* In the child, async-signal-safe: one system call.  Without no_new_privs the caller still needs
  * CAP_SYS_ADMIN. */
-int seccomp_load(const struct seccomp_filter *f, struct err *e);
+int seccomp_filter_load(const struct seccomp_filter *f, struct err *e);
 
 void seccomp_filter_done(struct seccomp_filter *f);
 #define AUTO_SECCOMP_FILTER CLEANUP(seccomp_filter_done)
