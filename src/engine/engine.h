@@ -16,7 +16,7 @@ struct pool;
 struct events;
 struct store;
 struct tasks;
-struct transfers;
+struct streams;
 struct gc;
 
 struct engine {
@@ -26,7 +26,7 @@ struct engine {
 	struct events *events; /* engine/events.h */
 	struct store *store; /* store/store.h: database, content, snapshots */
 	struct tasks *tasks; /* task/task.h: shims and their processes */
-	struct transfers *transfers; /* image/: worker processes */
+	struct streams *streams; /* api/containerd/streaming.h: the program's, set before serving */
 	struct gc *gc; /* engine/gc.h: background collection */
 	int lock_fd; /* of ROOT/.lock: one daemon a root */
 };

@@ -7,7 +7,9 @@
 
 extern const struct rpc_method containers_methods[];
 extern const struct rpc_method diff_methods[];
+extern const struct rpc_method streaming_methods[];
 extern const struct rpc_method tasks_methods[];
+extern const struct rpc_method transfer_methods[];
 
 /* Ended by a NULL name. */
 extern const struct rpc_service api_services[];

@@ -1,0 +1,320 @@
+/* The Transfer service: pull (registry to image), import (stream to image) and tag (image to
+ * image).  A transfer is one unary call that lasts as long as its worker process. */
+#include "image/transfer.h"
+
+#include "api/containerd/api.h"
+#include "api/containerd/convert.h"
+#include "api/containerd/publish.h"
+#include "api/containerd/services.h"
+#include "api/containerd/transfer_image.h"
+#include "api/containerd/transfer_stream.h"
+#include "base/log.h"
+#include "base/timefmt.h"
+#include "store/lease.h"
+
+#include "containerd/events/content.pb-c.h"
+#include "containerd/events/snapshot.pb-c.h"
+#include "containerd/services/transfer/v1/transfer.pb-c.h"
+#include "containerd/types/transfer/imagestore.pb-c.h"
+#include "containerd/types/transfer/importexport.pb-c.h"
+#include "containerd/types/transfer/registry.pb-c.h"
+#include "google/protobuf/empty.pb-c.h"
+#include <inttypes.h>
+#include <string.h>
+
+typedef Containerd__Types__Transfer__ImageStore image_store;
+typedef Containerd__Types__Transfer__ImageImportStream import_stream;
+typedef Containerd__Types__Transfer__OCIRegistry oci_registry;
+
+/* One transfer on its way; what the hooks get. */
+struct transfer {
+	struct call call;
+	struct stream *progress, *auth;
+	struct transfer_job job;
+	const char *reference; /* of the registry, for the credentials' question */
+};
+
+static void on_content(const char *digest, uint64_t size, void *arg)
+{
+	Containerd__Events__ContentCreate m = CONTAINERD__EVENTS__CONTENT_CREATE__INIT;
+
+	m.digest = (char *)digest;
+	m.size = (int64_t)size;
+	api_publish(&((struct transfer *)arg)->call, "/content/create", &m.base);
+}
+
+static void on_prepared(const char *snapshotter, const char *key, const char *parent, void *arg)
+{
+	Containerd__Events__SnapshotPrepare m = CONTAINERD__EVENTS__SNAPSHOT_PREPARE__INIT;
+
+	m.key = (char *)key;
+	m.parent = (char *)parent;
+	m.snapshotter = (char *)snapshotter;
+	api_publish(&((struct transfer *)arg)->call, "/snapshot/prepare", &m.base);
+}
+
+static void on_committed(const char *snapshotter, const char *key, const char *name, void *arg)
+{
+	Containerd__Events__SnapshotCommit m = CONTAINERD__EVENTS__SNAPSHOT_COMMIT__INIT;
+
+	m.key = (char *)key;
+	m.name = (char *)name;
+	m.snapshotter = (char *)snapshotter;
+	api_publish(&((struct transfer *)arg)->call, "/snapshot/commit", &m.base);
+}
+
+static void on_removed(const char *snapshotter, const char *key, void *arg)
+{
+	Containerd__Events__SnapshotRemove m = CONTAINERD__EVENTS__SNAPSHOT_REMOVE__INIT;
+
+	m.key = (char *)key;
+	m.snapshotter = (char *)snapshotter;
+	api_publish(&((struct transfer *)arg)->call, "/snapshot/remove", &m.base);
+}
+
+static void on_progress(const struct transfer_progress *p, void *arg)
+{
+	struct transfer *t = arg;
+
+	transfer_send_progress(t->progress, p);
+}
+
+static int on_auth(struct arena *a, const char *host, const char *const *www_authenticate,
+		   struct transfer_credentials *ret, void *arg, struct err *e)
+{
+	struct transfer *t = arg;
+
+	return transfer_ask_credentials(t->auth, a, host, t->reference, www_authenticate, ret, e);
+}
+
+/* --- what the request says -------------------------------------------------------------------- */
+
+static const char **split_dirs(struct arena *a, const char *list)
+{
+	size_t n = 0, cap = 2;
+
+	for (const char *p = list; *p; p++)
+		cap += *p == ':';
+
+	const char **dirs = arena_array(a, cap, sizeof *dirs);
+	while (*list) {
+		size_t len = strcspn(list, ":");
+
+		if (len)
+			dirs[n++] = arena_strndup(a, list, len);
+		list += len + (list[len] == ':');
+	}
+	return dirs;
+}
+
+static int set_platform(const Containerd__Types__Platform *p, struct platform *ret, struct err *e)
+{
+	if (!p || (!*p->os && !*p->architecture))
+		return 0; /* zeroed: the host's */
+	return platform_set(ret, p->os, p->architecture, p->variant, p->os_version, e);
+}
+
+static int from_image_store(struct transfer *t, const image_store *d, struct err *e)
+{
+	struct arena *a = t->call.arena;
+	struct platform *platforms = arena_array(a, d->n_platforms, sizeof *platforms);
+	struct transfer_unpack *unpacks = arena_array(a, d->n_unpacks, sizeof *unpacks);
+
+	for (size_t i = 0; i < d->n_platforms; i++)
+		if (set_platform(d->platforms[i], &platforms[i], e) < 0)
+			return -1;
+	for (size_t i = 0; i < d->n_unpacks; i++) {
+		const char *s = d->unpacks[i]->snapshotter;
+
+		if (set_platform(d->unpacks[i]->platform, &unpacks[i].platform, e) < 0)
+			return -1;
+		unpacks[i].snapshotter = *s ? s : t->call.engine->cfg->snapshotter;
+	}
+	t->job.platforms = platforms;
+	t->job.n_platforms = d->n_platforms;
+	t->job.all_metadata = d->all_metadata;
+	t->job.manifest_limit = d->manifest_limit;
+	t->job.unpacks = unpacks;
+	t->job.n_unpacks = d->n_unpacks;
+	return 0;
+}
+
+/* "Name: value" lines; one with a line break would smuggle another. */
+static int set_headers(struct transfer *t, const Containerd__Types__Transfer__RegistryResolver *r,
+		       struct err *e)
+{
+	struct labels l = CONV_LABELS(t->call.arena, r, headers);
+	const char **lines = arena_array(t->call.arena, l.n + 1, sizeof *lines);
+
+	for (size_t i = 0; i < l.n; i++) {
+		if (strpbrk(l.v[i].key, "\r\n:") || strpbrk(l.v[i].value, "\r\n"))
+			return err_set(e, ERR_INVALID_ARGUMENT, "header \"%s\" is malformed",
+				       l.v[i].key);
+		lines[i] = arena_printf(t->call.arena, "%s: %s", l.v[i].key, l.v[i].value);
+	}
+	t->job.pull.headers = lines;
+	return 0;
+}
+
+static int from_registry(struct transfer *t, const oci_registry *s, struct err *e)
+{
+	const struct config *cfg = t->call.engine->cfg;
+	struct transfer_pull *p = &t->job.pull;
+	const char *dirs = cfg->registry_config ? cfg->registry_config : "";
+
+	t->job.kind = TRANSFER_PULL;
+	t->reference = p->reference = s->reference;
+	p->max_downloads = cfg->max_downloads;
+	p->default_scheme = "";
+	if (s->resolver) {
+		if (set_headers(t, s->resolver, e) < 0)
+			return -1;
+		p->default_scheme = s->resolver->default_scheme;
+		if (*s->resolver->host_dir)
+			dirs = s->resolver->host_dir;
+		if (*s->resolver->auth_stream) {
+			if (stream_take(t->call.engine->streams, t->call.ns,
+					s->resolver->auth_stream, &t->auth, e) < 0)
+				return err_wrap(e, "failed to get auth stream");
+			p->has_auth = true;
+		}
+	}
+	p->hosts_dirs = split_dirs(t->call.arena, dirs);
+	return 0;
+}
+
+/* --- the lease that keeps what is being made ---------------------------------------------------
+ */
+
+static int make_lease(struct transfer *t, struct err *e)
+{
+	struct lease_record in = { 0 }, out;
+	char expire[TIMEFMT_MAX];
+	struct timespec now;
+
+	if (t->call.lease)
+		return 0; /* the caller's keeps it */
+	clock_gettime(CLOCK_REALTIME, &now);
+	in.id = arena_printf(t->call.arena, "transfer-%" PRIu64 "-%p",
+			     (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, (void *)t);
+	now.tv_sec += 24 * 3600; /* what a crash leaves goes by itself */
+	labels_set(t->call.arena, &in.labels, "containerd.io/gc.expire",
+		   timefmt_rfc3339(now, expire));
+	if (lease_create(t->call.engine->store, t->call.ns, t->call.arena, &in, &out, e) < 0)
+		return err_wrap(e, "failed to create lease");
+	t->job.lease = out.id;
+	return 0;
+}
+
+static void drop_lease(struct transfer *t)
+{
+	struct err e = { 0 };
+
+	if (t->call.lease || !t->job.lease)
+		return;
+	if (lease_delete(t->call.engine->store, t->call.ns, t->job.lease, &e) < 0)
+		log_warn(LOG({ "error", e.msg }), "cannot delete lease %s", t->job.lease);
+}
+
+/* --- the three ways ----------------------------------------------------------------------------
+ */
+
+static int run_job(struct transfer *t, const image_store *dest, struct err *e)
+{
+	const struct transfer_hooks hooks = { .arg = t,
+					      .progress = t->progress ? on_progress : NULL,
+					      .auth = t->auth ? on_auth : NULL,
+					      .content_created = on_content,
+					      .snapshot_prepared = on_prepared,
+					      .snapshot_committed = on_committed,
+					      .snapshot_removed = on_removed };
+	const struct config *cfg = t->call.engine->cfg;
+	struct transfer_result result = { 0 };
+
+	if (from_image_store(t, dest, e) < 0 ||
+	    transfer_find_worker(t->call.arena, cfg->libexec, cfg->self, &t->job.worker, e) < 0 ||
+	    make_lease(t, e) < 0)
+		return -1;
+	if (!t->job.lease)
+		t->job.lease = t->call.lease;
+	t->job.store = t->call.engine->store;
+	t->job.ns = t->call.ns;
+	t->job.cancel = t->call.cancel;
+	t->job.hooks = &hooks;
+	int r = transfer_run(&t->job, t->call.arena, &result, e);
+	if (r == 0)
+		r = transfer_store_images(&t->call, dest, &result, e);
+	drop_lease(t);
+	return r;
+}
+
+static int pull(struct transfer *t, const oci_registry *source, const image_store *dest,
+		struct err *e)
+{
+	if (from_registry(t, source, e) < 0)
+		return -1;
+	return run_job(t, dest, e);
+}
+
+static int import(struct transfer *t, const import_stream *source, const image_store *dest,
+		  struct err *e)
+{
+	struct stream *bytes;
+
+	t->job.kind = TRANSFER_IMPORT;
+	if (stream_take(t->call.engine->streams, t->call.ns, source->stream, &bytes, e) < 0)
+		return err_wrap(e, "failed to get import stream");
+
+	AUTO_FD int fd = transfer_pump(t->call.engine->pool, bytes, e); /* takes the stream */
+	if (fd < 0)
+		return -1;
+	t->job.import.fd = fd;
+	return run_job(t, dest, e);
+}
+
+static int dispatch(struct transfer *t, const struct any *from, const struct any *to, struct err *e)
+{
+	struct arena *a = t->call.arena;
+	const image_store *dest =
+		conv_unpack(a, to, &containerd__types__transfer__image_store__descriptor);
+	const oci_registry *registry =
+		conv_unpack(a, from, &containerd__types__transfer__ociregistry__descriptor);
+	const import_stream *stream =
+		conv_unpack(a, from, &containerd__types__transfer__image_import_stream__descriptor);
+	const image_store *image =
+		conv_unpack(a, from, &containerd__types__transfer__image_store__descriptor);
+
+	if (dest && registry)
+		return pull(t, registry, dest, e);
+	if (dest && stream)
+		return import(t, stream, dest, e);
+	if (dest && image)
+		return transfer_tag(&t->call, image->name, dest, e);
+	return err_set(e, ERR_UNIMPLEMENTED, "method Transfer not implemented for %s to %s",
+		       from->type_url ? from->type_url : "nothing",
+		       to->type_url ? to->type_url : "nothing");
+}
+
+static int transfer(struct rpc_call *c, const void *req, UNUSED void *rsp, struct err *e)
+{
+	const Containerd__Services__Transfer__V1__TransferRequest *q = req;
+	struct any from = conv_any(q->source), to = conv_any(q->destination);
+	struct transfer t = { 0 };
+
+	if (api_call(c, &t.call, e) < 0)
+		return -1;
+	if (q->options && *q->options->progress_stream &&
+	    stream_take(t.call.engine->streams, t.call.ns, q->options->progress_stream, &t.progress,
+			e) < 0)
+		return err_wrap(e, "failed to get progress stream");
+	int r = dispatch(&t, &from, &to, e);
+	stream_end(t.progress);
+	stream_end(t.auth);
+	return r;
+}
+
+const struct rpc_method transfer_methods[] = {
+	RPC_UNARY("Transfer", containerd__services__transfer__v1__transfer_request,
+		  google__protobuf__empty, transfer),
+	RPC_END,
+};
