@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include "engine/collector.h"
 #include "engine/events.h"
 #include "os/file.h"
 
@@ -48,6 +49,9 @@ static int open_parts(struct engine *en, struct err *e)
 	if (lock_root(cfg, &en->lock_fd, e) < 0)
 		return -1;
 	en->events = events_new();
+	if (store_open(cfg->root, &en->store, e) < 0)
+		return -1;
+	en->collector = collector_new(en->store, en->loop, en->pool);
 	return 0;
 }
 
@@ -72,6 +76,8 @@ void engine_close(struct engine *en)
 {
 	if (!en)
 		return;
+	collector_free(en->collector);
+	store_close(en->store);
 	if (en->events)
 		events_free(en->events);
 	close_fd(&en->lock_fd);

@@ -17,7 +17,7 @@ struct events;
 struct store;
 struct tasks;
 struct streams;
-struct gc;
+struct collector;
 
 struct engine {
 	const struct config *cfg;
@@ -27,7 +27,7 @@ struct engine {
 	struct store *store; /* store/store.h: database, content, snapshots */
 	struct tasks *tasks; /* task/task.h: shims and their processes */
 	struct streams *streams; /* api/containerd/streaming.h: the program's, set before serving */
-	struct gc *gc; /* engine/gc.h: background collection */
+	struct collector *collector; /* engine/collector.h: background collection */
 	int lock_fd; /* of ROOT/.lock: one daemon a root */
 };
 

@@ -1,0 +1,28 @@
+/* Garbage collection in the background: soon after something was deleted, once for many deletions,
+ * never on the thread of a request.
+ *
+ * The store does the work (store/gc.h); this decides when.  Any thread may call. */
+#pragma once
+
+#include "base/err.h"
+#include "store/gc.h"
+
+struct collector;
+struct loop;
+struct pool;
+
+/* All borrowed; they outlive the collector (the loop and the pool may have stopped). */
+struct collector *collector_new(struct store *s, struct loop *loop, struct pool *pool);
+
+/* Waits for a run that is going on; later ones do not start. */
+void collector_free(struct collector *c); /* NULL is fine */
+
+/* What each run removed, for events; on the run's thread.  Set once, before the first run. */
+void collector_set_report(struct collector *c, gc_removed *report, void *arg);
+
+/* Run within COLLECTOR_DELAY_NS if there is something to do.  To be called after a deletion. */
+#define COLLECTOR_DELAY_NS 100000000ull
+void collector_poke(struct collector *c);
+
+/* Run now and return when done: for `sync` deletions. */
+int collector_run(struct collector *c, struct err *e);
