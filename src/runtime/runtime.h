@@ -128,7 +128,7 @@ struct runtime_state {
 	struct timespec created;
 	uid_t owner;
 	struct oci_pairs annotations;
-	const char *cgroup; /* the state text of cgroup/: cgroup_open() takes it; "" when none */
+	struct oci_pairs cgroup_paths; /* for cgroup_load() */
 };
 
 /* All strings in the arena.  ERR_NOT_FOUND "container does not exist". */

@@ -1,0 +1,199 @@
+/* One more process in a running container: the caller's side, and the child's. */
+#include "base/log.h"
+#include "os/syscall.h"
+#include "runtime/process.h"
+#include "runtime/procfs.h"
+#include "runtime/spawn.h"
+#include "runtime/state.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+struct execution {
+	const struct runtime_exec *x;
+	struct arena *arena;
+	struct state state;
+	struct plan_process process;
+	struct strv warnings;
+	struct seccomp_filter seccomp;
+	struct launch_end end;
+	struct cgroup *cgroup, *own; /* the container's, and where the process goes */
+	struct spawn spawn;
+	int init; /* pidfd of the container's first process */
+};
+
+static void execution_done(struct execution *k)
+{
+	spawn_done(&k->spawn);
+	close_fd(&k->init);
+	close_fd(&k->end.procfd);
+	close_fd(&k->end.sync);
+	close_fd(&k->end.host_ptmx);
+	cgroup_free(k->own);
+	cgroup_free(k->cgroup);
+	seccomp_filter_done(&k->seccomp);
+	state_done(&k->state);
+	strv_done(&k->warnings);
+	arena_free(k->arena);
+}
+
+/* By pidfd in one call where the kernel can (5.8). */
+static int join(const struct execution *k, struct err *e)
+{
+	/* the parent was in the pid namespace when it cloned us */
+	int flags = (int)(k->state.ns & ~(uint64_t)CLONE_NEWPID);
+
+	if (flags && setns(k->init, flags) < 0)
+		return err_sys(e, errno, "join the container's namespaces");
+	if (!(k->state.ns & CLONE_NEWUSER))
+		return 0;
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 || setgroups(0, NULL) < 0)
+		return err_sys(e, errno, "become root in the user namespace");
+	return 0;
+}
+
+static int exec_prepare(const struct execution *k, char **ret_path, struct err *e)
+{
+	if (stage_wait(k->end.sync, STAGE_GO, e) < 0 || process_begin(&k->end, NULL, e) < 0 ||
+	    join(k, e) < 0)
+		return -1;
+	AUTO_FD int rootfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (rootfd < 0)
+		return err_sys(e, errno, "open the container's root");
+	umask(0022);
+	if (process_connect(&k->end, rootfd, false, e) < 0)
+		return -1;
+	return process_become(&k->end, rootfd, ret_path, e);
+}
+
+static void exec_main(const struct execution *k) NORETURN;
+static void exec_main(const struct execution *k)
+{
+	struct err e = { 0 };
+	char *path = NULL;
+
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* before anybody in there can see us */
+	if (exec_prepare(k, &path, &e) == 0 && stage_send(k->end.sync, STAGE_READY, -1, &e) == 0 &&
+	    stage_wait(k->end.sync, STAGE_START, &e) == 0)
+		process_execute(&k->end, path, &e);
+	stage_send_failed(k->end.sync, &e);
+	_exit(1);
+}
+
+static int check_status(const struct execution *k, struct err *e)
+{
+	switch (k->state.pub.status) {
+	case RUNTIME_STOPPED:
+		return err_set(e, ERR_FAILED_PRECONDITION, "cannot exec in a stopped container");
+	case RUNTIME_PAUSED:
+		if (!k->x->ignore_paused)
+			return err_set(e, ERR_FAILED_PRECONDITION,
+				       "cannot exec in a paused container (use --ignore-paused to "
+				       "override)");
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static int open_container(struct execution *k, const struct runtime *rt, struct err *e)
+{
+	k->end.procfd = procfs_open(e);
+	if (k->end.procfd < 0 ||
+	    state_load(rt, k->arena, k->x->id, k->end.procfd, &k->state, e) < 0 ||
+	    check_status(k, e) < 0)
+		return -1;
+	k->init = state_open_init(&k->state, k->end.procfd, e);
+	if (k->init < 0)
+		return -1;
+	if (cgroup_load(&k->state.pub.cgroup_paths, &k->cgroup, e) < 0)
+		return -1;
+	return cgroup_for_exec(k->cgroup, k->x->cgroup, k->state.init_pid, &k->own, e);
+}
+
+static int prepare(struct execution *k, const struct runtime *rt, struct err *e)
+{
+	if (open_container(k, rt, e) < 0 ||
+	    plan_process(k->arena, k->x->process, &k->process, &k->warnings, e) < 0)
+		return -1;
+	if (!k->process.caps.is_set)
+		k->process.caps = k->state.caps;
+	for (size_t i = 0; i < k->warnings.n; i++)
+		log_warn(LOG({ "id", k->x->id }), "%s", k->warnings.v[i]);
+	if (spawn_prepare_io(&k->process, &k->x->io, &k->spawn, &k->end.host_ptmx, e) < 0)
+		return -1;
+	return state_load_seccomp(k->state.dirfd, &k->seccomp, e);
+}
+
+static int give_birth(struct execution *k, struct err *e)
+{
+	/* a pidfd serves as the pid namespace of its process */
+	int pidns = k->state.ns & CLONE_NEWPID ? k->init : -1;
+	int pair[2];
+
+	if (stage_pair(pair, e) < 0)
+		return -1;
+	k->spawn.sync = pair[0];
+	k->end.sync = pair[1];
+	int r = spawn_clone(&k->spawn, 0, cgroup_dirfd(k->own), pidns, e);
+	if (r == 0) {
+		close(k->spawn.sync); /* so that our parent's death is an end of file */
+		exec_main(k);
+	}
+	close_fd(&k->end.sync);
+	k->end.sync = -1;
+	return r < 0 ? -1 : 0;
+}
+
+static int start_process(struct execution *k, struct err *e)
+{
+	enum stage step;
+	char path[64], value[16];
+
+	if (give_birth(k, e) < 0)
+		return -1;
+	if (cgroup_dirfd(k->own) < 0 && cgroup_attach(k->own, k->spawn.pid, e) < 0)
+		return -1;
+	if (k->process.has_oom_score_adj) {
+		snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->spawn.pid);
+		snprintf(value, sizeof value, "%d", k->process.oom_score_adj);
+		if (procfs_write(k->end.procfd, path, value, e) < 0)
+			return err_wrap(e, "failed to set oom_score_adj");
+	}
+	if (stage_send(k->spawn.sync, STAGE_GO, -1, e) < 0 ||
+	    spawn_next(&k->spawn, k->x->io.console, &step, e) < 0)
+		return -1;
+	if (step != STAGE_READY)
+		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);
+	if (spawn_write_pid_file(k->x->io.pid_file, k->spawn.pid, e) < 0)
+		return -1;
+	return spawn_start(&k->spawn, e);
+}
+
+int runtime_exec(const struct runtime *rt, const struct runtime_exec *x,
+		 struct runtime_process *ret, struct err *e)
+{
+	CLEANUP(execution_done)
+	struct execution k = {
+		.x = x,
+		.arena = arena_new(),
+		.state = STATE_NONE,
+		.spawn = SPAWN_NONE,
+		.init = -1,
+		.end = { .procfd = -1, .sync = -1, .host_ptmx = -1, .io = &x->io },
+	};
+
+	*ret = RUNTIME_PROCESS_NONE;
+	k.end.process = &k.process;
+	k.end.seccomp = &k.seccomp;
+	if (prepare(&k, rt, e) < 0)
+		return -1;
+	if (start_process(&k, e) < 0)
+		return err_wrap(e, "unable to start container process");
+	spawn_take(&k.spawn, ret);
+	return 0;
+}

@@ -1,0 +1,123 @@
+#include "runtime/hooks.h"
+
+#include "base/str.h"
+#include "os/fd.h"
+#include "os/syscall.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+enum { OUTPUT_MAX = 4096 };
+
+struct hook_run {
+	const struct oci_hook *hook;
+	int in, out, err; /* memfds: no pipe to fill, nothing to wait for but the end */
+};
+
+static void hook_child(const struct hook_run *r)
+{
+	const struct oci_hook *h = r->hook;
+	static const char *const none[] = { NULL };
+	const char *argv[] = { h->path, NULL };
+
+	if (dup3(r->in, 0, 0) < 0 || dup3(r->out, 1, 0) < 0 || dup3(r->err, 2, 0) < 0)
+		_exit(127);
+	(void)sys_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	execve(h->path, (char *const *)(h->args.n ? h->args.v : argv),
+	       (char *const *)(h->env.n ? h->env.v : (const char **)none));
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+/* The first line or so of what it said. */
+static void add_output(struct str *s, int fd, const char *label)
+{
+	char buf[OUTPUT_MAX];
+	ssize_t n = pread(fd, buf, 300, 0);
+
+	while (n > 0 && (buf[n - 1] == '\n' || buf[n - 1] == '\r'))
+		n--;
+	str_addf(s, ", %s: ", label);
+	if (n > 0)
+		str_addn(s, buf, (size_t)n);
+}
+
+static int judge(const struct hook_run *r, const siginfo_t *how, struct err *e)
+{
+	AUTO_STR struct str said = STR_INIT(800);
+
+	if (how->si_code == CLD_EXITED && how->si_status == 0)
+		return 0;
+	if (how->si_code == CLD_EXITED && how->si_status >= 126)
+		return err_set(e, ERR_UNKNOWN, "error running hook: fork/exec %s: %s",
+			       r->hook->path,
+			       err_errno_text(how->si_status == 127 ? ENOENT : EACCES));
+	add_output(&said, r->out, "stdout");
+	add_output(&said, r->err, "stderr");
+	if (how->si_code == CLD_EXITED)
+		return err_set(e, ERR_UNKNOWN, "error running hook: exit status %d%s",
+			       how->si_status, str_c(&said));
+	return err_set(e, ERR_UNKNOWN, "error running hook: signal: %s%s",
+		       how->si_status == SIGKILL ? "killed" : "terminated", str_c(&said));
+}
+
+static int wait_hook(const struct hook_run *r, int pidfd, struct err *e)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	siginfo_t how = { 0 };
+	int64_t timeout = r->hook->timeout;
+	int ms = timeout > 0 ? (int)(timeout > 2000000 ? 2000000000 : timeout * 1000) : -1;
+	int n;
+
+	do
+		n = poll(&p, 1, ms);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		(void)sys_pidfd_send_signal(pidfd, SIGKILL, NULL, 0); /* it may just have ended */
+	while (waitid(P_PIDFD, (id_t)pidfd, &how, WEXITED) < 0)
+		if (errno != EINTR)
+			return err_sys(e, errno, "wait for hook %s", r->hook->path);
+	if (n == 0)
+		return err_set(e, ERR_DEADLINE_EXCEEDED,
+			       "error running hook: hook ran past specified timeout of %lld.0s",
+			       (long long)timeout);
+	return judge(r, &how, e);
+}
+
+static int run_one(const struct oci_hook *h, const char *state, struct err *e)
+{
+	AUTO_FD int in = memfd_create("hook-state", MFD_CLOEXEC);
+	AUTO_FD int out = memfd_create("hook-out", MFD_CLOEXEC);
+	AUTO_FD int errfd = memfd_create("hook-err", MFD_CLOEXEC);
+	struct hook_run r = { h, in, out, errfd };
+
+	if (in < 0 || out < 0 || errfd < 0)
+		return err_sys(e, errno, "make a hook's files");
+	int w = fd_write_all(in, state, strlen(state));
+	if (w < 0 || lseek(in, 0, SEEK_SET) < 0)
+		return err_sys(e, w < 0 ? -w : errno, "write a hook's state");
+
+	AUTO_FD int pidfd = -1;
+	struct clone_args args = {
+		.flags = CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	int pid = sys_clone3(&args);
+	if (pid < 0)
+		return err_sys(e, -pid, "fork for hook %s", h->path);
+	if (pid == 0)
+		hook_child(&r);
+	return wait_hook(&r, pidfd, e);
+}
+
+int hooks_run(const struct oci_hook_list *l, const char *kind, const char *state_json,
+	      struct err *e)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (run_one(&l->v[i], state_json, e) < 0)
+			return err_wrap(e, "error running %s hook #%zu", kind, i);
+	return 0;
+}

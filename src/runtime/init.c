@@ -1,0 +1,163 @@
+/* The container's first process: from clone3 to execve.  Order matters everywhere: see stage.h. */
+#include "os/syscall.h"
+#include "runtime/device.h"
+#include "runtime/hooks.h"
+#include "runtime/launch.h"
+#include "runtime/mount.h"
+#include "runtime/process.h"
+#include "runtime/procfs.h"
+#include "runtime/rootfs.h"
+#include "runtime/stage.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+static int join_namespaces(const struct launch *l, struct err *e)
+{
+	const struct plan *p = l->plan;
+
+	for (size_t i = 0; i < p->n_joins; i++) {
+		uint64_t flag = plan_ns_flag(p->joins[i].type);
+
+		/* the parent joined the pid namespace: it takes effect for children only */
+		if (flag == CLONE_NEWPID)
+			continue;
+		if (setns(l->join_fds[i], (int)flag) < 0)
+			return err_sys(e, errno, "join %s namespace %s",
+				       oci_ns_names[p->joins[i].type], p->joins[i].path);
+	}
+	return 0;
+}
+
+/* In a user namespace we are nobody until we become its root. */
+static int become_root(struct err *e)
+{
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return err_sys(e, errno, "become root in the user namespace");
+	if (setgroups(0, NULL) < 0)
+		return err_sys(e, errno, "drop the groups in the user namespace");
+	return 0;
+}
+
+static int set_names(const struct plan *p, struct err *e)
+{
+	if (p->hostname && sethostname(p->hostname, strlen(p->hostname)) < 0)
+		return err_sys(e, errno, "sethostname");
+	if (p->domainname && setdomainname(p->domainname, strlen(p->domainname)) < 0)
+		return err_sys(e, errno, "setdomainname");
+	return 0;
+}
+
+static int set_sysctls(const struct launch *l, struct err *e)
+{
+	const struct oci_pairs *s = &l->plan->sysctl;
+
+	for (size_t i = 0; i < s->n; i++) {
+		AUTO_FREE char *path = xasprintf("sys/%s", s->v[i].key);
+
+		if (procfs_write(l->end.procfd, path, s->v[i].value, e) < 0)
+			return err_wrap(e, "error setting sysctl");
+	}
+	return 0;
+}
+
+static int run_hooks(const struct launch *l, struct err *e)
+{
+	const struct oci_hooks *h = l->hooks;
+
+	if (h->prestart.n || h->create_runtime.n) {
+		if (stage_send(l->end.sync, STAGE_HOOKS, -1, e) < 0 ||
+		    stage_wait(l->end.sync, STAGE_RESUME, e) < 0)
+			return -1;
+	}
+	return hooks_run(&h->create_container, "createContainer", l->state_json, e);
+}
+
+static int enter_namespaces(const struct launch *l, struct err *e)
+{
+	if (stage_wait(l->end.sync, STAGE_GO, e) < 0 || join_namespaces(l, e) < 0)
+		return -1;
+	if ((l->plan->all_ns & CLONE_NEWUSER) && become_root(e) < 0)
+		return -1;
+	/* Only now: its root is the cgroup that we are in. */
+	if ((l->plan->new_ns & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
+		return err_sys(e, errno, "unshare the cgroup namespace");
+	return 0;
+}
+
+static int build_root(const struct launch *l, int rootfd, struct err *e)
+{
+	if (mount_all(l, rootfd, e) < 0 || device_make_all(l, rootfd, e) < 0)
+		return -1;
+	if (run_hooks(l, e) < 0 || rootfs_enter(l, rootfd, e) < 0)
+		return -1;
+	/* after the hooks, and still before anything of the container's could run */
+	if (process_connect(&l->end, rootfd, l->plan->make_devices, e) < 0)
+		return -1;
+	if (rootfs_finish(l, rootfd, e) < 0 || set_names(l->plan, e) < 0 || set_sysctls(l, e) < 0)
+		return -1;
+	return mask_make_readonly(l, rootfd, e) < 0 ? -1 : mask_paths(l, rootfd, e);
+}
+
+static int init_prepare(const struct launch *l, char **ret_path, struct err *e)
+{
+	AUTO_FREE char *keyring = l->no_new_keyring ? NULL : xasprintf("_ses.%s", l->plan->id);
+
+	if (enter_namespaces(l, e) < 0 || process_begin(&l->end, keyring, e) < 0)
+		return -1;
+	umask(0); /* modes in the plan are exact */
+	AUTO_FD int rootfd = rootfs_attach(l, e);
+	if (rootfd < 0 || build_root(l, rootfd, e) < 0)
+		return err_wrap(e, "error during container init");
+	umask(0022);
+	if (process_become(&l->end, rootfd, ret_path, e) < 0)
+		return -1;
+	return 0;
+}
+
+/* A created container waits for one byte in its fifo; we hold it open for writing too, so there
+ * is no end of file. */
+static int wait_for_start(const struct launch *l, struct err *e)
+{
+	char byte;
+	ssize_t n;
+
+	if (l->fifo < 0)
+		return stage_wait(l->end.sync, STAGE_START, e);
+	close(l->end.sync); /* the parent may go: from here on start comes by the fifo */
+	do
+		n = read(l->fifo, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	return n == 1 ? 0 : err_sys(e, n < 0 ? errno : EIO, "wait for start");
+}
+
+static void say(const char *text)
+{
+	(void)!write(2, text, strlen(text)); /* nobody else listens any more */
+}
+
+void init_main(const struct launch *l)
+{
+	struct err e = { 0 };
+	char *path = NULL;
+
+	/* Our parent's memory is in here: nobody may look into it or at our fds. */
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (init_prepare(l, &path, &e) < 0 || stage_send(l->end.sync, STAGE_READY, -1, &e) < 0) {
+		stage_send_failed(l->end.sync, &e);
+		_exit(1);
+	}
+	if (wait_for_start(l, &e) == 0 &&
+	    hooks_run(&l->hooks->start_container, "startContainer", l->state_json, &e) == 0)
+		process_execute(&l->end, path, &e);
+	if (l->fifo < 0) {
+		stage_send_failed(l->end.sync, &e);
+		_exit(1);
+	}
+	say(e.msg);
+	say("\n");
+	_exit(1);
+}

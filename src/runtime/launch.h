@@ -1,0 +1,35 @@
+/* What the parent hands to the child it forks: all prepared before the fork, read-only after it.
+ * Fds are close-on-exec and belong to the parent's launch; the child just ends or executes. */
+#pragma once
+
+#include "cgroup/cgroup.h"
+#include "runtime/plan.h"
+#include "runtime/runtime.h"
+#include "runtime/seccomp.h"
+
+/* How the new program is connected; the same for init and exec. */
+struct launch_end {
+	const struct plan_process *process;
+	const struct seccomp_filter *seccomp;
+	const struct runtime_io *io;
+	int procfd; /* the host's /proc */
+	int sync; /* the child's end of the stage socket */
+	int host_ptmx; /* with a terminal: for containers without a devpts; else -1 */
+};
+
+struct launch {
+	struct launch_end end;
+	const struct plan *plan;
+	const struct oci_hooks *hooks;
+	const char *state_json; /* for hooks that run in the child */
+	int join_fds[OCI_NS_COUNT]; /* beside plan->joins */
+	int *trees; /* beside plan->mounts: bind sources opened ahead, for a new user namespace */
+	int root_tree; /* the same of the rootfs */
+	int fifo; /* create: exec.fifo; run: -1 */
+	enum cgroup_layout cgroup_layout;
+	struct oci_pairs cgroup_paths;
+	bool no_pivot, no_new_keyring;
+};
+
+/* The child, from clone3 to execve.  Never returns. */
+void init_main(const struct launch *l) NORETURN;

@@ -1,0 +1,288 @@
+/* What is done to a container that exists, by whoever knows its id. */
+#include "base/ident.h"
+#include "base/log.h"
+#include "os/syscall.h"
+#include "runtime/hooks.h"
+#include "runtime/procfs.h"
+#include "runtime/state.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* An open container: what each call begins with and ends with. */
+struct open_container {
+	struct arena *arena;
+	int procfd;
+	struct state state;
+	struct cgroup *cgroup; /* NULL until asked for */
+};
+
+static void container_close(struct open_container *o)
+{
+	cgroup_free(o->cgroup);
+	state_done(&o->state);
+	close_fd(&o->procfd);
+	arena_free(o->arena);
+}
+#define AUTO_CONTAINER CLEANUP(container_close)
+
+static int container_open(const struct runtime *rt, const char *id, struct open_container *o,
+			  struct err *e)
+{
+	o->procfd = procfs_open(e);
+	if (o->procfd < 0)
+		return -1;
+	o->arena = arena_new();
+	return state_load(rt, o->arena, id, o->procfd, &o->state, e);
+}
+#define CONTAINER_NONE ((struct open_container){ .procfd = -1, .state = { .dirfd = -1 } })
+
+static int open_cgroup(struct open_container *o, struct err *e)
+{
+	return cgroup_load(&o->state.pub.cgroup_paths, &o->cgroup, e);
+}
+
+static int run_hooks(const struct open_container *o, const struct oci_hook_list *l,
+		     const char *kind, enum runtime_status status, struct err *e)
+{
+	AUTO_STR struct str out = STR_INIT(1 << 20);
+	struct runtime_state s = o->state.pub;
+
+	if (!l->n)
+		return 0;
+	s.status = status;
+	if (status == RUNTIME_STOPPED)
+		s.pid = 0;
+	runtime_state_json(&s, &out);
+	return hooks_run(l, kind, str_c(&out), e);
+}
+
+int runtime_start(const struct runtime *rt, const char *id, struct err *e)
+{
+	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+	int dirfd;
+
+	if (container_open(rt, id, &o, e) < 0)
+		return -1;
+	dirfd = o.state.dirfd;
+	if (o.state.pub.status == RUNTIME_STOPPED)
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "cannot start a container that has stopped");
+	if (o.state.pub.status != RUNTIME_CREATED)
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "cannot start an already running container");
+	AUTO_FD int fifo =
+		openat(dirfd, STATE_FIFO, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	if (fifo < 0 && errno == ENXIO)
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "cannot start a container that has stopped");
+	/* Of several callers, one takes the name away: that one starts it. */
+	if (fifo < 0 || unlinkat(dirfd, STATE_FIFO, 0) < 0)
+		return errno == ENOENT ? err_set(e, ERR_FAILED_PRECONDITION,
+						 "cannot start an already running container")
+				       : err_sys(e, errno, "open " STATE_FIFO);
+	if (write(fifo, "", 1) != 1)
+		return err_sys(e, errno, "start the container");
+	return run_hooks(&o, &o.state.poststart, "poststart", RUNTIME_RUNNING, e);
+}
+
+static int signal_init(const struct open_container *o, int sig, struct err *e)
+{
+	AUTO_FD int pidfd = state_open_init(&o->state, o->procfd, e);
+
+	if (pidfd < 0)
+		return -1;
+	int r = sys_pidfd_send_signal(pidfd, sig, NULL, 0);
+	if (r == -ESRCH)
+		return err_set(e, ERR_FAILED_PRECONDITION, "container not running");
+	if (r < 0)
+		return err_sys(e, -r, "unable to signal init");
+	return 0;
+}
+
+int runtime_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e)
+{
+	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+
+	if (container_open(rt, id, &o, e) < 0)
+		return -1;
+	if (all) {
+		if (open_cgroup(&o, e) < 0)
+			return -1;
+		return cgroup_kill(o.cgroup, sig, e);
+	}
+	if (o.state.pub.status == RUNTIME_STOPPED)
+		return err_set(e, ERR_FAILED_PRECONDITION, "container not running");
+	if (signal_init(&o, sig, e) < 0)
+		return -1;
+	/* A frozen process can't die: thaw for a signal that must be obeyed. */
+	if (sig == SIGKILL && o.state.pub.status == RUNTIME_PAUSED) {
+		if (open_cgroup(&o, e) < 0)
+			return -1;
+		return cgroup_thaw(o.cgroup, e);
+	}
+	return 0;
+}
+
+/* SIGKILL for init and the rest, then bounded waiting for init: its pid namespace dies with it. */
+static int kill_and_wait(struct open_container *o, struct err *e)
+{
+	struct err ignored = { 0 };
+	AUTO_FD int pidfd = state_open_init(&o->state, o->procfd, &ignored);
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	if (pidfd >= 0)
+		(void)sys_pidfd_send_signal(pidfd, SIGKILL, NULL, 0); /* it may just have ended */
+	if (cgroup_kill(o->cgroup, SIGKILL, e) < 0)
+		return -1;
+	if (pidfd >= 0 && poll(&p, 1, 10000) == 0)
+		return err_set(e, ERR_DEADLINE_EXCEEDED, "container init still running");
+	return 0;
+}
+
+/* A folder without a state file: a creation that was killed in the middle. */
+static int remove_remains(const struct runtime *rt, const char *id, struct err *e)
+{
+	if (!ident_is_runc_id(id))
+		return 0;
+	return state_remove_dir(rt->root, id, e);
+}
+
+int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *e)
+{
+	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+
+	if (container_open(rt, id, &o, e) < 0) {
+		if (e->code != ERR_NOT_FOUND || !force)
+			return -1;
+		err_clear(e);
+		return remove_remains(rt, id, e);
+	}
+	if (open_cgroup(&o, e) < 0)
+		return -1;
+	if (o.state.pub.status != RUNTIME_STOPPED) {
+		/* A created one has not run anything of the user's: it may go without force. */
+		if (!force && o.state.pub.status != RUNTIME_CREATED)
+			return err_set(e, ERR_FAILED_PRECONDITION,
+				       "cannot delete container %s that is not stopped: %s", id,
+				       runtime_status_names[o.state.pub.status]);
+		if (kill_and_wait(&o, e) < 0)
+			return -1;
+	} else if (!(o.state.ns & CLONE_NEWPID) && cgroup_kill(o.cgroup, SIGKILL, e) < 0) {
+		return -1; /* init's death ended nobody else in a shared pid namespace */
+	}
+	if (cgroup_destroy(o.cgroup, e) < 0)
+		return err_wrap(e, "unable to remove container cgroup");
+	if (state_remove_dir(rt->root, id, e) < 0)
+		return -1;
+	/* The container is gone whatever they say: a failing hook is a warning (spec, Lifecycle).
+	 */
+	struct err hook = { 0 };
+	if (run_hooks(&o, &o.state.poststop, "poststop", RUNTIME_STOPPED, &hook) < 0)
+		log_warn(LOG({ "id", id }), "%s", hook.msg);
+	return 0;
+}
+
+int runtime_pause(const struct runtime *rt, const char *id, struct err *e)
+{
+	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+
+	if (container_open(rt, id, &o, e) < 0)
+		return -1;
+	if (o.state.pub.status != RUNTIME_RUNNING && o.state.pub.status != RUNTIME_CREATED)
+		return err_set(e, ERR_FAILED_PRECONDITION, "container not running or created: %s",
+			       runtime_status_names[o.state.pub.status]);
+	return open_cgroup(&o, e) < 0 ? -1 : cgroup_freeze(o.cgroup, e);
+}
+
+int runtime_resume(const struct runtime *rt, const char *id, struct err *e)
+{
+	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+
+	if (container_open(rt, id, &o, e) < 0)
+		return -1;
+	if (o.state.pub.status != RUNTIME_PAUSED)
+		return err_set(e, ERR_FAILED_PRECONDITION, "container not paused");
+	return open_cgroup(&o, e) < 0 ? -1 : cgroup_thaw(o.cgroup, e);
+}
+
+int runtime_update(const struct runtime *rt, const char *id, const struct oci_resources *r,
+		   struct err *e)
+{
+	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+
+	if (r->unsupported)
+		return err_set(e, ERR_UNIMPLEMENTED, "%s is not supported yet", r->unsupported);
+	if (container_open(rt, id, &o, e) < 0 || open_cgroup(&o, e) < 0)
+		return -1;
+	return cgroup_update(o.cgroup, r, e);
+}
+
+int runtime_pids(const struct runtime *rt, const char *id, pid_t **ret, size_t *ret_n,
+		 struct err *e)
+{
+	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+	struct cgroup_pids pids = { 0 };
+
+	if (container_open(rt, id, &o, e) < 0 || open_cgroup(&o, e) < 0)
+		return -1;
+	if (cgroup_list_pids(o.cgroup, &pids, e) < 0)
+		return -1;
+	*ret = pids.v;
+	*ret_n = pids.n;
+	return 0;
+}
+
+int runtime_state(const struct runtime *rt, struct arena *a, const char *id,
+		  struct runtime_state *ret, struct err *e)
+{
+	AUTO_STATE struct state s = STATE_NONE;
+	AUTO_FD int procfd = procfs_open(e);
+
+	if (procfd < 0 || state_load(rt, a, id, procfd, &s, e) < 0)
+		return -1;
+	*ret = s.pub;
+	return 0;
+}
+
+static int by_id(const void *x, const void *y)
+{
+	const struct runtime_state *a = x, *b = y;
+
+	return strcmp(a->id, b->id);
+}
+
+int runtime_list(const struct runtime *rt, struct arena *a, struct runtime_state **ret,
+		 size_t *ret_n, struct err *e)
+{
+	DIR *dir = opendir(rt->root);
+	struct runtime_state *list = NULL;
+	size_t n = 0, cap = 0;
+	struct dirent *d;
+
+	*ret = NULL;
+	*ret_n = 0;
+	if (!dir)
+		return errno == ENOENT ? 0 : err_sys(e, errno, "open %s", rt->root);
+	while ((d = readdir(dir))) {
+		struct err why = { 0 };
+
+		if (d->d_name[0] == '.' || d->d_type == DT_REG)
+			continue;
+		GROW(list, n, cap);
+		if (runtime_state(rt, a, d->d_name, &list[n], &why) == 0)
+			n++;
+		else if (why.code != ERR_NOT_FOUND) /* one that is being made or deleted */
+			log_warn(LOG({ "id", d->d_name }), "load container: %s, skipping", why.msg);
+	}
+	closedir(dir);
+	if (n)
+		qsort(list, n, sizeof *list, by_id);
+	*ret = n ? arena_memdup(a, list, n * sizeof *list) : NULL;
+	*ret_n = n;
+	free(list);
+	return 0;
+}

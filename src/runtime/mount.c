@@ -1,0 +1,356 @@
+#include "runtime/mount.h"
+
+#include "os/fd.h"
+#include "os/path.h"
+#include "os/syscall.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+/* What the kernel wrote about a failed fsopen operation, behind its "e " mark; "" without. */
+static void fs_message(int fsfd, char *buf, size_t n)
+{
+	ssize_t r = read(fsfd, buf, n - 1);
+
+	buf[0] = r > 2 ? ':' : 0;
+	if (r <= 2)
+		return;
+	buf[1] = ' ';
+	buf[r] = 0; /* "e text" → ": text" */
+	buf[strcspn(buf, "\n")] = 0;
+}
+
+int mount_new_fs(const char *fstype, const char *source, const struct fs_param *params,
+		 size_t n_params, uint64_t attr, struct err *e)
+{
+	AUTO_FD int fs = sys_fsopen(fstype, FSOPEN_CLOEXEC);
+	char why[256];
+	int r = 0;
+
+	if (fs < 0)
+		return err_sys(e, -fs, "open file system type %s", fstype);
+	if (source && *source) {
+		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0);
+		if (r < 0) {
+			fs_message(fs, why, sizeof why);
+			return err_sys(e, -r, "set source %s of %s%s", source, fstype, why);
+		}
+	}
+	for (size_t i = 0; i < n_params; i++) {
+		r = params[i].value ? sys_fsconfig(fs, FSCONFIG_SET_STRING, params[i].key,
+						   params[i].value, 0)
+				    : sys_fsconfig(fs, FSCONFIG_SET_FLAG, params[i].key, NULL, 0);
+		if (r < 0) {
+			fs_message(fs, why, sizeof why);
+			return err_sys(e, -r, "set option %s of %s%s", params[i].key, fstype, why);
+		}
+	}
+	r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+	if (r < 0) {
+		fs_message(fs, why, sizeof why);
+		return err_sys(e, -r, "make a file system of type %s%s", fstype, why);
+	}
+	r = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attr);
+	if (r < 0)
+		return err_sys(e, -r, "make a mount of type %s", fstype);
+	return r;
+}
+
+int mount_attach(int tree, int target, const char *dest, struct err *e)
+{
+	int r = sys_move_mount(tree, "", target, "",
+			       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+
+	if (r < 0)
+		return err_sys(e, -r, "attach the mount at %s", dest);
+	return 0;
+}
+
+int mount_set_attr(int tree, uint64_t set, uint64_t clear, bool recursive, const char *dest,
+		   struct err *e)
+{
+	struct mount_attr attr = { .attr_set = set, .attr_clr = clear & ~set };
+
+	if (clear & MOUNT_ATTR__ATIME)
+		attr.attr_clr |= MOUNT_ATTR__ATIME;
+	if (!attr.attr_set && !attr.attr_clr)
+		return 0;
+	int r = sys_mount_setattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr);
+	if (r < 0)
+		return err_sys(e, -r, "set mount attributes of %s", dest);
+	return 0;
+}
+
+static int set_propagation(int tree, uint64_t propagation, bool recursive, const char *dest,
+			   struct err *e)
+{
+	struct mount_attr attr = { .propagation = propagation };
+
+	if (!propagation)
+		return 0;
+	int r = sys_mount_setattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr);
+	if (r < 0)
+		return err_sys(e, -r, "set the propagation of %s", dest);
+	return 0;
+}
+
+/* An empty file where there is none; never through a link, never one that is there. */
+static int make_file(int rootfd, const char *dest, struct err *e)
+{
+	const char *name;
+	AUTO_FD int parent = path_open_parent(rootfd, dest, true, &name);
+
+	if (parent < 0)
+		return err_sys(e, -parent, "make the folder of mount point %s", dest);
+	AUTO_FD int fd =
+		openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
+	if (fd < 0)
+		return err_sys(e, errno, "make mount point %s", dest);
+	int r = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (r < 0)
+		return err_sys(e, errno, "open mount point %s", dest);
+	return r;
+}
+
+int mount_open_target(int rootfd, const char *dest, bool is_dir, struct err *e)
+{
+	int fd = path_open(rootfd, dest, O_PATH, 0);
+
+	if (fd == -ENOENT && !is_dir)
+		return make_file(rootfd, dest, e);
+	if (fd == -ENOENT)
+		fd = path_mkdirs(rootfd, dest, 0755);
+	if (fd < 0)
+		return err_sys(e, -fd, "open mount point %s", dest);
+	return fd;
+}
+
+static bool is_on(int fd, long magic)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == magic;
+}
+
+/* A link in place of /proc or /sys would put them elsewhere, and leave our checks of "/proc/…"
+ * without meaning. */
+static int check_target(const struct mount_op *op, int rootfd, int target, int tree, struct err *e)
+{
+	bool is_top = strcmp(op->dest, "/proc") == 0 || strcmp(op->dest, "/sys") == 0;
+	struct stat st;
+
+	if (is_top &&
+	    (fstatat(rootfd, op->dest + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode)))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "%s in the rootfs must be a folder, not a link", op->dest);
+	if (strcmp(op->dest, "/proc") == 0 && op->kind == MOUNT_BIND &&
+	    !is_on(tree, PROC_SUPER_MAGIC))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "\"%s\" cannot be mounted because it is not of type proc", op->dest);
+	if (is_on(target, PROC_SUPER_MAGIC) && !op->may_cover_proc)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "\"%s\" cannot be mounted because it is inside /proc", op->dest);
+	return 0;
+}
+
+int mount_copy_source(const struct mount_op *op, const char *bundle, bool is_shared, struct err *e)
+{
+	AUTO_FD int dir = -1;
+	const char *source = op->source;
+
+	if (source[0] != '/') {
+		dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0)
+			return err_sys(e, errno, "open bundle %s", bundle);
+	}
+	AUTO_FD int tree = sys_open_tree(dir >= 0 ? dir : AT_FDCWD, source,
+					 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+						 (op->recursive ? AT_RECURSIVE : 0));
+	if (tree < 0)
+		return err_sys(e, -tree, "open mount source %s", source);
+	if (!is_shared && set_propagation(tree, MS_SLAVE, true, op->dest, e) < 0)
+		return -1;
+	return TAKE_FD(tree);
+}
+
+static int finish_bind(const struct mount_op *op, int tree, struct err *e)
+{
+	if (mount_set_attr(tree, op->rec_set, op->rec_clear, true, op->dest, e) < 0 ||
+	    mount_set_attr(tree, op->set, op->clear, false, op->dest, e) < 0)
+		return -1;
+	return 0;
+}
+
+/* After it is attached: sharing a detached mount would not reach its copies. */
+static int finish_propagation(const struct mount_op *op, int tree, struct err *e)
+{
+	if (set_propagation(tree, op->rec_propagation, true, op->dest, e) < 0)
+		return -1;
+	return set_propagation(tree, op->propagation, false, op->dest, e);
+}
+
+static int do_bind(const struct launch *l, const struct mount_op *op, int ahead, int rootfd,
+		   struct err *e)
+{
+	AUTO_FD int own = -1;
+	struct stat st;
+
+	if (ahead < 0) {
+		/* our namespace's mounts are cut off already, or are to be shared */
+		own = mount_copy_source(op, l->plan->bundle, true, e);
+		if (own < 0)
+			return -1;
+	}
+	int tree = ahead >= 0 ? ahead : own;
+	if (fstat(tree, &st) < 0)
+		return err_sys(e, errno, "stat mount source %s", op->source);
+	AUTO_FD int target = mount_open_target(rootfd, op->dest, S_ISDIR(st.st_mode), e);
+	if (target < 0 || check_target(op, rootfd, target, tree, e) < 0)
+		return -1;
+	if (finish_bind(op, tree, e) < 0 || mount_attach(tree, target, op->dest, e) < 0)
+		return -1;
+	return finish_propagation(op, tree, e);
+}
+
+static int copy_up(int from, int to, unsigned depth, struct err *e);
+
+static int copy_up_file(int from, int to, const char *name, const struct stat *st, struct err *e)
+{
+	AUTO_FD int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_FD int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				 st->st_mode & 07777);
+	char buf[16384];
+	ssize_t n;
+
+	if (in < 0 || out < 0)
+		return err_sys(e, errno, "copy %s", name);
+	while ((n = read(in, buf, sizeof buf)) > 0)
+		if (fd_write_all(out, buf, (size_t)n) < 0)
+			return err_sys(e, errno, "copy %s", name);
+	if (n < 0 || fchown(out, st->st_uid, st->st_gid) < 0 ||
+	    fchmod(out, st->st_mode & 07777) < 0)
+		return err_sys(e, errno, "copy %s", name);
+	return 0;
+}
+
+static int copy_up_one(int from, int to, const char *name, unsigned depth, struct err *e)
+{
+	struct stat st;
+	char link[4096];
+
+	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(e, errno, "copy %s", name);
+	if (S_ISREG(st.st_mode))
+		return copy_up_file(from, to, name, &st, e);
+	if (S_ISLNK(st.st_mode)) {
+		ssize_t n = readlinkat(from, name, link, sizeof link - 1);
+
+		if (n < 0)
+			return err_sys(e, errno, "copy %s", name);
+		link[n] = 0;
+		if (symlinkat(link, to, name) < 0)
+			return err_sys(e, errno, "copy %s", name);
+		return 0;
+	}
+	if (!S_ISDIR(st.st_mode)) { /* devices, fifos: the node itself */
+		if (mknodat(to, name, st.st_mode, st.st_rdev) < 0)
+			return err_sys(e, errno, "copy %s", name);
+		return 0;
+	}
+	if (mkdirat(to, name, st.st_mode & 07777) < 0)
+		return err_sys(e, errno, "copy %s", name);
+	AUTO_FD int in = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_FD int out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (in < 0 || out < 0 || fchown(out, st.st_uid, st.st_gid) < 0 ||
+	    fchmod(out, st.st_mode & 07777) < 0)
+		return err_sys(e, errno, "copy %s", name);
+	return copy_up(in, out, depth + 1, e);
+}
+
+/* The contents of one folder, by fd. */
+static int copy_up(int from, int to, unsigned depth, struct err *e)
+{
+	int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+	int r = 0;
+
+	if (!dir || depth > 64) {
+		(void)(dir ? closedir(dir) : fd < 0 ? 0 : close(fd));
+		return err_sys(e, dir ? ELOOP : errno, "copy a folder");
+	}
+	while (r == 0 && (d = readdir(dir)))
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			r = copy_up_one(from, to, d->d_name, depth, e);
+	closedir(dir);
+	return r;
+}
+
+static int do_fs(const struct mount_op *op, int rootfd, struct err *e)
+{
+	AUTO_FD int target = mount_open_target(rootfd, op->dest, true, e);
+
+	if (target < 0 || check_target(op, rootfd, target, -1, e) < 0)
+		return -1;
+	/* the source of a nodev file system is a name that only mountinfo shows */
+	AUTO_FD int tree =
+		mount_new_fs(op->fstype, op->source, op->params, op->n_params,
+			     op->copy_up ? op->set & ~(uint64_t)MOUNT_ATTR_RDONLY : op->set, e);
+	if (tree < 0)
+		return -1;
+	if (op->copy_up && (copy_up(target, tree, 0, e) < 0 ||
+			    mount_set_attr(tree, op->set, 0, false, op->dest, e) < 0))
+		return err_wrap(e, "tmpcopyup");
+	if (mount_attach(tree, target, op->dest, e) < 0)
+		return -1;
+	return finish_propagation(op, tree, e);
+}
+
+/* "remount": the mount that is there gets other attributes. */
+static int do_change(const struct mount_op *op, int rootfd, struct err *e)
+{
+	AUTO_FD int target = path_open(rootfd, op->dest, O_PATH, 0);
+
+	if (target < 0)
+		return err_sys(e, -target, "open mount point %s", op->dest);
+	if (mount_set_attr(target, op->set, op->clear, false, op->dest, e) < 0)
+		return -1;
+	return finish_propagation(op, target, e);
+}
+
+static int mount_one(const struct launch *l, size_t i, int rootfd, struct err *e)
+{
+	const struct mount_op *op = &l->plan->mounts[i];
+
+	switch (op->kind) {
+	case MOUNT_BIND:
+		return do_bind(l, op, l->trees ? l->trees[i] : -1, rootfd, e);
+	case MOUNT_FS:
+		return do_fs(op, rootfd, e);
+	case MOUNT_CGROUP:
+		return mount_cgroup(l, op, rootfd, e);
+	case MOUNT_CHANGE:
+		return do_change(op, rootfd, e);
+	}
+	BUG("unknown mount kind");
+}
+
+int mount_all(const struct launch *l, int rootfd, struct err *e)
+{
+	for (size_t i = 0; i < l->plan->n_mounts; i++) {
+		const struct mount_op *op = &l->plan->mounts[i];
+		const char *what = op->source && *op->source ? op->source
+				   : op->fstype              ? op->fstype
+							     : "none";
+
+		if (mount_one(l, i, rootfd, e) < 0)
+			return err_wrap(e, "error mounting \"%s\" to rootfs at \"%s\"", what,
+					op->dest);
+	}
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* Performs mount operations inside the rootfs, by fds only: a target is resolved once, in the
+ * root, and what is mounted was made or copied as a detached mount before. */
+#pragma once
+
+#include "runtime/launch.h"
+
+int mount_all(const struct launch *l, int rootfd, struct err *e);
+
+/* A detached copy of a host's mount, for the parent to make ahead.  Propagation to the host is
+ * cut unless is_shared. */
+int mount_copy_source(const struct mount_op *op, const char *bundle, bool is_shared, struct err *e);
+
+/* A new, detached file system. attr: MOUNT_ATTR_…  Negative errno in *ret_errnum on failure. */
+int mount_new_fs(const char *fstype, const char *source, const struct fs_param *params,
+		 size_t n_params, uint64_t attr, struct err *e);
+
+int mount_attach(int tree, int target, const char *dest, struct err *e);
+int mount_set_attr(int tree, uint64_t set, uint64_t clear, bool recursive, const char *dest,
+		   struct err *e);
+
+/* The mount point in the root, made when it is missing: a folder or an empty file. */
+int mount_open_target(int rootfd, const char *dest, bool is_dir, struct err *e);
+
+/* mount_cgroup.c: the container's view of its cgroups. */
+int mount_cgroup(const struct launch *l, const struct mount_op *op, int rootfd, struct err *e);

@@ -1,0 +1,386 @@
+/* runtime_create and runtime_run: everything on the caller's side of the fork. */
+#include "base/log.h"
+#include "os/file.h"
+#include "os/syscall.h"
+#include "runtime/hooks.h"
+#include "runtime/mount.h"
+#include "runtime/procfs.h"
+#include "runtime/spawn.h"
+#include "runtime/state.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+/* One creation.  What it holds is undone by creation_done() unless it succeeded. */
+struct creation {
+	const struct runtime *rt;
+	const struct runtime_create *c;
+	struct arena *arena;
+	struct plan plan;
+	struct launch launch;
+	struct seccomp_filter seccomp;
+	struct cgroup *cgroup;
+	struct state state;
+	struct spawn spawn;
+	int pidns; /* fd of the one to join, or -1 */
+	bool has_dir, is_done;
+};
+
+static void creation_init(struct creation *k, const struct runtime *rt,
+			  const struct runtime_create *c)
+{
+	*k = (struct creation){
+		.rt = rt,
+		.c = c,
+		.arena = arena_new(),
+		.state = STATE_NONE,
+		.spawn = SPAWN_NONE,
+		.pidns = -1,
+		.launch = { .root_tree = -1,
+			    .fifo = -1,
+			    .no_pivot = c->no_pivot,
+			    .no_new_keyring = c->no_new_keyring,
+			    .hooks = &c->spec->hooks,
+			    .end = { .procfd = -1, .sync = -1, .host_ptmx = -1, .io = &c->io } },
+	};
+	for (size_t i = 0; i < OCI_NS_COUNT; i++)
+		k->launch.join_fds[i] = -1;
+}
+
+static void close_launch(struct creation *k)
+{
+	struct launch *l = &k->launch;
+
+	for (size_t i = 0; i < OCI_NS_COUNT; i++)
+		close_fd(&l->join_fds[i]);
+	for (size_t i = 0; l->trees && i < k->plan.n_mounts; i++)
+		close_fd(&l->trees[i]);
+	close_fd(&l->root_tree);
+	close_fd(&l->fifo);
+	close_fd(&l->end.procfd);
+	close_fd(&l->end.sync);
+	close_fd(&l->end.host_ptmx);
+}
+
+static void creation_done(struct creation *k)
+{
+	struct err ignored = { 0 };
+
+	spawn_done(&k->spawn); /* first: the cgroup can go only without it */
+	if (!k->is_done && k->cgroup)
+		(void)cgroup_destroy(k->cgroup, &ignored); /* the first error is the one to tell */
+	err_clear(&ignored);
+	if (!k->is_done && k->has_dir)
+		(void)state_remove_dir(k->rt->root, k->c->id, &ignored);
+	close_launch(k);
+	cgroup_free(k->cgroup);
+	state_done(&k->state);
+	seccomp_filter_done(&k->seccomp);
+	plan_done(&k->plan);
+	arena_free(k->arena);
+}
+
+static int make_plan(struct creation *k, struct err *e)
+{
+	struct plan_input in = { .id = k->c->id, .spec = k->c->spec };
+	char *bundle = realpath(k->c->bundle, NULL);
+
+	if (!bundle)
+		return err_sys(e, errno, "open bundle %s", k->c->bundle);
+	in.bundle = arena_strdup(k->arena, bundle);
+	free(bundle);
+	if (plan_make(k->arena, &in, &k->plan, e) < 0)
+		return -1;
+	for (size_t i = 0; i < k->plan.warnings.n; i++)
+		log_warn(LOG({ "id", k->c->id }), "%s", k->plan.warnings.v[i]);
+	if (!k->plan.has_process)
+		return err_set(e, ERR_INVALID_ARGUMENT, "process property must not be empty");
+	k->launch.plan = &k->plan;
+	k->launch.end.process = &k->plan.process;
+	k->launch.end.seccomp = &k->seccomp;
+	return 0;
+}
+
+static int check_rootfs(const struct plan *p, struct err *e)
+{
+	struct stat st;
+
+	if (stat(p->rootfs, &st) < 0)
+		return err_sys(e, errno, "invalid rootfs: stat %s", p->rootfs);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(e, ERR_INVALID_ARGUMENT, "invalid rootfs: %s is not a directory",
+			       p->rootfs);
+	return 0;
+}
+
+static int compile_seccomp(struct creation *k, struct err *e)
+{
+	if (!k->c->spec->linux.seccomp)
+		return 0;
+	const char *cache = arena_printf(k->arena, "%s/.seccomp", k->rt->root);
+	if (seccomp_compile(k->c->spec->linux.seccomp, cache, &k->seccomp, e) < 0)
+		return err_wrap(e, "seccomp");
+	return 0;
+}
+
+static int open_joins(struct creation *k, struct err *e)
+{
+	for (size_t i = 0; i < k->plan.n_joins; i++) {
+		const struct plan_join *j = &k->plan.joins[i];
+		int fd = open(j->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+		if (fd < 0)
+			return err_sys(e, errno, "open %s namespace %s", oci_ns_names[j->type],
+				       j->path);
+		k->launch.join_fds[i] = fd;
+		if (j->type == OCI_NS_PID)
+			k->pidns = fd;
+		if (j->type == OCI_NS_USER && k->plan.new_ns)
+			return err_set(e, ERR_UNIMPLEMENTED,
+				       "a user namespace by path with new namespaces in it is not "
+				       "supported yet");
+	}
+	return 0;
+}
+
+/* Mounts that a user namespace could not reach by path are copied here, as root. */
+static int open_trees(struct creation *k, struct err *e)
+{
+	const struct plan *p = &k->plan;
+	struct mount_op root = {
+		.kind = MOUNT_BIND, .dest = "/", .source = p->rootfs, .recursive = true
+	};
+
+	if (!(p->new_ns & CLONE_NEWUSER))
+		return 0;
+	k->launch.root_tree = mount_copy_source(&root, p->bundle, false, e);
+	if (k->launch.root_tree < 0)
+		return -1;
+	k->launch.trees = arena_array(k->arena, p->n_mounts, sizeof(int));
+	for (size_t i = 0; i < p->n_mounts; i++)
+		k->launch.trees[i] = -1;
+	for (size_t i = 0; i < p->n_mounts; i++) {
+		if (p->mounts[i].kind != MOUNT_BIND)
+			continue;
+		k->launch.trees[i] = mount_copy_source(&p->mounts[i], p->bundle, false, e);
+		if (k->launch.trees[i] < 0)
+			return err_wrap(e, "error mounting \"%s\" to rootfs at \"%s\"",
+					p->mounts[i].source, p->mounts[i].dest);
+	}
+	return 0;
+}
+
+static int make_cgroup(struct creation *k, struct err *e)
+{
+	const struct oci_spec *s = k->c->spec;
+	struct cgroup_config cfg = {
+		.path = s->linux.cgroups_path,
+		.id = k->c->id,
+		.systemd = k->rt->systemd_cgroup,
+		.rootless = k->rt->rootless,
+	};
+
+	if (s->linux.resources && s->linux.resources->unsupported)
+		return err_set(e, ERR_UNIMPLEMENTED, "%s is not supported yet",
+			       s->linux.resources->unsupported);
+	if (cgroup_create(&cfg, s->linux.resources, &k->cgroup, e) < 0)
+		return err_wrap(e, "unable to apply cgroup configuration");
+	cgroup_paths(k->cgroup, k->arena, &k->state.pub.cgroup_paths);
+	k->launch.cgroup_paths = k->state.pub.cgroup_paths;
+	k->launch.cgroup_layout = cgroup_layout_of(k->cgroup);
+	return 0;
+}
+
+static int make_state(struct creation *k, bool is_run, struct err *e)
+{
+	struct state *s = &k->state;
+
+	s->dirfd = state_make_dir(k->rt->root, k->c->id, e);
+	if (s->dirfd < 0)
+		return -1;
+	k->has_dir = true;
+	s->pub = (struct runtime_state){
+		.id = k->c->id,
+		.bundle = k->plan.bundle,
+		.rootfs = k->plan.rootfs,
+		.oci_version = k->c->spec->version,
+		.status = RUNTIME_CREATING,
+		.owner = geteuid(),
+		.annotations = k->c->spec->annotations,
+	};
+	clock_gettime(CLOCK_REALTIME, &s->pub.created);
+	s->ns = k->plan.all_ns;
+	s->caps = k->plan.process.caps;
+	s->poststart = k->c->spec->hooks.poststart;
+	s->poststop = k->c->spec->hooks.poststop;
+	if (k->seccomp.insns && state_save_seccomp(s->dirfd, &k->seccomp, e) < 0)
+		return -1;
+	if (is_run)
+		return 0;
+	if (mkfifoat(s->dirfd, STATE_FIFO, 0600) < 0)
+		return err_sys(e, errno, "make " STATE_FIFO);
+	k->launch.fifo = openat(s->dirfd, STATE_FIFO, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (k->launch.fifo < 0)
+		return err_sys(e, errno, "open " STATE_FIFO);
+	return 0;
+}
+
+static char *state_text(struct creation *k, enum runtime_status status, pid_t pid)
+{
+	AUTO_STR struct str out = STR_INIT(1 << 20);
+	struct runtime_state s = k->state.pub;
+
+	s.status = status;
+	s.pid = pid;
+	runtime_state_json(&s, &out);
+	return arena_strdup(k->arena, str_c(&out));
+}
+
+static int prepare(struct creation *k, bool is_run, struct err *e)
+{
+	if (make_plan(k, e) < 0 || check_rootfs(&k->plan, e) < 0)
+		return -1;
+	k->launch.end.procfd = procfs_open(e);
+	if (k->launch.end.procfd < 0)
+		return -1;
+	if (spawn_prepare_io(&k->plan.process, &k->c->io, &k->spawn, &k->launch.end.host_ptmx, e) <
+	    0)
+		return -1;
+	if (open_joins(k, e) < 0 || compile_seccomp(k, e) < 0 || make_state(k, is_run, e) < 0 ||
+	    make_cgroup(k, e) < 0 || open_trees(k, e) < 0)
+		return -1;
+	k->launch.state_json = state_text(k, RUNTIME_CREATING, 1);
+	return 0;
+}
+
+/* From the host's side of the new process: what it can't, or may not, do to itself. */
+static int set_up_child(struct creation *k, struct err *e)
+{
+	const struct plan *p = &k->plan;
+	int procfd = k->launch.end.procfd;
+	char path[64], value[16], state;
+
+	if (cgroup_dirfd(k->cgroup) < 0 && cgroup_attach(k->cgroup, k->spawn.pid, e) < 0)
+		return err_wrap(e, "unable to apply cgroup configuration");
+	if (p->uid_map) {
+		snprintf(path, sizeof path, "%d/uid_map", (int)k->spawn.pid);
+		if (procfs_write(procfd, path, p->uid_map, e) < 0)
+			return -1;
+		snprintf(path, sizeof path, "%d/gid_map", (int)k->spawn.pid);
+		if (procfs_write(procfd, path, p->gid_map, e) < 0)
+			return -1;
+	}
+	if (p->process.has_oom_score_adj) {
+		snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->spawn.pid);
+		snprintf(value, sizeof value, "%d", p->process.oom_score_adj);
+		if (procfs_write(procfd, path, value, e) < 0)
+			return err_wrap(e, "failed to set oom_score_adj");
+	}
+	if (stage_send(k->spawn.sync, STAGE_GO, -1, e) < 0)
+		return -1;
+	int r = procfs_start_time(procfd, k->spawn.pid, &k->state.start_time, &state);
+	if (r < 0)
+		return err_sys(e, -r, "read the start time of process %d", (int)k->spawn.pid);
+	k->state.init_pid = k->spawn.pid;
+	/* while the child is at work: nobody waits for the disk */
+	return state_write(&k->state, e);
+}
+
+static int give_birth(struct creation *k, struct err *e)
+{
+	uint64_t flags = k->plan.new_ns & ~(uint64_t)CLONE_NEWCGROUP;
+	int pair[2];
+
+	if (stage_pair(pair, e) < 0)
+		return -1;
+	k->spawn.sync = pair[0];
+	k->launch.end.sync = pair[1];
+	int r = spawn_clone(&k->spawn, flags, cgroup_dirfd(k->cgroup), k->pidns, e);
+	if (r == 0) {
+		close(k->spawn.sync); /* so that our parent's death is an end of file */
+		init_main(&k->launch);
+	}
+	close_fd(&k->launch.end.sync);
+	k->launch.end.sync = -1;
+	return r < 0 ? -1 : 0;
+}
+
+/* Until the child has only execve to do. */
+static int accompany(struct creation *k, struct err *e)
+{
+	const struct oci_hooks *h = &k->c->spec->hooks;
+	enum stage step;
+
+	for (;;) {
+		if (spawn_next(&k->spawn, k->c->io.console, &step, e) < 0)
+			return -1;
+		if (step == STAGE_READY)
+			return 0;
+		if (step != STAGE_HOOKS)
+			return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);
+		const char *state = state_text(k, RUNTIME_CREATING, k->spawn.pid);
+		if (hooks_run(&h->prestart, "prestart", state, e) < 0 ||
+		    hooks_run(&h->create_runtime, "createRuntime", state, e) < 0 ||
+		    stage_send(k->spawn.sync, STAGE_RESUME, -1, e) < 0)
+			return -1;
+	}
+}
+
+static int start_process(struct creation *k, bool is_run, struct err *e)
+{
+	if (give_birth(k, e) < 0 || set_up_child(k, e) < 0 || accompany(k, e) < 0 ||
+	    spawn_write_pid_file(k->c->io.pid_file, k->spawn.pid, e) < 0 ||
+	    (is_run && spawn_start(&k->spawn, e) < 0))
+		return -1;
+	return 0;
+}
+
+/* The child's error says why; one that died without a word leaves us with less. */
+static int create(const struct runtime *rt, const struct runtime_create *c, bool is_run,
+		  struct runtime_process *ret, struct err *e)
+{
+	CLEANUP(creation_done) struct creation k;
+
+	*ret = RUNTIME_PROCESS_NONE;
+	creation_init(&k, rt, c);
+	if (prepare(&k, is_run, e) < 0)
+		return -1;
+	if (start_process(&k, is_run, e) < 0)
+		return err_wrap(e, "unable to start container process");
+	if (is_run && hooks_run(&c->spec->hooks.poststart, "poststart",
+				state_text(&k, RUNTIME_RUNNING, k.spawn.pid), e) < 0)
+		return -1;
+	spawn_take(&k.spawn, ret);
+	k.is_done = true;
+	return 0;
+}
+
+int runtime_create(const struct runtime *rt, const struct runtime_create *c,
+		   struct runtime_process *ret, struct err *e)
+{
+	return create(rt, c, false, ret, e);
+}
+
+int runtime_run(const struct runtime *rt, const struct runtime_create *c,
+		struct runtime_process *ret, struct err *e)
+{
+	return create(rt, c, true, ret, e);
+}
+
+int runtime_load_spec(struct arena *a, const char *bundle, struct oci_spec **ret, struct err *e)
+{
+	AUTO_FREE char *path = xasprintf("%s/config.json", bundle);
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	int r = file_read(AT_FDCWD, path, 16 << 20, &text, &len);
+
+	if (r == -ENOENT)
+		return err_set(e, ERR_NOT_FOUND, "JSON specification file config.json not found");
+	if (r < 0)
+		return err_sys(e, -r, "open %s", path);
+	return oci_spec_parse(a, text, len, ret, e);
+}

@@ -1,0 +1,297 @@
+#include "runtime/process.h"
+
+#include "os/fd.h"
+#include "os/path.h"
+#include "os/syscall.h"
+#include "runtime/caps.h"
+#include "runtime/passwd.h"
+#include "runtime/procfs.h"
+#include "runtime/stage.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/keyctl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#ifndef PIPEFS_MAGIC
+#define PIPEFS_MAGIC 0x50495045
+#endif
+
+static int join_keyring(const char *name, struct err *e)
+{
+	long id = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0);
+
+	if (id < 0 && errno == ENOSYS)
+		return 0; /* a kernel without keyrings has none to leak */
+	if (id < 0)
+		return err_sys(e, errno, "unable to join session keyring");
+	/* Every process of the container may search it, whoever it runs as: exec joins by name. */
+	if (syscall(SYS_keyctl, KEYCTL_SETPERM, id, 0x3f3f0000 | 0x00080000, 0, 0) < 0)
+		return err_sys(e, errno, "unable to set the session keyring's permissions");
+	return 0;
+}
+
+int process_begin(const struct launch_end *l, const char *keyring, struct err *e)
+{
+	const struct plan_process *p = l->process;
+
+	sigset_t none;
+
+	/* a daemon that called us may block and ignore what its children should not */
+	sigemptyset(&none);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || signal(SIGPIPE, SIG_DFL) == SIG_ERR)
+		return err_sys(e, errno, "reset signals");
+	if (setsid() < 0)
+		return err_sys(e, errno, "setsid");
+	if (keyring && join_keyring(keyring, e) < 0)
+		return -1;
+	for (size_t i = 0; i < p->n_rlimits; i++)
+		if (setrlimit(p->rlimits[i].resource, &p->rlimits[i].limit) < 0)
+			return err_sys(e, errno, "error setting rlimit %s", p->rlimits[i].name);
+	return 0;
+}
+
+static int connect_stdio(const struct runtime_io *io, struct err *e)
+{
+	for (int i = 0; i < 3; i++) {
+		int fd = io->stdio[i];
+
+		if (fd < 0 || fd == i)
+			continue;
+		if (dup3(fd, i, 0) < 0)
+			return err_sys(e, errno, "connect stdio %d", i);
+	}
+	return 0;
+}
+
+int process_connect(const struct launch_end *l, int rootfd, bool bind, struct err *e)
+{
+	AUTO_CONSOLE struct console c = CONSOLE_NONE;
+	const struct plan_process *p = l->process;
+
+	if (!p->terminal)
+		return connect_stdio(l->io, e);
+	if (console_open(rootfd, l->host_ptmx, &c, e) < 0)
+		return -1;
+	/* A terminal of the host's devpts has no mount in here that could be bound. */
+	if (bind && c.is_inside && console_bind(&c, rootfd, e) < 0)
+		return -1;
+	if (stage_send(l->sync, STAGE_CONSOLE, c.master, e) < 0)
+		return -1;
+	return console_become(&c, p->rows, p->columns, e);
+}
+
+/* A terminal that we made and pipes, which have no name on the host, go to the user, so that
+ * /dev/stdout can be opened again; nothing else on 0, 1 or 2 is ours to give. */
+static void give_stdio(const struct launch_end *l)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		struct statfs fs;
+		struct stat st;
+
+		if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0)
+			continue;
+		if (st.st_uid == l->process->uid)
+			continue;
+		if (fs.f_type == PIPEFS_MAGIC)
+			(void)fchown(fd, l->process->uid, l->process->gid); /* a convenience */
+		else if (l->process->terminal && fs.f_type == DEVPTS_SUPER_MAGIC)
+			(void)fchown(fd, l->process->uid, (gid_t)-1);
+	}
+}
+
+static int switch_user(const struct plan_process *p, struct err *e)
+{
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		return err_sys(e, errno, "unable to set keep caps");
+	if (setgroups(p->n_groups, p->groups) < 0)
+		return err_sys(e, errno, "unable to set additional groups");
+	if (setresgid(p->gid, p->gid, p->gid) < 0)
+		return err_sys(e, errno, "unable to set gid %u", p->gid);
+	if (setresuid(p->uid, p->uid, p->uid) < 0)
+		return err_sys(e, errno, "unable to set uid %u", p->uid);
+	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
+		return err_sys(e, errno, "unable to clear keep caps");
+	return 0;
+}
+
+/* A working directory may be a link into /proc/self/fd, out of the container: then the kernel
+ * calls it unreachable, and that must never run. */
+static int check_cwd(const char *cwd, struct err *e)
+{
+	char buf[PATH_MAX + 1];
+	long n = syscall(SYS_getcwd, buf, sizeof buf);
+
+	if (n < 0 && errno == ENOENT)
+		return err_set(e, ERR_PERMISSION_DENIED,
+			       "current working directory \"%s\" is outside of container mount "
+			       "namespace root -- possible container breakout detected",
+			       cwd);
+	if (n < 0)
+		return err_sys(e, errno, "read the working directory");
+	if (buf[0] != '/')
+		return err_set(e, ERR_PERMISSION_DENIED,
+			       "current working directory \"%s\" is outside of container mount "
+			       "namespace root -- possible container breakout detected",
+			       cwd);
+	return 0;
+}
+
+static int enter_cwd(const struct plan_process *p, bool may_fail, struct err *e)
+{
+	if (chdir(p->cwd) < 0) {
+		if (may_fail && errno == EACCES)
+			return 0;
+		return err_sys(e, errno, "chdir to cwd (\"%s\") set in config.json failed", p->cwd);
+	}
+	return check_cwd(p->cwd, e);
+}
+
+static const char *get_env(const struct plan_process *p, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; p->env[i]; i++)
+		if (strncmp(p->env[i], name, n) == 0 && p->env[i][n] == '=')
+			return p->env[i] + n + 1;
+	return NULL;
+}
+
+static void add_home(const struct plan_process *p, int rootfd)
+{
+	const char *home = get_env(p, "HOME");
+	size_t n = 0;
+
+	if (home && *home)
+		return;
+	AUTO_FREE char *found = passwd_home(rootfd, p->uid);
+	while (p->env[n] && !str_starts(p->env[n], "HOME="))
+		n++;
+	p->env[n] = xasprintf("HOME=%s", found ? found : "/"); /* the plan has room for one more */
+}
+
+/* -errno, or 0 when it is a file that we may execute. */
+static int check_program(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -EACCES : 0;
+}
+
+/* Go's exec.LookPath, in the process's own PATH. */
+static int find_program(const struct plan_process *p, char **ret, struct err *e)
+{
+	const char *name = p->args[0], *path = get_env(p, "PATH");
+	int r;
+
+	if (strchr(name, '/')) {
+		r = check_program(name);
+		if (r == -EISDIR)
+			return err_set(e, ERR_INVALID_ARGUMENT, "exec: \"%s\": is a directory",
+				       name);
+		if (r < 0)
+			return err_set(e, r == -ENOENT ? ERR_NOT_FOUND : ERR_PERMISSION_DENIED,
+				       "exec: \"%s\": stat %s: %s", name, name, err_errno_text(-r));
+		*ret = xstrdup(name);
+		return 0;
+	}
+	for (const char *d = path ? path : ""; *name && *d;) {
+		size_t n = strcspn(d, ":");
+		AUTO_FREE char *full = xasprintf("%.*s/%s", n ? (int)n : 1, n ? d : ".", name);
+
+		if (check_program(full) == 0) {
+			*ret = TAKE_PTR(full);
+			return 0;
+		}
+		d += n + (d[n] == ':');
+	}
+	return err_set(e, ERR_NOT_FOUND, "exec: \"%s\": executable file not found in $PATH", name);
+}
+
+static int set_labels(const struct launch_end *l, struct err *e)
+{
+	const struct plan_process *p = l->process;
+	char self[64];
+
+	if (!p->apparmor && !p->selinux)
+		return 0;
+	/* our name in the host's procfs: "PID/task/TID" */
+	ssize_t n = readlinkat(l->procfd, "thread-self", self, sizeof self - 1);
+	if (n < 0)
+		return err_sys(e, errno, "read /proc/thread-self");
+	self[n] = 0;
+	if (p->apparmor) {
+		AUTO_FREE char *value = xasprintf("exec %s", p->apparmor);
+		AUTO_FREE char *file = xasprintf("%s/attr/apparmor/exec", self);
+
+		if (procfs_write(l->procfd, file, value, e) < 0)
+			return err_wrap(e, "unable to apply apparmor profile");
+	}
+	if (p->selinux) {
+		AUTO_FREE char *file = xasprintf("%s/attr/exec", self);
+
+		if (procfs_write(l->procfd, file, p->selinux, e) < 0)
+			return err_wrap(e, "can't set process label");
+	}
+	return 0;
+}
+
+/* What stays open: 0, 1, 2 and what was asked for. */
+static int close_rest(const struct runtime_io *io, struct err *e)
+{
+	unsigned first = 3 + io->preserve_fds;
+	int r = sys_close_range(first, ~0U, CLOSE_RANGE_CLOEXEC);
+
+	if (r < 0)
+		return err_sys(e, -r, "close_range");
+	for (unsigned fd = 3; fd < first; fd++)
+		if (fd_set_cloexec((int)fd, false) < 0)
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "file descriptor %u, to be preserved, is not open", fd);
+	return 0;
+}
+
+int process_become(const struct launch_end *l, int rootfd, char **ret_path, struct err *e)
+{
+	const struct plan_process *p = l->process;
+
+	add_home(p, rootfd);
+	give_stdio(l);
+	if (set_labels(l, e) < 0 || close_rest(l->io, e) < 0)
+		return -1;
+	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(e, errno, "set no_new_privs");
+	/* Without no_new_privs a filter needs the rights that are given up below. */
+	if (!p->no_new_privileges && seccomp_load(l->seccomp, e) < 0)
+		return -1;
+	/* Twice: root may enter what the user can't read, and the user what root can't (NFS). */
+	if (enter_cwd(p, true, e) < 0)
+		return -1;
+	if (caps_apply_bounding(&p->caps, e) < 0 || switch_user(p, e) < 0)
+		return -1;
+	if (caps_apply(&p->caps, e) < 0 || enter_cwd(p, false, e) < 0)
+		return -1;
+	if (p->has_umask)
+		umask(p->umask);
+	if (find_program(p, ret_path, e) < 0)
+		return -1;
+	if (p->no_new_privileges && seccomp_load(l->seccomp, e) < 0)
+		return -1;
+	return 0;
+}
+
+int process_execute(const struct launch_end *l, const char *path, struct err *e)
+{
+	execve(path, (char *const *)l->process->args, (char *const *)l->process->env);
+	return err_sys(e, errno, "exec %s", path);
+}

@@ -1,0 +1,20 @@
+/* The last steps of a process, the same for a container's init and for exec: from "inside, as
+ * root" to execve. */
+#pragma once
+
+#include "runtime/console.h"
+#include "runtime/launch.h"
+
+/* A new session; a keyring of its own unless name is NULL; rlimits. */
+int process_begin(const struct launch_end *l, const char *keyring, struct err *e);
+
+/* Makes the terminal if one is asked for, tells the parent, and connects it; binds it over
+ * /dev/console when bind is set.  Without a terminal: the given stdio. */
+int process_connect(const struct launch_end *l, int rootfd, bool bind, struct err *e);
+
+/* The user, capabilities, working directory, label, filter.  *ret_path is the program to execute
+ * (found in the process's own PATH), allocated. */
+int process_become(const struct launch_end *l, int rootfd, char **ret_path, struct err *e);
+
+/* Only comes back with an error. */
+int process_execute(const struct launch_end *l, const char *path, struct err *e);

@@ -1,0 +1,89 @@
+#include "runtime/procfs.h"
+
+#include "base/num.h"
+#include "os/fd.h"
+#include "os/syscall.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+static bool is_procfs(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
+int procfs_open(struct err *e)
+{
+	AUTO_FD int fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(e, errno, "open /proc");
+	if (!is_procfs(fd))
+		return err_set(e, ERR_FAILED_PRECONDITION, "/proc is not a procfs");
+	return TAKE_FD(fd);
+}
+
+int procfs_open_file(int procfd, const char *path, int flags, struct err *e)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
+	};
+	AUTO_FD int fd = sys_openat2(procfd, path, &how);
+
+	if (fd == -ENOSYS || fd == -EPERM) { /* an old kernel, or an old seccomp profile's word */
+		fd = openat(procfd, path, flags | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0)
+			fd = -errno;
+	}
+	if (fd < 0)
+		return err_sys(e, -fd, "open /proc/%s", path);
+	if (!is_procfs(fd))
+		return err_set(e, ERR_FAILED_PRECONDITION, "/proc/%s is not on procfs", path);
+	return TAKE_FD(fd);
+}
+
+int procfs_write(int procfd, const char *path, const char *value, struct err *e)
+{
+	AUTO_FD int fd = procfs_open_file(procfd, path, O_WRONLY, e);
+
+	if (fd < 0)
+		return -1;
+	if (write(fd, value, strlen(value)) < 0)
+		return err_sys(e, errno, "write /proc/%s", path);
+	return 0;
+}
+
+int procfs_start_time(int procfd, pid_t pid, uint64_t *ret_time, char *ret_state)
+{
+	char path[32], text[1024], *p;
+
+	snprintf(path, sizeof path, "%d/stat", (int)pid);
+	AUTO_FD int fd = openat(procfd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ssize_t n = fd_read_all(fd, text, sizeof text - 1);
+	if (n < 0)
+		return (int)n;
+	text[n] = 0;
+	/* the name, field 2, may hold anything: count from its last parenthesis */
+	p = strrchr(text, ')');
+	if (!p || p[1] != ' ')
+		return -EINVAL;
+	p += 2;
+	*ret_state = *p;
+	for (int field = 3; field < 22 && p; field++) {
+		p = strchr(p, ' ');
+		p = p ? p + 1 : NULL;
+	}
+	if (!p)
+		return -EINVAL;
+	p[strcspn(p, " \n")] = 0;
+	return num_u64(p, ret_time);
+}

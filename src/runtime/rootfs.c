@@ -1,0 +1,174 @@
+#include "runtime/rootfs.h"
+
+#include "os/file.h"
+#include "os/syscall.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+static int set_propagation(int fd, uint64_t flags, struct err *e)
+{
+	struct mount_attr attr = { .propagation = flags & ~(uint64_t)MS_REC };
+	int r = sys_mount_setattr(fd, "", AT_EMPTY_PATH | (flags & MS_REC ? AT_RECURSIVE : 0),
+				  &attr);
+
+	if (r == -ENOSYS) { /* before 5.12: by the fd's name in /proc */
+		char path[32];
+
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		r = mount(NULL, path, NULL, flags, NULL) < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		return err_sys(e, -r, "set the propagation of the root file system");
+	return 0;
+}
+
+/* The mount point of the mount that holds fd, from mountinfo: "ID PARENT MAJ:MIN ROOT POINT …". */
+static int find_mount_point(int procfd, int fd, struct str *ret, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	struct statx st;
+	int r = file_read(procfd, "thread-self/mountinfo", 64 << 20, &text, NULL);
+
+	if (r < 0)
+		return err_sys(e, -r, "read mountinfo");
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
+		return err_sys(e, errno, "statx the root file system");
+	for (char *line = text, *next; *line; line = next) {
+		unsigned long long id;
+		int at = 0;
+
+		next = line + strcspn(line, "\n");
+		if (*next)
+			*next++ = 0;
+		if (sscanf(line, "%llu %*d %*s %*s %n", &id, &at) < 1 || !at || id != st.stx_mnt_id)
+			continue;
+		for (const char *p = line + at; *p && *p != ' '; p++)
+			if (p[0] == '\\' && p[1] && p[2] && p[3]) { /* "\040" */
+				str_addc(ret, (char)((p[1] - '0') * 64 + (p[2] - '0') * 8 +
+						     (p[3] - '0')));
+				p += 3;
+			} else {
+				str_addc(ret, *p);
+			}
+		return 0;
+	}
+	return err_set(e, ERR_INTERNAL, "the mount of the root file system is not in mountinfo");
+}
+
+/* pivot_root wants the parent of the new root private; the others stay shared, as was asked. */
+static int isolate_parent(const struct launch *l, int fd, struct err *e)
+{
+	AUTO_STR struct str point = STR_INIT(1 << 16);
+
+	if (find_mount_point(l->end.procfd, fd, &point, e) < 0)
+		return -1;
+	if (mount(NULL, str_c(&point), NULL, MS_PRIVATE, NULL) < 0)
+		return err_sys(e, errno, "make %s private", str_c(&point));
+	return 0;
+}
+
+static int attach_at_path(const struct launch *l, struct err *e)
+{
+	const struct plan *p = l->plan;
+	AUTO_FD int at = open(p->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (at < 0)
+		return err_sys(e, errno, "error preparing rootfs: open %s", p->rootfs);
+	if ((p->root_propagation & MS_SHARED) && isolate_parent(l, at, e) < 0)
+		return -1;
+	AUTO_FD int tree = sys_open_tree(
+		at, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0)
+		return err_sys(e, -tree, "error preparing rootfs: copy the mount of %s", p->rootfs);
+	/* A clone of a shared mount is shared, whatever happened to "/" since: cut that too. */
+	if (set_propagation(tree, p->root_propagation & MS_SHARED ? MS_PRIVATE : MS_SLAVE | MS_REC,
+			    e) < 0)
+		return -1;
+	int r = sys_move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	if (r < 0)
+		return err_sys(e, -r, "error preparing rootfs: mount %s", p->rootfs);
+	return TAKE_FD(tree);
+}
+
+/* In a new user namespace the path may lead through folders closed to us: the parent copied the
+ * mount, and "/" is a place that we can always reach. */
+static int attach_over_root(const struct launch *l, struct err *e)
+{
+	int r = sys_move_mount(l->root_tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+
+	if (r < 0)
+		return err_sys(e, -r, "error preparing rootfs: mount %s", l->plan->rootfs);
+	int fd = fcntl(l->root_tree, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return err_sys(e, errno, "error preparing rootfs");
+	return fd;
+}
+
+int rootfs_attach(const struct launch *l, struct err *e)
+{
+	uint64_t flags = l->plan->root_propagation;
+
+	if (!flags)
+		flags = MS_SLAVE | MS_REC;
+	if (mount(NULL, "/", NULL, flags, NULL) < 0)
+		return err_sys(e, errno, "error preparing rootfs: set the propagation of /");
+	return l->root_tree >= 0 ? attach_over_root(l, e) : attach_at_path(l, e);
+}
+
+static int enter_by_chroot(int rootfd, struct err *e)
+{
+	/* The mount moves over "/": what it was mounted on is out of reach below it. */
+	int r = sys_move_mount(rootfd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+
+	if (r < 0)
+		return err_sys(e, -r, "error jailing process inside rootfs: move the root mount");
+	if (fchdir(rootfd) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return err_sys(e, errno, "error jailing process inside rootfs: chroot");
+	return 0;
+}
+
+int rootfs_enter(const struct launch *l, int rootfd, struct err *e)
+{
+	if (l->no_pivot)
+		return enter_by_chroot(rootfd, e);
+	if (fchdir(rootfd) < 0)
+		return err_sys(e, errno, "error jailing process inside rootfs: chdir");
+	/* The old root lands on top of the new one, where it is unmounted at once. */
+	int r = sys_pivot_root(".", ".");
+	if (r < 0)
+		return err_sys(e, -r, "error jailing process inside rootfs: pivot_root");
+	/* Its unmounting must not reach the host, whatever its propagation. */
+	if (mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return err_sys(e, errno,
+			       "error jailing process inside rootfs: cut off the old root");
+	if (umount2(".", MNT_DETACH) < 0)
+		return err_sys(e, errno,
+			       "error jailing process inside rootfs: unmount the old root");
+	if (chdir("/") < 0)
+		return err_sys(e, errno, "error jailing process inside rootfs: chdir /");
+	return 0;
+}
+
+int rootfs_finish(const struct launch *l, int rootfd, struct err *e)
+{
+	const struct plan *p = l->plan;
+
+	if (p->root_propagation & ~(uint64_t)MS_REC &&
+	    set_propagation(rootfd, p->root_propagation, e) < 0)
+		return -1;
+	if (!p->root_readonly)
+		return 0;
+
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	int r = sys_mount_setattr(rootfd, "", AT_EMPTY_PATH, &attr);
+
+	if (r == -ENOSYS)
+		r = mount(NULL, "/", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0 ? -errno : 0;
+	if (r < 0)
+		return err_sys(e, -r, "make the root file system read-only");
+	return 0;
+}

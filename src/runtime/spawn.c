@@ -1,0 +1,171 @@
+#include "runtime/spawn.h"
+
+#include "os/file.h"
+#include "os/socket.h"
+#include "os/syscall.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND 0x100000000ULL
+#endif
+
+void spawn_done(struct spawn *s)
+{
+	siginfo_t how;
+
+	close_fd(&s->sync);
+	close_fd(&s->console_socket);
+	close_fd(&s->console);
+	if (s->pidfd < 0)
+		return;
+	(void)sys_pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0); /* it may have ended */
+	while (waitid(P_PIDFD, (id_t)s->pidfd, &how, WEXITED) < 0 && errno == EINTR)
+		;
+	close_fd(&s->pidfd);
+	*s = SPAWN_NONE;
+}
+
+void spawn_take(struct spawn *s, struct runtime_process *ret)
+{
+	*ret = (struct runtime_process){ s->pid, TAKE_FD(s->pidfd), TAKE_FD(s->console) };
+}
+
+void runtime_process_done(struct runtime_process *p)
+{
+	close_fd(&p->pidfd);
+	close_fd(&p->console);
+	*p = RUNTIME_PROCESS_NONE;
+}
+
+int spawn_prepare_io(const struct plan_process *p, const struct runtime_io *io, struct spawn *s,
+		     int *ret_host_ptmx, struct err *e)
+{
+	if (!p->terminal) {
+		if (io->console != RUNTIME_CONSOLE_NONE)
+			return err_set(
+				e, ERR_INVALID_ARGUMENT,
+				"cannot use console socket if runc will not detach or allocate "
+				"tty");
+		return 0;
+	}
+	if (io->console == RUNTIME_CONSOLE_NONE)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "cannot allocate tty if runc will detach without setting console "
+			       "socket");
+	if (io->console == RUNTIME_CONSOLE_SOCKET) {
+		s->console_socket = socket_connect(io->console_socket);
+		if (s->console_socket < 0)
+			return err_sys(e, -s->console_socket, "connect to console socket %s",
+				       io->console_socket);
+	}
+	*ret_host_ptmx = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (*ret_host_ptmx < 0)
+		return err_sys(e, errno, "open /dev/ptmx");
+	return 0;
+}
+
+static int enter_pidns(int fd, struct err *e)
+{
+	if (fd >= 0 && setns(fd, CLONE_NEWPID) < 0)
+		return err_sys(e, errno, "join the pid namespace");
+	return 0;
+}
+
+int spawn_clone(struct spawn *s, uint64_t flags, int cgroupfd, int pidns, struct err *e)
+{
+	struct clone_args args = {
+		.flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+		.pidfd = (uint64_t)(uintptr_t)&s->pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	AUTO_FD int own = -1;
+
+	if (cgroupfd >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroupfd;
+	}
+	if (pidns >= 0) {
+		own = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
+		if (own < 0)
+			return err_sys(e, errno, "open own pid namespace");
+	}
+	if (enter_pidns(pidns, e) < 0)
+		return -1;
+	int pid = sys_clone3(&args);
+	if (pid == 0)
+		return 0;
+	if (enter_pidns(own, e) < 0)
+		return -1; /* a caller that lives on must not be left in there */
+	if (pid < 0)
+		return err_sys(e, -pid, "clone3");
+	s->pid = pid;
+	return 1;
+}
+
+static int take_console(struct spawn *s, enum runtime_console console, int master, struct err *e)
+{
+	static const char name[] = "/dev/ptmx"; /* what runc writes; receivers need one byte */
+
+	if (console == RUNTIME_CONSOLE_RETURN) {
+		close_fd(&s->console);
+		s->console = master;
+		return 0;
+	}
+	ssize_t r = socket_send_fds(s->console_socket, name, sizeof name - 1, &master, 1);
+	close(master);
+	if (r < 0)
+		return err_sys(e, (int)-r, "send the terminal to the console socket");
+	return 0;
+}
+
+int spawn_next(struct spawn *s, enum runtime_console console, enum stage *ret, struct err *e)
+{
+	for (;;) {
+		int fd = -1;
+
+		if (stage_recv(s->sync, ret, &fd, e) < 0)
+			return -1;
+		if (*ret == STAGE_END) {
+			siginfo_t how = { 0 };
+
+			if (waitid(P_PIDFD, (id_t)s->pidfd, &how, WEXITED | WNOWAIT) < 0)
+				return err_sys(e, errno, "wait for the container's init");
+			return err_set(e, ERR_UNKNOWN, "container init %s %d before it was ready",
+				       how.si_code == CLD_EXITED ? "ended with status"
+								 : "was killed by signal",
+				       how.si_status);
+		}
+		if (*ret != STAGE_CONSOLE)
+			return 0;
+		if (take_console(s, console, fd, e) < 0)
+			return -1;
+	}
+}
+
+int spawn_start(struct spawn *s, struct err *e)
+{
+	enum stage step;
+
+	if (stage_send(s->sync, STAGE_START, -1, e) < 0 || stage_recv(s->sync, &step, NULL, e) < 0)
+		return -1;
+	if (step != STAGE_END)
+		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);
+	return 0;
+}
+
+int spawn_write_pid_file(const char *path, pid_t pid, struct err *e)
+{
+	char text[16];
+
+	if (!path)
+		return 0;
+	snprintf(text, sizeof text, "%d", (int)pid);
+	int r = file_replace(AT_FDCWD, path, text, strlen(text), 0644, false);
+	if (r < 0)
+		return err_sys(e, -r, "write pid file %s", path);
+	return 0;
+}

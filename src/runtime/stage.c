@@ -1,0 +1,89 @@
+#include "runtime/stage.h"
+
+#include "os/socket.h"
+#include "os/syscall.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct message {
+	enum stage step;
+	struct err why; /* only with STAGE_FAILED: others are sent without it */
+};
+
+enum { SHORT_SIZE = offsetof(struct message, why) };
+
+int stage_pair(int ret[2], struct err *e)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0)
+		return err_sys(e, errno, "make the start socket");
+	return 0;
+}
+
+int stage_send(int sock, enum stage step, int fd, struct err *e)
+{
+	ssize_t r;
+
+	do
+		r = fd >= 0 ? socket_send_fds(sock, &step, SHORT_SIZE, &fd, 1)
+		    : send(sock, &step, SHORT_SIZE, MSG_NOSIGNAL) < 0 ? -errno
+								      : 0;
+	while (r == -EINTR);
+	if (r < 0)
+		return err_sys(e, (int)-r, "send start stage %d", step);
+	return 0;
+}
+
+void stage_send_failed(int sock, const struct err *why)
+{
+	struct message m = { STAGE_FAILED, *why };
+
+	(void)send(sock, &m, sizeof m, MSG_NOSIGNAL); /* a parent that is gone needs no reason */
+}
+
+int stage_recv(int sock, enum stage *ret, int *ret_fd, struct err *e)
+{
+	struct message m = { 0 };
+	int fds[1] = { -1 };
+	size_t n_fds = 1;
+	ssize_t n;
+
+	do
+		n = socket_recv_fds(sock, &m, sizeof m, fds, &n_fds);
+	while (n == -EINTR);
+	AUTO_FD int fd = n >= 0 && n_fds ? fds[0] : -1;
+	if (n == -ECONNRESET)
+		n = 0; /* it died with our message unread */
+	if (n < 0)
+		return err_sys(e, (int)-n, "receive a start stage");
+	if (n == 0) {
+		*ret = STAGE_END;
+		return 0;
+	}
+	if (n == sizeof m && m.step == STAGE_FAILED) {
+		m.why.msg[sizeof m.why.msg - 1] = 0;
+		return err_copy(e, &m.why);
+	}
+	if (n != SHORT_SIZE || (m.step == STAGE_CONSOLE) != (fd >= 0))
+		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", m.step);
+	*ret = m.step;
+	if (ret_fd)
+		*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int stage_wait(int sock, enum stage step, struct err *e)
+{
+	enum stage got = STAGE_END;
+	ssize_t n;
+
+	do
+		n = read(sock, &got, sizeof got);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_sys(e, errno, "wait for start stage %d", step);
+	if (n != sizeof got || got != step)
+		return err_set(e, ERR_ABORTED, "start was given up");
+	return 0;
+}

@@ -1,0 +1,49 @@
+/* The talk between the parent (runtime_create, _run, _exec) and the process it makes.
+ *
+ *	parent				child
+ *	------				-----
+ *	clone3
+ *	id maps, cgroup
+ *	        ---- GO ---->
+ *					joins namespaces, mounts
+ *	        <-- CONSOLE -		(terminal) the master's fd goes with it
+ *	        <--- HOOKS --		(if there are hooks for this moment)
+ *	prestart, createRuntime
+ *	        --- RESUME ->
+ *					createContainer hooks, pivot, user, capabilities, seccomp
+ *	        <--- READY --
+ *	state.json, pid file
+ *	        ---- START ->		(run, exec; a created container waits for its fifo)
+ *					execve closes the socket: end of file is success
+ *
+ * At any time the child may send FAILED with its error, and ends.  One message is one packet:
+ * nothing is ever half sent.  The parent's death is end of file for the child, which then ends. */
+#pragma once
+
+#include "base/err.h"
+
+enum stage {
+	STAGE_GO = 1,
+	STAGE_CONSOLE,
+	STAGE_HOOKS,
+	STAGE_RESUME,
+	STAGE_READY,
+	STAGE_START,
+	STAGE_FAILED,
+	STAGE_END, /* not sent: what stage_recv says at end of file */
+};
+
+/* ret[0] is the parent's end, ret[1] the child's. */
+int stage_pair(int ret[2], struct err *e);
+
+/* fd: -1, or what goes with it. */
+int stage_send(int sock, enum stage step, int fd, struct err *e);
+
+/* The child's last word; cannot fail in a way that anybody could hear. */
+void stage_send_failed(int sock, const struct err *why);
+
+/* The parent's: STAGE_FAILED makes it -1 with the child's error in e.  ret_fd may be NULL. */
+int stage_recv(int sock, enum stage *ret, int *ret_fd, struct err *e);
+
+/* The child's: waits for exactly this step.  Only read(2), so that it works under a filter. */
+int stage_wait(int sock, enum stage step, struct err *e);

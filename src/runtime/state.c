@@ -1,0 +1,193 @@
+#include "runtime/state.h"
+
+#include "base/ident.h"
+#include "base/timefmt.h"
+#include "os/file.h"
+#include "os/syscall.h"
+#include "runtime/procfs.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define STATE_FILE "state.json"
+
+void state_done(struct state *s)
+{
+	close_fd(&s->dirfd);
+	s->dirfd = -1;
+}
+
+static int check_id(const char *id, struct err *e)
+{
+	if (!*id)
+		return err_set(e, ERR_INVALID_ARGUMENT, "container id cannot be empty");
+	if (!ident_is_runc_id(id))
+		return err_set(e, ERR_INVALID_ARGUMENT, "invalid container ID format");
+	return 0;
+}
+
+int state_make_dir(const char *root, const char *id, struct err *e)
+{
+	if (check_id(id, e) < 0)
+		return -1;
+	AUTO_FD int rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (rootfd < 0 && errno == ENOENT) {
+		int r = file_mkdirs(root, 0700);
+
+		if (r < 0)
+			return err_sys(e, -r, "mkdir %s", root);
+		rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (rootfd < 0)
+		return err_sys(e, errno, "open %s", root);
+	if (mkdirat(rootfd, id, 0711) < 0) {
+		if (errno == EEXIST)
+			return err_set(e, ERR_ALREADY_EXISTS,
+				       "container with given ID already exists");
+		return err_sys(e, errno, "mkdir %s/%s", root, id);
+	}
+	int fd = openat(rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, errno, "open %s/%s", root, id);
+	return fd;
+}
+
+int state_remove_dir(const char *root, const char *id, struct err *e)
+{
+	AUTO_FD int rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (check_id(id, e) < 0)
+		return -1;
+	if (rootfd < 0)
+		return errno == ENOENT ? 0 : err_sys(e, errno, "open %s", root);
+	int r = file_remove_tree(rootfd, id);
+	if (r < 0)
+		return err_sys(e, -r, "remove %s/%s", root, id);
+	return 0;
+}
+
+int state_open_init(const struct state *s, int procfd, struct err *e)
+{
+	uint64_t start;
+	char state;
+	AUTO_FD int fd = s->init_pid > 0 ? sys_pidfd_open(s->init_pid, 0) : -ESRCH;
+
+	/* The pidfd first: if the time is right after that, it is the right process. */
+	if (fd >= 0 && procfs_start_time(procfd, s->init_pid, &start, &state) == 0 &&
+	    start == s->start_time && state != 'Z' && state != 'X')
+		return TAKE_FD(fd);
+	if (fd < 0 && fd != -ESRCH)
+		return err_sys(e, -fd, "open a pidfd of process %d", (int)s->init_pid);
+	return err_set(e, ERR_FAILED_PRECONDITION, "container not running");
+}
+
+static int find_status(struct state *s, int procfd, struct err *e)
+{
+	struct err ignored = { 0 };
+	AUTO_CGROUP struct cgroup *cg = NULL;
+	bool is_frozen = false;
+	uint64_t start;
+	char state;
+
+	if (procfs_start_time(procfd, s->init_pid, &start, &state) < 0 || start != s->start_time ||
+	    state == 'Z' || state == 'X') {
+		s->pub.status = RUNTIME_STOPPED;
+		s->pub.pid = 0;
+		return 0;
+	}
+	s->pub.pid = s->init_pid;
+	if (faccessat(s->dirfd, STATE_FIFO, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		s->pub.status = RUNTIME_CREATED;
+		return 0;
+	}
+	s->pub.status = RUNTIME_RUNNING;
+	if (!s->pub.cgroup_paths.n)
+		return 0;
+	if (cgroup_load(&s->pub.cgroup_paths, &cg, e) < 0)
+		return -1;
+	/* a layout without a freezer has no frozen containers */
+	if (cgroup_is_frozen(cg, &is_frozen, &ignored) == 0 && is_frozen)
+		s->pub.status = RUNTIME_PAUSED;
+	return 0;
+}
+
+int state_load(const struct runtime *rt, struct arena *a, const char *id, int procfd,
+	       struct state *ret, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+
+	*ret = STATE_NONE;
+	if (check_id(id, e) < 0)
+		return -1;
+	AUTO_FD int rootfd = open(rt->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int dirfd =
+		rootfd < 0 ? -1
+			   : openat(rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dirfd < 0 && errno == ENOENT)
+		return err_set(e, ERR_NOT_FOUND, "container does not exist");
+	if (dirfd < 0)
+		return err_sys(e, errno, "open %s/%s", rt->root, id);
+	int r = file_read(dirfd, STATE_FILE, 16 << 20, &text, &len);
+	if (r == -ENOENT)
+		return err_set(e, ERR_NOT_FOUND, "container does not exist");
+	if (r < 0)
+		return err_sys(e, -r, "read %s/%s/" STATE_FILE, rt->root, id);
+	if (state_parse(a, text, len, ret, e) < 0)
+		return err_wrap(e, "read %s/%s/" STATE_FILE, rt->root, id);
+	ret->dirfd = TAKE_FD(dirfd);
+	if (strcmp(ret->pub.id, id) != 0 || find_status(ret, procfd, e) < 0) {
+		state_done(ret);
+		return e->code ? -1
+			       : err_set(e, ERR_DATA_LOSS, "state.json is of another container");
+	}
+	return 0;
+}
+
+int state_write(const struct state *s, struct err *e)
+{
+	AUTO_STR struct str out = STR_INIT(16 << 20);
+
+	state_print(s, &out);
+	int r = file_replace(s->dirfd, STATE_FILE, str_c(&out), out.len, 0600, false);
+	if (r < 0)
+		return err_sys(e, -r, "write " STATE_FILE);
+	return 0;
+}
+
+/* flags, then the instructions as they are */
+int state_save_seccomp(int dirfd, const struct seccomp_filter *f, struct err *e)
+{
+	AUTO_STR struct str out = STR_INIT(1 << 20);
+	uint32_t flags = f->flags;
+
+	str_addn(&out, &flags, sizeof flags);
+	str_addn(&out, f->insns, f->n * sizeof *f->insns);
+	int r = file_replace(dirfd, "seccomp.bpf", out.ptr, out.len, 0600, false);
+	if (r < 0)
+		return err_sys(e, -r, "write seccomp.bpf");
+	return 0;
+}
+
+int state_load_seccomp(int dirfd, struct seccomp_filter *ret, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	uint32_t flags;
+	size_t len;
+	int r = file_read(dirfd, "seccomp.bpf", 1 << 20, &text, &len);
+
+	*ret = (struct seccomp_filter){ 0 };
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return err_sys(e, -r, "read seccomp.bpf");
+	if (len <= sizeof flags || (len - sizeof flags) % sizeof *ret->insns)
+		return err_set(e, ERR_DATA_LOSS, "seccomp.bpf is cut off");
+	memcpy(&flags, text, sizeof flags);
+	len -= sizeof flags;
+	ret->insns = xmemdup(text + sizeof flags, len);
+	ret->n = (unsigned)(len / sizeof *ret->insns);
+	ret->flags = flags;
+	return 0;
+}

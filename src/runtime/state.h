@@ -1,0 +1,46 @@
+/* ROOT/ID/state.json: what other calls need to know of a container that one call made.
+ *
+ * The folder is the lock on the id: mkdir succeeds for one.  The file is replaced as a whole, not
+ * flushed to disk: ROOT is on a tmpfs and means nothing after a reboot. */
+#pragma once
+
+#include "runtime/plan.h"
+#include "runtime/runtime.h"
+#include "runtime/seccomp.h"
+
+#define STATE_FIFO "exec.fifo"
+
+struct state {
+	struct runtime_state pub;
+	pid_t init_pid; /* also when stopped */
+	uint64_t start_time; /* of init: a pid comes again, this pair does not */
+	uint64_t ns; /* CLONE_NEW… it is in, other than ours */
+	struct plan_caps caps; /* what exec has unless told otherwise */
+	struct oci_hook_list poststart, poststop;
+	int dirfd; /* ROOT/ID */
+};
+#define STATE_NONE ((struct state){ .dirfd = -1 })
+void state_done(struct state *s);
+#define AUTO_STATE CLEANUP(state_done)
+
+/* Makes ROOT (0700) and ROOT/ID; returns its fd.  ERR_ALREADY_EXISTS "container with given ID
+ * already exists". */
+int state_make_dir(const char *root, const char *id, struct err *e);
+int state_remove_dir(const char *root, const char *id, struct err *e);
+
+int state_write(const struct state *s, struct err *e);
+
+/* With the status of this moment. procfd: the host's. ERR_NOT_FOUND "container does not exist". */
+int state_load(const struct runtime *rt, struct arena *a, const char *id, int procfd,
+	       struct state *ret, struct err *e);
+
+/* A pidfd of init; ERR_FAILED_PRECONDITION "container not running" when it is gone. */
+int state_open_init(const struct state *s, int procfd, struct err *e);
+
+/* The filter that exec needs again. */
+int state_save_seccomp(int dirfd, const struct seccomp_filter *f, struct err *e);
+int state_load_seccomp(int dirfd, struct seccomp_filter *ret, struct err *e);
+
+/* state_json.c: the file's text, and the spec's state object. */
+void state_print(const struct state *s, struct str *out);
+int state_parse(struct arena *a, const char *text, size_t n, struct state *ret, struct err *e);
