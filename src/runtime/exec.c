@@ -3,7 +3,7 @@
 #include "os/syscall.h"
 #include "runtime/process.h"
 #include "runtime/procfs.h"
-#include "runtime/spawn.h"
+#include "runtime/birth.h"
 #include "runtime/state.h"
 
 #include <errno.h>
@@ -22,13 +22,13 @@ struct execution {
 	struct seccomp_filter seccomp;
 	struct launch_end end;
 	struct cgroup *cgroup, *own; /* the container's, and where the process goes */
-	struct spawn spawn;
+	struct birth birth;
 	int init; /* pidfd of the container's first process */
 };
 
 static void execution_done(struct execution *k)
 {
-	spawn_done(&k->spawn);
+	birth_done(&k->birth);
 	close_fd(&k->init);
 	close_fd(&k->end.procfd);
 	close_fd(&k->end.sync);
@@ -124,7 +124,7 @@ static int prepare(struct execution *k, const struct runtime *rt, struct err *e)
 		k->process.caps = k->state.caps;
 	for (size_t i = 0; i < k->warnings.n; i++)
 		log_warn(LOG({ "id", k->x->id }), "%s", k->warnings.v[i]);
-	if (spawn_prepare_io(&k->process, &k->x->io, &k->spawn, &k->end.host_ptmx, e) < 0)
+	if (birth_prepare_io(&k->process, &k->x->io, &k->birth, &k->end.host_ptmx, e) < 0)
 		return -1;
 	return state_load_seccomp(k->state.dirfd, &k->seccomp, e);
 }
@@ -137,11 +137,11 @@ static int give_birth(struct execution *k, struct err *e)
 
 	if (stage_pair(pair, e) < 0)
 		return -1;
-	k->spawn.sync = pair[0];
+	k->birth.sync = pair[0];
 	k->end.sync = pair[1];
-	int r = spawn_clone(&k->spawn, 0, cgroup_dirfd(k->own), pidns, e);
+	int r = birth_clone(&k->birth, 0, cgroup_dirfd(k->own), pidns, e);
 	if (r == 0) {
-		close(k->spawn.sync); /* so that our parent's death is an end of file */
+		close(k->birth.sync); /* so that our parent's death is an end of file */
 		exec_main(k);
 	}
 	close_fd(&k->end.sync);
@@ -156,22 +156,22 @@ static int start_process(struct execution *k, struct err *e)
 
 	if (give_birth(k, e) < 0)
 		return -1;
-	if (cgroup_dirfd(k->own) < 0 && cgroup_attach(k->own, k->spawn.pid, e) < 0)
+	if (cgroup_dirfd(k->own) < 0 && cgroup_attach(k->own, k->birth.pid, e) < 0)
 		return -1;
 	if (k->process.has_oom_score_adj) {
-		snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->spawn.pid);
+		snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);
 		snprintf(value, sizeof value, "%d", k->process.oom_score_adj);
 		if (procfs_write(k->end.procfd, path, value, e) < 0)
 			return err_wrap(e, "failed to set oom_score_adj");
 	}
-	if (stage_send(k->spawn.sync, STAGE_GO, -1, e) < 0 ||
-	    spawn_next(&k->spawn, k->x->io.console, &step, e) < 0)
+	if (stage_send(k->birth.sync, STAGE_GO, -1, e) < 0 ||
+	    birth_next(&k->birth, k->x->io.console, &step, e) < 0)
 		return -1;
 	if (step != STAGE_READY)
 		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);
-	if (spawn_write_pid_file(k->x->io.pid_file, k->spawn.pid, e) < 0)
+	if (birth_write_pid_file(k->x->io.pid_file, k->birth.pid, e) < 0)
 		return -1;
-	return spawn_start(&k->spawn, e);
+	return birth_start(&k->birth, e);
 }
 
 int runtime_exec(const struct runtime *rt, const struct runtime_exec *x,
@@ -182,7 +182,7 @@ int runtime_exec(const struct runtime *rt, const struct runtime_exec *x,
 		.x = x,
 		.arena = arena_new(),
 		.state = STATE_NONE,
-		.spawn = SPAWN_NONE,
+		.birth = BIRTH_NONE,
 		.init = -1,
 		.end = { .procfd = -1, .sync = -1, .host_ptmx = -1, .io = &x->io },
 	};
@@ -194,6 +194,6 @@ int runtime_exec(const struct runtime *rt, const struct runtime_exec *x,
 		return -1;
 	if (start_process(&k, e) < 0)
 		return err_wrap(e, "unable to start container process");
-	spawn_take(&k.spawn, ret);
+	birth_take(&k.birth, ret);
 	return 0;
 }

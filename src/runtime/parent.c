@@ -5,7 +5,7 @@
 #include "runtime/hooks.h"
 #include "runtime/mount.h"
 #include "runtime/procfs.h"
-#include "runtime/spawn.h"
+#include "runtime/birth.h"
 #include "runtime/state.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ struct creation {
 	struct seccomp_filter seccomp;
 	struct cgroup *cgroup;
 	struct state state;
-	struct spawn spawn;
+	struct birth birth;
 	int pidns; /* fd of the one to join, or -1 */
 	bool has_dir, is_done;
 };
@@ -38,7 +38,7 @@ static void creation_init(struct creation *k, const struct runtime *rt,
 		.c = c,
 		.arena = arena_new(),
 		.state = STATE_NONE,
-		.spawn = SPAWN_NONE,
+		.birth = BIRTH_NONE,
 		.pidns = -1,
 		.launch = { .root_tree = -1,
 			    .fifo = -1,
@@ -70,7 +70,7 @@ static void creation_done(struct creation *k)
 {
 	struct err ignored = { 0 };
 
-	spawn_done(&k->spawn); /* first: the cgroup can go only without it */
+	birth_done(&k->birth); /* first: the cgroup can go only without it */
 	if (!k->is_done && k->cgroup)
 		(void)cgroup_destroy(k->cgroup, &ignored); /* the first error is the one to tell */
 	err_clear(&ignored);
@@ -247,7 +247,7 @@ static int prepare(struct creation *k, bool is_run, struct err *e)
 	k->launch.end.procfd = procfs_open(e);
 	if (k->launch.end.procfd < 0)
 		return -1;
-	if (spawn_prepare_io(&k->plan.process, &k->c->io, &k->spawn, &k->launch.end.host_ptmx, e) <
+	if (birth_prepare_io(&k->plan.process, &k->c->io, &k->birth, &k->launch.end.host_ptmx, e) <
 	    0)
 		return -1;
 	if (open_joins(k, e) < 0 || compile_seccomp(k, e) < 0 || make_state(k, is_run, e) < 0 ||
@@ -264,28 +264,28 @@ static int set_up_child(struct creation *k, struct err *e)
 	int procfd = k->launch.end.procfd;
 	char path[64], value[16], state;
 
-	if (cgroup_dirfd(k->cgroup) < 0 && cgroup_attach(k->cgroup, k->spawn.pid, e) < 0)
+	if (cgroup_dirfd(k->cgroup) < 0 && cgroup_attach(k->cgroup, k->birth.pid, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
 	if (p->uid_map) {
-		snprintf(path, sizeof path, "%d/uid_map", (int)k->spawn.pid);
+		snprintf(path, sizeof path, "%d/uid_map", (int)k->birth.pid);
 		if (procfs_write(procfd, path, p->uid_map, e) < 0)
 			return -1;
-		snprintf(path, sizeof path, "%d/gid_map", (int)k->spawn.pid);
+		snprintf(path, sizeof path, "%d/gid_map", (int)k->birth.pid);
 		if (procfs_write(procfd, path, p->gid_map, e) < 0)
 			return -1;
 	}
 	if (p->process.has_oom_score_adj) {
-		snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->spawn.pid);
+		snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);
 		snprintf(value, sizeof value, "%d", p->process.oom_score_adj);
 		if (procfs_write(procfd, path, value, e) < 0)
 			return err_wrap(e, "failed to set oom_score_adj");
 	}
-	if (stage_send(k->spawn.sync, STAGE_GO, -1, e) < 0)
+	if (stage_send(k->birth.sync, STAGE_GO, -1, e) < 0)
 		return -1;
-	int r = procfs_start_time(procfd, k->spawn.pid, &k->state.start_time, &state);
+	int r = procfs_start_time(procfd, k->birth.pid, &k->state.start_time, &state);
 	if (r < 0)
-		return err_sys(e, -r, "read the start time of process %d", (int)k->spawn.pid);
-	k->state.init_pid = k->spawn.pid;
+		return err_sys(e, -r, "read the start time of process %d", (int)k->birth.pid);
+	k->state.init_pid = k->birth.pid;
 	/* while the child is at work: nobody waits for the disk */
 	return state_write(&k->state, e);
 }
@@ -297,11 +297,11 @@ static int give_birth(struct creation *k, struct err *e)
 
 	if (stage_pair(pair, e) < 0)
 		return -1;
-	k->spawn.sync = pair[0];
+	k->birth.sync = pair[0];
 	k->launch.end.sync = pair[1];
-	int r = spawn_clone(&k->spawn, flags, cgroup_dirfd(k->cgroup), k->pidns, e);
+	int r = birth_clone(&k->birth, flags, cgroup_dirfd(k->cgroup), k->pidns, e);
 	if (r == 0) {
-		close(k->spawn.sync); /* so that our parent's death is an end of file */
+		close(k->birth.sync); /* so that our parent's death is an end of file */
 		init_main(&k->launch);
 	}
 	close_fd(&k->launch.end.sync);
@@ -316,16 +316,16 @@ static int accompany(struct creation *k, struct err *e)
 	enum stage step;
 
 	for (;;) {
-		if (spawn_next(&k->spawn, k->c->io.console, &step, e) < 0)
+		if (birth_next(&k->birth, k->c->io.console, &step, e) < 0)
 			return -1;
 		if (step == STAGE_READY)
 			return 0;
 		if (step != STAGE_HOOKS)
 			return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);
-		const char *state = state_text(k, RUNTIME_CREATING, k->spawn.pid);
+		const char *state = state_text(k, RUNTIME_CREATING, k->birth.pid);
 		if (hooks_run(&h->prestart, "prestart", state, e) < 0 ||
 		    hooks_run(&h->create_runtime, "createRuntime", state, e) < 0 ||
-		    stage_send(k->spawn.sync, STAGE_RESUME, -1, e) < 0)
+		    stage_send(k->birth.sync, STAGE_RESUME, -1, e) < 0)
 			return -1;
 	}
 }
@@ -333,8 +333,8 @@ static int accompany(struct creation *k, struct err *e)
 static int start_process(struct creation *k, bool is_run, struct err *e)
 {
 	if (give_birth(k, e) < 0 || set_up_child(k, e) < 0 || accompany(k, e) < 0 ||
-	    spawn_write_pid_file(k->c->io.pid_file, k->spawn.pid, e) < 0 ||
-	    (is_run && spawn_start(&k->spawn, e) < 0))
+	    birth_write_pid_file(k->c->io.pid_file, k->birth.pid, e) < 0 ||
+	    (is_run && birth_start(&k->birth, e) < 0))
 		return -1;
 	return 0;
 }
@@ -352,9 +352,9 @@ static int create(const struct runtime *rt, const struct runtime_create *c, bool
 	if (start_process(&k, is_run, e) < 0)
 		return err_wrap(e, "unable to start container process");
 	if (is_run && hooks_run(&c->spec->hooks.poststart, "poststart",
-				state_text(&k, RUNTIME_RUNNING, k.spawn.pid), e) < 0)
+				state_text(&k, RUNTIME_RUNNING, k.birth.pid), e) < 0)
 		return -1;
-	spawn_take(&k.spawn, ret);
+	birth_take(&k.birth, ret);
 	k.is_done = true;
 	return 0;
 }

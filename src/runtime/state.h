@@ -4,6 +4,7 @@
  * flushed to disk: ROOT is on a tmpfs and means nothing after a reboot. */
 #pragma once
 
+#include "cgroup/cgroup.h"
 #include "runtime/plan.h"
 #include "runtime/runtime.h"
 #include "runtime/seccomp.h"

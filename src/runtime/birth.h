@@ -5,32 +5,32 @@
 #include "runtime/launch.h"
 #include "runtime/stage.h"
 
-struct spawn {
+struct birth {
 	pid_t pid;
 	int pidfd, sync; /* the parent's end */
 	int console_socket; /* connected; -1 */
 	int console; /* the master, once it came */
 };
-#define SPAWN_NONE ((struct spawn){ .pidfd = -1, .sync = -1, .console_socket = -1, .console = -1 })
+#define BIRTH_NONE ((struct birth){ .pidfd = -1, .sync = -1, .console_socket = -1, .console = -1 })
 
-/* Kills and reaps the child unless spawn_take() has taken it. */
-void spawn_done(struct spawn *s);
-#define AUTO_SPAWN CLEANUP(spawn_done)
-void spawn_take(struct spawn *s, struct runtime_process *ret);
+/* Kills and reaps the child unless birth_take() has taken it. */
+void birth_done(struct birth *s);
+#define AUTO_BIRTH CLEANUP(birth_done)
+void birth_take(struct birth *s, struct runtime_process *ret);
 
 /* Checks that io and the process agree about a terminal, and gets what a terminal needs: the
  * connected socket and an fd of the host's ptmx. */
-int spawn_prepare_io(const struct plan_process *p, const struct runtime_io *io, struct spawn *s,
+int birth_prepare_io(const struct plan_process *p, const struct runtime_io *io, struct birth *s,
 		     int *ret_host_ptmx, struct err *e);
 
 /* clone3 with these flags, into the cgroup where that is possible (else it is attached by pid).
  * pidns: an fd of the pid namespace to be born in, or -1.  Returns in the child with 0. */
-int spawn_clone(struct spawn *s, uint64_t flags, int cgroupfd, int pidns, struct err *e);
+int birth_clone(struct birth *s, uint64_t flags, int cgroupfd, int pidns, struct err *e);
 
 /* The next step of the child; the terminal is dealt with in here. */
-int spawn_next(struct spawn *s, enum runtime_console console, enum stage *ret, struct err *e);
+int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, struct err *e);
 
 /* Lets a READY child execute its program: 0 when it has. */
-int spawn_start(struct spawn *s, struct err *e);
+int birth_start(struct birth *s, struct err *e);
 
-int spawn_write_pid_file(const char *path, pid_t pid, struct err *e);
+int birth_write_pid_file(const char *path, pid_t pid, struct err *e);

@@ -1,4 +1,4 @@
-#include "runtime/spawn.h"
+#include "runtime/birth.h"
 
 #include "os/file.h"
 #include "os/socket.h"
@@ -13,7 +13,7 @@
 #define CLONE_CLEAR_SIGHAND 0x100000000ULL
 #endif
 
-void spawn_done(struct spawn *s)
+void birth_done(struct birth *s)
 {
 	siginfo_t how;
 
@@ -26,10 +26,10 @@ void spawn_done(struct spawn *s)
 	while (waitid(P_PIDFD, (id_t)s->pidfd, &how, WEXITED) < 0 && errno == EINTR)
 		;
 	close_fd(&s->pidfd);
-	*s = SPAWN_NONE;
+	*s = BIRTH_NONE;
 }
 
-void spawn_take(struct spawn *s, struct runtime_process *ret)
+void birth_take(struct birth *s, struct runtime_process *ret)
 {
 	*ret = (struct runtime_process){ s->pid, TAKE_FD(s->pidfd), TAKE_FD(s->console) };
 }
@@ -41,7 +41,7 @@ void runtime_process_done(struct runtime_process *p)
 	*p = RUNTIME_PROCESS_NONE;
 }
 
-int spawn_prepare_io(const struct plan_process *p, const struct runtime_io *io, struct spawn *s,
+int birth_prepare_io(const struct plan_process *p, const struct runtime_io *io, struct birth *s,
 		     int *ret_host_ptmx, struct err *e)
 {
 	if (!p->terminal) {
@@ -75,7 +75,7 @@ static int enter_pidns(int fd, struct err *e)
 	return 0;
 }
 
-int spawn_clone(struct spawn *s, uint64_t flags, int cgroupfd, int pidns, struct err *e)
+int birth_clone(struct birth *s, uint64_t flags, int cgroupfd, int pidns, struct err *e)
 {
 	struct clone_args args = {
 		.flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
@@ -106,7 +106,7 @@ int spawn_clone(struct spawn *s, uint64_t flags, int cgroupfd, int pidns, struct
 	return 1;
 }
 
-static int take_console(struct spawn *s, enum runtime_console console, int master, struct err *e)
+static int take_console(struct birth *s, enum runtime_console console, int master, struct err *e)
 {
 	static const char name[] = "/dev/ptmx"; /* what runc writes; receivers need one byte */
 
@@ -122,7 +122,7 @@ static int take_console(struct spawn *s, enum runtime_console console, int maste
 	return 0;
 }
 
-int spawn_next(struct spawn *s, enum runtime_console console, enum stage *ret, struct err *e)
+int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, struct err *e)
 {
 	for (;;) {
 		int fd = -1;
@@ -146,7 +146,7 @@ int spawn_next(struct spawn *s, enum runtime_console console, enum stage *ret, s
 	}
 }
 
-int spawn_start(struct spawn *s, struct err *e)
+int birth_start(struct birth *s, struct err *e)
 {
 	enum stage step;
 
@@ -157,7 +157,7 @@ int spawn_start(struct spawn *s, struct err *e)
 	return 0;
 }
 
-int spawn_write_pid_file(const char *path, pid_t pid, struct err *e)
+int birth_write_pid_file(const char *path, pid_t pid, struct err *e)
 {
 	char text[16];
 
