@@ -1,9 +1,9 @@
 /* One more process in a running container: the caller's side, and the child's. */
 #include "base/log.h"
 #include "os/syscall.h"
+#include "runtime/birth.h"
 #include "runtime/process.h"
 #include "runtime/procfs.h"
-#include "runtime/birth.h"
 #include "runtime/state.h"
 
 #include <errno.h>

@@ -2,10 +2,10 @@
 #include "base/log.h"
 #include "os/file.h"
 #include "os/syscall.h"
+#include "runtime/birth.h"
 #include "runtime/hooks.h"
 #include "runtime/mount.h"
 #include "runtime/procfs.h"
-#include "runtime/birth.h"
 #include "runtime/state.h"
 
 #include <errno.h>

@@ -11,7 +11,7 @@
 
 enum { PASSWD_MAX = 1 << 20, FIELDS = 7 };
 
-char *passwd_find_home(const char *text, uint32_t uid)
+char *passwd_find(const char *text, uint32_t uid, int wanted)
 {
 	for (const char *line = text; *line;) {
 		size_t n = strcspn(line, "\n");
@@ -26,14 +26,14 @@ char *passwd_find_home(const char *text, uint32_t uid)
 				field[count++] = p + 1;
 			}
 		/* the id only: a user whose name is that number is somebody else */
-		if (count >= 6 && num_id(field[2], &id) == 0 && id == uid && field[5][0] == '/')
-			return xstrdup(field[5]);
+		if (count >= 6 && num_id(field[2], &id) == 0 && id == uid)
+			return xstrdup(field[wanted]);
 		line += n + (line[n] == '\n');
 	}
 	return NULL;
 }
 
-char *passwd_home(int rootfd, uint32_t uid)
+static char *find_in_root(int rootfd, uint32_t uid, int field)
 {
 	struct stat st;
 	AUTO_FD int fd = path_open(rootfd, "/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
@@ -45,5 +45,17 @@ char *passwd_home(int rootfd, uint32_t uid)
 	if (n < 0)
 		return NULL;
 	text[n] = 0;
-	return passwd_find_home(text, uid);
+	return passwd_find(text, uid, field);
+}
+
+char *passwd_name(int rootfd, uint32_t uid)
+{
+	return find_in_root(rootfd, uid, 0);
+}
+
+char *passwd_home(int rootfd, uint32_t uid)
+{
+	AUTO_FREE char *home = find_in_root(rootfd, uid, 5);
+
+	return home && home[0] == '/' ? TAKE_PTR(home) : NULL;
 }

@@ -6,5 +6,8 @@
 /* The home of a numeric user, allocated; NULL when there is no such line, or no such file. */
 char *passwd_home(int rootfd, uint32_t uid);
 
-/* The same in a text: for tests. */
-char *passwd_find_home(const char *text, uint32_t uid);
+/* The name of a user, the same way. */
+char *passwd_name(int rootfd, uint32_t uid);
+
+/* The same in a text, for tests: field 0 is the name, 5 the home. */
+char *passwd_find(const char *text, uint32_t uid, int field);

@@ -100,9 +100,9 @@ static void give_stdio(const struct launch_end *l)
 		if (st.st_uid == l->process->uid)
 			continue;
 		if (fs.f_type == PIPEFS_MAGIC)
-			(void)fchown(fd, l->process->uid, l->process->gid); /* a convenience */
+			(void)!fchown(fd, l->process->uid, l->process->gid); /* a convenience */
 		else if (l->process->terminal && fs.f_type == DEVPTS_SUPER_MAGIC)
-			(void)fchown(fd, l->process->uid, (gid_t)-1);
+			(void)!fchown(fd, l->process->uid, (gid_t)-1);
 	}
 }
 
@@ -272,7 +272,7 @@ int process_become(const struct launch_end *l, int rootfd, char **ret_path, stru
 	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, errno, "set no_new_privs");
 	/* Without no_new_privs a filter needs the rights that are given up below. */
-	if (!p->no_new_privileges && seccomp_load(l->seccomp, e) < 0)
+	if (!p->no_new_privileges && seccomp_filter_load(l->seccomp, e) < 0)
 		return -1;
 	/* Twice: root may enter what the user can't read, and the user what root can't (NFS). */
 	if (enter_cwd(p, true, e) < 0)
@@ -285,7 +285,7 @@ int process_become(const struct launch_end *l, int rootfd, char **ret_path, stru
 		umask(p->umask);
 	if (find_program(p, ret_path, e) < 0)
 		return -1;
-	if (p->no_new_privileges && seccomp_load(l->seccomp, e) < 0)
+	if (p->no_new_privileges && seccomp_filter_load(l->seccomp, e) < 0)
 		return -1;
 	return 0;
 }

@@ -1,0 +1,218 @@
+/* runc exec. */
+#include "cmd/runc/cli.h"
+
+#include "base/log.h"
+#include "base/num.h"
+#include "os/file.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#define O(field) offsetof(struct options, field)
+
+static const struct option exec_options[] = {
+	{ "console-socket", NULL, OPTION_STRING, O(console_socket),
+	  "path to an AF_UNIX socket which will receive a file descriptor referencing the master "
+	  "end of the console's pseudoterminal" },
+	{ "cwd", NULL, OPTION_STRING, O(cwd), "current working directory in the container" },
+	{ "env", "e", OPTION_LIST, O(env), "set environment variables" },
+	{ "tty", "t", OPTION_BOOL, O(tty), "allocate a pseudo-TTY" },
+	{ "user", "u", OPTION_STRING, O(user), "UID (format: <uid>[:<gid>])" },
+	{ "additional-gids", "g", OPTION_LIST, O(gids), "additional gids" },
+	{ "process", "p", OPTION_STRING, O(process), "path to the process.json" },
+	{ "detach", "d", OPTION_BOOL, O(detach), "detach from the container's process" },
+	{ "pid-file", NULL, OPTION_STRING, O(pid_file),
+	  "specify the file to write the process id to" },
+	{ "process-label", NULL, OPTION_STRING, O(label),
+	  "set the asm process label for the process commonly used with selinux" },
+	{ "apparmor", NULL, OPTION_STRING, O(apparmor),
+	  "set the apparmor profile for the process" },
+	{ "no-new-privs", NULL, OPTION_BOOL, O(no_new_privs),
+	  "set the no new privileges value for the process" },
+	{ "cap", "c", OPTION_LIST, O(caps),
+	  "add a capability to the bounding set for the process" },
+	{ "preserve-fds", NULL, OPTION_INT, O(preserve_fds),
+	  "Pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total) "
+	  "(default: 0)" },
+	{ "cgroup", NULL, OPTION_STRING, O(cgroup),
+	  "run the process in an (existing) sub-cgroup. Format is a path below the container's" },
+	{ "ignore-paused", NULL, OPTION_BOOL, O(ignore_paused),
+	  "allow exec in a paused container" },
+	{ NULL },
+};
+
+static int read_process(struct arena *a, const char *path, struct oci_process **ret, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	int r = file_read(AT_FDCWD, path, 16 << 20, &text, &len);
+
+	if (r < 0)
+		return err_sys(e, -r, "open %s", path);
+	return oci_process_parse(a, text, len, ret, e);
+}
+
+/* The container's own process is the pattern: its user, environment, limits, capabilities. */
+static int copy_init_process(const struct invocation *in, struct arena *a, struct oci_process **ret,
+			     struct err *e)
+{
+	struct oci_spec *spec = NULL;
+	struct runtime_state s;
+
+	if (runtime_state(&in->global->runtime, a, in->args[0], &s, e) < 0 ||
+	    runtime_load_spec(a, s.bundle, &spec, e) < 0)
+		return -1;
+	if (!spec->process)
+		return err_set(e, ERR_INVALID_ARGUMENT, "process property must not be empty");
+	*ret = spec->process;
+	(*ret)->args.v = arena_array(a, (size_t)in->n_args, sizeof(char *));
+	(*ret)->args.n = 0;
+	for (int i = 1; i < in->n_args; i++)
+		(*ret)->args.v[(*ret)->args.n++] = in->args[i];
+	(*ret)->terminal = in->o.tty;
+	return 0;
+}
+
+static void append(struct arena *a, struct oci_strings *s, const struct strv *more)
+{
+	const char **v = arena_array(a, s->n + more->n + 1, sizeof *v);
+
+	for (size_t i = 0; i < s->n; i++)
+		v[i] = s->v[i];
+	for (size_t i = 0; i < more->n; i++)
+		v[s->n++] = more->v[i];
+	s->v = v;
+}
+
+static int set_user(const char *text, struct oci_user *u, struct err *e)
+{
+	AUTO_FREE char *uid = xstrndup(text, strcspn(text, ":"));
+	const char *colon = strchr(text, ':');
+
+	if (num_id(uid, &u->uid) < 0)
+		return err_set(e, ERR_INVALID_ARGUMENT, "parsing %s as int for uid failed", uid);
+	if (!colon)
+		return 0;
+	if (num_id(colon + 1, &u->gid) < 0)
+		return err_set(e, ERR_INVALID_ARGUMENT, "parsing %s as int for gid failed",
+			       colon + 1);
+	return 0;
+}
+
+static int set_groups(struct arena *a, const struct strv *gids, struct oci_user *u, struct err *e)
+{
+	uint32_t *v = arena_array(a, u->n_additional_gids + gids->n + 1, sizeof *v);
+
+	for (size_t i = 0; i < u->n_additional_gids; i++)
+		v[i] = u->additional_gids[i];
+	u->additional_gids = v;
+	for (size_t i = 0; i < gids->n; i++)
+		if (num_id(gids->v[i], &v[u->n_additional_gids++]) < 0)
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "parsing %s as int for additional gid failed", gids->v[i]);
+	return 0;
+}
+
+static int apply_options(const struct invocation *in, struct arena *a, struct oci_process *p,
+			 struct err *e)
+{
+	const struct options *o = &in->o;
+
+	if (o->cwd)
+		p->cwd = o->cwd;
+	if (o->apparmor)
+		p->apparmor_profile = o->apparmor;
+	if (o->label)
+		p->selinux_label = o->label;
+	if (cli_was_given(in, "no-new-privs"))
+		p->no_new_privileges = o->no_new_privs;
+	append(a, &p->env, &o->env);
+	if (o->caps.n) {
+		if (!p->capabilities)
+			p->capabilities = ARENA_NEW(a, struct oci_capabilities);
+		append(a, &p->capabilities->bounding, &o->caps);
+		append(a, &p->capabilities->effective, &o->caps);
+		append(a, &p->capabilities->permitted, &o->caps);
+	}
+	if (o->user && set_user(o->user, &p->user, e) < 0)
+		return -1;
+	return set_groups(a, &o->gids, &p->user, e);
+}
+
+static int make_process(const struct invocation *in, struct arena *a, struct oci_process **ret,
+			struct err *e)
+{
+	if (in->o.process)
+		return read_process(a, in->o.process, ret, e);
+	if (copy_init_process(in, a, ret, e) < 0)
+		return -1;
+	return apply_options(in, a, *ret, e);
+}
+
+static int choose_console(const struct invocation *in, const struct oci_process *p,
+			  struct runtime_io *io, struct err *e)
+{
+	if (in->o.console_socket) {
+		if (!in->o.detach)
+			return err_set(
+				e, ERR_INVALID_ARGUMENT,
+				"cannot use console socket if runc will not detach or allocate "
+				"tty");
+		io->console = RUNTIME_CONSOLE_SOCKET;
+		io->console_socket = in->o.console_socket;
+	} else if (p->terminal && !in->o.detach) {
+		io->console = RUNTIME_CONSOLE_RETURN;
+	}
+	return 0;
+}
+
+static int run_exec(struct invocation *in, struct err *e)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	CLEANUP(runtime_process_done) struct runtime_process p = RUNTIME_PROCESS_NONE;
+	struct runtime_exec x = {
+		.id = in->args[0],
+		.io = RUNTIME_IO_INHERIT,
+		.ignore_paused = in->o.ignore_paused,
+		.cgroup = in->o.cgroup,
+	};
+	struct oci_process *process = NULL;
+	AUTO_FD int signals = -1;
+
+	if (in->n_args < 2 && !in->o.process)
+		return err_set(e, ERR_INVALID_ARGUMENT, "process args cannot be empty");
+	if (in->o.preserve_fds < 0)
+		return err_set(e, ERR_INVALID_ARGUMENT, "--preserve-fds must not be negative");
+	if (runtime_protect_self(in->argv, e) < 0 || make_process(in, a, &process, e) < 0)
+		return -1;
+	x.process = process;
+	x.io.pid_file = in->o.pid_file;
+	x.io.preserve_fds = (unsigned)in->o.preserve_fds;
+	if (choose_console(in, process, &x.io, e) < 0)
+		return -1;
+	if (!in->o.detach) {
+		signals = foreground_begin(false, e);
+		if (signals < 0)
+			return -1;
+	}
+	if (runtime_exec(&in->global->runtime, &x, &p, e) < 0)
+		return -1;
+	return in->o.detach ? 0 : foreground_wait(&p, signals, e);
+}
+
+const struct command command_exec = {
+	.name = "exec",
+	.usage = "[command options] <container-id> <command> [command options]  || -p process.json "
+		 "<container-id>\n\n"
+		 "Where \"<container-id>\" is the name for the instance of the container and\n"
+		 "\"<command>\" is the command to be executed in the container.\n"
+		 "\"<command>\" can't be empty unless a \"-p\" flag provided.\n\n"
+		 "EXAMPLE:\n   # runc exec <container-id> ps",
+	.summary = "execute new process inside the container",
+	.options = exec_options,
+	.min_args = 1,
+	.max_args = -1,
+	.run = run_exec,
+	.failure = "exec failed",
+	.failure_status = 255,
+};

@@ -1,0 +1,208 @@
+/* runc: the OCI runtime's command line.  Reads options, calls the runtime library, says what went
+ * wrong: on stderr, and in the log file when there is one. */
+#include "cmd/runc/cli.h"
+
+#include "base/log.h"
+#include "os/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const struct command *const commands[] = {
+	&command_create,
+	&command_delete,
+	&command_exec,
+	&command_kill,
+	&command_list,
+	&command_pause,
+	&command_ps,
+	&command_resume,
+	&command_run,
+	&command_spec,
+	&command_start,
+	&command_state,
+	NULL,
+};
+
+#define G(field) offsetof(struct global, field)
+const struct option global_options[] = {
+	{ "debug", NULL, OPTION_BOOL, G(debug), "enable debug logging" },
+	{ "log", NULL, OPTION_STRING, G(log),
+	  "set the log file to write runc logs to (default is '/dev/stderr')" },
+	{ "log-format", NULL, OPTION_STRING, G(log_format),
+	  "set the log format ('text' (default), or 'json') (default: \"text\")" },
+	{ "root", NULL, OPTION_STRING, G(root),
+	  "root directory for storage of container state (this should be located in tmpfs) "
+	  "(default: \"/run/runc\")" },
+	{ "criu", NULL, OPTION_STRING, G(criu),
+	  "ignored; checkpoint and restore are not done yet" },
+	{ "systemd-cgroup", NULL, OPTION_BOOL, G(systemd_cgroup),
+	  "enable systemd cgroup support, expects cgroupsPath to be of form "
+	  "\"slice:prefix:name\" for e.g. \"system.slice:runc:434234\"" },
+	{ "rootless", NULL, OPTION_STRING, G(rootless),
+	  "ignore cgroup permission errors ('true', 'false', or 'auto') (default: \"auto\")" },
+	{ "help", "h", OPTION_BOOL, G(help), "show help" },
+	{ "version", "v", OPTION_BOOL, G(version), "print the version" },
+	{ NULL },
+};
+
+/* Once in the log, and on stderr if that is not where the log goes. */
+static void say_error(const struct global *g, const char *text)
+{
+	log_error(LOG_NONE, "%s", text);
+	if (g->log_fd != STDERR_FILENO)
+		dprintf(STDERR_FILENO, "%s\n", text);
+}
+
+static int set_up_log(struct global *g, struct err *e)
+{
+	enum log_format format = LOG_TEXT;
+
+	g->log_fd = STDERR_FILENO;
+	if (g->log_format && strcmp(g->log_format, "json") == 0)
+		format = LOG_JSON;
+	else if (g->log_format && strcmp(g->log_format, "text") != 0)
+		return err_set(e, ERR_INVALID_ARGUMENT, "invalid log-format: %s", g->log_format);
+	if (g->log && *g->log && strcmp(g->log, "/dev/stderr") != 0) {
+		int fd = open(g->log, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644);
+
+		if (fd < 0)
+			return err_sys(e, errno, "open %s", g->log);
+		g->log_fd = fd;
+	}
+	log_setup(g->log_fd, format, g->debug ? LOG_DEBUG : LOG_INFO);
+	return 0;
+}
+
+static int set_up_global(struct global *g, struct err *e)
+{
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+	const char *rootless = g->rootless ?: "auto";
+
+	if (set_up_log(g, e) < 0)
+		return -1;
+	if (strcmp(rootless, "auto") == 0)
+		g->runtime.rootless = geteuid() != 0;
+	else if (strcmp(rootless, "true") == 0 || strcmp(rootless, "false") == 0)
+		g->runtime.rootless = rootless[0] == 't';
+	else
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "failed to parse --rootless: invalid value %s", rootless);
+	g->runtime.systemd_cgroup = g->systemd_cgroup;
+	g->runtime.root = g->root;
+	if (!g->root)
+		g->runtime.root = geteuid() == 0 || !xdg ? "/run/runc" : xasprintf("%s/runc", xdg);
+	return 0;
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; commands[i]; i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+static int unknown_command(const struct global *g, const char *name)
+{
+	AUTO_FREE char *text = xasprintf("No help topic for '%s'", name);
+
+	say_error(g, text);
+	return 3;
+}
+
+static int help(const struct global *g, int argc, char **argv)
+{
+	const struct command *c = argc ? find_command(argv[0]) : NULL;
+
+	if (argc && !c)
+		return unknown_command(g, argv[0]);
+	if (c)
+		cli_help_command(STDOUT_FILENO, c);
+	else
+		cli_help_global(STDOUT_FILENO);
+	return 0;
+}
+
+static int check_args(const struct command *c, int n, struct err *e)
+{
+	if (c->min_args == c->max_args && n != c->min_args)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "runc: \"%s\" requires exactly %d argument(s)", c->name,
+			       c->min_args);
+	if (n < c->min_args)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "runc: \"%s\" requires a minimum of %d argument(s)", c->name,
+			       c->min_args);
+	if (c->max_args >= 0 && n > c->max_args)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "runc: \"%s\" requires a maximum of %d argument(s)", c->name,
+			       c->max_args);
+	return 0;
+}
+
+static int usage_error(const struct global *g, const struct command *c, const struct err *e)
+{
+	dprintf(STDOUT_FILENO, "Incorrect Usage.\n\n");
+	cli_help_command(STDOUT_FILENO, c);
+	say_error(g, e->msg);
+	return 1;
+}
+
+static int run_command(const struct global *g, const struct command *c, char **own, int argc,
+		       char **argv)
+{
+	struct invocation in = { .global = g, .command = c, .argv = own };
+	struct err e = { 0 };
+	int used = cli_parse(c->options, argc, argv, &in.o, &in.given, &e);
+
+	if (used < 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)) {
+		cli_help_command(STDOUT_FILENO, c);
+		return 0;
+	}
+	in.args = argv + used;
+	in.n_args = argc - used;
+	if (used < 0 || check_args(c, in.n_args, &e) < 0)
+		return usage_error(g, c, &e);
+	int status = c->run(&in, &e);
+	if (status >= 0)
+		return status;
+	if (c->failure)
+		err_wrap(&e, "%s", c->failure);
+	say_error(g, e.msg);
+	return c->failure_status ?: 1;
+}
+
+int main(int argc, char **argv)
+{
+	struct global g = { .log_fd = STDERR_FILENO };
+	struct err e = { 0 };
+
+	if (fd_fill_std() < 0)
+		return 1;
+	int used = cli_parse(global_options, argc - 1, argv + 1, &g, NULL, &e);
+	if (used < 0) {
+		dprintf(STDOUT_FILENO, "Incorrect Usage. %s\n\n", e.msg);
+		cli_help_global(STDOUT_FILENO);
+		say_error(&g, e.msg);
+		return 1;
+	}
+	if (g.version) {
+		cli_version();
+		return 0;
+	}
+	argv += used + 1;
+	argc -= used + 1;
+	if (g.help || !argc || strcmp(argv[0], "help") == 0 || strcmp(argv[0], "h") == 0)
+		return help(&g, argc ? argc - 1 : 0, argv + 1);
+	if (set_up_global(&g, &e) < 0) {
+		say_error(&g, e.msg);
+		return 1;
+	}
+	const struct command *c = find_command(argv[0]);
+	if (!c)
+		return unknown_command(&g, argv[0]);
+	return run_command(&g, c, argv - used - 1, argc - 1, argv + 1);
+}
