@@ -159,7 +159,7 @@ void cgroup_parse_mountinfo(const char *text, struct cgroup_mounts *m)
 
 		if (!dash)
 			continue;
-		skip_fields(&p, end, 3);
+		skip_fields(&p, dash, 3); /* a line cut short ends before the dash */
 		root = take_field(&p, dash);
 		mount = take_field(&p, dash);
 		p = dash + 3;
