@@ -1,0 +1,49 @@
+/* A registry, read: one repository of it, through the mirrors that certs.d names for its host.
+ *
+ * Every call blocks; several threads may call at the same time.  Hosts are tried in the order of
+ * hosts.toml, the registry's own last; the first answer that is not a failure counts.
+ *
+ * Credentials go to the registry they are for, and to a token server only over TLS and only where
+ * its name belongs to the same domain; a redirect to another host gets none.  Plain HTTP is used
+ * where the operator said so, or for names that are literally this machine.
+ *
+ * Errors: ERR_NOT_FOUND `REF`, ERR_UNAUTHENTICATED, ERR_PERMISSION_DENIED, ERR_UNAVAILABLE (429,
+ * 5xx and broken connections, after retries), ERR_DATA_LOSS for wrong digests. */
+#pragma once
+
+#include "image/transfer.h"
+#include "oci/reference.h"
+
+struct registry;
+
+struct registry_config {
+	const char *const *hosts_dirs; /* certs.d folders; NULL-terminated or NULL */
+	const char *default_scheme; /* "", "http" or "https" for hosts without a hosts.toml */
+	const char *const *headers; /* "Name: value" for every request to the registry, or NULL */
+	/* Asked once a host when it wants credentials; NULL: there are none. One call at a time. */
+	int (*auth)(struct arena *a, const char *host, const char *const *www_authenticate,
+		    struct transfer_credentials *ret, void *arg, struct err *e);
+	void *arg;
+};
+
+/* ref is normalised and has a tag or a digest; it and cfg are copied or outlive the registry. */
+int registry_open(const struct reference *ref, const struct registry_config *cfg,
+		  struct registry **ret, struct err *e);
+void registry_close(struct registry *r); /* NULL is fine */
+
+/* What the reference's tag or digest is: media type, digest, size. */
+int registry_resolve(struct registry *r, struct arena *a, struct oci_descriptor *ret,
+		     struct err *e);
+
+/* A manifest, index or config: at most IMAGE_DOC_MAX bytes, digest and size compared. */
+int registry_get_document(struct registry *r, struct arena *a, const struct oci_descriptor *d,
+			  char **ret, size_t *ret_n, struct err *e);
+
+/* A blob from offset on, never past the descriptor's size.  A connection that breaks is taken up
+ * where it broke.  The digest is the caller's to compare: it may have the beginning already. */
+typedef int registry_sink_fn(void *arg, const void *bytes, size_t n, struct err *e);
+int registry_get_blob(struct registry *r, const struct oci_descriptor *d, uint64_t offset,
+		      registry_sink_fn *sink, void *arg, struct err *e);
+
+/* The domain of the reference, as distribution.source labels want it: without a port. */
+const char *registry_source(const struct registry *r);
