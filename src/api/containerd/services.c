@@ -3,7 +3,13 @@
 const struct rpc_service api_services[] = {
 	{ "containerd.services.containers.v1.Containers", containers_methods },
 	{ "containerd.services.diff.v1.Diff", diff_methods },
+	{ "containerd.services.events.v1.Events", events_methods },
+	{ "containerd.services.introspection.v1.Introspection", introspection_methods },
+	{ "containerd.services.leases.v1.Leases", leases_methods },
+	{ "containerd.services.namespaces.v1.Namespaces", namespaces_methods },
 	{ "containerd.services.streaming.v1.Streaming", streaming_methods },
 	{ "containerd.services.transfer.v1.Transfer", transfer_methods },
+	{ "containerd.services.version.v1.Version", version_methods },
+	{ "grpc.health.v1.Health", health_methods },
 	{ NULL, NULL },
 };

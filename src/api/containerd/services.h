@@ -7,9 +7,15 @@
 
 extern const struct rpc_method containers_methods[];
 extern const struct rpc_method diff_methods[];
+extern const struct rpc_method events_methods[];
+extern const struct rpc_method health_methods[];
+extern const struct rpc_method introspection_methods[];
+extern const struct rpc_method leases_methods[];
+extern const struct rpc_method namespaces_methods[];
 extern const struct rpc_method streaming_methods[];
 extern const struct rpc_method tasks_methods[];
 extern const struct rpc_method transfer_methods[];
+extern const struct rpc_method version_methods[];
 
 /* Ended by a NULL name. */
 extern const struct rpc_service api_services[];

@@ -1,0 +1,254 @@
+/* What this daemon can do, in the words clients look for: the names of containerd's plugins.
+ *
+ * Only what works is listed: nerdctl, BuildKit and dockerd switch features on by what they find. */
+#include "api/containerd/api.h"
+#include "api/containerd/convert.h"
+#include "api/containerd/services.h"
+#include "base/filter.h"
+#include "oci/platform.h"
+#include "store/snapshot.h"
+
+#include "containerd/services/introspection/v1/introspection.pb-c.h"
+#include "google/protobuf/empty.pb-c.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef Containerd__Services__Introspection__V1__Plugin plugin_msg;
+typedef Containerd__Types__Platform platform_msg;
+
+#define CONTENT "io.containerd.content.v1"
+#define DIFFER "io.containerd.differ.v1"
+#define EVENT "io.containerd.event.v1"
+#define GC "io.containerd.gc.v1"
+#define GRPC "io.containerd.grpc.v1"
+#define LEASE "io.containerd.lease.v1"
+#define METADATA "io.containerd.metadata.v1"
+#define RUNTIME "io.containerd.runtime.v2"
+#define SERVICE "io.containerd.service.v1"
+#define SHIM "io.containerd.shim.v1"
+#define SNAPSHOTTER "io.containerd.snapshotter.v1"
+#define STREAMING "io.containerd.streaming.v1"
+#define TRANSFER "io.containerd.transfer.v1"
+
+/* grpc_service: listed only when the daemon serves this gRPC service. */
+static const struct plugin {
+	const char *type, *id, *requires[4];
+	bool has_platform;
+	const char *grpc_service;
+} plugins[] = {
+	{ CONTENT, "content", { NULL }, false, NULL },
+	{ EVENT, "exchange", { NULL }, false, NULL },
+	{ METADATA, "lmdb", { CONTENT, EVENT, SNAPSHOTTER }, false, NULL },
+	{ GC, "scheduler", { METADATA }, false, NULL },
+	{ DIFFER, "walking", { METADATA }, true, "containerd.services.diff.v1.Diff" },
+	{ LEASE, "manager", { METADATA, GC }, false, NULL },
+	{ SERVICE, "containers-service", { EVENT, METADATA }, false, NULL },
+	{ SERVICE, "content-service", { METADATA }, false, NULL },
+	{ SERVICE, "diff-service", { DIFFER }, false, "containerd.services.diff.v1.Diff" },
+	{ SERVICE, "images-service", { METADATA, GC }, false, NULL },
+	{ SERVICE, "introspection-service", { NULL }, false, NULL },
+	{ SERVICE, "namespaces-service", { EVENT, METADATA }, false, NULL },
+	{ SERVICE, "snapshots-service", { METADATA }, false, NULL },
+	{ SHIM, "manager", { EVENT, METADATA }, false, NULL },
+	{ RUNTIME, "task", { SHIM }, true, "containerd.services.tasks.v1.Tasks" },
+	{ SERVICE,
+	  "tasks-service",
+	  { EVENT, RUNTIME, METADATA },
+	  false,
+	  "containerd.services.tasks.v1.Tasks" },
+	{ GRPC, "containers", { SERVICE }, false, "containerd.services.containers.v1.Containers" },
+	{ GRPC, "content", { SERVICE }, false, "containerd.services.content.v1.Content" },
+	{ GRPC, "diff", { SERVICE }, false, "containerd.services.diff.v1.Diff" },
+	{ GRPC, "events", { EVENT }, false, "containerd.services.events.v1.Events" },
+	{ GRPC, "images", { SERVICE }, false, "containerd.services.images.v1.Images" },
+	{ GRPC,
+	  "introspection",
+	  { SERVICE },
+	  false,
+	  "containerd.services.introspection.v1.Introspection" },
+	{ GRPC, "leases", { LEASE }, false, "containerd.services.leases.v1.Leases" },
+	{ GRPC, "namespaces", { SERVICE }, false, "containerd.services.namespaces.v1.Namespaces" },
+	{ GRPC, "snapshots", { SERVICE }, false, "containerd.services.snapshots.v1.Snapshots" },
+	{ STREAMING, "manager", { METADATA }, false, "containerd.services.streaming.v1.Streaming" },
+	{ GRPC, "streaming", { STREAMING }, false, "containerd.services.streaming.v1.Streaming" },
+	{ GRPC, "tasks", { SERVICE }, false, "containerd.services.tasks.v1.Tasks" },
+	{ TRANSFER,
+	  "local",
+	  { LEASE, METADATA, DIFFER, SNAPSHOTTER },
+	  false,
+	  "containerd.services.transfer.v1.Transfer" },
+	{ GRPC,
+	  "transfer",
+	  { TRANSFER, STREAMING },
+	  false,
+	  "containerd.services.transfer.v1.Transfer" },
+	{ GRPC, "version", { NULL }, false, "containerd.services.version.v1.Version" },
+	{ GRPC, "healthcheck", { NULL }, false, "grpc.health.v1.Health" },
+};
+
+static bool is_served(const char *service)
+{
+	if (!service)
+		return true;
+	for (const struct rpc_service *s = api_services; s->name; s++)
+		if (strcmp(s->name, service) == 0)
+			return true;
+	return false;
+}
+
+static void set_platform(struct arena *a, plugin_msg *m)
+{
+	struct platform host = platform_host();
+	platform_msg *p = ARENA_NEW(a, platform_msg);
+
+	containerd__types__platform__init(p);
+	p->os = arena_strdup(a, host.os);
+	p->architecture = arena_strdup(a, host.arch);
+	p->variant = arena_strdup(a, host.variant);
+	m->platforms = arena_memdup(a, &p, sizeof p);
+	m->n_platforms = 1;
+}
+
+static plugin_msg *new_plugin(struct arena *a, const char *type, const char *id)
+{
+	plugin_msg *m = ARENA_NEW(a, plugin_msg);
+
+	containerd__services__introspection__v1__plugin__init(m);
+	m->type = (char *)type;
+	m->id = arena_strdup(a, id);
+	return m;
+}
+
+static void set_export(struct arena *a, plugin_msg *m, const char *key, const char *value)
+{
+	struct label one = { key, value };
+	struct labels l = { &one, 1 };
+
+	CONV_SET_LABELS(a, m, exports, &l,
+			containerd__services__introspection__v1__plugin__exports_entry);
+}
+
+static plugin_msg *plain_plugin(struct arena *a, const struct plugin *p, const struct engine *en)
+{
+	plugin_msg *m = new_plugin(a, p->type, p->id);
+
+	while (p->requires[m->n_requires])
+		m->n_requires++;
+	m->requires = arena_array(a, m->n_requires, sizeof *m->requires);
+	for (size_t i = 0; i < m->n_requires; i++)
+	m->requires[i] = (char *)p->requires[i];
+	if (p->has_platform)
+		set_platform(a, m);
+	if (strcmp(p->type, CONTENT) == 0)
+		set_export(a, m, "root", arena_printf(a, "%s/" CONTENT ".content", en->cfg->root));
+	if (strcmp(p->type, METADATA) == 0)
+		set_export(a, m, "path", arena_printf(a, "%s/" METADATA ".lmdb", en->cfg->root));
+	return m;
+}
+
+/* One that cannot work here is listed with its reason, which clients skip. */
+static plugin_msg *snapshotter(struct arena *a, const struct snapshotter_state *s)
+{
+	plugin_msg *m = new_plugin(a, SNAPSHOTTER, s->name);
+
+	set_platform(a, m);
+	set_export(a, m, "root", s->root);
+	if (s->error && *s->error) {
+		m->init_err = ARENA_NEW(a, Google__Rpc__Status);
+		google__rpc__status__init(m->init_err);
+		m->init_err->code = ERR_UNKNOWN;
+		m->init_err->message = arena_printf(a, "%s: skip plugin", s->error);
+	}
+	return m;
+}
+
+static const char *get_field(const void *obj, const char *const *path, size_t n)
+{
+	const plugin_msg *m = obj;
+
+	if (n == 1 && strcmp(path[0], "type") == 0)
+		return m->type;
+	if (n == 1 && strcmp(path[0], "id") == 0)
+		return *m->id ? m->id : NULL;
+	return NULL;
+}
+
+/* All of them, in the order in which the daemon opens them. */
+static plugin_msg **list_plugins(struct rpc_call *c, size_t *ret_n)
+{
+	struct engine *en = api_engine(c);
+	const struct snapshotter_state *states;
+	size_t n = 0, n_states = snapshotter_list(en->store, &states);
+	plugin_msg **v = arena_array(c->arena, ARRAY_LEN(plugins) + n_states, sizeof *v);
+
+	for (size_t i = 0; i < ARRAY_LEN(plugins); i++) {
+		if (is_served(plugins[i].grpc_service) &&
+		    !config_plugin_is_disabled(en->cfg, plugins[i].type, plugins[i].id))
+			v[n++] = plain_plugin(c->arena, &plugins[i], en);
+		/* Snapshotters come before the metadata that needs them. */
+		for (size_t k = 0; i == 1 && k < n_states; k++)
+			v[n++] = snapshotter(c->arena, &states[k]);
+	}
+	*ret_n = n;
+	return v;
+}
+
+static int list(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	const Containerd__Services__Introspection__V1__PluginsRequest *q = req;
+	Containerd__Services__Introspection__V1__PluginsResponse *r = rsp;
+	AUTO_FILTER struct filter_set *filters = NULL;
+	size_t n;
+
+	if (filter_compile(CONV_FILTERS(q), &filters, e) < 0)
+		return -1;
+	r->plugins = list_plugins(c, &n);
+	for (size_t i = 0; i < n; i++)
+		if (filter_match(filters, get_field, r->plugins[i]))
+			r->plugins[r->n_plugins++] = r->plugins[i];
+	return 0;
+}
+
+static int server(struct rpc_call *c, UNUSED const void *req, void *rsp, struct err *e)
+{
+	Containerd__Services__Introspection__V1__ServerResponse *r = rsp;
+	const char *uuid;
+	struct stat st;
+
+	if (engine_uuid(api_engine(c), c->arena, &uuid, e) < 0)
+		return -1;
+	if (stat("/proc/self/ns/pid", &st) < 0)
+		return err_sys(e, errno, "stat /proc/self/ns/pid");
+	r->uuid = (char *)uuid;
+	r->pid = (uint64_t)getpid();
+	r->pidns = st.st_ino;
+	return 0;
+}
+
+static int info(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	const Containerd__Services__Introspection__V1__PluginInfoRequest *q = req;
+	Containerd__Services__Introspection__V1__PluginInfoResponse *r = rsp;
+	size_t n;
+	plugin_msg **v = list_plugins(c, &n);
+
+	if (q->options && *q->options->type_url)
+		return err_set(e, ERR_UNIMPLEMENTED, "plugin info with options of type %.200s",
+			       q->options->type_url);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(v[i]->type, q->type) == 0 && strcmp(v[i]->id, q->id) == 0) {
+			r->plugin = v[i];
+			return 0;
+		}
+	return err_set(e, ERR_NOT_FOUND, "plugin %.200s.%.200s", q->type, q->id);
+}
+
+#define MESSAGE(name) containerd__services__introspection__v1__##name
+const struct rpc_method introspection_methods[] = {
+	RPC_UNARY("Plugins", MESSAGE(plugins_request), MESSAGE(plugins_response), list),
+	RPC_UNARY("Server", google__protobuf__empty, MESSAGE(server_response), server),
+	RPC_UNARY("PluginInfo", MESSAGE(plugin_info_request), MESSAGE(plugin_info_response), info),
+	RPC_END,
+};
