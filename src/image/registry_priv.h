@@ -1,0 +1,73 @@
+/* Inside the registry client: one HTTP request (registry_http.c), and the right to make it
+ * (registry_auth.c). */
+#pragma once
+
+#include "base/str.h"
+#include "image/hosts.h"
+#include "image/registry.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+
+/* A mirror or the registry itself.  The lock guards what it learnt; the config is fixed. */
+struct endpoint {
+	const struct host_config *cfg;
+	const char *scheme; /* cfg's, or "http" after a fall-back */
+	char *authorization; /* "Bearer …", "Basic …" or NULL; under the registry's lock */
+	bool is_asked; /* for credentials */
+	struct transfer_credentials credentials;
+	struct curl_blob ca; /* what cfg->ca names and the system trusts; data NULL: the system's */
+};
+
+struct registry {
+	struct arena *arena;
+	struct reference ref;
+	struct registry_config cfg;
+	struct endpoint *endpoints;
+	size_t n_endpoints;
+	char *source;
+	pthread_mutex_t lock; /* guards the arena, credentials and tokens */
+	pthread_mutex_t auth_lock; /* one question for credentials at a time */
+	CURL **idle; /* connections to use again; under lock */
+	size_t n_idle, idle_cap;
+};
+
+enum { ERROR_BODY_MAX = 4096, MAX_CHALLENGES = 8 };
+
+/* One request and what came back. */
+struct exchange {
+	const char *method; /* "GET" or "HEAD" */
+	const char *url;
+	const char *accept; /* NULL: anything */
+	const char *authorization; /* NULL: none. Goes to url's own host only */
+	const char *post; /* a form to send; NULL: none */
+	const char *const *headers, *const *headers2; /* extra ones, to url's own host only */
+	uint64_t offset; /* Range: bytes=offset- */
+	const struct endpoint *tls; /* whose authorities and checks hold for this host */
+	registry_sink_fn *sink; /* gets the body of a 2xx; NULL: dropped */
+	void *arg;
+
+	long status;
+	int64_t length; /* Content-Length, -1 unknown */
+	char *content_type, *digest, *retry_after;
+	struct strv challenges; /* WWW-Authenticate */
+	struct str error_body; /* of other answers */
+	bool is_partial; /* 206: the body starts at offset */
+	bool sink_failed; /* *e is the sink's: no retry helps */
+	bool tls_failed; /* the other side speaks no TLS */
+};
+
+void exchange_done(struct exchange *x);
+
+/* Performs it, redirects followed.  -1 is a broken connection or a failed sink; any status is 0. */
+int registry_http(struct registry *r, struct exchange *x, struct err *e);
+
+/* After a 401: a fresh authorization for ep, or -1.  scope is "repository:PATH:pull". */
+int registry_authorize(struct registry *r, struct endpoint *ep, const struct strv *challenges,
+		       struct err *e);
+
+/* What ep sends now (malloc'd or NULL). */
+char *registry_authorization(struct registry *r, const struct endpoint *ep);
+
+/* A status that is no success, in containerd's words, with the registry's own message. */
+int registry_status_error(const struct registry *r, const struct exchange *x, struct err *e);
