@@ -21,18 +21,6 @@ struct collector {
 	bool is_running, is_closing;
 };
 
-struct collector *collector_new(struct store *s, struct loop *loop, struct pool *pool)
-{
-	struct collector *c = NEW(struct collector);
-
-	c->store = s;
-	c->loop = loop;
-	c->pool = pool;
-	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->idle, NULL);
-	return c;
-}
-
 void collector_free(struct collector *c)
 {
 	if (!c)
@@ -101,8 +89,9 @@ static void arm(void *arg)
 	c->timer = loop_timer_add(c->loop, COLLECTOR_DELAY_NS, on_timer, c);
 }
 
-void collector_poke(struct collector *c)
+static void poke(void *arg)
 {
+	struct collector *c = arg;
 	bool is_first;
 
 	pthread_mutex_lock(&c->lock);
@@ -111,4 +100,19 @@ void collector_poke(struct collector *c)
 	pthread_mutex_unlock(&c->lock);
 	if (is_first)
 		loop_post(c->loop, arm, c);
+}
+
+struct collector *collector_new(struct store *s, struct loop *loop, struct pool *pool)
+{
+	struct collector *c = NEW(struct collector);
+
+	c->store = s;
+	c->loop = loop;
+	c->pool = pool;
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->idle, NULL);
+	store_on_garbage(s, poke, c);
+	if (gc_is_due(s))
+		poke(c);
+	return c;
 }

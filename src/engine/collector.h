@@ -11,7 +11,9 @@ struct collector;
 struct loop;
 struct pool;
 
-/* All borrowed; they outlive the collector (the loop and the pool may have stopped). */
+/* A run follows within COLLECTOR_DELAY_NS of a deletion in the store, by itself.  All borrowed;
+ * they outlive the collector (the loop and the pool may have stopped). */
+#define COLLECTOR_DELAY_NS 100000000ull
 struct collector *collector_new(struct store *s, struct loop *loop, struct pool *pool);
 
 /* Waits for a run that is going on; later ones do not start. */
@@ -19,10 +21,6 @@ void collector_free(struct collector *c); /* NULL is fine */
 
 /* What each run removed, for events; on the run's thread.  Set once, before the first run. */
 void collector_set_report(struct collector *c, gc_removed *report, void *arg);
-
-/* Run within COLLECTOR_DELAY_NS if there is something to do.  To be called after a deletion. */
-#define COLLECTOR_DELAY_NS 100000000ull
-void collector_poke(struct collector *c);
 
 /* Run now and return when done: for `sync` deletions. */
 int collector_run(struct collector *c, struct err *e);

@@ -130,7 +130,7 @@ int ingest_commit(struct ingest *in, uint64_t size, const char *digest, const st
 	in->is_dropped =
 		in->is_dropped || r >= 0 || !in->is_shared; /* data is gone: close cleans */
 	if (r < 0) {
-		in->s->is_gc_due = true;
+		store_made_garbage(in->s);
 		return -1;
 	}
 	if (ret_digest)

@@ -240,10 +240,7 @@ int container_update(struct store *s, const char *ns, struct arena *a,
 
 	if (!in->id || !*in->id)
 		return err_set(e, ERR_INVALID_ARGUMENT, "must specify a container id");
-	int r = db_write(s->db, update, &c, e);
-	if (r == 0)
-		s->is_gc_due = true;
-	return r;
+	return db_write(s->db, update, &c, e);
 }
 
 static int delete (struct txn *t, void *arg, struct err *e)
@@ -263,7 +260,7 @@ int container_delete(struct store *s, const char *ns, const char *id, struct err
 	int r = db_write(s->db, delete, &c, e);
 
 	if (r == 0)
-		s->is_gc_due = true;
+		store_made_garbage(s);
 	return r;
 }
 

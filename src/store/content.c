@@ -165,10 +165,7 @@ int content_update(struct store *s, const char *ns, struct arena *a, const struc
 
 	if (content_check_digest(in->digest, e) < 0)
 		return -1;
-	int r = db_write(s->db, update, &c, e);
-	if (r == 0)
-		s->is_gc_due = true; /* a gc label may have gone */
-	return r;
+	return db_write(s->db, update, &c, e);
 }
 
 static int delete (struct txn *t, void *arg, struct err *e)
@@ -187,7 +184,7 @@ int content_delete(struct store *s, const char *ns, const char *digest, struct e
 		return -1;
 	int r = db_write(s->db, delete, &c, e);
 	if (r == 0)
-		s->is_gc_due = true;
+		store_made_garbage(s);
 	return r;
 }
 

@@ -64,7 +64,7 @@ static int create(struct txn *t, void *arg, struct err *e)
 		.name = arena_strdup(c->a, c->in->name),
 		.labels = labels_copy(c->a, &c->in->labels),
 		.target = descriptor_copy(c->a, &c->in->target),
-		.created = entry_now(),
+		.created = c->in->created.tv_sec > 0 ? c->in->created : entry_now(),
 	};
 	struct key k = KEY(c->ns, r.name);
 	int has = entry_has(t, TABLE_IMAGES, &k, e);
@@ -138,7 +138,7 @@ static int update(struct txn *t, void *arg, struct err *e)
 	}
 	if (image_check(&r, e) < 0)
 		return -1;
-	r.updated = entry_now();
+	r.updated = c->in->updated.tv_sec > 0 ? c->in->updated : entry_now();
 	if (lease_join(t, c->ns, c->lease, "images", r.name, e) < 0)
 		return -1;
 	*c->ret = r;
@@ -155,7 +155,7 @@ int image_update(struct store *s, const char *ns, const char *lease, struct aren
 		return err_set(e, ERR_INVALID_ARGUMENT, "image name is required for update");
 	int r = db_write(s->db, update, &c, e);
 	if (r == 0)
-		s->is_gc_due = true; /* the old target may be nobody's now */
+		store_made_garbage(s); /* the old target may be nobody's now */
 	return r;
 }
 
@@ -185,7 +185,7 @@ int image_delete(struct store *s, const char *ns, const char *name, const struct
 	int r = db_write(s->db, delete, &c, e);
 
 	if (r == 0)
-		s->is_gc_due = true;
+		store_made_garbage(s);
 	return r;
 }
 

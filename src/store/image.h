@@ -19,8 +19,9 @@ struct image_record {
 	struct timespec created, updated;
 };
 
-/* All return the stored record in *ret (arena a).  Errors: ERR_NOT_FOUND / ERR_ALREADY_EXISTS
- * `image "x"`, ERR_INVALID_ARGUMENT for what a record may not hold. */
+/* Times of in->created (create) and in->updated (update) count when they are set: reproducible
+ * builds.  All return the stored record in *ret (arena a).  Errors: ERR_NOT_FOUND /
+ * ERR_ALREADY_EXISTS `image "x"`, ERR_INVALID_ARGUMENT for what a record may not hold. */
 int image_create(struct store *s, const char *ns, const char *lease, struct arena *a,
 		 const struct image_record *in, struct image_record *ret, struct err *e);
 int image_get(struct store *s, const char *ns, struct arena *a, const char *name,

@@ -135,7 +135,7 @@ int lease_delete(struct store *s, const char *ns, const char *id, struct err *e)
 	int r = db_write(s->db, delete, &c, e);
 
 	if (r == 0)
-		s->is_gc_due = true;
+		store_made_garbage(s);
 	return r;
 }
 
@@ -230,7 +230,7 @@ int lease_remove(struct store *s, const char *ns, const char *lease, const struc
 		return -1;
 	int ret = db_write(s->db, drop, &c, e);
 	if (ret == 0)
-		s->is_gc_due = true;
+		store_made_garbage(s);
 	return ret;
 }
 

@@ -441,7 +441,7 @@ int snapshot_remove(struct store *s, const struct snapshot_at *at, const char *k
 		return -1;
 	int r = db_write(s->db, remove_one, &c, e);
 	if (r == 0)
-		s->is_gc_due = true;
+		store_made_garbage(s);
 	return r;
 }
 
@@ -479,8 +479,5 @@ int snapshot_update(struct store *s, const struct snapshot_at *at, struct arena 
 
 	if (snapshotter_find(s, at->snapshotter, &c.sn, e) < 0)
 		return -1;
-	int r = db_write(s->db, update, &c, e);
-	if (r == 0)
-		s->is_gc_due = true;
-	return r;
+	return db_write(s->db, update, &c, e);
 }

@@ -19,4 +19,9 @@ struct store {
 	struct snapshotters snapshotters;
 	pthread_mutex_t gc; /* one collection at a time */
 	atomic_bool is_gc_due;
+	store_garbage_fn *on_garbage;
+	void *on_garbage_arg;
 };
+
+/* After a mutation that may have left something without an owner. */
+void store_made_garbage(struct store *s);

@@ -75,3 +75,16 @@ const char *store_root(const struct store *s)
 {
 	return s->root;
 }
+
+void store_on_garbage(struct store *s, store_garbage_fn *fn, void *arg)
+{
+	s->on_garbage = fn;
+	s->on_garbage_arg = arg;
+}
+
+void store_made_garbage(struct store *s)
+{
+	s->is_gc_due = true;
+	if (s->on_garbage)
+		s->on_garbage(s->on_garbage_arg);
+}

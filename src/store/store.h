@@ -24,4 +24,9 @@ struct store;
 int store_open(const char *root, struct store **ret, struct err *e);
 void store_close(struct store *s); /* NULL is fine; nobody may be in a call */
 
+/* fn(arg) after each mutation that may have left something without an owner, on its thread: it must
+ * be short.  Set once, before the store has other users. */
+typedef void store_garbage_fn(void *arg);
+void store_on_garbage(struct store *s, store_garbage_fn *fn, void *arg);
+
 const char *store_root(const struct store *s); /* borrowed from s */

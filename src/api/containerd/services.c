@@ -2,6 +2,9 @@
 
 const struct rpc_service api_services[] = {
 	{ "containerd.services.containers.v1.Containers", containers_methods },
+	{ "containerd.services.content.v1.Content", content_methods },
+	{ "containerd.services.images.v1.Images", images_methods },
+	{ "containerd.services.snapshots.v1.Snapshots", snapshots_methods },
 	{ "containerd.services.diff.v1.Diff", diff_methods },
 	{ "containerd.services.events.v1.Events", events_methods },
 	{ "containerd.services.introspection.v1.Introspection", introspection_methods },

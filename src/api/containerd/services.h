@@ -6,6 +6,9 @@
 #include "wire/rpc.h"
 
 extern const struct rpc_method containers_methods[];
+extern const struct rpc_method content_methods[];
+extern const struct rpc_method images_methods[];
+extern const struct rpc_method snapshots_methods[];
 extern const struct rpc_method diff_methods[];
 extern const struct rpc_method events_methods[];
 extern const struct rpc_method health_methods[];
