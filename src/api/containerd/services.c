@@ -11,6 +11,7 @@ const struct rpc_service api_services[] = {
 	{ "containerd.services.leases.v1.Leases", leases_methods },
 	{ "containerd.services.namespaces.v1.Namespaces", namespaces_methods },
 	{ "containerd.services.streaming.v1.Streaming", streaming_methods },
+	{ "containerd.services.tasks.v1.Tasks", tasks_methods },
 	{ "containerd.services.transfer.v1.Transfer", transfer_methods },
 	{ "containerd.services.version.v1.Version", version_methods },
 	{ "grpc.health.v1.Health", health_methods },
