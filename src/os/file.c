@@ -109,9 +109,32 @@ int file_mkdirs(const char *path, unsigned mode)
 	return 0;
 }
 
-static int remove_entries(int fd, dev_t dev);
+/* A hostile tree may be deeper than a thread has stack or a process has fds: what lies deeper than
+ * this is moved up to the top and removed from there. */
+enum { REMOVE_DEPTH = 64 };
 
-static int remove_one(int dirfd, const char *name, dev_t dev)
+struct removal {
+	int topfd; /* the tree itself */
+	dev_t dev;
+	unsigned depth;
+	unsigned long moved;
+};
+
+static int remove_entries(int fd, struct removal *rm);
+
+static int move_up(int dirfd, const char *name, struct removal *rm)
+{
+	char up[40];
+
+	do {
+		snprintf(up, sizeof up, ".deep-%lu", rm->moved++);
+		if (renameat2(dirfd, name, rm->topfd, up, RENAME_NOREPLACE) == 0)
+			return 0;
+	} while (errno == EEXIST);
+	return -errno;
+}
+
+static int remove_one(int dirfd, const char *name, struct removal *rm)
 {
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
@@ -123,11 +146,17 @@ static int remove_one(int dirfd, const char *name, dev_t dev)
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &st) < 0 || st.st_dev != dev) {
+	if (fstat(fd, &st) < 0 || st.st_dev != rm->dev) {
 		close(fd);
 		return -EBUSY;
 	}
-	int r = remove_entries(fd, dev); /* closes fd */
+	if (rm->depth >= REMOVE_DEPTH) {
+		close(fd);
+		return move_up(dirfd, name, rm);
+	}
+	rm->depth++;
+	int r = remove_entries(fd, rm); /* closes fd */
+	rm->depth--;
 	if (r < 0)
 		return r;
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
@@ -135,9 +164,7 @@ static int remove_one(int dirfd, const char *name, dev_t dev)
 	return 0;
 }
 
-/* Depth is bounded by the path lengths a kernel lets anyone build with relative names: a hostile
- * tree is deep, so the recursion keeps one small frame and one fd a level. */
-static int remove_entries(int fd, dev_t dev)
+static int remove_entries(int fd, struct removal *rm)
 {
 	DIR *dir = fdopendir(fd);
 	struct dirent *d;
@@ -150,7 +177,7 @@ static int remove_entries(int fd, dev_t dev)
 	}
 	while (r == 0 && (d = readdir(dir)))
 		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			r = remove_one(fd, d->d_name, dev);
+			r = remove_one(fd, d->d_name, rm);
 	closedir(dir);
 	return r;
 }
@@ -159,7 +186,33 @@ int file_remove_tree(int dirfd, const char *path)
 {
 	struct stat st;
 
-	if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	return remove_one(dirfd, path, st.st_dev);
+	if (unlinkat(dirfd, path, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM && errno != EBUSY)
+		return -errno;
+
+	AUTO_FD int top = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_FD int parent = top < 0 ? -1 : openat(top, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat up;
+
+	if (top < 0 || parent < 0 || fstat(top, &st) < 0 || fstat(parent, &up) < 0)
+		return -errno;
+	if (st.st_dev != up.st_dev)
+		return -EBUSY; /* itself a mount point */
+
+	/* Each pass takes REMOVE_DEPTH levels; only what moved up needs another one. */
+	struct removal rm = { .topfd = top, .dev = st.st_dev };
+
+	for (;;) {
+		unsigned long moved = rm.moved;
+		int fd = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		int r = fd < 0 ? -errno : remove_entries(fd, &rm);
+
+		if (r < 0)
+			return r;
+		if (unlinkat(dirfd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			return 0;
+		if (errno != ENOTEMPTY || moved == rm.moved)
+			return -errno;
+	}
 }

@@ -46,3 +46,21 @@ TEST(removing_a_tree_never_follows_links)
 	CHECK(file_remove_tree(AT_FDCWD, victim) == 0);
 	CHECK(file_remove_tree(AT_FDCWD, victim) == 0);
 }
+
+/* A container may make its tree as deep as it likes. */
+TEST(removing_a_tree_deeper_than_the_stack)
+{
+	char path[] = "/tmp/casco-deep-XXXXXX";
+	int dir = scratch(path);
+
+	for (int i = 0; i < 3000; i++) {
+		CHECK(mkdirat(dir, i % 64 == 63 ? ".deep-0" : "d", 0700) == 0);
+		int next = openat(dir, i % 64 == 63 ? ".deep-0" : "d",
+				  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		CHECK(next >= 0);
+		close(dir);
+		dir = next;
+	}
+	close(dir);
+	CHECK(file_remove_tree(AT_FDCWD, path) == 0 && access(path, F_OK) < 0);
+}
