@@ -55,13 +55,28 @@ static void *loop_thread(void *arg)
 	return NULL;
 }
 
+struct added {
+	struct grpc_server *server;
+	int fd;
+};
+
+static void add_socket(void *arg)
+{
+	struct added *a = arg;
+
+	CHECK(grpc_server_add(a->server, a->fd) == 0);
+	free(a);
+}
+
 static void add_client(struct bench *b, struct grpc_client **ret)
 {
+	struct added *a = NEW(struct added);
 	struct err e = { 0 };
 	int fds[2];
 
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
-	CHECK(grpc_server_add(b->server, fds[0]) == 0);
+	*a = (struct added){ b->server, fds[0] };
+	loop_post(b->en.loop, add_socket, a);
 	CHECK_OK(grpc_connect_fd(fds[1], ret, &e), &e);
 }
 
