@@ -130,6 +130,8 @@ static int take_request(struct grpc_call *k, void **ret, struct err *e)
 	return grpc_decode(k->rpc.method->request, k->rpc.arena, msg->data, msg->len, ret, e);
 }
 
+static void finish(struct grpc_call *k, const void *rsp, const struct err *e, bool add_class);
+
 static void run_call(void *arg)
 {
 	struct grpc_call *k = arg;
@@ -140,6 +142,7 @@ static void run_call(void *arg)
 
 	if (r == 0 && one_request(k))
 		r = take_request(k, &req, &e);
+	bool is_handlers = r == 0;
 	if (one_response(k)) {
 		rsp = arena_alloc(k->rpc.arena, m->response->sizeof_message);
 		m->response->message_init(rsp);
@@ -148,7 +151,7 @@ static void run_call(void *arg)
 		r = m->fn(&k->rpc, req, rsp, &e);
 	if (r == RPC_PARKED)
 		return; /* k is somebody else's, or gone */
-	rpc_finish(&k->rpc, rsp, r < 0 ? &e : NULL);
+	finish(k, rsp, r < 0 ? &e : NULL, is_handlers);
 }
 
 void grpc_call_dispatch(struct grpc_call *k)
@@ -193,9 +196,10 @@ static void op_finish(void *arg)
 	free(op);
 }
 
-void rpc_finish(struct rpc_call *c, const void *rsp, const struct err *e)
+/* add_class: e is a handler's; the transport's own errors go without class text, as grpc-go's do.
+ */
+static void finish(struct grpc_call *k, const void *rsp, const struct err *e, bool add_class)
 {
-	struct grpc_call *k = (struct grpc_call *)c;
 	struct err failed = { 0 }, said = { 0 };
 	uint8_t *data = NULL;
 	size_t n = 0;
@@ -210,12 +214,18 @@ void rpc_finish(struct rpc_call *c, const void *rsp, const struct err *e)
 	    grpc_encode(rsp, GRPC_MAX_MESSAGE, &data, &n, &failed) < 0)
 		e = &failed;
 	if (k->env->log)
-		k->env->log(c, e);
-	if (e) { /* with its class text; the transport's own errors go without, as grpc-go's do */
+		k->env->log(&k->rpc, e);
+	if (e && add_class) {
 		said.code = e->code;
 		err_text(e, said.msg, sizeof said.msg);
+		e = &said;
 	}
-	post(k, op_finish, data, n, e ? &said : NULL);
+	post(k, op_finish, data, n, e);
+}
+
+void rpc_finish(struct rpc_call *c, const void *rsp, const struct err *e)
+{
+	finish((struct grpc_call *)c, rsp, e, true);
 }
 
 static void run_hook(struct grpc_call *k, struct hook h)
