@@ -3,7 +3,7 @@
 set -eu
 
 build="gcc make meson ninja-build pkg-config protobuf-c-compiler protobuf-compiler
-libprotobuf-c-dev libnghttp2-dev liblmdb-dev libjson-c-dev libseccomp-dev libcap-dev libmd-dev
+libprotobuf-c-dev libnghttp2-dev liblmdb-dev libjson-c-dev libseccomp-dev libcap-dev
 libcurl4-openssl-dev libssl-dev libarchive-dev libisal-dev zlib1g-dev libzstd-dev libsystemd-dev
 libc6-dev linux-libc-dev python3 busybox-static ca-certificates"
 

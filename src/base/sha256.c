@@ -4,12 +4,12 @@
 
 void sha256_init(struct sha256 *h)
 {
-	SHA256Init(&h->ctx);
+	SHA256_Init(&h->ctx);
 }
 
 void sha256_add(struct sha256 *h, const void *p, size_t n)
 {
-	SHA256Update(&h->ctx, p, n);
+	SHA256_Update(&h->ctx, p, n);
 }
 
 void sha256_hex(struct sha256 *h, char ret[SHA256_HEX + 1])
@@ -17,7 +17,7 @@ void sha256_hex(struct sha256 *h, char ret[SHA256_HEX + 1])
 	static const char digits[] = "0123456789abcdef";
 	uint8_t sum[SHA256_DIGEST_LENGTH];
 
-	SHA256Final(sum, &h->ctx);
+	SHA256_Final(sum, &h->ctx);
 	for (size_t i = 0; i < sizeof sum; i++) {
 		ret[2 * i] = digits[sum[i] >> 4];
 		ret[2 * i + 1] = digits[sum[i] & 15];
