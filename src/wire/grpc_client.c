@@ -14,7 +14,8 @@
 
 static int lost(struct grpc_client *c, struct err *e)
 {
-	return err_copy(e, &c->lost);
+	(void)err_copy(e, &c->lost);
+	return -1;
 }
 
 static void set_lost(struct grpc_client *c, const char *why)
@@ -185,9 +186,10 @@ int grpc_stream_open(struct grpc_client *c, const char *path,
 	if (c->lost.code)
 		return lost(c, e);
 	*ret = grpc_client_submit(c, path, rsp_type, opt);
-	if (!*ret)
-		return err_set(e, ERR_UNAVAILABLE, "the server is shutting the connection down");
-	return 0;
+	if (*ret)
+		return 0;
+	(void)err_set(e, ERR_UNAVAILABLE, "the server is shutting the connection down");
+	return -1;
 }
 
 int grpc_call(struct grpc_client *c, const char *path, const ProtobufCMessage *req,

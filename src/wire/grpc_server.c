@@ -343,7 +343,9 @@ void grpc_server_free(struct grpc_server *s)
 		return;
 	close_listeners(s);
 	loop_timer_remove(s->grace);
-	while (s->clients)
-		client_close(s->clients);
+	for (struct client *c = s->clients, *next; c; c = next) {
+		next = c->next;
+		client_close(c);
+	}
 	free(s);
 }
