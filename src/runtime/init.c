@@ -92,14 +92,16 @@ static int build_root(const struct launch *l, int rootfd, struct err *e)
 {
 	if (mount_all(l, rootfd, e) < 0 || device_make_all(l, rootfd, e) < 0)
 		return -1;
-	if (run_hooks(l, e) < 0 || rootfs_enter(l, rootfd, e) < 0)
+	/* Masks while the host's own /dev/null is still at hand. */
+	if (run_hooks(l, e) < 0 || mask_make_readonly(l, rootfd, e) < 0 ||
+	    mask_paths(l, rootfd, e) < 0 || rootfs_enter(l, rootfd, e) < 0)
 		return -1;
 	/* after the hooks, and still before anything of the container's could run */
 	if (process_connect(&l->end, rootfd, l->plan->make_devices, e) < 0)
 		return -1;
-	if (rootfs_finish(l, rootfd, e) < 0 || set_names(l->plan, e) < 0 || set_sysctls(l, e) < 0)
+	if (rootfs_finish(l, rootfd, e) < 0 || set_names(l->plan, e) < 0)
 		return -1;
-	return mask_make_readonly(l, rootfd, e) < 0 ? -1 : mask_paths(l, rootfd, e);
+	return set_sysctls(l, e);
 }
 
 static int init_prepare(const struct launch *l, char **ret_path, struct err *e)
