@@ -40,6 +40,38 @@ static int lock_root(const struct config *cfg, int *ret, struct err *e)
 	return 0;
 }
 
+/* Shims' events go into the exchange as they are. */
+static int publish_for_tasks(void *arg, struct timespec time, const char *ns, const char *topic,
+			     const struct any *event, struct err *e)
+{
+	const struct engine *en = arg;
+
+	return events_forward(en->events, time, ns, topic, event->type_url, event->value, event->n,
+			      e);
+}
+
+static int open_tasks(struct engine *en, struct err *e)
+{
+	const struct config *cfg = en->cfg;
+
+	en->tasks_env = (struct tasks_env){
+		.root = cfg->root,
+		.state = cfg->state,
+		.address = cfg->grpc.address,
+		.ttrpc_address = cfg->ttrpc.address,
+		.self = cfg->self,
+		.shim_env = cfg->shim_env,
+		.n_shim_env = cfg->n_shim_env,
+		.debug = cfg->level >= LOG_DEBUG,
+		.loop = en->loop,
+		.pool = en->pool,
+		.publish = publish_for_tasks,
+		.arg = en,
+	};
+	en->tasks = tasks_new(&en->tasks_env);
+	return tasks_recover(en->tasks, e);
+}
+
 static int open_parts(struct engine *en, struct err *e)
 {
 	const struct config *cfg = en->cfg;
@@ -52,7 +84,7 @@ static int open_parts(struct engine *en, struct err *e)
 	if (store_open(cfg->root, &en->store, e) < 0)
 		return -1;
 	en->collector = collector_new(en->store, en->loop, en->pool);
-	return 0;
+	return open_tasks(en, e);
 }
 
 int engine_open(const struct config *cfg, struct loop *loop, struct pool *pool, struct engine **ret,
@@ -76,6 +108,7 @@ void engine_close(struct engine *en)
 {
 	if (!en)
 		return;
+	tasks_free(en->tasks);
 	collector_free(en->collector);
 	store_close(en->store);
 	if (en->events)

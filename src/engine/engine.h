@@ -10,12 +10,12 @@
 #include "base/mem.h"
 #include "engine/config.h"
 #include "loop/cancel.h"
+#include "task/task.h"
 
 struct loop;
 struct pool;
 struct events;
 struct store;
-struct tasks;
 struct streams;
 struct collector;
 
@@ -26,6 +26,7 @@ struct engine {
 	struct events *events; /* engine/events.h */
 	struct store *store; /* store/store.h: database, content, snapshots */
 	struct tasks *tasks; /* task/task.h: shims and their processes */
+	struct tasks_env tasks_env; /* what tasks borrows */
 	struct streams *streams; /* api/containerd/streaming.h: the program's, set before serving */
 	struct collector *collector; /* engine/collector.h: background collection */
 	int lock_fd; /* of ROOT/.lock: one daemon a root */

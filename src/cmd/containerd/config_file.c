@@ -1,0 +1,271 @@
+#include "cmd/containerd/config_file.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/str.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+enum kind { TEXT, ID, COUNT, LEVEL, FORMAT, LIST, QUIET };
+
+/* Parts of a path are joined by "/".  In plugin names of version 2 and 3 both, where they differ.
+ * QUIET: taken as it is in the originals' files, and without effect here. */
+static const struct known {
+	const char *path;
+	enum kind kind;
+	size_t offset, count_offset;
+} known[] = {
+#define AT(m) offsetof(struct config, m)
+	{ "root", TEXT, AT(root) },
+	{ "state", TEXT, AT(state) },
+	{ "version", QUIET },
+	{ "imports", QUIET },
+	{ "oom_score", QUIET },
+	{ "temp", QUIET },
+	{ "required_plugins", QUIET },
+	{ "plugin_dir", QUIET },
+	{ "disabled_plugins", LIST, AT(disabled_plugins), AT(n_disabled_plugins) },
+	{ "grpc/address", TEXT, AT(grpc.address) },
+	{ "grpc/uid", ID, AT(grpc.uid) },
+	{ "grpc/gid", ID, AT(grpc.gid) },
+	{ "grpc/max_recv_message_size", QUIET },
+	{ "grpc/max_send_message_size", QUIET },
+	{ "ttrpc/address", TEXT, AT(ttrpc.address) },
+	{ "ttrpc/uid", ID, AT(ttrpc.uid) },
+	{ "ttrpc/gid", ID, AT(ttrpc.gid) },
+	{ "debug/level", LEVEL, AT(level) },
+	{ "debug/format", FORMAT, AT(format) },
+	{ "plugins/io.containerd.server.v1.grpc/address", TEXT, AT(grpc.address) },
+	{ "plugins/io.containerd.server.v1.grpc/uid", ID, AT(grpc.uid) },
+	{ "plugins/io.containerd.server.v1.grpc/gid", ID, AT(grpc.gid) },
+	{ "plugins/io.containerd.server.v1.ttrpc/address", TEXT, AT(ttrpc.address) },
+	{ "plugins/io.containerd.server.v1.ttrpc/uid", ID, AT(ttrpc.uid) },
+	{ "plugins/io.containerd.server.v1.ttrpc/gid", ID, AT(ttrpc.gid) },
+	{ "plugins/io.containerd.transfer.v1.local/config_path", TEXT, AT(registry_config) },
+	{ "plugins/io.containerd.transfer.v1.local/max_concurrent_downloads", COUNT,
+	  AT(max_downloads) },
+	{ "plugins/io.containerd.cri.v1.images/registry/config_path", TEXT, AT(registry_config) },
+	{ "plugins/io.containerd.cri.v1.images/snapshotter", TEXT, AT(snapshotter) },
+	{ "plugins/io.containerd.cri.v1.images/max_concurrent_downloads", COUNT,
+	  AT(max_downloads) },
+	{ "plugins/io.containerd.grpc.v1.cri/registry/config_path", TEXT, AT(registry_config) },
+	{ "plugins/io.containerd.grpc.v1.cri/containerd/snapshotter", TEXT, AT(snapshotter) },
+	{ "plugins/io.containerd.grpc.v1.cri/max_concurrent_downloads", COUNT, AT(max_downloads) },
+	{ "plugins/io.containerd.shim.v1.manager/env", LIST, AT(shim_env), AT(n_shim_env) },
+	{ "plugins/io.containerd.runtime.v2.task/platforms", QUIET },
+#undef AT
+};
+
+static const char *const snapshotters[] = { "overlayfs", "native" };
+
+/* JSON has lost the lines: the first one that begins with the key is right but for keys that stand
+ * in several tables, where it is near enough for a warning. */
+static unsigned line_of(const struct config_source *src, const char *path)
+{
+	const char *key = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	size_t n = strlen(key);
+	unsigned line = 1;
+
+	for (const char *p = src->text; *p; line++) {
+		const char *s = p + strspn(p, " \t");
+		bool is_table = *s == '[';
+		const char *eol = strchrnul(p, '\n');
+
+		s += !is_table && (*s == '"' || *s == '\'');
+		if (!is_table && !strncmp(s, key, n) && strchr(" \t=\"'.", s[n]))
+			return line;
+		if (is_table && memmem(s, (size_t)(eol - s), key, n))
+			return line;
+		p = *eol ? eol + 1 : eol;
+	}
+	return 0;
+}
+
+static int wrong_type(const struct config_source *src, const char *path, const char *wanted,
+		      struct err *e)
+{
+	return err_set(e, ERR_INVALID_ARGUMENT, "line %u: %s must be %s", line_of(src, path), path,
+		       wanted);
+}
+
+static const char *socket_path(struct config *c, const char *s)
+{
+	return arena_strdup(c->arena, str_starts(s, "unix://") ? s + 7 : s);
+}
+
+static int set_list(struct config *c, const struct known *k, json_object *v)
+{
+	size_t n = json_object_array_length(v);
+	const char **list = arena_array(c->arena, n + 1, sizeof *list);
+
+	for (size_t i = 0; i < n; i++) {
+		json_object *item = json_object_array_get_idx(v, i);
+
+		if (!json_object_is_type(item, json_type_string))
+			return -1;
+		list[i] = arena_strdup(c->arena, json_object_get_string(item));
+	}
+	memcpy((char *)c + k->offset, &list, sizeof list);
+	memcpy((char *)c + k->count_offset, &n, sizeof n);
+	return 0;
+}
+
+static int set_key(struct config *c, const struct config_source *src, const struct known *k,
+		   json_object *v, struct err *e)
+{
+	void *to = (char *)c + k->offset;
+	bool is_text = json_object_is_type(v, json_type_string);
+	bool is_int = json_object_is_type(v, json_type_int);
+	int64_t i = json_object_get_int64(v);
+	const char *s = is_text ? json_object_get_string(v) : NULL;
+
+	switch (k->kind) {
+	case QUIET:
+		return 0;
+	case TEXT:
+		if (!is_text)
+			return wrong_type(src, k->path, "a string", e);
+		*(const char **)to = socket_path(c, s);
+		return 0;
+	case ID:
+		if (!is_int || i < 0 || i >= UINT32_MAX)
+			return wrong_type(src, k->path, "a user or group id", e);
+		*(uint32_t *)to = (uint32_t)i;
+		return 0;
+	case COUNT:
+		if (!is_int || i < 1 || i > 64)
+			return wrong_type(src, k->path, "a number from 1 to 64", e);
+		*(unsigned *)to = (unsigned)i;
+		return 0;
+	case LEVEL:
+		if (!is_text || (*s && log_level_parse(s, to) < 0))
+			return wrong_type(src, k->path, "a log level such as \"info\"", e);
+		return 0;
+	case FORMAT:
+		if (!is_text || (*s && strcmp(s, "text") && strcmp(s, "json")))
+			return wrong_type(src, k->path, "\"text\" or \"json\"", e);
+		*(enum log_format *)to = !strcmp(s, "json") ? LOG_JSON : LOG_TEXT;
+		return 0;
+	case LIST:
+		if (!json_object_is_type(v, json_type_array) || set_list(c, k, v) < 0)
+			return wrong_type(src, k->path, "a list of strings", e);
+		return 0;
+	}
+	return 0;
+}
+
+static void add_snapshotter(struct config *c, const char *name, const char *root)
+{
+	struct config_snapshotter *v = arena_array(c->arena, c->n_snapshotters + 1, sizeof *v);
+
+	/* In front: the last file wins, and lookups take the first. */
+	v[0] = (struct config_snapshotter){ name, root };
+	if (c->n_snapshotters)
+		memcpy(v + 1, c->snapshotters, c->n_snapshotters * sizeof *v);
+	c->snapshotters = v;
+	c->n_snapshotters++;
+}
+
+static void add_runtime(struct config *c, const char *name, json_object *o)
+{
+	struct config_runtime *v = arena_array(c->arena, c->n_runtimes + 1, sizeof *v);
+	struct config_runtime r = { .name = arena_strdup(c->arena, name) };
+	json_object *options = json_object_object_get(o, "options");
+
+#define TEXT_OF(from, key)                                                                 \
+	(json_object_object_get(from, key)                                                 \
+		 ? arena_strdup(c->arena,                                                  \
+				json_object_get_string(json_object_object_get(from, key))) \
+		 : NULL)
+	r.type = TEXT_OF(o, "runtime_type");
+	r.path = TEXT_OF(o, "runtime_path");
+	r.binary_name = TEXT_OF(options, "BinaryName");
+	r.shim_root = TEXT_OF(options, "Root");
+#undef TEXT_OF
+	r.systemd_cgroup =
+		json_object_get_boolean(json_object_object_get(options, "SystemdCgroup"));
+	r.no_pivot_root = json_object_get_boolean(json_object_object_get(options, "NoPivotRoot"));
+	v[0] = r;
+	if (c->n_runtimes)
+		memcpy(v + 1, c->runtimes, c->n_runtimes * sizeof *v);
+	c->runtimes = v;
+	c->n_runtimes++;
+}
+
+/* Keys that stand for any name. */
+static bool apply_pattern(struct config *c, const char *path, json_object *v)
+{
+	static const char *const runtimes[] = {
+		"plugins/io.containerd.cri.v1.runtime/containerd/runtimes/",
+		"plugins/io.containerd.grpc.v1.cri/containerd/runtimes/",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(snapshotters); i++) {
+		char key[128];
+
+		snprintf(key, sizeof key, "plugins/io.containerd.snapshotter.v1.%s/root_path",
+			 snapshotters[i]);
+		if (!strcmp(path, key) && json_object_is_type(v, json_type_string)) {
+			const char *root = json_object_get_string(v);
+
+			if (*root)
+				add_snapshotter(c, snapshotters[i], arena_strdup(c->arena, root));
+			return true;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(runtimes); i++)
+		if (str_starts(path, runtimes[i]) && !strchr(path + strlen(runtimes[i]), '/') &&
+		    json_object_is_type(v, json_type_object)) {
+			add_runtime(c, path + strlen(runtimes[i]), v);
+			return true;
+		}
+	return false;
+}
+
+static int apply_value(struct config *c, const struct config_source *src, const char *path,
+		       json_object *v, int depth, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (!strcmp(known[i].path, path))
+			return set_key(c, src, &known[i], v, e);
+	if (apply_pattern(c, path, v))
+		return 0;
+	if (!json_object_is_type(v, json_type_object)) {
+		char where[32];
+
+		snprintf(where, sizeof where, "%u", line_of(src, path));
+		log_warn(LOG({ "file", src->path }, { "line", where }),
+			 "config key \"%s\" has no effect, skipping", path);
+		return 0;
+	}
+	json_object_object_foreach(v, key, below)
+	{
+		AUTO_FREE char *name = *path ? xasprintf("%s/%s", path, key) : xstrdup(key);
+
+		if (depth > JSONR_DEPTH)
+			return err_set(e, ERR_INVALID_ARGUMENT, "%s is nested too deep", path);
+		if (apply_value(c, src, name, below, depth + 1, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int config_apply(struct config *c, const struct config_source *src, struct err *e)
+{
+	int64_t version = 0;
+
+	if (jsonr_i64(src->top, "version", &version, e) < 0)
+		return -1;
+	if (version > 3)
+		return err_set(
+			e, ERR_INVALID_ARGUMENT,
+			"expected containerd config version equal to or less than `3`, got `%lld`",
+			(long long)version);
+	if (version < 2)
+		log_warn(LOG({ "file", src->path }),
+			 "the config has no version = 2 or 3: plugins of version 1 are not read");
+	return apply_value(c, src, "", src->top, 0, e);
+}

@@ -1,0 +1,14 @@
+/* The keys of config.toml: one table, walked over what a file holds. */
+#pragma once
+
+#include "base/err.h"
+#include "base/jsonr.h"
+#include "engine/config.h"
+
+struct config_source {
+	const char *path, *text;
+	json_object *top;
+};
+
+/* A key that stands in several files: the last one wins. */
+int config_apply(struct config *c, const struct config_source *src, struct err *e);

@@ -1,0 +1,144 @@
+#include "cmd/containerd/config_load.h"
+
+#include "base/jsonr.h"
+#include "base/num.h"
+#include "base/toml.h"
+#include "cmd/containerd/config_file.h"
+#include "os/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CONFIG_SIZE_MAX = 1024 * 1024, IMPORTS_DEPTH = 4 };
+
+static void set_defaults(struct config *c)
+{
+	c->root = "/var/lib/containerd";
+	c->state = "/run/containerd";
+	c->grpc.address = "/run/containerd/containerd.sock";
+	c->level = LOG_INFO;
+	c->format = LOG_TEXT;
+	c->snapshotter = "overlayfs";
+	c->runtime = "io.containerd.runc.v2";
+	c->registry_config = "/etc/containerd/certs.d";
+	c->max_downloads = 3;
+}
+
+static int load_file(struct config *c, const char *path, bool is_required, int depth,
+		     struct err *e);
+
+static int load_imports(struct config *c, const char *path, json_object *top, int depth,
+			struct err *e)
+{
+	json_object *imports = NULL;
+	const char *slash = strrchr(path, '/');
+
+	if (jsonr_array(top, "imports", &imports, e) < 0)
+		return -1;
+	for (size_t i = 0; imports && i < json_object_array_length(imports); i++) {
+		json_object *item = json_object_array_get_idx(imports, i);
+		const char *pattern = json_object_get_string(item) ?: "";
+		AUTO_FREE char *full =
+			*pattern == '/' || !slash
+				? xstrdup(pattern)
+				: xasprintf("%.*s/%s", (int)(slash - path), path, pattern);
+		glob_t found = { 0 };
+		int r = glob(full, 0, NULL, &found);
+
+		for (size_t k = 0; !r && k < found.gl_pathc; k++)
+			if (load_file(c, found.gl_pathv[k], true, depth + 1, e) < 0) {
+				globfree(&found);
+				return -1;
+			}
+		globfree(&found);
+	}
+	return 0;
+}
+
+static int load_file(struct config *c, const char *path, bool is_required, int depth, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	AUTO_JSON json_object *top = NULL;
+	size_t n = 0;
+	int r = file_read(AT_FDCWD, path, CONFIG_SIZE_MAX, &text, &n);
+
+	if (r == -ENOENT && !is_required)
+		return 0;
+	if (r < 0)
+		return err_sys(e, -r, "read config %s", path);
+	if (depth > IMPORTS_DEPTH)
+		return err_set(e, ERR_INVALID_ARGUMENT, "config %s: imports are nested too deep",
+			       path);
+
+	if (toml_parse(text, n, &top, e) < 0)
+		return err_wrap(e, "failed to load TOML: %s", path);
+	if (config_apply(c, &(struct config_source){ path, text, top }, e) < 0)
+		return err_wrap(e, "config %s", path);
+	return load_imports(c, path, top, depth, e);
+}
+
+static const char *absolute(struct config *c, const char *path, struct err *e)
+{
+	char cwd[PATH_MAX];
+
+	if (*path == '/')
+		return path;
+	if (!*path || !getcwd(cwd, sizeof cwd)) {
+		err_set(e, ERR_INVALID_ARGUMENT, "\"%s\" must be an absolute path", path);
+		return NULL;
+	}
+	return arena_printf(c->arena, "%s/%s", cwd, path);
+}
+
+static int finish(struct config *c, struct err *e)
+{
+	if (!(c->root = absolute(c, c->root, e)) || !(c->state = absolute(c, c->state, e)) ||
+	    !(c->grpc.address = absolute(c, c->grpc.address, e)))
+		return -1;
+	if (!strcmp(c->root, c->state))
+		return err_set(e, ERR_INVALID_ARGUMENT, "root and state must be different paths");
+	if (!c->ttrpc.address || !*c->ttrpc.address)
+		c->ttrpc.address = arena_printf(c->arena, "%s.ttrpc", c->grpc.address);
+	return 0;
+}
+
+/* Where the programs beside us are, and what shims get as -publish-binary. */
+static void find_self(struct config *c)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+
+	self[n > 0 ? n : 0] = 0;
+	c->self = arena_strdup(c->arena, self);
+	const char *slash = strrchr(c->self, '/');
+
+	/* installed: PREFIX/bin/containerd and PREFIX/libexec/casco */
+	c->libexec = arena_printf(c->arena, "%.*s/../libexec/casco",
+				  slash ? (int)(slash - c->self) : 0, c->self);
+}
+
+int config_load(const struct config_flags *flags, struct config *ret, struct err *e)
+{
+	*ret = (struct config){ .arena = arena_new() };
+	set_defaults(ret);
+	find_self(ret);
+	if (load_file(ret, flags->file ?: CONFIG_DEFAULT_FILE, flags->file, 0, e) < 0)
+		return -1;
+	if (flags->root)
+		ret->root = flags->root;
+	if (flags->state)
+		ret->state = flags->state;
+	if (flags->address) {
+		ret->grpc.address =
+			str_starts(flags->address, "unix://") ? flags->address + 7 : flags->address;
+		ret->ttrpc.address = NULL;
+	}
+	if (flags->level && log_level_parse(flags->level, &ret->level) < 0)
+		return err_set(e, ERR_INVALID_ARGUMENT, "not a valid logrus Level: \"%s\"",
+			       flags->level);
+	return finish(ret, e);
+}

@@ -1,0 +1,78 @@
+#include "cmd/containerd/config_load.h"
+
+#include "base/jsonw.h"
+
+static const char *const level_names[] = { "error", "warn", "info", "debug", "trace" };
+
+/* JSON's quoting is TOML's basic string but for what no path or name holds. */
+static void put_text(struct str *out, const char *indent, const char *key, const char *value)
+{
+	str_addf(out, "%s%s = ", indent, key);
+	jsonw_quote(out, value ?: "");
+	str_addc(out, '\n');
+}
+
+static void put_list(struct str *out, const char *indent, const char *key, const char *const *v,
+		     size_t n)
+{
+	str_addf(out, "%s%s = [", indent, key);
+	for (size_t i = 0; i < n; i++) {
+		str_add(out, i ? ", " : "");
+		jsonw_quote(out, v[i]);
+	}
+	str_add(out, "]\n");
+}
+
+static void put_socket(struct str *out, const char *table, const struct config_socket *s)
+{
+	str_addf(out, "\n[%s]\n", table);
+	put_text(out, "  ", "address", s->address);
+	str_addf(out, "  uid = %u\n  gid = %u\n", s->uid, s->gid);
+}
+
+static void put_runtime(struct str *out, const struct config_runtime *r)
+{
+	str_addf(out, "\n    [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.'%s']\n",
+		 r->name);
+	put_text(out, "      ", "runtime_type", r->type);
+	put_text(out, "      ", "runtime_path", r->path);
+	str_addf(
+		out,
+		"      [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.'%s'.options]\n",
+		r->name);
+	put_text(out, "        ", "BinaryName", r->binary_name);
+	put_text(out, "        ", "Root", r->shim_root);
+	str_addf(out, "        SystemdCgroup = %s\n        NoPivotRoot = %s\n",
+		 r->systemd_cgroup ? "true" : "false", r->no_pivot_root ? "true" : "false");
+}
+
+void config_print(const struct config *c, struct str *out)
+{
+	static const char *const snapshotters[] = { "native", "overlayfs" };
+
+	str_add(out, "version = 3\n");
+	put_text(out, "", "root", c->root);
+	put_text(out, "", "state", c->state);
+	put_list(out, "", "disabled_plugins", c->disabled_plugins, c->n_disabled_plugins);
+	put_socket(out, "grpc", &c->grpc);
+	put_socket(out, "ttrpc", &c->ttrpc);
+	str_add(out, "\n[debug]\n");
+	put_text(out, "  ", "level", level_names[c->level]);
+	put_text(out, "  ", "format", c->format == LOG_JSON ? "json" : "text");
+
+	str_add(out, "\n[plugins]\n  [plugins.'io.containerd.cri.v1.images']\n");
+	put_text(out, "    ", "snapshotter", c->snapshotter);
+	str_addf(out, "    max_concurrent_downloads = %u\n", c->max_downloads);
+	str_add(out, "    [plugins.'io.containerd.cri.v1.images'.registry]\n");
+	put_text(out, "      ", "config_path", c->registry_config);
+	for (size_t i = 0; i < c->n_runtimes; i++)
+		put_runtime(out, &c->runtimes[i]);
+	str_add(out, "\n  [plugins.'io.containerd.shim.v1.manager']\n");
+	put_list(out, "    ", "env", c->shim_env, c->n_shim_env);
+	for (size_t i = 0; i < ARRAY_LEN(snapshotters); i++) {
+		str_addf(out, "\n  [plugins.'io.containerd.snapshotter.v1.%s']\n", snapshotters[i]);
+		put_text(out, "    ", "root_path", config_snapshotter_root(c, snapshotters[i]));
+	}
+	str_add(out, "\n  [plugins.'io.containerd.transfer.v1.local']\n");
+	put_text(out, "    ", "config_path", c->registry_config);
+}
