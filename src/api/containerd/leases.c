@@ -2,7 +2,7 @@
 #include "api/containerd/convert.h"
 #include "api/containerd/services.h"
 #include "base/filter.h"
-#include "store/gc.h"
+#include "engine/collector.h"
 #include "store/lease.h"
 
 #include "containerd/services/leases/v1/leases.pb-c.h"
@@ -65,12 +65,11 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 static int delete (struct rpc_call *c, const void *req, UNUSED void *rsp, struct err *e)
 {
 	const Containerd__Services__Leases__V1__DeleteRequest *q = req;
-	struct gc_stats stats;
 	struct call call;
 
 	if (api_call(c, &call, e) < 0 || lease_delete(call.engine->store, call.ns, q->id, e) < 0)
 		return -1;
-	return q->sync ? gc_run(call.engine->store, NULL, NULL, &stats, e) : 0;
+	return q->sync ? collector_run(call.engine->collector, e) : 0;
 }
 
 struct listing {

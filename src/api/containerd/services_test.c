@@ -1,10 +1,11 @@
 /* The small services as a client sees them: real store, real exchange, real gRPC, no daemon. */
 #include "api/containerd/api.h"
-#include "api/containerd/event_fields.h"
+#include "api/containerd/attach.h"
 #include "api/containerd/services.h"
 #include "base/str.h"
 #include "base/test.h"
 #include "base/timefmt.h"
+#include "engine/collector.h"
 #include "engine/events.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
@@ -91,8 +92,9 @@ static void open_bench(struct bench *b)
 				 .loop = loop_new(),
 				 .pool = pool_new(8, 100000000),
 				 .events = events_new() };
-	events_set_fields(b->en.events, event_field);
 	CHECK_OK(store_open(b->root, &b->en.store, &e), &e);
+	b->en.collector = collector_new(b->en.store, b->en.loop, b->en.pool);
+	api_attach(&b->en);
 	b->server = grpc_server_new(b->en.loop, b->en.pool, api_services, &b->en);
 	add_client(b, &b->client);
 	CHECK(pthread_create(&b->thread, NULL, loop_thread, b->en.loop) == 0);
@@ -115,6 +117,7 @@ static void close_bench(struct bench *b)
 	grpc_close(b->client);
 	grpc_server_free(b->server);
 	pool_free(b->en.pool);
+	collector_free(b->en.collector);
 	events_free(b->en.events);
 	store_close(b->en.store);
 	loop_free(b->en.loop);
