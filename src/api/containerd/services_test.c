@@ -1,7 +1,7 @@
 /* The small services as a client sees them: real store, real exchange, real gRPC, no daemon. */
 #include "api/containerd/api.h"
-#include "api/containerd/attach.h"
 #include "api/containerd/services.h"
+#include "api/containerd/services_bench.h"
 #include "base/str.h"
 #include "base/test.h"
 #include "base/timefmt.h"
@@ -39,98 +39,6 @@ const struct rpc_service api_services[] = {
 	{ "v", version_methods }, { "h", health_methods },
 	{ NULL, NULL },
 };
-
-struct bench {
-	char root[32];
-	struct config cfg;
-	struct engine en;
-	struct grpc_server *server;
-	pthread_t thread;
-	struct grpc_client *client;
-	struct arena *a;
-};
-
-static void *loop_thread(void *arg)
-{
-	loop_run(arg);
-	return NULL;
-}
-
-struct added {
-	struct grpc_server *server;
-	int fd;
-};
-
-static void add_socket(void *arg)
-{
-	struct added *a = arg;
-
-	CHECK(grpc_server_add(a->server, a->fd) == 0);
-	free(a);
-}
-
-static void add_client(struct bench *b, struct grpc_client **ret)
-{
-	struct added *a = NEW(struct added);
-	struct err e = { 0 };
-	int fds[2];
-
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
-	*a = (struct added){ b->server, fds[0] };
-	loop_post(b->en.loop, add_socket, a);
-	CHECK_OK(grpc_connect_fd(fds[1], ret, &e), &e);
-}
-
-static void open_bench(struct bench *b)
-{
-	struct err e = { 0 };
-
-	*b = (struct bench){ .root = "/tmp/casco-test-XXXXXX", .a = arena_new() };
-	CHECK(mkdtemp(b->root));
-	b->cfg = (struct config){ .root = b->root };
-	b->en = (struct engine){ .cfg = &b->cfg,
-				 .loop = loop_new(),
-				 .pool = pool_new(8, 100000000),
-				 .events = events_new() };
-	CHECK_OK(store_open(b->root, &b->en.store, &e), &e);
-	b->en.collector = collector_new(b->en.store, b->en.loop, b->en.pool);
-	api_attach(&b->en);
-	b->server = grpc_server_new(b->en.loop, b->en.pool, api_services, &b->en);
-	add_client(b, &b->client);
-	CHECK(pthread_create(&b->thread, NULL, loop_thread, b->en.loop) == 0);
-}
-
-static void stopped(void *arg)
-{
-	loop_stop(((struct bench *)arg)->en.loop);
-}
-
-static void stop(void *arg)
-{
-	grpc_server_stop(((struct bench *)arg)->server, 20000000, stopped, arg);
-}
-
-static void close_bench(struct bench *b)
-{
-	loop_post(b->en.loop, stop, b);
-	pthread_join(b->thread, NULL);
-	grpc_close(b->client);
-	grpc_server_free(b->server);
-	pool_free(b->en.pool);
-	collector_free(b->en.collector);
-	events_free(b->en.events);
-	store_close(b->en.store);
-	loop_free(b->en.loop);
-	arena_free(b->a);
-	CHECK(file_remove_tree(AT_FDCWD, b->root) == 0);
-}
-
-static int call(struct bench *b, const char *path, const void *req,
-		const ProtobufCMessageDescriptor *type, void *ret, struct err *e)
-{
-	err_clear(e);
-	return grpc_call(b->client, path, req, type, b->a, ret, NULL, e);
-}
 
 static const Google__Protobuf__Empty nothing = { .base = PROTOBUF_C_MESSAGE_INIT(
 							 &google__protobuf__empty__descriptor) };
