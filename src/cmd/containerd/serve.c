@@ -1,5 +1,6 @@
 #include "cmd/containerd/serve.h"
 
+#include "api/containerd/attach.h"
 #include "api/containerd/services.h"
 #include "api/containerd/streaming.h"
 #include "base/log.h"
@@ -126,6 +127,7 @@ static void opened(void *arg)
 		loop_stop(d->loop);
 		return;
 	}
+	api_attach(d->engine);
 	d->engine->streams = streams_new();
 	d->server = grpc_server_new(d->loop, d->pool, api_services, d->engine);
 	grpc_server_log(d->server, log_call);
