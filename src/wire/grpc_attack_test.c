@@ -275,3 +275,28 @@ TEST(garbage)
 	CHECK(grpc_conn_is_over(b->conn));
 	close_bench(b);
 }
+
+/* Large answers that are never read, since the client keeps its windows closed. */
+TEST(unread_answers_are_bounded)
+{
+	struct bench *b = open_bench();
+	nghttp2_settings_entry s = { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0 };
+	size_t most = 0;
+
+	CHECK(nghttp2_submit_settings(b->client, 0, &s, 1) == 0);
+	settle(b);
+	for (int i = 0; i < 1000; i++) {
+		(void)request(b, "/t.S/Read", NULL, NULL);
+		settle(b);
+		most = b->conn->queued > most ? b->conn->queued : most;
+	}
+	CHECK(most > GRPC_MAX_BUFFERED / 2 && most <= GRPC_MAX_BUFFERED + (1 << 20));
+	CHECK(b->reset == NGHTTP2_REFUSED_STREAM + 1);
+	s.value = 1 << 20;
+	CHECK(nghttp2_submit_settings(b->client, 0, &s, 1) == 0);
+	settle(b);
+	CHECK(b->conn->queued == 0);
+	one(b, "/t.S/Version", NULL, NULL);
+	CHECK_STR(b->status, "0");
+	close_bench(b);
+}

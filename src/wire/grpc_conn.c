@@ -64,7 +64,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *u
 	if (f->hd.type != NGHTTP2_HEADERS || f->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
 	/* Calls whose streams were reset still run: they count, too (rapid reset). */
-	if (c->n_calls >= 2 * GRPC_MAX_STREAMS || c->is_broken)
+	if (c->n_calls >= 2 * GRPC_MAX_STREAMS || c->queued > GRPC_MAX_BUFFERED || c->is_broken)
 		return nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
 
 	struct grpc_call *k = grpc_call_new(c, id);

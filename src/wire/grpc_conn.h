@@ -89,6 +89,7 @@ struct grpc_conn {
 	struct grpc_call *calls; /* with a stream or a handler */
 	unsigned n_calls, n_streams;
 	size_t buffered; /* received, not yet taken by handlers */
+	size_t queued; /* answered, not yet sent: the client's windows are its own choice */
 	uint64_t soonest; /* no deadline lies before it; 0: none */
 	int64_t budget; /* of control frames */
 	uint64_t budget_at;

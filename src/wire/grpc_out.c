@@ -44,6 +44,7 @@ static ssize_t read_out(UNUSED nghttp2_session *ng, UNUSED int32_t id, uint8_t *
 		memcpy(buf + n, c->data + c->at, part);
 		n += part;
 		c->at += part;
+		k->conn->queued -= part;
 		if (c->at < c->len)
 			break;
 		k->out = c->next;
@@ -92,6 +93,16 @@ void grpc_out_data(struct grpc_call *k, uint8_t *data, size_t n)
 		free(data);
 		return;
 	}
+	if (k->conn->queued + n > (size_t)4 * GRPC_MAX_BUFFERED) {
+		struct err e = { 0 };
+
+		free(data);
+		(void)err_set(&e, ERR_RESOURCE_EXHAUSTED,
+			      "too many bytes of one connection wait to be read by its client");
+		grpc_out_end(k, &e);
+		return;
+	}
+	k->conn->queued += n;
 
 	struct out_chunk *c = NEW(struct out_chunk);
 
@@ -151,6 +162,8 @@ void grpc_out_free(struct grpc_call *k)
 		struct out_chunk *c = k->out;
 
 		k->out = c->next;
+		if (k->conn)
+			k->conn->queued -= c->len - c->at;
 		free(c->data);
 		free(c);
 	}

@@ -6,8 +6,10 @@
  *
  * Bounds (all per connection unless said): GRPC_MAX_CONNS connections a server, GRPC_MAX_STREAMS
  * open streams, 16 MiB a message, 64 KiB of header list, 64 MiB of received bytes not yet taken
- * by handlers, and a budget of control frames (PING, SETTINGS, RST_STREAM, PRIORITY, empty DATA)
- * that refills with time and with useful work; who passes it gets GOAWAY(ENHANCE_YOUR_CALM). */
+ * by handlers, 64 MiB of answers that the client does not read before new calls are refused (four
+ * times that before answers are), and a budget of control frames (PING, SETTINGS, RST_STREAM,
+ * PRIORITY, empty DATA) that refills with time and with useful work; who passes it gets
+ * GOAWAY(ENHANCE_YOUR_CALM). */
 #pragma once
 
 #include "loop/loop.h"
