@@ -20,7 +20,7 @@ struct stage {
 	struct loop *loop;
 	struct ttrpc_server *server;
 	pthread_t thread;
-	struct ttrpc_call *parked;
+	_Atomic(struct ttrpc_call *) parked; /* answered by another thread */
 	atomic_int cancels;
 };
 
@@ -57,9 +57,9 @@ static void h_wait(struct ttrpc_call *c)
 {
 	struct stage *s = c->user;
 
-	s->parked = c;
 	c->data = s;
 	c->on_cancel = gone;
+	s->parked = c;
 }
 
 static const struct ttrpc_method methods[] = {

@@ -153,7 +153,7 @@ static int read_init(struct rpc_call *c, const char **ret_id, struct err *e)
 static int stream(struct rpc_call *c, UNUSED const void *req, UNUSED void *rsp, struct err *e)
 {
 	Google__Protobuf__Empty empty = GOOGLE__PROTOBUF__EMPTY__INIT;
-	const char *id;
+	const char *id = NULL;
 	struct call call;
 
 	if (api_call(c, &call, e) < 0 || read_init(c, &id, e) < 0)
