@@ -1,0 +1,150 @@
+#include "image/transfer.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "image/channel.h"
+#include "image/serve.h"
+#include "image/wire.h"
+#include "os/fd.h"
+#include "os/spawn.h"
+#include "os/syscall.h"
+#include "store/content.h"
+
+#include <poll.h>
+#include <string.h>
+
+enum { END_TIMEOUT_MS = 5000 };
+
+int transfer_find_worker(struct arena *a, const char *libexec, const char *self, const char **ret,
+			 struct err *e)
+{
+	const char *slash = self ? strrchr(self, '/') : NULL;
+	const char *first = arena_printf(a, "%s/containerd-transfer", libexec ? libexec : "");
+	const char *second = arena_printf(a, "%.*s/containerd-transfer",
+					  slash ? (int)(slash - self) : 0, self ? self : "");
+
+	if (access(first, X_OK) == 0)
+		*ret = first;
+	else if (access(second, X_OK) == 0)
+		*ret = second;
+	else
+		return err_set(e, ERR_NOT_FOUND, "containerd-transfer is neither %s nor %s", first,
+			       second);
+	return 0;
+}
+
+/* The worker gets its standard streams and the channel as 3, nothing else; its environment is what
+ * proxies and time zones need. */
+static int start(const struct transfer_job *job, int sock, int *ret_pidfd, struct err *e)
+{
+	static const char *const keep[] = { "HTTP_PROXY",  "HTTPS_PROXY", "NO_PROXY", "http_proxy",
+					    "https_proxy", "no_proxy",    "TZ" };
+	char *argv[] = { (char *)"containerd-transfer", NULL };
+	AUTO_STRV struct strv env = { 0 };
+	const int fds[] = { -1, -1, 2, sock };
+	struct spawn s = { .path = job->worker,
+			   .argv = argv,
+			   .cwd_fd = -1,
+			   .fds = fds,
+			   .n_fds = ARRAY_LEN(fds),
+			   .new_group = true,
+			   .parent_death_signal = SIGKILL };
+
+	strv_add(&env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
+	for (size_t i = 0; i < ARRAY_LEN(keep); i++)
+		if (getenv(keep[i]))
+			strv_addf(&env, "%s=%s", keep[i], getenv(keep[i]));
+	s.envp = env.v;
+	int r = spawn_start(&s, ret_pidfd, NULL);
+	return r < 0 ? err_sys(e, -r, "start %s", job->worker) : 0;
+}
+
+/* The job and the descriptors that belong to it. */
+static int send_job(const struct transfer_job *job, int sock, struct err *e)
+{
+	AUTO_STR struct str text = STR_INIT(CHANNEL_MAX);
+	AUTO_FD int blob = -1;
+	int fds[CHANNEL_FDS];
+	size_t n = 0;
+	struct jsonw w;
+
+	jsonw_init(&w, &text, 0);
+	wire_write_job(&w, job);
+	if (job->kind == TRANSFER_IMPORT)
+		fds[n++] = job->import.fd;
+	if (job->kind == TRANSFER_APPLY) {
+		const struct snapshot_dirs *d = job->apply.dirs;
+		uint64_t size;
+
+		if (content_open(job->store, job->ns, job->apply.blob.digest, &blob, &size, e) < 0)
+			return -1;
+		if (d->nlowers + 2 > CHANNEL_FDS)
+			return err_set(e, ERR_RESOURCE_EXHAUSTED, "more than %d layers",
+				       CHANNEL_FDS - 2);
+		fds[n++] = blob;
+		fds[n++] = d->upper;
+		for (size_t i = 0; i < d->nlowers; i++)
+			fds[n++] = d->lowers[i];
+	}
+	return channel_send(sock, &text, fds, n, e);
+}
+
+static int converse(struct session *s, struct arena *a, struct transfer_result *ret, struct err *e)
+{
+	for (;;) {
+		AUTO_PACKET struct channel_packet p = { 0 };
+		bool failed = false;
+
+		if (cancel_poll(s->job->cancel, s->sock, POLLIN, 0, e) < 0)
+			return -1;
+		int r = channel_recv(s->sock, &p, e);
+		if (r == 0)
+			return err_set(e, ERR_INTERNAL, "the transfer worker ended without a word");
+		if (r > 0)
+			r = serve_packet(s, &p, a, ret, &failed, e);
+		if (r < 0 || failed)
+			return -1;
+		if (r == 1)
+			return 0;
+	}
+}
+
+/* Its end, at the latest by force. */
+static void end(int pidfd)
+{
+	int status, r = spawn_wait(pidfd, 0, &status);
+
+	if (r < 0) {
+		/* It has said its last word, or must not say another: nothing is lost. */
+		(void)sys_pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+		r = spawn_wait(pidfd, END_TIMEOUT_MS, &status);
+	}
+	if (r < 0)
+		log_error(LOG_NONE, "a transfer worker does not die");
+	else if (status != 0 && status != 137)
+		log_debug(LOG_NONE, "transfer worker ended with %d", status);
+}
+
+int transfer_run(const struct transfer_job *job, struct arena *a, struct transfer_result *ret,
+		 struct err *e)
+{
+	struct session s = { .job = job, .sock = -1 };
+	AUTO_FD int pidfd = -1;
+	int pair[2], r;
+
+	r = channel_pair(pair);
+	if (r < 0)
+		return err_sys(e, -r, "socketpair");
+	s.sock = pair[0];
+	r = start(job, pair[1], &pidfd, e);
+	close(pair[1]);
+	if (r == 0) {
+		r = send_job(job, s.sock, e);
+		if (r == 0)
+			r = converse(&s, a, ret, e);
+		end(pidfd);
+	}
+	session_end(&s);
+	close(s.sock);
+	return r;
+}

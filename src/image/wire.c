@@ -1,0 +1,312 @@
+#include "image/wire.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+static const char *const kinds[] = {
+	[TRANSFER_PULL] = "pull",
+	[TRANSFER_IMPORT] = "import",
+	[TRANSFER_APPLY] = "apply",
+};
+
+enum { LIST_MAX = 4096 };
+
+void wire_write_platform(struct jsonw *w, const struct platform *p)
+{
+	jsonw_object(w);
+	jsonw_kstring(w, "os", p->os);
+	jsonw_kstring(w, "architecture", p->arch);
+	jsonw_kstring(w, "variant", p->variant);
+	jsonw_kstring(w, "os.version", p->os_version);
+	jsonw_end(w);
+}
+
+void wire_write_descriptor(struct jsonw *w, const struct oci_descriptor *d)
+{
+	jsonw_object(w);
+	jsonw_kstring(w, "mediaType", d->media_type ? d->media_type : "");
+	jsonw_kstring(w, "digest", d->digest);
+	jsonw_ku64(w, "size", d->size);
+	if (d->has_platform) {
+		jsonw_key(w, "platform");
+		wire_write_platform(w, &d->platform);
+	}
+	if (d->n_annotations) {
+		jsonw_key(w, "annotations");
+		jsonw_object(w);
+		for (size_t i = 0; i < d->n_annotations; i++)
+			jsonw_kstring(w, d->annotations[i].key, d->annotations[i].value);
+		jsonw_end(w);
+	}
+	jsonw_end(w);
+}
+
+static void write_list(struct jsonw *w, const char *key, const char *const *list)
+{
+	jsonw_key(w, key);
+	jsonw_array(w);
+	for (size_t i = 0; list && list[i]; i++)
+		jsonw_string(w, list[i]);
+	jsonw_end(w);
+}
+
+static void write_pull(struct jsonw *w, const struct transfer_pull *p)
+{
+	jsonw_kstring(w, "reference", p->reference);
+	jsonw_kstring(w, "scheme", p->default_scheme ? p->default_scheme : "");
+	jsonw_ku64(w, "max_downloads", p->max_downloads);
+	jsonw_kbool(w, "has_auth", p->has_auth);
+	write_list(w, "hosts_dirs", p->hosts_dirs);
+	write_list(w, "headers", p->headers);
+}
+
+void wire_write_job(struct jsonw *w, const struct transfer_job *job)
+{
+	jsonw_object(w);
+	jsonw_kstring(w, "kind", kinds[job->kind]);
+	if (job->kind == TRANSFER_PULL)
+		write_pull(w, &job->pull);
+	if (job->kind == TRANSFER_APPLY) {
+		jsonw_key(w, "blob");
+		wire_write_descriptor(w, &job->apply.blob);
+		jsonw_kbool(w, "overlay", job->apply.dirs->whiteout == WHITEOUT_OVERLAY);
+	}
+	jsonw_kbool(w, "all_metadata", job->all_metadata);
+	jsonw_ku64(w, "manifest_limit", job->manifest_limit);
+	jsonw_key(w, "platforms");
+	jsonw_array(w);
+	for (size_t i = 0; i < job->n_platforms; i++)
+		wire_write_platform(w, &job->platforms[i]);
+	jsonw_end(w);
+	jsonw_key(w, "unpacks");
+	jsonw_array(w);
+	for (size_t i = 0; i < job->n_unpacks; i++) {
+		jsonw_object(w);
+		jsonw_kstring(w, "snapshotter", job->unpacks[i].snapshotter);
+		jsonw_key(w, "platform");
+		wire_write_platform(w, &job->unpacks[i].platform);
+		jsonw_end(w);
+	}
+	jsonw_end(w);
+	jsonw_end(w);
+}
+
+static int read_text(struct arena *a, json_object *o, const char *key, const char **ret,
+		     struct err *e)
+{
+	const char *s = "";
+
+	if (jsonr_string(o, key, &s, e) < 0)
+		return -1;
+	*ret = arena_strdup(a, s);
+	return 0;
+}
+
+static int read_u32(json_object *o, const char *key, unsigned *ret, struct err *e)
+{
+	uint64_t v = 0;
+
+	if (jsonr_u64(o, key, &v, e) < 0)
+		return -1;
+	if (v > UINT32_MAX)
+		return err_set(e, ERR_INVALID_ARGUMENT, "field \"%s\" is too large", key);
+	*ret = (unsigned)v;
+	return 0;
+}
+
+/* The array under key, bounded; *ret_n 0 when it is absent. */
+static int read_array(json_object *o, const char *key, json_object **ret, size_t *ret_n,
+		      struct err *e)
+{
+	*ret = NULL;
+	if (jsonr_array(o, key, ret, e) < 0)
+		return -1;
+	*ret_n = *ret ? json_object_array_length(*ret) : 0;
+	if (*ret_n > LIST_MAX)
+		return err_set(e, ERR_INVALID_ARGUMENT, "field \"%s\" is too long", key);
+	return 0;
+}
+
+static int read_list(struct arena *a, json_object *o, const char *key, const char *const **ret,
+		     struct err *e)
+{
+	json_object *list;
+	size_t n;
+
+	if (read_array(o, key, &list, &n, e) < 0)
+		return -1;
+	const char **v = arena_array(a, n + 1, sizeof *v);
+
+	for (size_t i = 0; i < n; i++) {
+		json_object *s = json_object_array_get_idx(list, i);
+
+		if (!json_object_is_type(s, json_type_string))
+			return err_set(e, ERR_INVALID_ARGUMENT, "field \"%s\"[%zu] is no string",
+				       key, i);
+		v[i] = arena_strdup(a, json_object_get_string(s));
+	}
+	*ret = v;
+	return 0;
+}
+
+static int read_platform(json_object *o, struct platform *ret, struct err *e)
+{
+	const char *os = "", *arch = "", *variant = "", *version = "";
+
+	if (jsonr_string(o, "os", &os, e) < 0 || jsonr_string(o, "architecture", &arch, e) < 0 ||
+	    jsonr_string(o, "variant", &variant, e) < 0 ||
+	    jsonr_string(o, "os.version", &version, e) < 0)
+		return -1;
+	if (!*os) {
+		*ret = platform_host();
+		return 0;
+	}
+	return platform_set(ret, os, arch, variant, version, e);
+}
+
+static int read_pull(struct arena *a, json_object *o, struct transfer_pull *ret, struct err *e)
+{
+	if (read_text(a, o, "reference", &ret->reference, e) < 0 ||
+	    read_text(a, o, "scheme", &ret->default_scheme, e) < 0 ||
+	    read_u32(o, "max_downloads", &ret->max_downloads, e) < 0 ||
+	    jsonr_bool(o, "has_auth", &ret->has_auth, e) < 0 ||
+	    read_list(a, o, "hosts_dirs", &ret->hosts_dirs, e) < 0)
+		return -1;
+	return read_list(a, o, "headers", &ret->headers, e);
+}
+
+static int read_unpacks(struct arena *a, json_object *o, struct transfer_job *ret, struct err *e)
+{
+	json_object *list;
+	size_t n;
+
+	if (read_array(o, "unpacks", &list, &n, e) < 0)
+		return -1;
+	struct transfer_unpack *v = arena_array(a, n, sizeof *v);
+
+	for (size_t i = 0; i < n; i++) {
+		json_object *u = json_object_array_get_idx(list, i), *platform = NULL;
+
+		if (read_text(a, u, "snapshotter", &v[i].snapshotter, e) < 0 ||
+		    jsonr_object(u, "platform", &platform, e) < 0 ||
+		    read_platform(platform, &v[i].platform, e) < 0)
+			return -1;
+	}
+	ret->unpacks = v;
+	ret->n_unpacks = n;
+	return 0;
+}
+
+static int read_platforms(struct arena *a, json_object *o, struct transfer_job *ret, struct err *e)
+{
+	json_object *list;
+	size_t n;
+
+	if (read_array(o, "platforms", &list, &n, e) < 0)
+		return -1;
+	struct platform *v = arena_array(a, n, sizeof *v);
+
+	for (size_t i = 0; i < n; i++)
+		if (read_platform(json_object_array_get_idx(list, i), &v[i], e) < 0)
+			return -1;
+	ret->platforms = v;
+	ret->n_platforms = n;
+	return 0;
+}
+
+int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, struct err *e)
+{
+	const char *kind = "";
+	json_object *blob = NULL;
+	size_t k = 0;
+
+	*ret = (struct transfer_job){ 0 };
+	if (jsonr_string(o, "kind", &kind, e) < 0)
+		return -1;
+	while (k < ARRAY_LEN(kinds) && strcmp(kinds[k], kind) != 0)
+		k++;
+	if (k == ARRAY_LEN(kinds))
+		return err_set(e, ERR_INVALID_ARGUMENT, "unknown kind of transfer \"%s\"", kind);
+	ret->kind = (enum transfer_kind)k;
+	if (ret->kind == TRANSFER_PULL && read_pull(a, o, &ret->pull, e) < 0)
+		return -1;
+	if (ret->kind == TRANSFER_APPLY) {
+		if (jsonr_object(o, "blob", &blob, e) < 0 ||
+		    oci_descriptor_parse(a, blob, &ret->apply.blob, e) < 0)
+			return -1;
+	}
+	if (jsonr_bool(o, "all_metadata", &ret->all_metadata, e) < 0 ||
+	    read_u32(o, "manifest_limit", &ret->manifest_limit, e) < 0)
+		return -1;
+	return read_platforms(a, o, ret, e) < 0 ? -1 : read_unpacks(a, o, ret, e);
+}
+
+void wire_write_result(struct jsonw *w, const struct transfer_result *r)
+{
+	jsonw_key(w, "images");
+	jsonw_array(w);
+	for (size_t i = 0; i < r->n_images; i++) {
+		jsonw_object(w);
+		jsonw_kstring(w, "name", r->images[i].name);
+		jsonw_key(w, "target");
+		wire_write_descriptor(w, &r->images[i].target);
+		jsonw_end(w);
+	}
+	jsonw_end(w);
+	if (r->root.digest) {
+		jsonw_key(w, "root");
+		wire_write_descriptor(w, &r->root);
+	}
+	jsonw_kstring(w, "diff_id", r->diff_id ? r->diff_id : "");
+	jsonw_ku64(w, "size", r->size);
+}
+
+int wire_read_result(struct arena *a, json_object *o, struct transfer_result *ret, struct err *e)
+{
+	json_object *list, *root = NULL;
+
+	*ret = (struct transfer_result){ 0 };
+	if (read_array(o, "images", &list, &ret->n_images, e) < 0 ||
+	    jsonr_object(o, "root", &root, e) < 0 ||
+	    read_text(a, o, "diff_id", &ret->diff_id, e) < 0 ||
+	    jsonr_u64(o, "size", &ret->size, e) < 0)
+		return -1;
+	ret->images = arena_array(a, ret->n_images, sizeof *ret->images);
+	for (size_t i = 0; i < ret->n_images; i++) {
+		json_object *image = json_object_array_get_idx(list, i), *target = NULL;
+
+		if (read_text(a, image, "name", &ret->images[i].name, e) < 0 ||
+		    jsonr_object(image, "target", &target, e) < 0 ||
+		    oci_descriptor_parse(a, target, &ret->images[i].target, e) < 0)
+			return -1;
+	}
+	return root ? oci_descriptor_parse(a, root, &ret->root, e) : 0;
+}
+
+int wire_read_labels(struct arena *a, json_object *o, const char *key, struct labels *ret,
+		     struct err *e)
+{
+	json_object *map = NULL;
+
+	*ret = (struct labels){ 0 };
+	if (jsonr_object(o, key, &map, e) < 0)
+		return -1;
+	if (!map)
+		return 0;
+	size_t n = (size_t)json_object_object_length(map);
+
+	if (n > LIST_MAX)
+		return err_set(e, ERR_INVALID_ARGUMENT, "field \"%s\" is too long", key);
+	ret->v = arena_array(a, n, sizeof *ret->v);
+	json_object_object_foreach(map, name, unused)
+	{
+		const char *v = "";
+
+		(void)unused; /* looked up again, so that its type is checked */
+		if (jsonr_string(map, name, &v, e) < 0)
+			return -1;
+		ret->v[ret->n++] = (struct label){ arena_strdup(a, name), arena_strdup(a, v) };
+	}
+	return 0;
+}

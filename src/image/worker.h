@@ -1,0 +1,54 @@
+/* The worker process: one job, done with what the daemon hands over (peer.h).
+ *
+ * The main thread walks documents and unpacks; layers are fetched by threads beside it (fetch.c).
+ * The arena is the main thread's. */
+#pragma once
+
+#include "image/peer.h"
+#include "image/registry.h"
+
+enum { WORKER_MANIFESTS = 1024 };
+
+/* A manifest that was chosen, with its config. */
+struct worker_manifest {
+	struct oci_descriptor desc;
+	struct image_doc doc;
+	bool is_image; /* its config is an image's */
+	struct image_config config;
+};
+
+struct worker {
+	struct peer peer;
+	struct transfer_job job;
+	struct arena *arena;
+	struct registry *registry; /* pull only */
+	struct labels source; /* what every blob of this pull gets */
+	const char *name; /* of what is transferred, for progress */
+	struct worker_manifest *manifests;
+	size_t n_manifests;
+};
+
+/* Each returns when its job is done; *ret is for the daemon. */
+int worker_pull(struct worker *w, struct transfer_result *ret, struct err *e);
+int worker_import(struct worker *w, int fd, struct transfer_result *ret, struct err *e);
+int worker_apply(struct worker *w, struct channel_packet *job, struct transfer_result *ret,
+		 struct err *e);
+
+/* tree.c: the documents below d, into the store with their labels; fills w->manifests. */
+int worker_tree(struct worker *w, const struct oci_descriptor *d, struct err *e);
+/* A small document into the store; what is there already only gets the labels. */
+int worker_store_document(struct worker *w, const struct oci_descriptor *d, const char *bytes,
+			  size_t n, const struct labels *labels, struct err *e);
+
+/* fetch.c: all layers of w->manifests by threads.  Start, wait for single ones, join. */
+struct fetch;
+struct fetch *fetch_start(struct worker *w);
+int fetch_wait(struct fetch *f, const char *digest, struct err *e); /* NULL f: nothing to fetch */
+int fetch_end(struct fetch *f, struct err *e); /* of the first failure; frees f */
+void fetch_stop(struct fetch *f); /* after a failure elsewhere; then fetch_end() */
+
+/* image_unpack.c: the snapshots that the job asks for. */
+int worker_unpack(struct worker *w, struct fetch *f, struct err *e);
+
+/* "manifest-sha256:…": how progress and ingests name an object. */
+const char *worker_object_name(struct arena *a, const struct oci_descriptor *d);
