@@ -1,0 +1,116 @@
+/* The connection and the calls on it. */
+#include "cmd/ctr/ctr.h"
+
+#include "base/ident.h"
+#include "base/timefmt.h"
+
+#include <sys/random.h>
+#include <time.h>
+
+enum { LEASE_SECONDS = 24 * 3600 };
+
+int ctr_connect(struct ctr *c, struct err *e)
+{
+	const char *path = str_starts(c->address, "unix://") ? c->address + 7 : c->address;
+
+	if (c->client)
+		return 0;
+	if (!ident_is_valid(c->ns))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "namespace validation: identifier \"%s\" must match "
+			       "^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$",
+			       c->ns);
+	if (grpc_connect(path, c->connect_timeout_ns, &c->client, e) < 0)
+		return err_wrap(e, "failed to dial \"%s\"", path);
+	grpc_meta(c->client, "containerd-namespace", c->ns);
+	return 0;
+}
+
+static const char *method_path(struct ctr *c, const char *method)
+{
+	return arena_printf(c->arena, "/containerd.services.%s", method);
+}
+
+int ctr_call(struct ctr *c, const char *method, const void *req,
+	     const ProtobufCMessageDescriptor *rsp_type, void *ret, struct err *e)
+{
+	struct grpc_options opt = { .timeout_ns = c->timeout_ns, .lease = c->lease };
+	void *rsp = NULL;
+
+	if (ctr_connect(c, e) < 0)
+		return -1;
+	if (grpc_call(c->client, method_path(c, method), req, rsp_type, c->arena, &rsp, &opt, e) <
+	    0)
+		return -1;
+	if (ret)
+		*(void **)ret = rsp;
+	return 0;
+}
+
+int ctr_open(struct ctr *c, const char *method, const void *req,
+	     const ProtobufCMessageDescriptor *rsp_type, struct grpc_stream **ret, struct err *e)
+{
+	struct grpc_options opt = { .timeout_ns = c->timeout_ns, .lease = c->lease };
+	struct grpc_stream *s AUTO_GRPC_STREAM = NULL;
+
+	if (ctr_connect(c, e) < 0)
+		return -1;
+	if (grpc_stream_open(c->client, method_path(c, method), rsp_type, &opt, &s, e) < 0)
+		return -1;
+	if (req && (grpc_stream_send(s, req, e) < 0 || grpc_stream_close_send(s, e) < 0))
+		return -1;
+	*ret = TAKE_PTR(s);
+	return 0;
+}
+
+char *ctr_unique(struct ctr *c, const char *prefix)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789-_";
+	unsigned char r[4] = { 0 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (getrandom(r, sizeof r, 0) < (ssize_t)sizeof r)
+		r[0] = (unsigned char)getpid(); /* the time alone tells names apart */
+	return arena_printf(c->arena, "%s%ld-%c%c%c%c", prefix, now.tv_nsec, letters[r[0] % 62],
+			    letters[r[1] % 64], letters[r[2] % 64], letters[r[3] % 62]);
+}
+
+int ctr_lease(struct ctr *c, struct err *e)
+{
+	LEASES(CreateRequest) req = LEASES_INIT(CREATE_REQUEST);
+	LEASES(CreateResponse) *rsp = NULL;
+	struct labels l = { 0 };
+	struct timespec now;
+	char text[TIMEFMT_MAX];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	now.tv_sec += LEASE_SECONDS;
+	now.tv_nsec = 0;
+	labels_add(c->arena, &l, "containerd.io/gc.expire", timefmt_rfc3339(now, text));
+	req.id = ctr_unique(c, "");
+	req.n_labels = l.n;
+	req.labels = (void *)labels_to_pb(
+		c->arena, &l,
+		&containerd__services__leases__v1__create_request__labels_entry__descriptor);
+	if (CTR_CALL(c, "leases.v1.Leases/Create", &req, leases__v1__create_response, &rsp, e) < 0)
+		return -1;
+	c->lease = rsp->lease ? rsp->lease->id : req.id;
+	return 0;
+}
+
+void ctr_lease_done(struct ctr *c)
+{
+	LEASES(DeleteRequest) req = LEASES_INIT(DELETE_REQUEST);
+	struct err e = { 0 };
+	char text[1100];
+
+	if (!c->lease)
+		return;
+	req.id = PB(c->lease);
+	c->lease = NULL;
+	if (CTR_CALL_EMPTY(c, "leases.v1.Leases/Delete", &req, &e) < 0 && e.code != ERR_NOT_FOUND)
+		ctr_warn("failed to delete the lease %s: %s", req.id,
+			 err_text(&e, text, sizeof text));
+}

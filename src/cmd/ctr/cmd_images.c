@@ -1,0 +1,351 @@
+/* ctr images: list, remove, tag, label, check */
+#include "cmd/ctr/cmd_images.h"
+
+#include "cmd/ctr/image_read.h"
+#include "cmd/ctr/table.h"
+
+#include "base/log.h"
+#include "oci/reference.h"
+
+const char *ref_complete(struct ctr *c, const char *ref)
+{
+	struct err ignored = { 0 };
+	char *full AUTO_FREE = NULL;
+
+	if (reference_normalize(ref, &full, &ignored) < 0)
+		return ref;
+	return arena_strdup(c->arena, full);
+}
+
+int platform_wanted(const struct args *args, struct platform *ret, struct err *e)
+{
+	const char *text = args_string(args, "platform");
+
+	if (!*text) {
+		*ret = platform_host();
+		return 0;
+	}
+	return platform_parse(text, ret, e);
+}
+
+static int list_records(struct ctr *ctr, const struct args *args, IMAGES(ListImagesResponse) * *ret,
+			struct err *e)
+{
+	IMAGES(ListImagesRequest) req = IMAGES_INIT(LIST_IMAGES_REQUEST);
+
+	req.filters = (char **)(uintptr_t)args->v;
+	req.n_filters = args->n;
+	if (CTR_CALL(ctr, "images.v1.Images/List", &req, images__v1__list_images_response, ret, e) <
+	    0)
+		return err_wrap(e, "failed to list images");
+	return 0;
+}
+
+static void list_row(struct ctr *ctr, struct table *t, const IMAGES(Image) * i)
+{
+	const char *platforms = "-", *size = "-";
+	struct platform host = platform_host();
+	struct err e = { 0 };
+	struct labels l;
+	struct image img;
+
+	if (image_load(ctr, i, &host, &img, &e) == 0)
+		size = size_binary(ctr->arena, (int64_t)img.size);
+	else
+		log_error(LOG({ "error", e.msg }), "failed calculating size for image %s", i->name);
+	err_clear(&e);
+	if (image_platforms(ctr, i, &platforms, &e) < 0)
+		log_error(LOG({ "error", e.msg }), "failed get platform for image %s", i->name);
+	labels_from_pb(ctr->arena, i->labels, i->n_labels, &l);
+	table_row(t, i->name, i->target->media_type, i->target->digest, size, platforms,
+		  l.n ? labels_text(ctr->arena, &l) : "-", "", NULL);
+}
+
+static int images_list(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	IMAGES(ListImagesResponse) * rsp;
+	struct table t = TABLE_NARROW(ctr->arena);
+
+	if (list_records(ctr, args, &rsp, e) < 0)
+		return -1;
+	if (args_bool(args, "quiet")) {
+		for (size_t i = 0; i < rsp->n_images; i++)
+			puts(rsp->images[i]->name);
+		return 0;
+	}
+	table_row(&t, "REF", "TYPE", "DIGEST", "SIZE", "PLATFORMS", "LABELS", "", NULL);
+	for (size_t i = 0; i < rsp->n_images; i++)
+		if (rsp->images[i]->target)
+			list_row(ctr, &t, rsp->images[i]);
+	table_print(&t, stdout);
+	return 0;
+}
+
+/* The name as it is stored: as typed, or in its full form. */
+static int stored_name(struct ctr *ctr, const char *name, const char **ret, struct err *e)
+{
+	IMAGES(Image) * i;
+
+	if (image_get(ctr, name, &i, e) < 0)
+		return -1;
+	*ret = i->name;
+	return 0;
+}
+
+static int remove_one(struct ctr *ctr, const char *name, bool sync, struct err *e)
+{
+	IMAGES(DeleteImageRequest) req = IMAGES_INIT(DELETE_IMAGE_REQUEST);
+	const char *stored;
+
+	if (stored_name(ctr, name, &stored, e) < 0)
+		return -1;
+	req.name = PB(stored);
+	req.sync = sync;
+	return CTR_CALL_EMPTY(ctr, "images.v1.Images/Delete", &req, e);
+}
+
+/* As the original: an image that is not there is only warned about. */
+static int images_remove(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	struct err first = { 0 };
+
+	for (size_t i = 0; i < args->n; i++) {
+		bool is_last = i + 1 == args->n;
+		struct err one = { 0 };
+
+		if (remove_one(ctr, args->v[i], is_last && args_bool(args, "sync"), &one) == 0) {
+			puts(args->v[i]);
+		} else if (one.code == ERR_NOT_FOUND) {
+			ctr_warn("%s: image not found", args->v[i]);
+		} else {
+			err_wrap(&one, "unable to delete %s", args->v[i]);
+			log_error(LOG_NONE, "%s", one.msg);
+			if (!first.code)
+				first = one;
+		}
+	}
+	return first.code ? err_copy(e, &first) : 0;
+}
+
+static int put_image(struct ctr *ctr, IMAGES(Image) * i, bool force, struct err *e)
+{
+	IMAGES(CreateImageRequest) create = IMAGES_INIT(CREATE_IMAGE_REQUEST);
+	IMAGES(DeleteImageRequest) del = IMAGES_INIT(DELETE_IMAGE_REQUEST);
+
+	create.image = i;
+	if (CTR_CALL(ctr, "images.v1.Images/Create", &create, images__v1__create_image_response,
+		     NULL, e) == 0)
+		return 0;
+	if (!force || e->code != ERR_ALREADY_EXISTS)
+		return -1;
+	err_clear(e);
+	del.name = i->name;
+	if (CTR_CALL_EMPTY(ctr, "images.v1.Images/Delete", &del, e) < 0)
+		return -1;
+	return CTR_CALL(ctr, "images.v1.Images/Create", &create, images__v1__create_image_response,
+			NULL, e);
+}
+
+static int images_tag(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	IMAGES(Image) * source;
+	int r = 0;
+
+	if (!*args_at(args, 0))
+		return err_set(e, ERR_UNKNOWN, "please provide an image reference to tag from");
+	if (!*args_at(args, 1))
+		return err_set(e, ERR_UNKNOWN, "please provide an image reference to tag to");
+	if (ctr_lease(ctr, e) < 0)
+		return -1;
+	r = image_get(ctr, args->v[0], &source, e);
+	for (size_t i = 1; r == 0 && i < args->n; i++) {
+		source->name = PB(args->v[i]);
+		r = put_image(ctr, source, args_bool(args, "force"), e);
+		if (r == 0)
+			puts(args->v[i]);
+	}
+	ctr_lease_done(ctr);
+	return r;
+}
+
+static int images_label(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	IMAGES(UpdateImageRequest) req = IMAGES_INIT(UPDATE_IMAGE_REQUEST);
+	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
+	IMAGES(UpdateImageResponse) * rsp;
+	IMAGES(Image) image = IMAGES_INIT(IMAGE);
+	struct labels l = { 0 };
+	const char *name;
+
+	if (!*args_at(args, 0))
+		return err_set(e, ERR_UNKNOWN, "please specify an image");
+	if (stored_name(ctr, args->v[0], &name, e) < 0)
+		return -1;
+	labels_parse(ctr->arena, args->v + 1, args->n - 1, &l);
+	image.name = PB(name);
+	image.n_labels = l.n;
+	image.labels = (void *)labels_to_pb(
+		ctr->arena, &l, &containerd__services__images__v1__image__labels_entry__descriptor);
+	mask.paths = labels_mask(ctr->arena, &l);
+	mask.n_paths = l.n;
+	if (args_bool(args, "replace-all")) {
+		mask.paths[0] = PB("labels");
+		mask.n_paths = 1;
+	}
+	req.image = &image;
+	req.update_mask = &mask;
+	if (CTR_CALL(ctr, "images.v1.Images/Update", &req, images__v1__update_image_response, &rsp,
+		     e) < 0)
+		return -1;
+	if (rsp->image) {
+		labels_from_pb(ctr->arena, rsp->image->labels, rsp->image->n_labels, &l);
+		puts(labels_text(ctr->arena, &l));
+	}
+	return 0;
+}
+
+static bool is_unpacked(struct ctr *ctr, const char *snapshotter, const char *chain_id)
+{
+	SNAPSHOTS(StatSnapshotRequest) req = SNAPSHOTS_INIT(STAT_SNAPSHOT_REQUEST);
+	struct err e = { 0 };
+
+	req.snapshotter = PB(snapshotter);
+	req.key = PB(chain_id);
+	return CTR_CALL(ctr, "snapshots.v1.Snapshots/Stat", &req,
+			snapshots__v1__stat_snapshot_response, NULL, &e) == 0;
+}
+
+static bool is_there(struct ctr *ctr, const char *digest)
+{
+	CONTENT(InfoRequest) req = CONTENT_INIT(INFO_REQUEST);
+	struct err e = { 0 };
+
+	req.digest = PB(digest);
+	return CTR_CALL(ctr, "content.v1.Content/Info", &req, content__v1__info_response, NULL,
+			&e) == 0;
+}
+
+struct check {
+	const char *status, *size;
+	bool complete, unpacked;
+};
+
+static void check_image(struct ctr *ctr, const IMAGES(Image) * r, const char *snapshotter,
+			struct check *ret)
+{
+	struct platform host = platform_host();
+	struct err e = { 0 };
+	uint64_t missing = 0;
+	struct image img;
+	size_t have = 1; /* the config was read */
+
+	*ret = (struct check){ "incomplete", "-", false, false };
+	if (image_load(ctr, r, &host, &img, &e) < 0)
+		return;
+	for (size_t i = 0; i < img.n_layers; i++)
+		if (is_there(ctr, img.layers[i].digest))
+			have++;
+		else
+			missing += img.layers[i].size;
+	ret->complete = have == img.n_layers + 1;
+	ret->status =
+		arena_printf(ctr->arena, "%s (%zu/%zu)", ret->complete ? "complete" : "incomplete",
+			     have, img.n_layers + 1);
+	ret->size = arena_printf(ctr->arena, "%s/%s",
+				 size_binary(ctr->arena, (int64_t)(img.size - missing)),
+				 size_binary(ctr->arena, (int64_t)img.size));
+	ret->unpacked = is_unpacked(ctr, snapshotter, img.chain_id);
+}
+
+static int images_check(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	struct table t = TABLE_NARROW(ctr->arena);
+	bool quiet = args_bool(args, "quiet");
+	IMAGES(ListImagesResponse) * rsp;
+	struct check c;
+
+	if (list_records(ctr, args, &rsp, e) < 0)
+		return -1;
+	if (!quiet)
+		table_row(&t, "REF", "TYPE", "DIGEST", "STATUS", "SIZE", "UNPACKED", "", NULL);
+	for (size_t i = 0; i < rsp->n_images; i++) {
+		const IMAGES(Image) *r = rsp->images[i];
+
+		check_image(ctr, r, snapshotter_of(args), &c);
+		if (!quiet)
+			table_row(&t, r->name, r->target->media_type, r->target->digest, c.status,
+				  c.size, c.unpacked ? "true" : "false", NULL);
+		else if (c.complete && c.unpacked)
+			puts(r->name);
+	}
+	table_print(&t, stdout);
+	return 0;
+}
+
+static const struct flag remove_flags[] = {
+	{ "sync", FLAG_BOOL, NULL, "Synchronously remove image and all associated resources" },
+	{ NULL },
+};
+
+static const struct flag tag_flags[] = {
+	{ "force", FLAG_BOOL, NULL,
+	  "force target_ref to be created, regardless if it already exists" },
+	{ NULL },
+};
+
+static const struct flag label_flags[] = {
+	{ "replace-all", FLAG_BOOL, "r", "replace all labels" },
+	{ NULL },
+};
+
+const struct command images_commands[] = {
+	{ .name = "check",
+	  .usage = "check existing images to ensure all content is available locally",
+	  .args_usage = "[flags] [<filter>, ...]",
+	  .flags = { quiet_flags, snapshotter_flags },
+	  .run = images_check },
+	{ .name = "import",
+	  .usage = "import images",
+	  .args_usage = "[flags] <in>",
+	  .description = "Import images from a tar stream (\"-\" is the standard input): an OCI "
+			 "layout or\n"
+			 "   what docker save writes.",
+	  .flags = { import_flags, snapshotter_flags },
+	  .run = images_import },
+	{ .name = "list",
+	  .aliases = "ls",
+	  .usage = "list images known to containerd",
+	  .args_usage = "[flags] [<filter>, ...]",
+	  .description = "list images registered with containerd",
+	  .flags = { quiet_flags },
+	  .run = images_list },
+	{ .name = "pull",
+	  .usage = "pull an image from a remote",
+	  .args_usage = "[flags] <ref>",
+	  .description = "Fetch and prepare an image for use in containerd.\n\n"
+			 "   After pulling an image, it should be ready to use the same reference "
+			 "in a run\n"
+			 "   command.",
+	  .flags = { pull_flags, snapshotter_flags },
+	  .run = images_pull },
+	{ .name = "delete",
+	  .aliases = "del remove rm",
+	  .usage = "remove one or more images by reference",
+	  .args_usage = "[flags] <ref> [<ref>, ...]",
+	  .description = "remove one or more images by reference",
+	  .flags = { remove_flags },
+	  .run = images_remove },
+	{ .name = "tag",
+	  .usage = "tag an image",
+	  .args_usage = "[flags] <source_ref> <target_ref> [<target_ref>, ...]",
+	  .description = "Tag an image for use in containerd.",
+	  .flags = { tag_flags },
+	  .run = images_tag },
+	{ .name = "label",
+	  .usage = "set and clear labels for an image",
+	  .args_usage = "[flags] <name> [<key>=<value>, ...]",
+	  .description = "set and clear labels for an image",
+	  .flags = { label_flags },
+	  .run = images_label },
+	{ .name = NULL },
+};

@@ -1,0 +1,142 @@
+/* ctr namespaces */
+#include "cmd/ctr/ctr.h"
+
+#include "cmd/ctr/table.h"
+
+static int namespaces_create(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	NAMESPACES(CreateNamespaceRequest) req = NAMESPACES_INIT(CREATE_NAMESPACE_REQUEST);
+	NAMESPACES(Namespace) ns = NAMESPACES_INIT(NAMESPACE);
+	struct labels l = { 0 };
+
+	if (!*args_at(args, 0))
+		return err_set(e, ERR_UNKNOWN, "please specify a namespace");
+	labels_parse(ctr->arena, args->v + 1, args->n - 1, &l);
+	ns.name = PB(args->v[0]);
+	ns.n_labels = l.n;
+	ns.labels = (void *)labels_to_pb(
+		ctr->arena, &l,
+		&containerd__services__namespaces__v1__namespace__labels_entry__descriptor);
+	req.namespace_ = &ns;
+	return CTR_CALL(ctr, "namespaces.v1.Namespaces/Create", &req,
+			namespaces__v1__create_namespace_response, NULL, e);
+}
+
+static int namespaces_label(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	NAMESPACES(UpdateNamespaceRequest) req = NAMESPACES_INIT(UPDATE_NAMESPACE_REQUEST);
+	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
+	NAMESPACES(Namespace) ns = NAMESPACES_INIT(NAMESPACE);
+	struct labels l = { 0 };
+
+	if (!*args_at(args, 0))
+		return err_set(e, ERR_UNKNOWN, "please specify a namespace");
+	labels_parse(ctr->arena, args->v + 1, args->n - 1, &l);
+	for (size_t i = 0; i < l.n; i++) {
+		struct labels one = { &l.keys[i], &l.values[i], 1 };
+
+		ns.name = PB(args->v[0]);
+		ns.n_labels = 1;
+		ns.labels = (void *)labels_to_pb(
+			ctr->arena, &one,
+			&containerd__services__namespaces__v1__namespace__labels_entry__descriptor);
+		mask.n_paths = 1;
+		mask.paths = labels_mask(ctr->arena, &one);
+		req.namespace_ = &ns;
+		req.update_mask = &mask;
+		if (CTR_CALL(ctr, "namespaces.v1.Namespaces/Update", &req,
+			     namespaces__v1__update_namespace_response, NULL, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int namespaces_list(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	NAMESPACES(ListNamespacesRequest) req = NAMESPACES_INIT(LIST_NAMESPACES_REQUEST);
+	NAMESPACES(ListNamespacesResponse) * rsp;
+	struct table t = TABLE_NARROW(ctr->arena);
+	struct labels l;
+
+	if (CTR_CALL(ctr, "namespaces.v1.Namespaces/List", &req,
+		     namespaces__v1__list_namespaces_response, &rsp, e) < 0)
+		return -1;
+	if (!args_bool(args, "quiet"))
+		table_row(&t, "NAME", "LABELS", "", NULL);
+	for (size_t i = 0; i < rsp->n_namespaces; i++) {
+		const NAMESPACES(Namespace) *ns = rsp->namespaces[i];
+
+		labels_from_pb(ctr->arena, ns->labels, ns->n_labels, &l);
+		if (args_bool(args, "quiet"))
+			puts(ns->name);
+		else
+			table_row(&t, ns->name, labels_text(ctr->arena, &l), "", NULL);
+	}
+	table_print(&t, stdout);
+	return 0;
+}
+
+static int namespaces_remove(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	NAMESPACES(DeleteNamespaceRequest) req = NAMESPACES_INIT(DELETE_NAMESPACE_REQUEST);
+	struct err first = { 0 };
+	char text[1100];
+
+	for (size_t i = 0; i < args->n; i++) {
+		struct err one = { 0 };
+
+		req.name = PB(args->v[i]);
+		if (CTR_CALL_EMPTY(ctr, "namespaces.v1.Namespaces/Delete", &req, &one) == 0) {
+			puts(args->v[i]);
+			continue;
+		}
+		ctr_warn("failed to remove namespace %s: %s", args->v[i],
+			 err_text(&one, text, sizeof text));
+		if (!first.code)
+			first = one;
+	}
+	return first.code ? err_copy(e, &first) : 0;
+}
+
+static const struct flag remove_flags[] = {
+	{ .name = "cgroup",
+	  .type = FLAG_BOOL,
+	  .alias = "c",
+	  .help = "delete the namespace's cgroup",
+	  .missing = "not supported yet" },
+	{ NULL },
+};
+
+const struct flag quiet_flags[] = {
+	{ "quiet", FLAG_BOOL, "q", "print only the names" },
+	{ NULL },
+};
+
+const struct command namespaces_commands[] = {
+	{ .name = "create",
+	  .aliases = "c",
+	  .usage = "create a new namespace",
+	  .args_usage = "<name> [<key>=<value>]",
+	  .description = "create a new namespace. it must be unique",
+	  .run = namespaces_create },
+	{ .name = "list",
+	  .aliases = "ls",
+	  .usage = "list namespaces",
+	  .args_usage = "[flags]",
+	  .description = "list namespaces",
+	  .flags = { quiet_flags },
+	  .run = namespaces_list },
+	{ .name = "remove",
+	  .aliases = "rm",
+	  .usage = "remove one or more namespaces",
+	  .args_usage = "<name> [<name>, ...]",
+	  .description = "remove one or more namespaces. for now, the namespace must be empty",
+	  .flags = { remove_flags },
+	  .run = namespaces_remove },
+	{ .name = "label",
+	  .usage = "set and clear labels for a namespace",
+	  .args_usage = "<name> [<key>=<value>, ...]",
+	  .description = "set and clear labels for a namespace. empty value clears the label",
+	  .run = namespaces_label },
+	{ .name = NULL },
+};

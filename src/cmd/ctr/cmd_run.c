@@ -1,0 +1,39 @@
+/* ctr run */
+#include "cmd/ctr/task.h"
+
+static void remove_all(struct ctr *ctr, const CONTAINERS(Container) * c)
+{
+	struct err task = { 0 }, container = { 0 };
+	char text[1100];
+
+	if (task_delete(ctr, c->id, true, NULL, &task) < 0 && task.code != ERR_NOT_FOUND)
+		ctr_warn("cannot delete the task of %s: %s", c->id,
+			 err_text(&task, text, sizeof text));
+	if (container_delete(ctr, c, false, &container) < 0)
+		ctr_warn("failed to cleanup container %s: %s", c->id,
+			 err_text(&container, text, sizeof text));
+}
+
+int run_run(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	bool rm = args_bool(args, "rm"), detach = args_bool(args, "detach");
+	CONTAINERS(Container) * c;
+	struct task_options opt;
+	int r;
+
+	if (rm && detach)
+		return err_set(e, ERR_UNKNOWN,
+			       "flags --detach and --rm cannot be specified together");
+	task_options_from(args, &opt);
+	opt.no_pivot = args_bool(args, "no-pivot");
+	if (container_create(ctr, args, &c, e) < 0)
+		return -1;
+	r = task_run(ctr, c, &opt, e);
+	if (rm)
+		remove_all(ctr, c);
+	if (r < 0 && e->code == ERR_CANCELLED) {
+		err_clear(e); /* a signal: the exit code says it */
+		return 0;
+	}
+	return r;
+}

@@ -1,0 +1,164 @@
+/* ctr version, ctr info, ctr plugins */
+#include "cmd/ctr/ctr.h"
+
+#include "cmd/ctr/table.h"
+
+#include "base/jsonw.h"
+#include "base/log.h"
+
+#include <stdarg.h>
+
+void ctr_warn(const char *fmt, ...)
+{
+	char text[1200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	log_warn(LOG_NONE, "%s", text);
+}
+
+static int server_info(struct ctr *ctr, INTROSPECTION(ServerResponse) * *ret, struct err *e)
+{
+	Google__Protobuf__Empty none = GOOGLE__PROTOBUF__EMPTY__INIT;
+
+	return CTR_CALL(ctr, "introspection.v1.Introspection/Server", &none,
+			introspection__v1__server_response, ret, e);
+}
+
+int version_run(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	Google__Protobuf__Empty none = GOOGLE__PROTOBUF__EMPTY__INIT;
+	Containerd__Services__Version__V1__VersionResponse *v;
+	INTROSPECTION(ServerResponse) * s;
+
+	(void)args;
+	printf("Client:\n  Version:  %s\n  Revision: \n\n", CASCO_VERSION);
+	if (CTR_CALL(ctr, "version.v1.Version/Version", &none, version__v1__version_response, &v,
+		     e) < 0)
+		return -1;
+	printf("Server:\n  Version:  %s\n  Revision: %s\n", v->version, v->revision);
+	if (server_info(ctr, &s, e) < 0)
+		return -1;
+	printf("  UUID: %s\n", s->uuid);
+	for (size_t i = 0; i < s->n_deprecations; i++)
+		ctr_warn("%s", s->deprecations[i]->message);
+	return 0;
+}
+
+int info_run(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	struct str out AUTO_STR = STR_INIT(1 << 20);
+	INTROSPECTION(ServerResponse) * s;
+	struct jsonw w;
+
+	(void)args;
+	if (server_info(ctr, &s, e) < 0)
+		return -1;
+	jsonw_init(&w, &out, 4);
+	jsonw_object(&w);
+	jsonw_key(&w, "server");
+	jsonw_object(&w);
+	jsonw_kstring(&w, "uuid", s->uuid);
+	jsonw_ku64(&w, "pid", s->pid);
+	jsonw_ku64(&w, "pidns", s->pidns);
+	jsonw_end(&w);
+	jsonw_end(&w);
+	puts(str_c(&out));
+	return 0;
+}
+
+/* "linux/amd64,linux/386", or "-" */
+static const char *platforms_text(struct arena *a, Containerd__Types__Platform **v, size_t n)
+{
+	struct str s AUTO_STR = STR_INIT(4096);
+
+	for (size_t i = 0; i < n; i++)
+		str_addf(&s, "%s%s/%s%s%s", i ? "," : "", v[i]->os, v[i]->architecture,
+			 *v[i]->variant ? "/" : "", v[i]->variant);
+	return n ? arena_strdup(a, str_c(&s)) : "-";
+}
+
+static const char *plugin_status(const INTROSPECTION(Plugin) * p)
+{
+	if (!p->init_err)
+		return "ok";
+	return str_ends(p->init_err->message, "skip plugin") ||
+			       strstr(p->init_err->message, "skip plugin: ")
+		       ? "skip"
+		       : "error";
+}
+
+static void print_details(struct arena *a, const INTROSPECTION(Plugin) * p)
+{
+	struct labels exports;
+
+	printf("Type:          %s\nID:            %s\n", p->type, p->id);
+	if (p->n_requires) {
+		puts("Requires:");
+		for (size_t i = 0; i < p->n_requires; i++)
+			printf("               %s\n", p->requires[i]);
+	}
+	if (p->n_platforms)
+		printf("Platforms:     %s\n", platforms_text(a, p->platforms, p->n_platforms));
+	labels_from_pb(a, p->exports, p->n_exports, &exports);
+	if (exports.n)
+		puts("Exports:");
+	for (size_t i = 0; i < exports.n; i++)
+		printf("               %-10s %s\n", exports.keys[i], exports.values[i]);
+	if (p->n_capabilities) {
+		puts("Capabilities:");
+		for (size_t i = 0; i < p->n_capabilities; i++)
+			printf("               %s\n", p->capabilities[i]);
+	}
+	if (p->init_err)
+		printf("Error:\n               Code:        %d\n               Message:     %s\n",
+		       p->init_err->code, p->init_err->message);
+	putchar('\n');
+}
+
+static int plugins_list(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	INTROSPECTION(PluginsRequest) req = INTROSPECTION_INIT(PLUGINS_REQUEST);
+	INTROSPECTION(PluginsResponse) * rsp;
+	struct table t = TABLE_WIDE(ctr->arena);
+
+	req.filters = (char **)(uintptr_t)args->v;
+	req.n_filters = args->n;
+	if (CTR_CALL(ctr, "introspection.v1.Introspection/Plugins", &req,
+		     introspection__v1__plugins_response, &rsp, e) < 0)
+		return -1;
+	if (!args_bool(args, "quiet") && !args_bool(args, "detailed"))
+		table_row(&t, "TYPE", "ID", "PLATFORMS", "STATUS", "", NULL);
+	for (size_t i = 0; i < rsp->n_plugins; i++) {
+		const INTROSPECTION(Plugin) *p = rsp->plugins[i];
+
+		if (args_bool(args, "quiet"))
+			puts(p->id);
+		else if (args_bool(args, "detailed"))
+			print_details(ctr->arena, p);
+		else
+			table_row(&t, p->type, p->id,
+				  platforms_text(ctr->arena, p->platforms, p->n_platforms),
+				  plugin_status(p), "", NULL);
+	}
+	table_print(&t, stdout);
+	return 0;
+}
+
+static const struct flag list_flags[] = {
+	{ "quiet", FLAG_BOOL, "q", "print only the plugin ids" },
+	{ "detailed", FLAG_BOOL, "d", "print detailed information about each plugin" },
+	{ NULL },
+};
+
+const struct command plugins_commands[] = {
+	{ .name = "list",
+	  .aliases = "ls",
+	  .usage = "lists containerd plugins",
+	  .args_usage = "[arguments...]",
+	  .flags = { list_flags },
+	  .run = plugins_list },
+	{ .name = NULL },
+};

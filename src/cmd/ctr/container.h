@@ -1,0 +1,48 @@
+/* Containers: made from an image, a rootfs or a spec file; taken away with what belongs to them. */
+#pragma once
+
+#include "cmd/ctr/image_read.h"
+#include "oci/generate.h"
+
+/* The record; NOT_FOUND has the original's sentence. */
+int container_get(struct ctr *ctr, const char *id, CONTAINERS(Container) * *ret, struct err *e);
+
+/* Everything up to Containers.Create, by the options and arguments of run and create.  On failure
+ * nothing is left. */
+int container_create(struct ctr *ctr, const struct args *args, CONTAINERS(Container) * *ret,
+		     struct err *e);
+
+/* The container and, unless keep_snapshot, its snapshot. */
+int container_delete(struct ctr *ctr, const CONTAINERS(Container) * c, bool keep_snapshot,
+		     struct err *e);
+
+/* The mounts of a container's root, for Tasks.Create. */
+int container_mounts(struct ctr *ctr, const CONTAINERS(Container) * c,
+		     SNAPSHOTS(MountsResponse) * *ret, struct err *e);
+
+/* The spec's process.terminal. */
+int container_has_terminal(const CONTAINERS(Container) * c, bool *ret, struct err *e);
+
+/* The options of args put into g; what g points to lives in the arena.  img may be NULL. */
+int spec_from_args(struct ctr *ctr, const struct args *args, const struct image *img,
+		   const char *id, struct generate *g, struct err *e);
+
+/* --device PATH: a device, or every device below a folder. */
+struct device_list {
+	struct gen_device *v;
+	size_t n, cap;
+	struct arena *arena;
+};
+int devices_add(struct device_list *l, const char *path, struct err *e);
+int devices_add_host(struct device_list *l, struct err *e); /* all of /dev, as --privileged wants */
+
+/* The user of a container, looked up in the rootfs that mounts make (or in the folder path). */
+int rootfs_user(struct ctr *ctr, Containerd__Types__Mount **mounts, size_t n, const char *path,
+		const char *user, struct oci_user *ret, struct err *e);
+
+/* Unpacks the image's layers into snapshots, where that has not been done for this snapshotter. */
+int image_unpack(struct ctr *ctr, const struct image *img, const char *snapshotter, struct err *e);
+
+/* The seccomp profile that --seccomp stands for, as JSON: by the capabilities the container has.
+ * The caller frees. */
+char *seccomp_default_profile(const struct strv *capabilities);

@@ -1,0 +1,130 @@
+/* The options of `ctr run` and `ctr containers create`. */
+#include "cmd/ctr/ctr.h"
+
+#define NOT_YET "not supported yet"
+
+const struct flag snapshotter_flags[] = {
+	{ "snapshotter", FLAG_STRING, NULL,
+	  "snapshotter name. Empty value stands for the default value.", NULL,
+	  "CONTAINERD_SNAPSHOTTER" },
+	{ NULL },
+};
+
+const char *snapshotter_of(const struct args *args)
+{
+	const char *name = args_string(args, "snapshotter");
+
+	return *name ? name : "overlayfs";
+}
+
+/* run alone */
+const struct flag run_flags[] = {
+	{ "rm", FLAG_BOOL, NULL,
+	  "remove the container after running, cannot be used with --detach" },
+	{ "null-io", FLAG_BOOL, NULL, "send all IO to /dev/null" },
+	{ "log-uri", FLAG_STRING, NULL, "log uri" },
+	{ "detach", FLAG_BOOL, "d",
+	  "detach from the task after it has started execution, cannot be used with --rm" },
+	{ "fifo-dir", FLAG_STRING, NULL, "directory used for storing IO FIFOs" },
+	{ .name = "cni",
+	  .type = FLAG_BOOL,
+	  .help = "enable cni networking for the container",
+	  .missing = NOT_YET },
+	{ NULL },
+};
+
+/* of an image, and of the process' limits and user */
+const struct flag platform_flags[] = {
+	{ "cgroup", FLAG_STRING, NULL,
+	  "cgroup path (To disable use of cgroup, set to \"\" explicitly)" },
+	{ "platform", FLAG_STRING, NULL, "run image for specific platform" },
+	{ "runc-binary", FLAG_STRING, NULL, "specify runc-compatible binary" },
+	{ "runc-root", FLAG_STRING, NULL, "specify runc-compatible root" },
+	{ "runc-systemd-cgroup", FLAG_BOOL, NULL, "start runc with systemd cgroup manager" },
+	{ .name = "uidmap",
+	  .type = FLAG_LIST,
+	  .value = "container-uid:host-uid:length",
+	  .help = "run inside a user namespace with the specified UID mapping range",
+	  .missing = NOT_YET },
+	{ .name = "gidmap",
+	  .type = FLAG_LIST,
+	  .value = "container-gid:host-gid:length",
+	  .help = "run inside a user namespace with the specified GID mapping range",
+	  .missing = NOT_YET },
+	{ .name = "remap-labels",
+	  .type = FLAG_BOOL,
+	  .help = "provide the user namespace ID remapping to the snapshotter via label options",
+	  .missing = NOT_YET },
+	{ "cpus", FLAG_FLOAT, NULL, "set the CFS cpu quota", "0" },
+	{ "cpu-shares", FLAG_UINT, NULL, "set the cpu shares", "1024" },
+	{ "hostname", FLAG_STRING, NULL, "set the container's host name" },
+	{ NULL },
+};
+
+const struct flag container_flags[] = {
+	{ "snapshotter-label", FLAG_LIST, NULL,
+	  "labels added to the new snapshot for this container." },
+	{ "config", FLAG_STRING, "c", "path to the runtime-specific spec config file" },
+	{ "cwd", FLAG_STRING, NULL, "specify the working directory of the process" },
+	{ "env", FLAG_LIST, NULL,
+	  "specify additional container environment variables (e.g. FOO=bar)" },
+	{ "env-file", FLAG_LIST, NULL,
+	  "specify additional container environment variables in a file(e.g. FOO=bar, one per "
+	  "line)" },
+	{ "label", FLAG_LIST, NULL, "specify additional labels (e.g. foo=bar)" },
+	{ "annotation", FLAG_LIST, NULL, "specify additional OCI annotations (e.g. foo=bar)" },
+	{ "mount", FLAG_LIST, NULL,
+	  "specify additional container mount (e.g. "
+	  "type=bind,src=/tmp,dst=/host,options=rbind:ro)" },
+	{ "net-host", FLAG_BOOL, NULL, "enable host networking for the container" },
+	{ "privileged", FLAG_BOOL, NULL, "run privileged container" },
+	{ "read-only", FLAG_BOOL, NULL, "set the containers filesystem as readonly" },
+	{ "runtime", FLAG_STRING, NULL, "runtime name", "io.containerd.runc.v2" },
+	{ .name = "runtime-config-path",
+	  .type = FLAG_STRING,
+	  .help = "optional runtime config path",
+	  .missing = NOT_YET },
+	{ "tty", FLAG_BOOL, "t", "allocate a TTY for the container" },
+	{ "with-ns", FLAG_LIST, NULL,
+	  "specify existing Linux namespaces to join at container runtime (format "
+	  "'<nstype>:<path>')" },
+	{ "pid-file", FLAG_STRING, NULL, "file path to write the task's pid" },
+	{ .name = "gpus",
+	  .type = FLAG_LIST,
+	  .help = "add gpus to the container",
+	  .missing = NOT_YET },
+	{ "allow-new-privs", FLAG_BOOL, NULL, "turn off OCI spec's NoNewPrivileges feature flag" },
+	{ "memory-limit", FLAG_STRING, NULL,
+	  "memory limit for the container, in bytes or with a suffix (512m, 2g)", "0" },
+	{ "pids-limit", FLAG_INT, NULL, "limit of the number of processes", "0" },
+	{ "device", FLAG_LIST, NULL,
+	  "file path to a device to add to the container; or a path to a directory tree of devices "
+	  "to "
+	  "add to the container" },
+	{ "user", FLAG_STRING, "u", "user in the container: NAME or UID, and :GROUP or :GID" },
+	{ "cap-add", FLAG_LIST, NULL,
+	  "add Linux capabilities (Set capabilities with 'CAP_' prefix)" },
+	{ "cap-drop", FLAG_LIST, NULL,
+	  "drop Linux capabilities (Set capabilities with 'CAP_' prefix)" },
+	{ "seccomp", FLAG_BOOL, NULL, "enable the default seccomp profile" },
+	{ "seccomp-profile", FLAG_STRING, NULL,
+	  "file path to custom seccomp profile. seccomp must be set to true, before using "
+	  "seccomp-profile" },
+	{ .name = "apparmor-default-profile",
+	  .type = FLAG_STRING,
+	  .help = "enable AppArmor with the default profile with the specified name",
+	  .missing = NOT_YET },
+	{ "apparmor-profile", FLAG_STRING, NULL,
+	  "enable AppArmor with an existing custom profile" },
+	{ .name = "rdt-class",
+	  .type = FLAG_STRING,
+	  .help = "name of the RDT class to associate the container with",
+	  .missing = NOT_YET },
+	{ "rootfs", FLAG_BOOL, NULL,
+	  "use custom rootfs that is not managed by containerd snapshotter" },
+	{ "no-pivot", FLAG_BOOL, NULL, "disable use of pivot-root (linux only)" },
+	{ "cpu-quota", FLAG_INT, NULL, "Limit CPU CFS quota", "-1" },
+	{ "cpu-period", FLAG_UINT, NULL, "Limit CPU CFS period", "0" },
+	{ "rootfs-propagation", FLAG_STRING, NULL, "set the propagation of the container rootfs" },
+	{ NULL },
+};

@@ -1,0 +1,306 @@
+/* ctr images pull, ctr images import */
+#include "cmd/ctr/cmd_images.h"
+#include "cmd/ctr/image_read.h"
+#include "cmd/ctr/transfer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <termios.h>
+#include <time.h>
+
+#define HOSTS_TOML "not supported: write it into a hosts.toml and use --hosts-dir"
+
+const struct flag pull_flags[] = {
+	{ .name = "skip-verify",
+	  .type = FLAG_BOOL,
+	  .alias = "k",
+	  .help = "skip SSL certificate validation",
+	  .missing = HOSTS_TOML },
+	{ "plain-http", FLAG_BOOL, NULL, "allow connections using plain HTTP" },
+	{ "user", FLAG_STRING, "u", "user[:password] Registry user and password" },
+	{ "refresh", FLAG_STRING, NULL, "refresh token for authorization server" },
+	{ "hosts-dir", FLAG_STRING, NULL, "Custom hosts configuration directory" },
+	{ .name = "tlscacert",
+	  .type = FLAG_STRING,
+	  .help = "path to TLS root CA",
+	  .missing = HOSTS_TOML },
+	{ .name = "tlscert",
+	  .type = FLAG_STRING,
+	  .help = "path to TLS client certificate",
+	  .missing = HOSTS_TOML },
+	{ .name = "tlskey",
+	  .type = FLAG_STRING,
+	  .help = "path to TLS client key",
+	  .missing = HOSTS_TOML },
+	{ .name = "http-dump",
+	  .type = FLAG_BOOL,
+	  .help = "dump all HTTP request/responses when interacting with container registry",
+	  .missing = "not supported yet" },
+	{ .name = "http-trace",
+	  .type = FLAG_BOOL,
+	  .help = "enable HTTP tracing for registry interactions",
+	  .missing = "not supported yet" },
+	{ "label", FLAG_LIST, NULL, "labels to attach to the image" },
+	{ "platform", FLAG_LIST, NULL, "Pull content from a specific platform" },
+	{ "all-platforms", FLAG_BOOL, NULL, "pull content and metadata from all platforms" },
+	{ "all-metadata", FLAG_BOOL, NULL, "Pull metadata for all platforms" },
+	{ "print-chainid", FLAG_BOOL, NULL, "Print the resulting image's chain ID" },
+	{ .name = "max-concurrent-downloads",
+	  .type = FLAG_INT,
+	  .help = "Set the max concurrent downloads for each pull",
+	  .def = "0",
+	  .missing = "not supported: the daemon's config sets it" },
+	{ .name = "local",
+	  .type = FLAG_BOOL,
+	  .help = "Fetch content from local client rather than using transfer service",
+	  .missing = "not supported: pulls run in the daemon's transfer worker" },
+	{ NULL },
+};
+
+const struct flag import_flags[] = {
+	{ "base-name", FLAG_STRING, NULL,
+	  "base image name for added images, when provided only images with this name prefix are "
+	  "imported" },
+	{ "digests", FLAG_BOOL, NULL, "whether to create digest images" },
+	{ "skip-digest-for-named", FLAG_BOOL, NULL,
+	  "skip applying --digests option to images named in the importing tar (use it in "
+	  "conjunction "
+	  "with --digests)" },
+	{ "index-name", FLAG_STRING, NULL,
+	  "image name to keep index as, by default index is discarded" },
+	{ "all-platforms", FLAG_BOOL, NULL, "imports content for all platforms, false by default" },
+	{ "platform", FLAG_LIST, NULL, "imports content for specific platform" },
+	{ "no-unpack", FLAG_BOOL, NULL, "skip unpacking the images, false by default" },
+	{ "compress-blobs", FLAG_BOOL, NULL,
+	  "compress uncompressed blobs when creating manifest (Docker format only)" },
+	{ .name = "local",
+	  .type = FLAG_BOOL,
+	  .help = "run import locally rather than through transfer API",
+	  .missing = "not supported: imports run in the daemon's transfer worker" },
+	{ NULL },
+};
+
+static Containerd__Types__Platform *platform_pb(struct arena *a, const struct platform *p)
+{
+	Containerd__Types__Platform *pb = ARENA_NEW(a, Containerd__Types__Platform);
+
+	containerd__types__platform__init(pb);
+	pb->os = arena_strdup(a, p->os);
+	pb->architecture = arena_strdup(a, p->arch);
+	pb->variant = arena_strdup(a, p->variant);
+	return pb;
+}
+
+/* The platforms to keep and those to unpack (the host's, or the ones that were asked for). */
+static int set_platforms(const struct args *args, ImageStore *store, bool unpack,
+			 const char *snapshotter, struct err *e)
+{
+	size_t n, wanted;
+	const char *const *words = args_list(args, "platform", &wanted);
+	struct arena *a = args->arena;
+	Containerd__Types__Platform **v;
+
+	n = wanted ? wanted : 1;
+	v = arena_array(a, n, sizeof *v);
+	store->unpacks = arena_array(a, n, sizeof *store->unpacks);
+	for (size_t i = 0; i < n; i++) {
+		struct platform p = platform_host();
+
+		if (wanted && platform_parse(words[i], &p, e) < 0)
+			return -1;
+		v[i] = platform_pb(a, &p);
+		store->unpacks[i] = arena_alloc(a, sizeof **store->unpacks);
+		containerd__types__transfer__unpack_configuration__init(store->unpacks[i]);
+		store->unpacks[i]->platform = v[i];
+		store->unpacks[i]->snapshotter = PB(snapshotter);
+	}
+	store->n_unpacks = unpack ? n : 0;
+	if (!args_bool(args, "all-platforms")) {
+		store->platforms = v;
+		store->n_platforms = n;
+	}
+	return 0;
+}
+
+/* A password from the terminal, unseen. */
+static int ask_secret(struct arena *a, const char **ret, struct err *e)
+{
+	struct termios before, quiet;
+	char line[512];
+	char *got;
+
+	if (tcgetattr(STDIN_FILENO, &before) < 0)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "no password in --user, and no terminal to ask for it");
+	quiet = before;
+	quiet.c_lflag &= ~(tcflag_t)ECHO;
+	fputs("Password: ", stderr);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+	got = fgets(line, sizeof line, stdin);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+	fputc('\n', stderr);
+	if (!got)
+		return err_set(e, ERR_INVALID_ARGUMENT, "no password");
+	line[strcspn(line, "\r\n")] = 0;
+	*ret = arena_strdup(a, line);
+	explicit_bzero(line, sizeof line);
+	return 0;
+}
+
+static int read_credentials(const struct args *args, struct credentials *ret, struct err *e)
+{
+	const char *user = args_string(args, "user"), *refresh = args_string(args, "refresh");
+	size_t n = strcspn(user, ":");
+
+	*ret = (struct credentials){ .refresh = *refresh ? refresh : NULL };
+	if (!*user)
+		return 0;
+	ret->user = arena_strndup(args->arena, user, n);
+	if (user[n]) {
+		ret->secret = user + n + 1;
+		return 0;
+	}
+	return ask_secret(args->arena, &ret->secret, e);
+}
+
+static int pull(struct ctr *ctr, const struct args *args, const char *ref, struct err *e)
+{
+	Containerd__Types__Transfer__OCIRegistry source =
+		CONTAINERD__TYPES__TRANSFER__OCIREGISTRY__INIT;
+	Containerd__Types__Transfer__RegistryResolver resolver =
+		CONTAINERD__TYPES__TRANSFER__REGISTRY_RESOLVER__INIT;
+	ImageStore store = CONTAINERD__TYPES__TRANSFER__IMAGE_STORE__INIT;
+	struct transfer *t AUTO_TRANSFER = NULL;
+	struct labels l = { 0 };
+	struct credentials creds;
+	const char *const *words, *id = NULL;
+	size_t n;
+
+	if (read_credentials(args, &creds, e) < 0 || transfer_new(ctr, &t, e) < 0)
+		return -1;
+	if ((creds.user || creds.refresh) && transfer_offer_credentials(t, &creds, &id, e) < 0)
+		return -1;
+	words = args_list(args, "label", &n);
+	labels_parse(ctr->arena, words, n, &l);
+	source.reference = PB(ref);
+	source.resolver = &resolver;
+	resolver.auth_stream = PB(id ? id : "");
+	resolver.host_dir = PB(args_string(args, "hosts-dir"));
+	resolver.default_scheme = PB(args_bool(args, "plain-http") ? "http" : "");
+	store.name = PB(ref);
+	store.n_labels = l.n;
+	store.labels = (void *)labels_to_pb(
+		ctr->arena, &l,
+		&containerd__types__transfer__image_store__labels_entry__descriptor);
+	store.all_metadata = args_bool(args, "all-metadata");
+	if (set_platforms(args, &store, true, args_string(args, "snapshotter"), e) < 0)
+		return -1;
+	return transfer_run(t, &source, &store, e);
+}
+
+static int print_chain_id(struct ctr *ctr, const char *ref, struct err *e)
+{
+	struct platform host = platform_host();
+	IMAGES(Image) * record;
+	struct image img;
+
+	if (image_get(ctr, ref, &record, e) < 0 || image_load(ctr, record, &host, &img, e) < 0)
+		return -1;
+	printf("image chain ID: %s\n", img.chain_id);
+	return 0;
+}
+
+int images_pull(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	const char *ref = ref_complete(ctr, args_at(args, 0));
+	int r;
+
+	if (!*ref)
+		return err_set(e, ERR_UNKNOWN, "please provide an image reference to pull");
+	if (args->n > 1)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "one reference at a time: \"%s\" is one too many (options go before "
+			       "the reference)",
+			       args->v[1]);
+	if (ctr_lease(ctr, e) < 0)
+		return -1;
+	r = pull(ctr, args, ref, e);
+	if (r == 0 && args_bool(args, "print-chainid"))
+		r = print_chain_id(ctr, ref, e);
+	ctr_lease_done(ctr);
+	return r;
+}
+
+typedef Containerd__Types__Transfer__ImageReference ImageReference;
+
+/* What names the images get that the archive holds. */
+static void set_names(const struct args *args, ImageStore *store)
+{
+	const char *base = args_string(args, "base-name");
+	ImageReference *refs = arena_array(args->arena, 2, sizeof *refs);
+	bool has_base = *base;
+	struct timespec now;
+	struct tm day;
+
+	if (!has_base) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		gmtime_r(&now.tv_sec, &day);
+		base = arena_printf(args->arena, "import-%04d-%02d-%02d", day.tm_year + 1900,
+				    day.tm_mon + 1, day.tm_mday);
+	}
+	store->extra_references = arena_array(args->arena, 2, sizeof *store->extra_references);
+	for (size_t i = 0; i < 2; i++) {
+		containerd__types__transfer__image_reference__init(&refs[i]);
+		store->extra_references[i] = &refs[i];
+		refs[i].name = PB(base);
+		refs[i].is_prefix = true;
+		refs[i].allow_overwrite = !has_base;
+	}
+	store->n_extra_references = 1;
+	if (args_bool(args, "digests")) {
+		refs[1].add_digest = true;
+		refs[1].skip_named_digest = args_bool(args, "skip-digest-for-named");
+		store->n_extra_references = 2;
+	}
+	store->name = PB(args_string(args, "index-name"));
+}
+
+static int import_from(struct ctr *ctr, const struct args *args, int fd, struct err *e)
+{
+	Containerd__Types__Transfer__ImageImportStream source =
+		CONTAINERD__TYPES__TRANSFER__IMAGE_IMPORT_STREAM__INIT;
+	ImageStore store = CONTAINERD__TYPES__TRANSFER__IMAGE_STORE__INIT;
+	struct transfer *t AUTO_TRANSFER = NULL;
+	const char *id;
+
+	if (transfer_new(ctr, &t, e) < 0 || transfer_offer_bytes(t, fd, &id, e) < 0)
+		return -1;
+	source.stream = PB(id);
+	source.force_compress = args_bool(args, "compress-blobs");
+	set_names(args, &store);
+	if (set_platforms(args, &store, !args_bool(args, "no-unpack"),
+			  args_string(args, "snapshotter"), e) < 0)
+		return -1;
+	return transfer_run(t, &source, &store, e);
+}
+
+int images_import(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	const char *path = args_at(args, 0);
+	int fd AUTO_FD = -1, r;
+
+	if (!*path)
+		return err_set(e, ERR_UNKNOWN,
+			       "please provide the path of an archive to import (\"-\": "
+			       "the standard input)");
+	if (strcmp(path, "-") != 0) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return err_sys(e, errno, "open %s", path);
+	}
+	if (ctr_lease(ctr, e) < 0)
+		return -1;
+	r = import_from(ctr, args, fd < 0 ? STDIN_FILENO : fd, e);
+	ctr_lease_done(ctr);
+	return r;
+}

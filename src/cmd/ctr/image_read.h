@@ -1,0 +1,27 @@
+/* An image's documents, read from the daemon's content store. */
+#pragma once
+
+#include "cmd/ctr/ctr.h"
+#include "oci/image.h"
+
+/* The image record.  A name that is not there is tried again in its full form. */
+int image_get(struct ctr *ctr, const char *name, IMAGES(Image) * *ret, struct err *e);
+
+/* A blob of at most IMAGE_DOC_MAX bytes, terminated by an extra NUL. */
+int blob_read(struct ctr *ctr, const char *digest, const char **ret, size_t *ret_n, struct err *e);
+
+/* Everything `run` needs of an image, for one platform. */
+struct image {
+	const IMAGES(Image) * record;
+	struct oci_descriptor config_descriptor;
+	struct image_config config;
+	const char *chain_id; /* "" for an image without layers */
+	const struct oci_descriptor *layers;
+	size_t n_layers;
+	uint64_t size; /* index, manifest, config and layers */
+};
+int image_load(struct ctr *ctr, const IMAGES(Image) * record, const struct platform *p,
+	       struct image *ret, struct err *e);
+
+/* "linux/amd64,linux/arm64", sorted; what could not be read is left out. */
+int image_platforms(struct ctr *ctr, const IMAGES(Image) * record, const char **ret, struct err *e);

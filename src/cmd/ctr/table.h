@@ -1,0 +1,23 @@
+/* Tables with aligned columns, as Go's text/tabwriter lays them out: every cell but a line's last
+ * is padded with blanks to its column's width; a line that ends in a cell end ("…\t\n") keeps its
+ * trailing blanks, as the original's tables do. */
+#pragma once
+
+#include "base/mem.h"
+
+#include <stdio.h>
+
+struct table {
+	struct arena *arena;
+	size_t min_width, padding;
+	const char ***rows; /* cells, NULL-terminated */
+	size_t n, cap;
+};
+
+/* padding 1 (images, snapshots), or min_width and padding 4 (tasks, containers). */
+#define TABLE_NARROW(a) ((struct table){ .arena = (a), .min_width = 1, .padding = 1 })
+#define TABLE_WIDE(a) ((struct table){ .arena = (a), .min_width = 4, .padding = 4 })
+
+/* Cells up to a NULL; copied.  An empty last cell gives a line that ends in blanks. */
+void table_row(struct table *t, ...) __attribute__((sentinel));
+void table_print(struct table *t, FILE *out);
