@@ -254,7 +254,8 @@ int task_run(struct ctr *ctr, const CONTAINERS(Container) * c, const struct task
 	if (make_io(ctr, c, opt, &io, e) < 0)
 		return -1;
 	r = opt->detach ? 0 : terminal_begin(&io, e);
-	if (r == 0 && !opt->detach)
+	/* Detached, too: containerd's own shim waits in Create for somebody who reads. */
+	if (r == 0)
 		r = task_io_open(&io, e);
 	if (r == 0)
 		r = create_task(ctr, c, &io, opt, &pid, e);
@@ -271,5 +272,7 @@ int task_run(struct ctr *ctr, const CONTAINERS(Container) * c, const struct task
 		drop_task(ctr, c->id);
 	if (r < 0 || !opt->detach)
 		task_io_remove(&io);
+	else
+		task_io_close(&io);
 	return r;
 }
