@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -76,18 +77,30 @@ static struct job *next_job(struct pool *p)
 	return j;
 }
 
+/* Under lock, released meanwhile: what a burst of work took from the system goes back to it. */
+static void give_back(struct pool *p)
+{
+	pthread_mutex_unlock(&p->lock);
+	malloc_trim(0);
+	pthread_mutex_lock(&p->lock);
+}
+
 static void *worker(void *arg)
 {
 	struct pool *p = arg;
 	struct job *j;
 
 	pthread_mutex_lock(&p->lock);
-	while ((j = next_job(p))) {
-		pthread_mutex_unlock(&p->lock);
-		j->fn(j->arg);
-		free(j);
-		pthread_mutex_lock(&p->lock);
-	}
+	do {
+		while ((j = next_job(p))) {
+			pthread_mutex_unlock(&p->lock);
+			j->fn(j->arg);
+			free(j);
+			pthread_mutex_lock(&p->lock);
+		}
+		if (p->threads == 1 && !p->stopping)
+			give_back(p);
+	} while (p->jobs); /* came while the lock was free, and may count on this thread */
 	if (--p->threads == 0)
 		pthread_cond_broadcast(&p->ended);
 	pthread_mutex_unlock(&p->lock);
