@@ -61,7 +61,7 @@ class Tutorial:
         wait_for("the new size", lambda: self.asks_size(t, "50 120"), 10)
         t.type("sleep 100\n")
         t.expect("sleep 100")
-        wait_for("sleep to run", lambda: "sleep" in self.say("ctr task ps meucontainer") or True)
+        wait_for("sleep to run", lambda: len(self.say("ctr task ps meucontainer").splitlines()) == 3)
         t.type("\x03")  # Ctrl-C ends sleep, not the shell
         t.expect("# ")
         t.type("echo still here\n")
@@ -168,9 +168,10 @@ class RuncAlone(unittest.TestCase):
 
     def test_create_then_start(self):
         config = json.loads(json.dumps(self.BRIEF))
-        config["process"].update(terminal=False, args=["sleep", "100"], cwd="/")
+        config["process"].update(terminal=False, args=["/bin/sleep", "100"], cwd="/")
         self.write(config)
-        self.machine.run("runc create my-container")
+        # the container keeps the streams of `create`: they must not be pipes that the test waits for
+        self.machine.run(["sh", "-c", "runc create my-container </dev/null >log 2>&1"])
         self.assertEqual(json.loads(self.machine.run("runc state my-container").stdout)["status"], "created")
         self.machine.run("runc start my-container")
         state = json.loads(self.machine.run("runc state my-container").stdout)
