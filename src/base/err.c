@@ -123,7 +123,7 @@ static void fill(struct err *e, enum err_code code, int errnum, const char *fmt,
 	vsnprintf(e->msg, sizeof e->msg, fmt, ap);
 }
 
-int err_set(struct err *e, enum err_code code, const char *fmt, ...)
+int(err_set)(struct err *e, enum err_code code, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -133,7 +133,7 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...)
 	return -1;
 }
 
-int err_sys(struct err *e, int errnum, const char *fmt, ...)
+int(err_sys)(struct err *e, int errnum, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -146,7 +146,7 @@ int err_sys(struct err *e, int errnum, const char *fmt, ...)
 	return -1;
 }
 
-int err_wrap(struct err *e, const char *fmt, ...)
+int(err_wrap)(struct err *e, const char *fmt, ...)
 {
 	char old[sizeof e->msg];
 	va_list ap;
@@ -162,7 +162,7 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	return -1;
 }
 
-int err_copy(struct err *e, const struct err *from)
+int(err_copy)(struct err *e, const struct err *from)
 {
 	assert(e->code == ERR_OK && from->code != ERR_OK);
 	*e = *from;

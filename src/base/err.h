@@ -45,6 +45,18 @@ int err_sys(struct err *e, int errnum, const char *fmt, ...) PRINTF(3, 4); /* ":
 int err_wrap(struct err *e, const char *fmt, ...) PRINTF(2, 3); /* "fmt: old msg" */
 int err_copy(struct err *e, const struct err *from); /* e must be empty */
 
+/* So that compilers and analyzers see the -1, too: they look for paths on which a failed function
+ * returns 0 and leaves its outputs unset. */
+static inline int err_failed_(int r)
+{
+	(void)r;
+	return -1;
+}
+#define err_set(...) err_failed_((err_set)(__VA_ARGS__))
+#define err_sys(...) err_failed_((err_sys)(__VA_ARGS__))
+#define err_wrap(...) err_failed_((err_wrap)(__VA_ARGS__))
+#define err_copy(...) err_failed_((err_copy)(__VA_ARGS__))
+
 /* Makes e usable again, to try an alternative or to go on after a logged failure. */
 void err_clear(struct err *e);
 

@@ -184,7 +184,7 @@ static int fs_magic(const char *path, long *ret)
 
 int cgroup_layout_detect(enum cgroup_layout *ret, struct err *e)
 {
-	long magic;
+	long magic = 0;
 	int r = fs_magic(ROOT, &magic);
 
 	if (r < 0)
@@ -203,7 +203,7 @@ static bool guess_mount(struct hierarchy *h)
 {
 	AUTO_STR struct str s = STR_INIT(4096);
 	AUTO_STR struct str own = STR_INIT(8192);
-	long magic, want = CGROUP_SUPER_MAGIC;
+	long magic = 0, want = CGROUP_SUPER_MAGIC;
 
 	str_add(&s, ROOT);
 	if (h->controllers & CG_UNIFIED) {

@@ -144,7 +144,7 @@ static int array_length(struct decoder *d, json_object *o, size_t *ret)
 static int get_strings(struct decoder *d, json_object *o, struct oci_strings *ret)
 {
 	struct decode_step step = { .up = d->at };
-	size_t n;
+	size_t n = 0;
 
 	if (array_length(d, o, &n) < 0)
 		return -1;
@@ -162,7 +162,7 @@ static int get_strings(struct decoder *d, json_object *o, struct oci_strings *re
 static int get_ids(struct decoder *d, json_object *o, uint32_t **ret, size_t *ret_n)
 {
 	struct decode_step step = { .up = d->at };
-	size_t n;
+	size_t n = 0;
 
 	if (array_length(d, o, &n) < 0)
 		return -1;
@@ -203,7 +203,7 @@ static int get_list(struct decoder *d, json_object *o, const struct decode_table
 		    size_t *ret_n)
 {
 	struct decode_step step = { .up = d->at };
-	size_t n;
+	size_t n = 0;
 
 	if (array_length(d, o, &n) < 0)
 		return -1;

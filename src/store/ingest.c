@@ -331,8 +331,7 @@ int ingest_write(struct ingest *in, const void *p, size_t n, struct err *e)
 	if (r < 0) {
 		if (r == -ENOSPC || r == -EDQUOT) {
 			in->is_dropped = true;
-			(void)ftruncate(in->fd,
-					0); /* gives the space back before the client asks */
+			(void)!ftruncate(in->fd, 0); /* gives the space back at once, or later */
 			in->size = in->hashed = 0;
 			sha256_init(&in->sum);
 		}

@@ -248,7 +248,7 @@ int task_run(struct ctr *ctr, const CONTAINERS(Container) * c, const struct task
 	     struct err *e)
 {
 	struct task_io io;
-	uint32_t pid;
+	uint32_t pid = 0;
 	int r;
 
 	if (make_io(ctr, c, opt, &io, e) < 0)
