@@ -52,7 +52,7 @@ int socket_listen(const char *path, mode_t mode, int backlog)
 	return TAKE_FD(fd);
 }
 
-int socket_connect(const char *path)
+static int connect_with(const char *path, int flags)
 {
 	AUTO_FD int dirfd = -1;
 	struct sockaddr_un addr;
@@ -60,10 +60,20 @@ int socket_connect(const char *path)
 
 	if (r < 0)
 		return r;
-	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
 		return -errno;
 	return TAKE_FD(fd);
+}
+
+int socket_connect(const char *path)
+{
+	return connect_with(path, 0);
+}
+
+int socket_connect_now(const char *path)
+{
+	return connect_with(path, SOCK_NONBLOCK);
 }
 
 int socket_peer(int fd, struct socket_peer *ret)

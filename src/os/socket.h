@@ -8,6 +8,7 @@
 /* Paths longer than sun_path (107 bytes) work: they are reached through /proc/self/fd. */
 int socket_listen(const char *path, mode_t mode, int backlog); /* non-blocking */
 int socket_connect(const char *path);
+int socket_connect_now(const char *path); /* -EAGAIN where it would wait; non-blocking after */
 
 struct socket_peer {
 	pid_t pid;

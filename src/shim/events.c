@@ -1,0 +1,199 @@
+#include "shim/events.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "containerd/services/ttrpc/events/v1/events.pb-c.h"
+#include "loop/loop.h"
+#include "os/socket.h"
+#include "wire/ttrpc_client.h"
+
+#include <string.h>
+#include <time.h>
+
+enum { QUEUE_MAX = 2048, TRIES = 5 };
+
+static const uint64_t second = 1000000000u;
+
+struct event {
+	char *topic;
+	const char *type; /* the message's static name */
+	uint8_t *bytes;
+	size_t n;
+	struct timespec at;
+	unsigned tries;
+	struct event *next;
+};
+
+struct events {
+	struct loop *loop;
+	char *path, *ns;
+	struct ttrpc_client *client;
+	struct event *first, **end;
+	size_t n;
+	bool is_sending;
+	struct loop_timer *again, *limit;
+	void (*flushed)(void *arg);
+	void *flushed_arg;
+};
+
+static void send_first(struct events *ev);
+
+static void flushed(void *arg)
+{
+	struct events *ev = arg;
+	void (*fn)(void *arg) = ev->flushed;
+
+	ev->flushed = NULL;
+	if (fn)
+		fn(ev->flushed_arg);
+}
+
+static void event_drop(struct events *ev)
+{
+	struct event *x = ev->first;
+
+	ev->first = x->next;
+	if (!ev->first)
+		ev->end = &ev->first;
+	ev->n--;
+	free(x->topic);
+	free(x->bytes);
+	free(x);
+}
+
+static void on_again(UNUSED struct loop_timer *t, void *arg)
+{
+	send_first(arg);
+}
+
+static void failed(struct events *ev, const char *text)
+{
+	struct event *x = ev->first;
+
+	if (++x->tries > TRIES) {
+		log_error(LOG({ "topic", x->topic }, { "error", text }), "event dropped");
+		event_drop(ev);
+		send_first(ev);
+		return;
+	}
+	if (ev->again)
+		loop_timer_set(ev->again, x->tries * second);
+	else
+		ev->again = loop_timer_add(ev->loop, x->tries * second, on_again, ev);
+}
+
+static void on_lost(void *arg)
+{
+	struct events *ev = arg;
+
+	ttrpc_client_close(ev->client);
+	ev->client = NULL;
+}
+
+static void on_done(const struct err *e, UNUSED const uint8_t *payload, UNUSED size_t n, void *arg)
+{
+	struct events *ev = arg;
+
+	ev->is_sending = false;
+	if (e) {
+		failed(ev, e->msg);
+		return;
+	}
+	event_drop(ev);
+	send_first(ev);
+}
+
+static bool connect_to(struct events *ev)
+{
+	int fd = socket_connect_now(ev->path);
+
+	if (fd < 0)
+		return false;
+	ev->client = ttrpc_client_new(ev->loop, fd);
+	ttrpc_client_on_lost(ev->client, on_lost, ev);
+	return true;
+}
+
+static void send_first(struct events *ev)
+{
+	struct event *x = ev->first;
+	Containerd__Services__Events__Ttrpc__V1__ForwardRequest q =
+		CONTAINERD__SERVICES__EVENTS__TTRPC__V1__FORWARD_REQUEST__INIT;
+	Containerd__Types__Envelope env = CONTAINERD__TYPES__ENVELOPE__INIT;
+	Google__Protobuf__Timestamp at = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
+	struct ttrpc_target t = { "containerd.services.events.ttrpc.v1.Events", "Forward", ev->ns,
+				  5 * second };
+
+	if (!x)
+		flushed(ev);
+	if (!x || ev->is_sending)
+		return;
+	if (!ev->client && !connect_to(ev)) {
+		failed(ev, "no connection");
+		return;
+	}
+	at.seconds = x->at.tv_sec;
+	at.nanos = (int32_t)x->at.tv_nsec;
+	any.type_url = (char *)x->type;
+	any.value.data = x->bytes;
+	any.value.len = x->n;
+	env.timestamp = &at;
+	env.namespace_ = ev->ns;
+	env.topic = x->topic;
+	env.event = &any;
+	q.envelope = &env;
+	ev->is_sending = true;
+	ttrpc_client_call(ev->client, &t, &q.base, on_done, ev);
+}
+
+struct events *events_new(struct loop *l, const char *address, const char *ns)
+{
+	struct events *ev = NEW(struct events);
+
+	*ev = (struct events){
+		.loop = l,
+		.path = xstrdup(str_starts(address, "unix://") ? address + 7 : address),
+		.ns = xstrdup(ns),
+		.end = &ev->first,
+	};
+	return ev;
+}
+
+void events_send(struct events *ev, const char *topic, const ProtobufCMessage *m)
+{
+	struct event *x = NEW(struct event);
+
+	x->topic = xstrdup(topic);
+	x->type = m->descriptor->name;
+	x->n = protobuf_c_message_get_packed_size(m);
+	x->bytes = xmalloc(x->n + 1);
+	protobuf_c_message_pack(m, x->bytes);
+	clock_gettime(CLOCK_REALTIME, &x->at);
+	if (ev->n == QUEUE_MAX && !ev->is_sending) {
+		log_error(LOG({ "topic", ev->first->topic }), "event queue is full, event dropped");
+		event_drop(ev);
+	}
+	*ev->end = x;
+	ev->end = &x->next;
+	ev->n++;
+	if (ev->first == x)
+		send_first(ev);
+}
+
+static void on_limit(UNUSED struct loop_timer *t, void *arg)
+{
+	flushed(arg);
+}
+
+void events_flush(struct events *ev, void (*fn)(void *arg), void *arg)
+{
+	ev->flushed = fn;
+	ev->flushed_arg = arg;
+	if (!ev->first) {
+		loop_post(ev->loop, flushed, ev);
+		return;
+	}
+	ev->limit = loop_timer_add(ev->loop, 2 * second, on_limit, ev);
+}

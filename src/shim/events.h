@@ -1,0 +1,19 @@
+/* Events on their way to the daemon, in the order they happened.
+ *
+ * One is on the way at a time; a failure is tried again up to five times, one second later each
+ * time, over a new connection.  Meanwhile up to 2048 wait; beyond that the oldest is dropped, with
+ * a warning in the log. */
+#pragma once
+
+#include <protobuf-c/protobuf-c.h>
+
+struct loop;
+struct events;
+
+struct events *events_new(struct loop *l, const char *address, const char *ns);
+
+/* topic "/tasks/start"; the type URL is the message's full name.  m is copied. */
+void events_send(struct events *ev, const char *topic, const ProtobufCMessage *m);
+
+/* fn(arg) runs from the loop once nothing waits any more, or after 2 s. */
+void events_flush(struct events *ev, void (*fn)(void *arg), void *arg);

@@ -1,0 +1,56 @@
+/* -info: containerd.types.RuntimeInfo on stdout. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "containerd/types/introspection.pb-c.h"
+#include "google/protobuf/any.pb-c.h"
+#include "os/fd.h"
+#include "shim/actions.h"
+#include "shim/options.h"
+
+enum { STDIN_MAX = 4 << 20 };
+
+static int info(struct arena *a, struct err *e)
+{
+	Containerd__Types__RuntimeInfo r = CONTAINERD__TYPES__RUNTIME_INFO__INIT;
+	Containerd__Types__RuntimeVersion v = CONTAINERD__TYPES__RUNTIME_VERSION__INIT;
+	uint8_t *bytes = arena_alloc(a, STDIN_MAX);
+	ssize_t n = isatty(STDIN_FILENO) ? 0 : fd_read_all(STDIN_FILENO, bytes, STDIN_MAX);
+	Google__Protobuf__Any *options = NULL;
+	struct shim_options o;
+
+	if (n < 0)
+		return err_sys(e, (int)-n, "read stdin");
+	if (n == STDIN_MAX)
+		return err_set(e, ERR_RESOURCE_EXHAUSTED, "stdin holds more than %d bytes",
+			       STDIN_MAX);
+	if (n > 0 && !(options = google__protobuf__any__unpack(NULL, (size_t)n, bytes)))
+		return err_set(e, ERR_INVALID_ARGUMENT, "stdin is no message of options");
+	if (options && shim_options_decode(a, options->type_url, options->value.data,
+					   options->value.len, &o, e) < 0) {
+		google__protobuf__any__free_unpacked(options, NULL);
+		return -1;
+	}
+	v.version = (char *)CASCO_VERSION;
+	r.name = (char *)"io.containerd.runc.v2";
+	r.version = &v;
+	r.options = options;
+
+	size_t len = containerd__types__runtime_info__get_packed_size(&r);
+	uint8_t *out = arena_alloc(a, len + 1);
+
+	containerd__types__runtime_info__pack(&r, out);
+	if (options)
+		google__protobuf__any__free_unpacked(options, NULL);
+
+	int w = fd_write_all(STDOUT_FILENO, out, len);
+
+	return w < 0 ? err_sys(e, -w, "write to stdout") : 0;
+}
+
+int shim_info(UNUSED const char *self)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct err e = { 0 };
+
+	return info(a, &e) < 0 ? shim_fail(&e) : 0;
+}

@@ -1,0 +1,212 @@
+#include "shim/logger.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "loop/loop.h"
+#include "os/spawn.h"
+#include "shim/reaper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum { READY_SECONDS = 30, STOP_SECONDS = 12 };
+
+struct logger {
+	struct loop *loop;
+	struct reaper *reaper;
+	pid_t pid; /* 0: reaped */
+	int ready_fd;
+	struct loop_io *ready_io;
+	struct loop_timer *timer;
+	bool must_speak; /* binary-v2: an end without a byte is a failure */
+	bool is_stopping;
+	logger_ready_fn *ready;
+	void *arg;
+};
+
+static int hex(char c)
+{
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
+}
+
+/* Percent-decoded in place of the copy; '+' is a space in queries. */
+static char *unescape(const char *s, size_t n, bool is_query)
+{
+	AUTO_STR struct str out = STR_INIT(1 << 16);
+
+	for (size_t i = 0; i < n; i++) {
+		if (s[i] == '%' && i + 2 < n + 0 && hex(s[i + 1]) >= 0 && hex(s[i + 2]) >= 0) {
+			str_addc(&out, (char)(hex(s[i + 1]) * 16 + hex(s[i + 2])));
+			i += 2;
+		} else {
+			str_addc(&out, is_query && s[i] == '+' ? ' ' : s[i]);
+		}
+	}
+	return str_take(&out);
+}
+
+/* "/path?k=v&k2=v2" as argv: /path k v k2 v2; empty values are left out. */
+static void uri_argv(const char *rest, struct strv *argv)
+{
+	size_t n = strcspn(rest, "?#");
+
+	strv_add_take(argv, unescape(rest, n, false));
+	if (rest[n] != '?')
+		return;
+	for (const char *p = rest + n + 1; *p && *p != '#';) {
+		size_t len = strcspn(p, "&#"), key = strcspn(p, "=&#");
+
+		if (key)
+			strv_add_take(argv, unescape(p, key, true));
+		if (key + 1 < len)
+			strv_add_take(argv, unescape(p + key + 1, len - key - 1, true));
+		p += len;
+		p += *p == '&';
+	}
+}
+
+static void ready_close(struct logger *g)
+{
+	loop_io_remove(g->ready_io);
+	g->ready_io = NULL;
+	close_fd(&g->ready_fd);
+	g->ready_fd = -1;
+}
+
+static void tell(struct logger *g, const struct err *e)
+{
+	ready_close(g);
+	loop_timer_remove(g->timer);
+	g->timer = NULL;
+	g->ready(e, g->arg);
+}
+
+static void on_ready(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg)
+{
+	struct logger *g = arg;
+	struct err e = { 0 };
+	char byte;
+	ssize_t n = read(g->ready_fd, &byte, 1);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0)
+		err_sys(&e, errno, "failed to read from logging binary");
+	else if (n == 0 && g->must_speak)
+		err_set(&e, ERR_UNKNOWN, "logging binary ended before it was ready");
+	tell(g, e.code ? &e : NULL);
+}
+
+static void on_late(UNUSED struct loop_timer *t, void *arg)
+{
+	struct logger *g = arg;
+	struct err e = { 0 };
+
+	err_set(&e, ERR_DEADLINE_EXCEEDED, "logging binary was not ready within %d seconds",
+		READY_SECONDS);
+	tell(g, &e);
+}
+
+static void on_logger_end(UNUSED uint32_t status, UNUSED struct timespec at, void *arg)
+{
+	struct logger *g = arg;
+
+	g->pid = 0;
+	if (!g->is_stopping)
+		return;
+	loop_timer_remove(g->timer);
+	free(g);
+}
+
+static int start(struct logger *g, const char *uri, const char *id, const char *ns,
+		 const int fds[6], struct err *e)
+{
+	AUTO_STRV struct strv argv = { 0 }, env = { 0 };
+	AUTO_FD int pidfd = -1;
+
+	uri_argv(strstr(uri, "://") + 3, &argv);
+	strv_addf(&env, "CONTAINER_ID=%s", id);
+	strv_addf(&env, "CONTAINER_NAMESPACE=%s", ns);
+
+	struct spawn s = { .path = argv.v[0],
+			   .argv = argv.v,
+			   .envp = env.v,
+			   .cwd_fd = -1,
+			   .fds = fds,
+			   .n_fds = 6 };
+	int r = spawn_start(&s, &pidfd, &g->pid);
+
+	if (r < 0)
+		return err_sys(e, -r, "failed to start binary process: fork/exec %s", argv.v[0]);
+	return 0;
+}
+
+int logger_start(struct loop *l, struct reaper *r, const char *uri, const char *id, const char *ns,
+		 logger_ready_fn *ready, void *arg, struct logger **ret, int ret_fds[2],
+		 struct err *e)
+{
+	int p[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+	struct logger *g = NEW(struct logger);
+	int rc = 0;
+
+	*g = (struct logger){ .loop = l,
+			      .reaper = r,
+			      .ready_fd = -1,
+			      .ready = ready,
+			      .arg = arg,
+			      .must_speak = str_starts(uri, "binary-v2:") };
+	for (int i = 0; i < 3 && !rc; i++)
+		if (pipe2(p[i], O_CLOEXEC) < 0)
+			rc = err_sys(e, errno, "failed to create pipes of logging binary");
+	if (!rc)
+		rc = start(g, uri, id, ns, (const int[]){ -1, -1, -1, p[0][0], p[1][0], p[2][1] },
+			   e);
+	close_fd(&p[0][0]);
+	close_fd(&p[1][0]);
+	close_fd(&p[2][1]);
+	if (rc) {
+		close_fd(&p[0][1]);
+		close_fd(&p[1][1]);
+		close_fd(&p[2][0]);
+		free(g);
+		return -1;
+	}
+	ret_fds[0] = p[0][1];
+	ret_fds[1] = p[1][1];
+	g->ready_fd = p[2][0];
+	if (loop_io_add(l, g->ready_fd, EPOLLIN, on_ready, g, &g->ready_io) < 0)
+		BUG("a pipe cannot be watched");
+	g->timer = loop_timer_add(l, READY_SECONDS * 1000000000ull, on_late, g);
+	reaper_watch(r, g->pid, on_logger_end, g);
+	*ret = g;
+	return 0;
+}
+
+static void on_stubborn(UNUSED struct loop_timer *t, void *arg)
+{
+	struct logger *g = arg;
+
+	(void)kill(g->pid, SIGKILL); /* ours until it is reaped */
+}
+
+void logger_stop(struct logger *g)
+{
+	if (!g)
+		return;
+	ready_close(g);
+	loop_timer_remove(g->timer);
+	g->timer = NULL;
+	if (!g->pid) {
+		free(g);
+		return;
+	}
+	g->is_stopping = true;
+	(void)kill(g->pid, SIGTERM);
+	g->timer = loop_timer_add(g->loop, STOP_SECONDS * 1000000000ull, on_stubborn, g);
+}

@@ -1,0 +1,80 @@
+/* One call to an OCI runtime, without blocking the loop.
+ *
+ * Our own runtime is called as a library in a short-lived copy of this process: what it needs of
+ * memory goes with it, a hook that hangs can be killed, and the container it makes becomes ours as
+ * every orphan does.  Any other runtime is run by its command line, as containerd's shim runs runc.
+ * Both give the same answers here. */
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+#include "shim/options.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct loop;
+struct reaper;
+
+struct oci_runtime {
+	char *binary; /* NULL: our own, as a library */
+	char *root; /* ROOT/NAMESPACE */
+	char *log; /* BUNDLE/log.json */
+	bool systemd_cgroup;
+};
+
+/* own_binary is the runc installed beside this shim ("" when unknown). */
+void oci_runtime_init(struct oci_runtime *rt, const struct shim_options *o, const char *ns,
+		      const char *bundle, const char *own_binary);
+void oci_runtime_done(struct oci_runtime *rt);
+
+enum oci_verb {
+	OCI_CREATE,
+	OCI_START,
+	OCI_EXEC,
+	OCI_KILL,
+	OCI_DELETE,
+	OCI_PAUSE,
+	OCI_RESUME,
+	OCI_UPDATE,
+};
+
+/* Borrowed until the call ends, but for json, which is used up before oci_call() returns. */
+struct oci_request {
+	enum oci_verb verb;
+	const char *id, *bundle;
+	const char *pid_file; /* create, exec */
+	const int *stdio; /* create, exec: becomes 0, 1, 2; -1 is /dev/null */
+	bool terminal; /* the process gets a terminal instead */
+	bool no_pivot_root, no_new_keyring; /* create */
+	int sig; /* kill */
+	bool all; /* kill */
+	bool force; /* delete */
+	const char *json; /* exec: the process; update: the resources */
+	size_t json_len;
+};
+
+/* e is NULL on success.  pid and console (the callee's to close, or -1) are of create and exec. */
+typedef void oci_done_fn(const struct err *e, pid_t pid, int console, void *arg);
+
+/* done runs later, on the loop; never from inside.  The runtime is killed when it takes longer than
+ * the verb's time (create and exec: five minutes, since hooks run in it). */
+void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
+	      const struct oci_request *q, oci_done_fn *done, void *arg);
+
+/* The same, waiting, for the `delete` action: kill or delete with force only. */
+int oci_call_wait(const struct oci_runtime *rt, const struct oci_request *q, struct err *e);
+
+/* Private to oci*.c */
+struct oci_answer {
+	pid_t pid;
+	int console;
+	struct err error; /* code 0: success */
+};
+void oci_own_run(const struct oci_runtime *rt, const struct oci_request *q, struct oci_answer *ret);
+/* The command line; files named by it are listed in ret_temporary. */
+int oci_command(const struct oci_runtime *rt, const struct oci_request *q,
+		const char *console_socket, struct strv *ret_argv, struct strv *ret_temporary,
+		struct err *e);
+/* The last error in the runtime's log behind its first `from` bytes; "" when there is none. */
+char *oci_log_last_error(const char *path, size_t from);

@@ -1,0 +1,99 @@
+/* Our own runtime, called in a copy of the shim (oci.c forks it). */
+#include "base/mem.h"
+#include "runtime/runtime.h"
+#include "shim/oci.h"
+
+#include <string.h>
+
+static int create(const struct runtime *rt, const struct oci_request *q, struct arena *a,
+		  struct runtime_process *p, struct err *e)
+{
+	struct oci_spec *spec;
+	struct runtime_create c = {
+		.id = q->id,
+		.bundle = q->bundle,
+		.io = RUNTIME_IO_INHERIT,
+		.no_pivot = q->no_pivot_root,
+		.no_new_keyring = q->no_new_keyring,
+	};
+
+	if (runtime_load_spec(a, q->bundle, &spec, e) < 0)
+		return -1;
+	c.spec = spec;
+	c.io.pid_file = q->pid_file;
+	if (q->terminal)
+		c.io.console = RUNTIME_CONSOLE_RETURN;
+	else
+		memcpy(c.io.stdio, q->stdio, sizeof c.io.stdio);
+	if (runtime_create(rt, &c, p, e) < 0)
+		return err_wrap(e, "runc create failed");
+	return 0;
+}
+
+static int exec(const struct runtime *rt, const struct oci_request *q, struct arena *a,
+		struct runtime_process *p, struct err *e)
+{
+	struct oci_process *process;
+	struct runtime_exec x = { .id = q->id, .io = RUNTIME_IO_INHERIT };
+
+	if (oci_process_parse(a, q->json, q->json_len, &process, e) < 0)
+		return -1;
+	process->terminal = q->terminal;
+	x.process = process;
+	x.io.pid_file = q->pid_file;
+	if (q->terminal)
+		x.io.console = RUNTIME_CONSOLE_RETURN;
+	else
+		memcpy(x.io.stdio, q->stdio, sizeof x.io.stdio);
+	if (runtime_exec(rt, &x, p, e) < 0)
+		return err_wrap(e, "runc exec failed");
+	return 0;
+}
+
+static int update(const struct runtime *rt, const struct oci_request *q, struct arena *a,
+		  struct err *e)
+{
+	struct oci_resources *r;
+
+	if (oci_resources_parse(a, q->json, q->json_len, &r, e) < 0)
+		return -1;
+	return runtime_update(rt, q->id, r, e);
+}
+
+static int run(const struct runtime *rt, const struct oci_request *q, struct arena *a,
+	       struct runtime_process *p, struct err *e)
+{
+	switch (q->verb) {
+	case OCI_CREATE:
+		return create(rt, q, a, p, e);
+	case OCI_START:
+		return runtime_start(rt, q->id, e);
+	case OCI_EXEC:
+		return exec(rt, q, a, p, e);
+	case OCI_KILL:
+		return runtime_kill(rt, q->id, q->sig, q->all, e);
+	case OCI_DELETE:
+		return runtime_delete(rt, q->id, q->force, e);
+	case OCI_PAUSE:
+		return runtime_pause(rt, q->id, e);
+	case OCI_RESUME:
+		return runtime_resume(rt, q->id, e);
+	case OCI_UPDATE:
+		return update(rt, q, a, e);
+	}
+	BUG("unknown runtime verb");
+}
+
+void oci_own_run(const struct oci_runtime *rt, const struct oci_request *q, struct oci_answer *ret)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct runtime lib = { .root = rt->root, .systemd_cgroup = rt->systemd_cgroup };
+	struct runtime_process p = RUNTIME_PROCESS_NONE;
+
+	*ret = (struct oci_answer){ .console = -1 };
+	if (run(&lib, q, a, &p, &ret->error) < 0 && !ret->error.code)
+		BUG("the runtime failed without an error");
+	ret->pid = p.pid;
+	ret->console = p.console;
+	close_fd(&p.pidfd);
+}

@@ -1,0 +1,186 @@
+#include "shim/pump.h"
+
+#include "base/mem.h"
+#include "loop/loop.h"
+#include "os/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum { CHUNK = 4096, SPLICE = 65536, ROUNDS = 16 };
+
+struct pump {
+	struct loop *loop;
+	int from, to;
+	/* At most one is set: what the next step waits for.  A descriptor that is not waited for
+	 * is not in the loop at all, since epoll reports a hang-up whatever was asked. */
+	struct loop_io *from_io, *to_io;
+	bool can_splice;
+	char *left; /* read, and not yet written */
+	size_t left_at, left_len;
+	struct loop_timer *start; /* the fallback for descriptors that cannot be waited for */
+	pump_fn *fn;
+	void *arg;
+};
+
+enum step { STEP_FROM, STEP_TO, STEP_MORE, STEP_END };
+
+static void run(struct pump *p);
+
+static bool can_write(int fd)
+{
+	struct pollfd pf = { .fd = fd, .events = POLLOUT };
+
+	return poll(&pf, 1, 0) == 1;
+}
+
+static enum step splice_step(struct pump *p)
+{
+	ssize_t n = splice(p->from, NULL, p->to, NULL, SPLICE, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+
+	if (n > 0 || (n < 0 && errno == EINTR))
+		return STEP_MORE;
+	if (n == 0)
+		return STEP_END;
+	if (errno == EAGAIN)
+		return can_write(p->to) ? STEP_FROM : STEP_TO;
+	if (errno == EINVAL) { /* a terminal, or a file opened for appending */
+		p->can_splice = false;
+		return STEP_MORE;
+	}
+	return STEP_END; /* EPIPE: nobody takes it */
+}
+
+/* Bytes that a full disk refuses are lost; the process must not stand still for that. */
+static enum step write_out(struct pump *p, const char *bytes, size_t n)
+{
+	while (n) {
+		ssize_t w = write(p->to, bytes, n);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0 && errno == EAGAIN) {
+			char *left = xmemdup(bytes, n);
+
+			free(p->left);
+			p->left = left;
+			p->left_at = 0;
+			p->left_len = n;
+			return STEP_TO;
+		}
+		if (w < 0)
+			return errno == EPIPE || errno == EIO || errno == EBADF ? STEP_END
+										: STEP_MORE;
+		bytes += w;
+		n -= (size_t)w;
+	}
+	free(p->left);
+	p->left = NULL;
+	return STEP_MORE;
+}
+
+static enum step copy_step(struct pump *p)
+{
+	char buf[CHUNK];
+
+	if (p->left)
+		return write_out(p, p->left + p->left_at, p->left_len);
+
+	ssize_t n = read(p->from, buf, sizeof buf);
+
+	if (n < 0 && errno == EINTR)
+		return STEP_MORE;
+	if (n < 0 && errno == EAGAIN)
+		return STEP_FROM;
+	if (n <= 0)
+		return STEP_END; /* EIO: the last one has closed the terminal */
+	return write_out(p, buf, (size_t)n);
+}
+
+static void on_from(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg)
+{
+	run(arg);
+}
+
+static void on_to(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg)
+{
+	struct pump *p = arg;
+
+	loop_io_remove(p->to_io);
+	p->to_io = NULL;
+	run(p);
+}
+
+static void on_again(UNUSED struct loop_timer *t, void *arg)
+{
+	run(arg);
+}
+
+static void run_soon(struct pump *p)
+{
+	if (p->start)
+		loop_timer_set(p->start, 0);
+	else
+		p->start = loop_timer_add(p->loop, 0, on_again, p);
+}
+
+static void release(struct pump *p)
+{
+	loop_io_remove(p->from_io);
+	loop_io_remove(p->to_io);
+	p->from_io = p->to_io = NULL;
+	loop_timer_remove(p->start);
+	p->start = NULL;
+	close_fd(&p->from);
+	close_fd(&p->to);
+	p->from = p->to = -1;
+	free(p->left);
+	p->left = NULL;
+}
+
+static void run(struct pump *p)
+{
+	enum step s = STEP_MORE;
+
+	for (int i = 0; i < ROUNDS && s == STEP_MORE; i++)
+		s = p->can_splice && !p->left ? splice_step(p) : copy_step(p);
+	if (s == STEP_END) {
+		release(p);
+		p->fn(p->arg);
+		return;
+	}
+	if (s == STEP_TO) {
+		loop_io_remove(p->from_io);
+		p->from_io = NULL;
+		if (loop_io_add(p->loop, p->to, EPOLLOUT, on_to, p, &p->to_io) < 0)
+			run_soon(p);
+		return;
+	}
+	/* A regular file cannot be waited for; it is always ready. */
+	if (!p->from_io && loop_io_add(p->loop, p->from, EPOLLIN, on_from, p, &p->from_io) < 0)
+		run_soon(p);
+}
+
+struct pump *pump_new(struct loop *l, int from, int to, pump_fn *fn, void *arg)
+{
+	struct pump *p = NEW(struct pump);
+
+	*p = (struct pump){
+		.loop = l, .from = from, .to = to, .can_splice = true, .fn = fn, .arg = arg
+	};
+	(void)fd_set_nonblock(from, true);
+	(void)fd_set_nonblock(to, true);
+	run_soon(p); /* never from inside: the caller has yet to store us */
+	return p;
+}
+
+void pump_free(struct pump *p)
+{
+	if (!p)
+		return;
+	release(p);
+	free(p);
+}
