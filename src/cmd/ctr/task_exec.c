@@ -142,7 +142,7 @@ static int run_exec(struct task_io *io, const char *process, bool detach, struct
 
 	if (!detach && terminal_begin(io, e) < 0)
 		return -1;
-	if ((!detach && task_io_open(io, e) < 0) || create_exec(io, process, e) < 0) {
+	if (task_io_open(io, e) < 0 || create_exec(io, process, e) < 0) {
 		terminal_end();
 		return -1;
 	}
@@ -165,7 +165,7 @@ int tasks_exec(struct ctr *ctr, const struct args *args, struct err *e)
 	int r;
 
 	if (!args_is_set(args, "exec-id"))
-		return err_set(e, ERR_INVALID_ARGUMENT, "Required flag \"exec-id\" not set");
+		return err_set(e, ERR_UNKNOWN, "Required flag \"exec-id\" not set");
 	if (!*args_at(args, 0))
 		return err_set(e, ERR_UNKNOWN, "container id must be provided");
 	if (!*args_at(args, 1))
@@ -176,6 +176,8 @@ int tasks_exec(struct ctr *ctr, const struct args *args, struct err *e)
 	r = run_exec(&io, process, detach, e);
 	if (!detach || r < 0)
 		task_io_remove(&io);
+	else
+		task_io_close(&io);
 	if (r < 0 && e->code == ERR_CANCELLED) {
 		err_clear(e);
 		return 0;
