@@ -18,6 +18,7 @@ struct session {
 	struct grpc_stream *pending[PENDING]; /* calls whose answers do not matter */
 	int sigfd, signal;
 	bool stdin_end, exited;
+	bool in_end; /* nothing goes to the process any more */
 	uint32_t status;
 	unsigned char buf[BUFFER]; /* from our input, not yet taken */
 	size_t buf_off, buf_len;
@@ -94,7 +95,7 @@ static void open_input(struct session *s)
 {
 	struct task_io *io = s->io;
 
-	if (io->in_fd >= 0 || !*io->in)
+	if (io->in_fd >= 0 || s->in_end)
 		return;
 	io->in_fd = open(io->in, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 }
@@ -106,7 +107,7 @@ static void end_input(struct session *s)
 
 	close_fd(&io->in_fd);
 	io->in_fd = -1;
-	io->in = "";
+	s->in_end = true;
 	if (!io->close_on_eof)
 		return;
 	req.container_id = PB(io->id);
@@ -129,7 +130,7 @@ static void flush_input(struct session *s)
 			s->stdin_end = true;
 		}
 	}
-	if (s->stdin_end && !s->buf_len && *s->io->in && s->io->in_fd >= 0)
+	if (s->stdin_end && !s->buf_len && !s->in_end && s->io->in_fd >= 0)
 		end_input(s);
 }
 
@@ -181,7 +182,7 @@ static int on_wait(struct session *s, struct err *e)
 static void set_fds(const struct session *s, struct pollfd fds[FD_COUNT])
 {
 	const struct task_io *io = s->io;
-	bool reads = !s->stdin_end && !s->buf_len && !s->exited && *io->in;
+	bool reads = !s->stdin_end && !s->buf_len && !s->exited && !s->in_end;
 
 	fds[FD_GRPC] = (struct pollfd){ grpc_fd(io->ctr->client), grpc_events(io->ctr->client), 0 };
 	fds[FD_STDIN] = (struct pollfd){ reads ? STDIN_FILENO : -1, POLLIN, 0 };
@@ -200,7 +201,7 @@ static int step(struct session *s, struct err *e)
 	open_input(s);
 	flush_input(s);
 	set_fds(s, fds);
-	opening = *io->in && io->in_fd < 0 && !s->exited;
+	opening = !s->in_end && io->in_fd < 0 && !s->exited;
 	if (poll(fds, FD_COUNT, opening ? RETRY_MS : IDLE_MS) < 0) {
 		if (errno == EINTR)
 			return 0;
@@ -242,6 +243,7 @@ int task_io_run(struct task_io *io, struct grpc_stream *wait, uint32_t *ret, int
 	int r;
 
 	s->io = io;
+	s->in_end = !*io->in;
 	s->wait = wait;
 	r = open_signals(s, &before, e);
 	if (r == 0)
