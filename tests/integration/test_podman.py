@@ -1,5 +1,6 @@
 """Debian's podman with our runc as its runtime: run, exec, logs, stop, limits."""
 import json
+import pathlib
 import shutil
 import unittest
 
@@ -16,7 +17,9 @@ class Podman(unittest.TestCase):
         cls.addClassCleanup(cls.scratch.remove)
         p = cls.scratch.path
         (p / "containers.conf").write_text('[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
-                                           '[containers]\nseccomp_profile = ""\noom_score_adj = 0\n')
+                                           '[containers]\nseccomp_profile = ""\noom_score_adj = 0\n'
+                                           # without CAP_SYS_RESOURCE podman's own default can't be had
+                                           'default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n')
         cls.env = our_env(CONTAINERS_CONF=str(p / "containers.conf"), TMPDIR=str(p))
         cls.env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         shutil.copy(SHARE / "busybox.tar", p / "image.tar")
@@ -26,6 +29,9 @@ class Podman(unittest.TestCase):
     def tearDownClass(cls):
         cls.podman("rm", "-af", "-t", "0", check=False)
         cls.podman("system", "prune", "-af", check=False)
+        for name in ("libpod_parent/conmon", "libpod_parent"):  # podman keeps its own for next time
+            for folder in pathlib.Path("/sys/fs/cgroup").glob(f"*/**/{name}"):
+                folder.rmdir()
 
     @classmethod
     def podman(cls, *args, **kw):
