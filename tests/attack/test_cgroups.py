@@ -1,0 +1,110 @@
+"""Limits and devices."""
+import pathlib
+import subprocess
+import unittest
+
+import attack
+from attack import Attack
+
+# /dev/fuse: whoever has the node may open it, unless the cgroup says no.
+FUSE = "mknod /tmp/fuse c 10 229 && exec 3<>/tmp/fuse && echo opened"
+
+
+class Cgroups(Attack):
+    def config(self, *args, **process):
+        config = super().config(*args, **process)
+        config["root"]["readonly"] = False
+        return config
+
+    def with_mknod(self, *args):
+        config = self.config(*args)
+        for kind in ("bounding", "effective", "permitted"):
+            config["process"]["capabilities"][kind].append("CAP_MKNOD")
+        return config
+
+    def test_devices_are_denied_by_default(self):
+        """GHSA-g54h-m393-cpwq: also where the list does not begin with a denial of all."""
+        for rules in ([], [{"allow": True, "type": "c", "major": 10, "minor": 200, "access": "rwm"}],
+                      [{"allow": False, "access": "rwm"}], None):
+            for wrap in ((), attack.V2_VIEW):
+                with self.subTest(rules=rules, v2=bool(wrap)):
+                    config = self.with_mknod("/bin/sh", "-c", FUSE)
+                    (self.rootfs / "tmp" / "fuse").unlink(missing_ok=True)
+                    config["linux"]["resources"] = {"devices": rules} if rules is not None else {}
+                    r = self.run_config(config, wrap=wrap)
+                    self.assertNotIn("opened\n", r.stdout)
+                    self.assertIn("not permitted", r.stderr)
+
+    def test_what_is_allowed_works(self):
+        """The other side of it."""
+        for wrap in ((), attack.V2_VIEW):
+            config = self.with_mknod("/bin/sh", "-c", FUSE + "; echo x > /dev/null && head -c 1 /dev/zero | wc -c")
+            (self.rootfs / "tmp" / "fuse").unlink(missing_ok=True)
+            config["linux"]["resources"] = {"devices": [
+                {"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rw"}]}
+            r = self.run_config(config, wrap=wrap)
+            self.assertEqual(r.stdout, "opened\n1\n", r.stderr)
+
+    def test_unified_key_leaves_the_folder(self):
+        """GHSA-5g49-rx9x-qfc6"""
+        for key in ("../cgroup.max.depth", "../../x", "/etc/passwd", "a/../../cgroup.freeze"):
+            config = self.config()
+            config["linux"]["resources"] = {"unified": {key: "1"}}
+            self.assert_clear_error(self.run_config(config, wrap=attack.V2_VIEW))
+
+    def test_cgroup_path_does_not_climb(self):
+        config = self.config("/bin/cat", "/proc/self/cgroup")
+        config["linux"]["cgroupsPath"] = "/../../../../attack-climb"
+        r = self.run_config(config)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        for bad in ("/", "/..", "/x/.."):
+            config["linux"]["cgroupsPath"] = bad
+            self.assert_clear_error(self.run_config(config))
+
+    def test_cgroup_mount_is_read_only(self):
+        """CVE-2023-25809, CVE-2022-0492"""
+        script = ("mkdir /sys/fs/cgroup/x; for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/x; "
+                  "echo /evil > $d/release_agent; echo 1 > $d/notify_on_release; done; true")
+        r = self.run_config(self.config("/bin/sh", "-c", script + "; ls -d /sys/fs/cgroup/x /sys/fs/cgroup/*/x"))
+        self.assertEqual(r.stdout, "")
+        for agent in pathlib.Path("/sys/fs/cgroup").glob("*/release_agent"):
+            self.assertNotIn("evil", agent.read_text())
+
+    def test_exec_stays_below_the_containers_cgroup(self):
+        for wrap in ((), attack.V2_VIEW):
+            self.exec_below(wrap)
+
+    def exec_below(self, wrap):
+        self.write(self.config("/bin/sleep", "1000"))
+        name = "attack-sub"
+        try:
+            with open(self.scratch.path / "log", "wb") as log:
+                subprocess.run([*wrap, *self.command("run", "-d", "--bundle", self.bundle, name)], check=True,
+                               stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            inside = self.runc("exec", name, "/bin/cat", "/proc/self/cgroup", wrap=wrap)
+            self.assertIn(name, inside.stdout, inside.stderr)
+            for sub in ("../..", "/..", "/../../", "x/../../.."):
+                r = self.runc("exec", "--cgroup", sub, name, "/bin/cat", "/proc/self/cgroup", wrap=wrap)
+                if r.returncode == 0:
+                    self.assertEqual(r.stdout, inside.stdout)
+                else:
+                    self.assert_clear_error(r)
+        finally:
+            self.runc("delete", "--force", name, wrap=wrap)
+
+    def test_pids_limit_of_nought_is_no_freedom(self):
+        """runc 1.4: 0 is not "unlimited"."""
+        config = self.config("/bin/sh", "-c", "(echo forked) & wait")
+        config["linux"]["resources"]["pids"] = {"limit": 0}
+        r = self.run_config(config)
+        self.assertNotIn("forked", r.stdout)
+
+    def test_memory_limit_holds(self):
+        config = self.config("/bin/sh", "-c", "x=0123456789abcdef; while :; do x=$x$x; done")
+        config["linux"]["resources"]["memory"] = {"limit": 32 << 20, "swap": 32 << 20}
+        r = self.run_config(config)
+        self.assertEqual(r.returncode, 137, r.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

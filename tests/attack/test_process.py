@@ -1,0 +1,154 @@
+"""Leaked descriptors, our own binary, and who the process is."""
+import hashlib
+import pathlib
+import shutil
+import unittest
+
+from attack import Attack
+
+
+LOOK = ("/bin/sh", "-c", "pwd; ls -d ../../../../etc/debian_version; cat file ../file ../host/file")
+
+
+class Descriptors(Attack):
+    def assert_inside(self, r):
+        """Refused in words, or a folder of the container after all: never one of the host."""
+        if r.returncode and not r.stdout:
+            self.assert_clear_error(r)
+        self.assertNotIn("unreachable", r.stdout)
+        self.assertNotIn("debian_version", r.stdout)
+        self.assertNotIn("the host's secret", r.stdout)
+
+    def test_cwd_in_a_leaked_descriptor(self):
+        """CVE-2024-21626"""
+        for n in range(3, 24):
+            self.assert_inside(self.run_config(self.config(*LOOK, cwd=f"/proc/self/fd/{n}")))
+
+    def test_cwd_by_a_symlink_to_a_leaked_descriptor(self):
+        """CVE-2024-21626"""
+        for n in range(3, 24):
+            link = self.rootfs / f"way{n}"
+            link.symlink_to(f"/proc/self/fd/{n}")
+            self.assert_inside(self.run_config(self.config(*LOOK, cwd=f"/way{n}")))
+
+    def test_exec_with_such_a_cwd_or_program(self):
+        """CVE-2024-21626"""
+        with self.running(self.config("/bin/sleep", "1000")) as name:
+            for n in range(3, 24):
+                self.assert_inside(self.runc("exec", "--cwd", f"/proc/self/fd/{n}", name, *LOOK))
+                r = self.runc("exec", name, f"/proc/self/fd/{n}/../../../../bin/cat", "/etc/hostname")
+                self.assertNotEqual(r.returncode, 0)
+
+    def test_only_the_three_streams(self):
+        config = self.config("/bin/sh", "-c", "for f in /proc/self/fd/*; do readlink $f; done")
+        with open(self.host / "file") as leak:
+            # One of the caller's, not close-on-exec: it must stay behind too.
+            r = self.run_config(config, pass_fds=[leak.fileno()])
+        lines = [x for x in r.stdout.splitlines() if not x.startswith(("pipe:", "/dev/null"))]
+        self.assertEqual([x for x in lines if x != "/proc/1/fd" and not x.startswith("/proc/")], [], r.stdout)
+
+    def test_joining_process_shows_nothing(self):
+        """CVE-2016-9962: every descriptor that a process of the container can see of another."""
+        watch = ("while :; do for p in /proc/[0-9]*; do [ $p = /proc/$$ ] || "
+                 "for f in $p/fd/* $p/cwd $p/root $p/exe; do readlink $f; done; done >> /tmp/seen 2>/dev/null; done")
+        config = self.config("/bin/sh", "-c", watch)
+        config["root"]["readonly"] = False
+        with self.running(config) as name:
+            for _ in range(20):
+                self.runc("exec", name, "/bin/true")
+        seen = set((self.rootfs / "tmp" / "seen").read_text().split("\n"))
+        bad = [s for s in seen if str(self.scratch.path) in s or "/sys/fs/cgroup" in s or s.endswith("/runc")]
+        self.assertEqual(bad, [])
+
+    def test_our_own_binary_cannot_be_written(self):
+        """CVE-2019-5736"""
+        ours = self.scratch.path / "bin" / "runc"
+        ours.parent.mkdir()
+        shutil.copy(self.runtime, ours)
+        before = hashlib.sha256(ours.read_bytes()).digest()
+        (self.rootfs / "bin" / "evil").symlink_to("/proc/self/exe")
+        (self.rootfs / "bin" / "evil.sh").write_text("#!/proc/self/exe\n")
+        (self.rootfs / "bin" / "evil.sh").chmod(0o755)
+        for program in ("/bin/evil", "/bin/evil.sh", "/proc/self/exe"):
+            self.run_config(self.config(program), runtime=ours)
+        watch = ("while :; do for p in /proc/[0-9]*; do e=$(readlink $p/exe); case $e in *busybox) ;; "
+                 "?*) echo $e >> /tmp/seen; (echo evil > $p/exe; exec 3<$p/exe; echo evil > /proc/self/fd/3) 2>/dev/null;; "
+                 "esac; done; done")
+        config = self.config("/bin/sh", "-c", watch)
+        config["root"]["readonly"] = False
+        self.runtime = str(ours)
+        with self.running(config) as name:
+            for program in ("/bin/true", "/bin/evil", "/proc/self/exe", "/bin/evil.sh") * 5:
+                self.runc("exec", name, program)
+        self.assertEqual(before, hashlib.sha256(ours.read_bytes()).digest(), "our binary was written")
+
+
+class Identity(Attack):
+    STATUS = ("/bin/grep", "-E", "^(Uid|Gid|Groups|Cap)", "/proc/self/status")
+
+    def status(self, text):
+        return {k: v.split() for k, v in (line.split(":", 1) for line in text.splitlines() if ":" in line)}
+
+    def test_non_root_has_no_capabilities(self):
+        """CVE-2016-8867, CVE-2018-10856"""
+        config = self.config(*self.STATUS, user={"uid": 1000, "gid": 1000})
+        config["process"]["capabilities"]["ambient"] = []
+        s = self.status(self.run_config(config).stdout)
+        self.assertEqual(s["Uid"], ["1000"] * 4)
+        self.assertEqual((s["CapEff"], s["CapPrm"], s["CapInh"], s["CapAmb"]), ([16 * "0"],) * 4)
+
+    def test_no_inheritable_capabilities(self):
+        """CVE-2022-24769, CVE-2022-29162"""
+        self.assertFalse(self.config()["process"]["capabilities"].get("inheritable"))
+        with self.running(self.config("/bin/sleep", "1000")) as name:
+            s = self.status(self.runc("exec", "--cap", "CAP_NET_ADMIN", name, *self.STATUS).stdout)
+            self.assertEqual(s["CapInh"], [16 * "0"])
+            self.assertTrue(int(s["CapEff"][0], 16) & 1 << 12)
+
+    def test_supplementary_groups_are_only_those_asked_for(self):
+        """CVE-2022-36109, CVE-2023-25173"""
+        config = self.config(*self.STATUS, user={"uid": 7, "gid": 8, "additionalGids": [9, 10]})
+        s = self.status(self.run_config(config).stdout)
+        self.assertEqual(s["Gid"], ["8"] * 4)
+        self.assertLessEqual({"9", "10"}, set(s["Groups"]))
+        self.assertLessEqual(set(s["Groups"]), {"8", "9", "10"})
+        s = self.status(self.run_config(self.config(*self.STATUS)).stdout)
+        self.assertEqual([g for g in s["Groups"] if g != "0"], [])
+
+    def test_ids_out_of_range(self):
+        """CVE-2024-40635, CVE-2026-46680"""
+        passwd = self.rootfs / "etc" / "passwd"
+        passwd.write_text("root:x:0:0::/:/bin/sh\n4294967296:x:0:0::/:/bin/sh\n-1:x:0:0::/:/bin/sh\n1000:x:0:0::/:\n")
+        for uid in (4294967296, 4294967295, -1, 18446744073709551616, 1.5, "0", "1000"):
+            with self.subTest(uid):
+                self.assert_clear_error(self.run_config(self.config("/bin/id", user={"uid": uid, "gid": 0})))
+        with self.running(self.config("/bin/sleep", "1000")) as name:
+            for user in ("4294967296", "4294967295", "-1", "0:4294967296", "0x0", " 0", "1:"):
+                with self.subTest(user):
+                    self.assert_clear_error(self.runc("exec", "--user", user, name, "/bin/id"))
+
+    def test_numbers_are_numbers(self):
+        """CVE-2016-3697, CVE-2026-30892"""
+        (self.rootfs / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\n1000:x:0:0::/:/bin/sh\n1:x:0:0::/:/bin/sh\n")
+        with self.running(self.config("/bin/sleep", "1000")) as name:
+            for user in (1, 1000):
+                s = self.status(self.runc("exec", "--user", str(user), name, *self.STATUS).stdout)
+                self.assertEqual((s["Uid"], s["Gid"]), ([str(user)] * 4, ["0"] * 4))
+
+    def test_no_new_privileges(self):
+        self.assertTrue(self.config()["process"]["noNewPrivileges"])
+        r = self.run_config(self.config("/bin/grep", "NoNewPrivs", "/proc/self/status"))
+        self.assertEqual(r.stdout.split(), ["NoNewPrivs:", "1"])
+
+    def test_two_containers_share_no_environment(self):
+        """CVE-2021-21334"""
+        first = self.run_config(self.config("/bin/env", env=["PATH=/bin", "A=1"])).stdout
+        second = self.run_config(self.config("/bin/env", env=["PATH=/bin", "B=2"])).stdout
+        self.assertIn("A=1", first)
+        self.assertNotIn("A=1", second)
+        self.assertNotIn("CASCO", first + second)
+        self.assertNotIn(str(pathlib.Path.home()) + "/", second)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,97 @@
+"""Writes of the runtime that an attacker would like to lead elsewhere; the host's own sysctls."""
+import json
+import unittest
+
+from attack import Attack
+
+
+class Procfs(Attack):
+    def mount(self, destination, type_, source, *options):
+        return {"destination": destination, "type": type_, "source": str(source), "options": list(options)}
+
+    def test_nothing_but_proc_on_proc(self):
+        """CVE-2019-16884"""
+        for m in (self.mount("/proc", "tmpfs", "tmpfs"), self.mount("/proc", "bind", self.host, "bind"),
+                  self.mount("/proc/self/attr", "bind", self.host, "bind"),
+                  self.mount("/proc/sys", "bind", self.host, "rbind"),
+                  self.mount("//proc/./self/../1", "tmpfs", "tmpfs")):
+            with self.subTest(m["destination"]):
+                config = self.config()
+                config["mounts"].append(m)
+                r = self.run_config(config)
+                self.assert_clear_error(r)
+                self.assertIn("proc", r.stderr)
+
+    def test_lxcfs_files_may_be_mounted_on_proc(self):
+        """The other side of it: what lxcfs puts there keeps working."""
+        (self.scratch.path / "uptime").write_text("77.77 1.0\n")
+        config = self.config("/bin/cat", "/proc/uptime")
+        config["mounts"].append(self.mount("/proc/uptime", "bind", self.scratch.path / "uptime", "bind", "ro"))
+        r = self.run_config(config)
+        self.assertEqual((r.returncode, r.stdout), (0, "77.77 1.0\n"), r.stderr)
+
+    def test_default_masks(self):
+        """CVE-2017-16539, CVE-2018-10892"""
+        config = self.config()
+        for path in ("/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+                     "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"):
+            self.assertIn(path, config["linux"]["maskedPaths"])
+        for path in ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"):
+            self.assertIn(path, config["linux"]["readonlyPaths"])
+
+    def test_masks_hold(self):
+        config = self.config("/bin/sh", "-c", "cat /proc/kcore | wc -c; cat /proc/timer_list | wc -c;"
+                             "echo x > /proc/sys/kernel/core_pattern; echo h > /proc/sysrq-trigger; ls /sys/firmware")
+        r = self.run_config(config)
+        self.assertEqual(r.stdout.split(), ["0", "0"], r.stderr)
+
+    def test_sysctl_value_is_one_value(self):
+        """CVE-2022-0811"""
+        for value in ("0+kernel.core_pattern=|/evil", "0\nkernel.core_pattern=|/evil"):
+            config = self.config()
+            config["linux"]["sysctl"] = {"kernel.shm_rmid_forced": value}
+            self.run_config(config)  # core_pattern is looked at in the end
+
+    def test_sysctl_key_is_one_name(self):
+        for key in ("net/../kernel/core_pattern", "net.ipv4...kernel.core_pattern", "kernel.core_pattern",
+                    "fs.mqueue/../../kernel/core_pattern", "../kernel.core_pattern"):
+            with self.subTest(key):
+                config = self.config()
+                config["linux"]["sysctl"] = {key: "|/evil"}
+                self.assert_clear_error(self.run_config(config))
+
+    def test_sysctls_of_the_hosts_namespaces(self):
+        """CVE-2022-0532"""
+        for kind, key in (("network", "net.ipv4.ip_forward"), ("ipc", "kernel.shm_rmid_forced"),
+                          ("ipc", "fs.mqueue.msg_max"), ("ipc", "kernel.sem")):
+            with self.subTest(key):
+                config = self.config()
+                config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != kind]
+                config["mounts"] = [m for m in config["mounts"] if m["type"] not in ("mqueue", "sysfs")]
+                config["linux"]["sysctl"] = {key: "1"}
+                self.assert_clear_error(self.run_config(config))
+
+    def test_nul_bytes(self):
+        config = json.dumps(self.config())
+        for old, new in (('"/bin/true"', '"/bin/true\\u0000x"'), ('"destination": "/proc"', '"destination": "/proc\\u0000"'),
+                         ('"hostname": "', '"hostname": "a\\u0000')):
+            self.assertIn(old, config)
+            self.assert_clear_error(self.run_config(config.replace(old, new)))
+
+    def test_hooks_do_not_get_the_containers_environment(self):
+        """CVE-2024-0132 and its kin"""
+        out = self.scratch.path / "hook-env"
+        hook = self.scratch.path / "hook"
+        hook.write_text(f"#!/bin/sh\ncat >/dev/null\nenv >> {out}\n")
+        hook.chmod(0o755)
+        config = self.config(env=["PATH=/bin", "LD_PRELOAD=/evil.so", "MARK=container"])
+        config["hooks"] = {k: [{"path": str(hook)}] for k in ("createRuntime", "prestart", "poststart", "poststop")}
+        r = self.run_config(config)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        text = out.read_text()
+        self.assertNotIn("LD_PRELOAD", text)
+        self.assertNotIn("MARK", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
