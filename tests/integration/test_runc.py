@@ -1,0 +1,252 @@
+"""runc alone: what config.json can say, the life of a container, bad input."""
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import threading
+import unittest
+
+from bundle import RuncTest
+
+
+class Spec(RuncTest):
+    def test_default(self):
+        out = self.sh("id -u; hostname; pwd; ls /dev; echo $HOME; exit 7", 7)
+        self.assertEqual(out.split()[:3], ["0", "runc", "/"])
+        self.assertIn("urandom", out)
+        self.assertTrue(out.endswith("/root\n"), out)
+
+    def test_user_groups_umask_env(self):
+        p = self.b.config["process"]
+        p["user"] = {"uid": 1000, "gid": 1001, "additionalGids": [5, 7], "umask": 0o27}
+        p["env"] += ["A=1", "A=2"]
+        self.assertEqual(self.sh("id -u; id -g; id -G; umask; echo $A $HOME; grep CapEff /proc/self/status").split(),
+                         ["1000", "1001", "1001", "5", "7", "0027", "2", "/home/u", "CapEff:", "0" * 16])
+
+    def test_rlimit_oom_nnp(self):
+        self.b.config["process"].update(oomScoreAdj=100, rlimits=[{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 88}])
+        out = self.sh("ulimit -n; cat /proc/self/oom_score_adj; grep NoNewPrivs /proc/self/status")
+        self.assertEqual(out.split(), ["77", "100", "NoNewPrivs:", "1"])
+
+    def test_mounts(self):
+        data = self.top / "data"
+        data.mkdir()
+        (data / "f").write_text("hello")
+        self.b.config["root"]["readonly"] = False
+        self.b.mount("/a/b/c", type="bind", source=str(data), options=["rbind", "ro", "nosuid"])
+        self.b.mount("/file", source=str(data / "f"), options=["bind"])
+        self.b.mount("/t", type="tmpfs", source="tmpfs", options=["size=1m", "noexec", "mode=0700"])
+        self.b.mount("/bin2", type="tmpfs", source="tmpfs", options=["nodev"])
+        out = self.sh("cat /a/b/c/f /file; touch /a/b/c/x 2>/dev/null || echo ro; touch /file; "
+                      "grep -E ' /t |/a/b/c' /proc/self/mountinfo")
+        self.assertTrue(out.startswith("hellohelloro\n"), out)
+        self.assertIn("noexec", out)
+        self.assertIn("ro,nosuid", out)
+
+    def test_tmpcopyup(self):
+        (self.b.root / "etc/sub").mkdir()
+        os.symlink("passwd", self.b.root / "etc/link")
+        self.b.mount("/etc", type="tmpfs", source="tmpfs", options=["tmpcopyup"])
+        self.assertEqual(self.sh("head -1 /etc/link; ls /etc; touch /etc/new").splitlines()[0], "root:x:0:0::/root:/bin/sh")
+        self.assertFalse((self.b.root / "etc/new").exists())
+
+    def test_propagation(self):
+        for name in ("private", "rslave", "shared", "rshared"):
+            self.b.config["linux"]["rootfsPropagation"] = name
+            self.sh("true")
+
+    def test_sysctl_and_its_limits(self):
+        sysctl = self.b.config["linux"].setdefault("sysctl", {})
+        sysctl["net.ipv4.ip_forward"] = "1"
+        sysctl["kernel.shm_rmid_forced"] = "1"
+        self.assertEqual(self.sh("cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shm_rmid_forced").split(), ["1", "1"])
+        sysctl["kernel.core_pattern"] = "x"
+        self.fails("is not in a separate kernel namespace")
+
+    def test_devices(self):
+        self.b.config["linux"]["devices"] = [{"path": "/dev/net/tun", "type": "c", "major": 10, "minor": 200,
+                                              "fileMode": 0o600, "uid": 5, "gid": 6}]
+        self.assertEqual(self.sh("stat -c '%t %T %a %u %g' /dev/net/tun").split(), ["a", "c8", "600", "5", "6"])
+
+    def test_user_namespace(self):
+        linux = self.b.config["linux"]
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        os.chmod(self.top, 0o700)
+        data = self.top / "data"
+        data.mkdir(mode=0o777)
+        self.b.mount("/tmp", type="bind", source=str(data), options=["rbind"])
+        out = self.sh("id -u; cat /proc/self/uid_map; echo x >/dev/null; ls /tmp; cat /dev/zero | head -c 1 | wc -c")
+        self.assertEqual(out.split()[:4], ["0", "0", "100000", "65536"])
+
+    def test_namespace_by_path(self):
+        self.background()
+        pid = json.loads(self.runc("state", self.id).stdout)["pid"]
+        own, self.id = self.id, self.id + "b"
+        try:
+            for n in self.b.config["linux"]["namespaces"]:
+                if n["type"] in ("network", "ipc", "uts", "pid"):
+                    n["path"] = f"/proc/{pid}/ns/" + {"network": "net"}.get(n["type"], n["type"])
+            del self.b.config["hostname"]
+            out = self.sh("hostname; ps | grep -c [s]leep.60; readlink /proc/self/ns/net").split()
+            self.assertEqual(out[:2], ["runc", "1"])
+            self.assertEqual(out[2], os.readlink(f"/proc/{pid}/ns/net"))
+        finally:
+            self.id = own
+
+    def test_cgroup_namespace_and_limit(self):
+        self.b.config["linux"]["namespaces"].append({"type": "cgroup"})
+        self.b.config["linux"]["resources"]["memory"] = {"limit": 32 << 20}
+        out = self.sh("cat /proc/self/cgroup /sys/fs/cgroup/memory/memory.limit_in_bytes")
+        self.assertIn("memory:/\n", out)
+        self.assertIn(str(32 << 20), out)
+
+    def test_seccomp(self):
+        self.b.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+                                             "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}
+        self.assertIn("Operation not permitted", self.sh("mkdir /dev/x 2>&1; true"))
+        self.background()
+        r = self.runc("exec", self.id, "mkdir", "/dev/x")
+        self.assertIn("Operation not permitted", r.stderr)
+
+    def test_hooks(self):
+        log = self.top / "hooks"
+        hook = lambda name: {"path": "/bin/sh", "args": ["sh", "-c", f"echo {name} $A >>{log}; cat >>{log}.json"], "env": ["A=e"]}
+        self.b.config["hooks"] = {n: [hook(n)] for n in ("prestart", "createRuntime", "createContainer", "poststart", "poststop")}
+        self.b.config["hooks"]["startContainer"] = [{"path": "/bin/sh", "args": ["sh", "-c", "echo inside >/dev/shm/h"]}]
+        self.assertEqual(self.sh("cat /dev/shm/h"), "inside\n")
+        self.assertEqual(log.read_text().split("\n")[:5], ["prestart e", "createRuntime e", "createContainer e", "poststart e", "poststop e"])
+        self.assertIn('"status":"creating"', pathlib.Path(f"{log}.json").read_text())
+        self.b.config["hooks"] = {"prestart": [{"path": "/bin/sh", "args": ["sh", "-c", "echo why >&2; exit 3"]}]}
+        self.fails("exit status 3, stdout: , stderr: why")
+        self.b.config["hooks"] = {"prestart": [{"path": "/bin/sleep", "args": ["sleep", "30"], "timeout": 1}]}
+        self.fails("hook ran past specified timeout")
+
+
+class Life(RuncTest):
+    def test_create_start_kill_delete(self):
+        self.b.config["process"]["args"] = ["sleep", "60"]
+        self.b.write()
+        pid_file = self.top / "pid"
+        with open(self.top / "out", "w") as out:
+            subprocess.run(["true"], stdout=out, check=True)
+        r = self.runc_quiet("create", "--pid-file", pid_file, self.id)
+        state = lambda: json.loads(self.runc("state", self.id).stdout)
+        s = state()
+        self.assertEqual((s["status"], s["pid"]), ("created", int(pid_file.read_text())))
+        self.assertEqual(self.runc("create", self.id).returncode, 1)
+        self.assertEqual(self.runc("start", self.id).returncode, 0)
+        self.assertEqual(state()["status"], "running")
+        self.assertIn("already running", self.runc("start", self.id).stderr)
+        self.assertIn("not stopped", self.runc("delete", self.id).stderr)
+        self.runc("pause", self.id)
+        self.assertEqual(state()["status"], "paused")
+        self.assertEqual(self.runc("exec", self.id, "true").returncode, 255)
+        self.runc("resume", self.id)
+        self.assertEqual(json.loads(self.runc("ps", "-f", "json", self.id).stdout), [s["pid"]])
+        self.assertEqual(json.loads(self.runc("list", "-f", "json").stdout)[0]["id"], self.id)
+        self.runc("kill", self.id, "KILL")
+        for _ in range(100):
+            if state()["status"] == "stopped":
+                break
+        self.assertIn("container not running", self.runc("kill", self.id, "TERM").stderr)
+        self.assertEqual(self.runc("delete", self.id).returncode, 0)
+        self.assertIn("container does not exist", self.runc("state", self.id).stderr)
+
+    def runc_quiet(self, *args):
+        from casco import program
+        with open(self.top / "out", "w") as out:
+            return subprocess.run([program("runc"), "--root", self.state, *args], cwd=self.b.path, stdin=subprocess.DEVNULL,
+                                  stdout=out, stderr=out, check=True)
+
+    def test_exec(self):
+        self.background()
+        r = self.runc("exec", "-e", "A=b", "-u", "1000:7", "-g", "55", "--cwd", "/tmp", self.id, "sh", "-c",
+                      "id -u; id -G; echo $A; pwd; exit 4")
+        self.assertEqual((r.stdout.split(), r.returncode), (["1000", "7", "55", "b", "/tmp"], 4), r.stderr)
+        r = self.runc("exec", "-c", "CAP_NET_RAW", self.id, "grep", "CapEff", "/proc/self/status")
+        self.assertTrue(int(r.stdout.split()[1], 16) & (1 << 13), r.stdout)
+        r = self.runc("exec", self.id, "nosuch")
+        self.assertEqual(r.returncode, 255)
+        self.assertIn('exec: "nosuch": executable file not found in $PATH', r.stderr.replace("\\", ""))
+        p = self.top / "process.json"
+        p.write_text(json.dumps({"args": ["sh", "-c", "echo $$"], "cwd": "/", "user": {"uid": 0, "gid": 0},
+                                 "env": ["PATH=/bin"]}))
+        self.assertEqual(self.runc("exec", "-p", p, self.id).returncode, 0)
+
+    def test_console_socket(self):
+        path = str(self.top / "console")
+        got = []
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen(1)
+
+            def accept():
+                c, _ = listener.accept()
+                with c:
+                    got.extend(socket.recv_fds(c, 64, 1)[1])
+            t = threading.Thread(target=accept)
+            t.start()
+            self.b.config["process"].update(terminal=True, args=["tty"], consoleSize={"height": 30, "width": 90})
+            self.b.write()
+            r = self.runc("run", "-d", "--console-socket", path, self.id)
+            self.assertEqual(r.returncode, 0, r.stderr)
+            t.join(5)
+        self.assertEqual(os.get_terminal_size(got[0]), (90, 30))
+        self.assertEqual(os.read(got[0], 100), b"/dev/pts/0\r\n")
+        os.close(got[0])
+
+    def test_preserve_fds(self):
+        r, w = os.pipe()
+        os.write(w, b"through")
+        os.close(w)
+        os.dup2(r, 3)
+        os.set_inheritable(3, True)
+        self.b.config["process"]["args"] = ["sh", "-c", "cat <&3; ls /proc/self/fd | wc -w"]
+        self.b.write()
+        out = self.runc("run", "--preserve-fds", "1", self.id, pass_fds=(3,))
+        self.assertTrue(out.stdout.startswith("through"), out.stderr)
+
+    def test_logs(self):
+        log = self.top / "log"
+        r = self.runc("--log", log, "--log-format", "json", "start", "nope")
+        line = json.loads(log.read_text())
+        self.assertEqual((line["level"], line["msg"], r.stderr), ("error", "container does not exist", "container does not exist\n"))
+
+
+class BadInput(RuncTest):
+    def bad(self, text, expect):
+        (self.b.path / "config.json").write_text(text)
+        r = self.runc("run", self.id)
+        self.assertEqual(r.returncode, 1, r.stdout)
+        self.assertIn(expect, r.stderr)
+        self.assertEqual(list(self.state.glob("[!.]*")), [])
+
+    def test_documents(self):
+        whole = json.dumps(self.b.config)
+        self.bad(whole[:200], "unexpected end")
+        self.bad("[]", "")
+        self.bad(whole.replace('"uid": 0', '"uid": "x"'), "uid")
+        self.bad(whole.replace('"uid": 0', '"uid": 4294967296'), "uid")
+        self.bad(whole.replace('"type": "pid"', '"type": "bogus"'), "bogus")
+        self.bad(whole.replace('"cwd": "/"', '"cwd": "tmp"'), "wd")
+
+    def test_missing_things(self):
+        self.b.config["root"]["path"] = "nowhere"
+        self.fails("nowhere: no such file or directory")
+        self.b.config["root"]["path"] = "rootfs"
+        self.b.config["process"]["cwd"] = "/nowhere"
+        self.fails('chdir to cwd ("/nowhere") set in config.json failed: no such file or directory')
+        self.b.config["process"]["cwd"] = "/"
+        self.fails('exec: "nosuch": executable file not found in $PATH', "nosuch")
+        self.b.mount("/x", type="bind", source="/does/not/exist", options=["bind"])
+        self.fails("/does/not/exist: no such file or directory")
+
+    def test_not_done_is_said(self):
+        self.b.config["linux"]["intelRdt"] = {"closID": "x"}
+        self.fails("not supported yet")
+
+
+if __name__ == "__main__":
+    unittest.main()
