@@ -115,12 +115,25 @@ enum { REMOVE_DEPTH = 64 };
 
 struct removal {
 	int topfd; /* the tree itself */
-	dev_t dev;
+	uint64_t mount;
 	unsigned depth;
 	unsigned long moved;
 };
 
 static int remove_entries(int fd, struct removal *rm);
+
+/* Which mount fd is on: a bind mount has the device of what it shows, so that st_dev can't tell.
+ * Kernels before 5.8 have no such number: there the device must do. */
+static int mount_of(int fd, uint64_t *ret)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
+		return -errno;
+	*ret = st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id
+					  : (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
+	return 0;
+}
 
 static int move_up(int dirfd, const char *name, struct removal *rm)
 {
@@ -142,11 +155,11 @@ static int remove_one(int dirfd, const char *name, struct removal *rm)
 		return -errno;
 
 	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
+	uint64_t mount;
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &st) < 0 || st.st_dev != rm->dev) {
+	if (mount_of(fd, &mount) < 0 || mount != rm->mount) {
 		close(fd);
 		return -EBUSY;
 	}
@@ -184,8 +197,6 @@ static int remove_entries(int fd, struct removal *rm)
 
 int file_remove_tree(int dirfd, const char *path)
 {
-	struct stat st;
-
 	if (unlinkat(dirfd, path, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR && errno != EPERM && errno != EBUSY)
@@ -193,15 +204,15 @@ int file_remove_tree(int dirfd, const char *path)
 
 	AUTO_FD int top = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	AUTO_FD int parent = top < 0 ? -1 : openat(top, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct stat up;
+	uint64_t mount, outer;
 
-	if (top < 0 || parent < 0 || fstat(top, &st) < 0 || fstat(parent, &up) < 0)
+	if (top < 0 || parent < 0)
 		return -errno;
-	if (st.st_dev != up.st_dev)
+	if (mount_of(top, &mount) < 0 || mount_of(parent, &outer) < 0 || mount != outer)
 		return -EBUSY; /* itself a mount point */
 
 	/* Each pass takes REMOVE_DEPTH levels; only what moved up needs another one. */
-	struct removal rm = { .topfd = top, .dev = st.st_dev };
+	struct removal rm = { .topfd = top, .mount = mount };
 
 	for (;;) {
 		unsigned long moved = rm.moved;

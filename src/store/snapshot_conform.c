@@ -322,6 +322,24 @@ __attribute__((constructor)) static void private_mounts(void)
 		_exit(77); /* meson: skipped */
 }
 
+/* A tree with something mounted in it stays whole, even when that has the same device. */
+TEST(removal_stops_at_mounts)
+{
+	char root[] = "/tmp/casco-mount-XXXXXX";
+
+	CHECK(mkdtemp(root));
+	AUTO_FREE char *tree = xasprintf("%s/tree", root), *inside = xasprintf("%s/tree/m", root);
+	AUTO_FREE char *kept = xasprintf("%s/kept", root), *file = xasprintf("%s/kept/f", root);
+
+	CHECK(file_mkdirs(inside, 0700) == 0 && file_mkdirs(kept, 0700) == 0);
+	CHECK(file_replace(AT_FDCWD, file, "", 0, 0600, false) == 0);
+	CHECK(mount(kept, inside, NULL, MS_BIND, NULL) == 0);
+	CHECK(file_remove_tree(AT_FDCWD, tree) == -EBUSY && access(file, F_OK) == 0);
+	CHECK(file_remove_tree(AT_FDCWD, inside) == -EBUSY && access(file, F_OK) == 0);
+	CHECK(umount2(inside, 0) == 0);
+	CHECK(file_remove_tree(AT_FDCWD, root) == 0);
+}
+
 TEST(layers)
 {
 	on_each(check_layers);
