@@ -155,7 +155,7 @@ static int remove_one(int dirfd, const char *name, struct removal *rm)
 		return -errno;
 
 	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	uint64_t mount;
+	uint64_t mount = 0;
 
 	if (fd < 0)
 		return -errno;
@@ -204,7 +204,7 @@ int file_remove_tree(int dirfd, const char *path)
 
 	AUTO_FD int top = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	AUTO_FD int parent = top < 0 ? -1 : openat(top, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	uint64_t mount, outer;
+	uint64_t mount = 0, outer = 0;
 
 	if (top < 0 || parent < 0)
 		return -errno;

@@ -16,7 +16,7 @@ void snapshot_dirs_done(struct snapshot_dirs *d)
 	if (!d->lowers && d->upper == 0)
 		return; /* zeroed */
 	close_fd(&d->upper);
-	for (size_t i = 0; i < d->nlowers; i++)
+	for (size_t i = 0; d->lowers && i < d->nlowers; i++)
 		close_fd(&d->lowers[i]);
 	free(d->lowers);
 	*d = (struct snapshot_dirs){ .upper = -1 };
@@ -77,7 +77,8 @@ static int find_dir(struct store *s, const char *path, struct snapshotter **ret_
 			return 0;
 		}
 	}
-	return err_set(e, ERR_INVALID_ARGUMENT, "mount of %s: not a snapshot of this store", path);
+	err_set(e, ERR_INVALID_ARGUMENT, "mount of %s: not a snapshot of this store", path);
+	return -1;
 }
 
 static int open_lowerdirs(struct store *s, const char *list, struct snapshot_dirs *d, struct err *e)
