@@ -36,7 +36,7 @@ class Recovery(DaemonTest):
         self.daemon.start()
         wait_for("STOPPED", lambda: "STOPPED" in self.task_line("ends"))
         r = self.ctr("tasks", "delete", "ends", check=False)
-        self.assertEqual(r.returncode, 33)
+        self.assertIn("non-zero exit code 33", r.stderr)
         self.ctr("containers", "delete", "ends")
 
     def test_images_and_snapshots_survive(self):
@@ -62,7 +62,7 @@ class Recovery(DaemonTest):
         os.kill(int(self.task_line("victim").split()[1]), signal.SIGKILL)
         wait_for("STOPPED", lambda: "STOPPED" in self.task_line("victim"))
         r = self.ctr("tasks", "delete", "victim", check=False)
-        self.assertEqual(r.returncode, 137)
+        self.assertIn("non-zero exit code 137", r.stderr)
         self.ctr("containers", "delete", "victim")
 
     def test_a_second_daemon_on_the_same_root_is_refused(self):

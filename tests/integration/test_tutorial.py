@@ -2,6 +2,7 @@
 docker.io: once over HTTPS with a test CA, once over plain HTTP."""
 import json
 import os
+import pathlib
 import shutil
 import unittest
 
@@ -147,9 +148,9 @@ class RuncAlone(unittest.TestCase):
             lines = [line.strip().split(":", 2) for line in f]
         for _, controllers, path in lines:
             if "memory" in controllers.split(","):
-                return int(open(f"/sys/fs/cgroup/memory{path}/memory.limit_in_bytes").read())
+                return int(pathlib.Path(f"/sys/fs/cgroup/memory{path}/memory.limit_in_bytes").read_text())
         path = next(p for n, _, p in lines if n == "0")
-        return int(open(f"/sys/fs/cgroup{path}/memory.max").read())
+        return int(pathlib.Path(f"/sys/fs/cgroup{path}/memory.max").read_text())
 
     def test_the_file_as_it_stands(self):
         self.write(self.BRIEF)
