@@ -22,7 +22,7 @@ state = '$dir/$id/state'
 EOF
 
 say() { printf '\033[1m$ %s\033[0m\n' "$*"; }
-ctr() { command ctr --address "$dir/$id/containerd.sock" "$@"; }
+ctr() { command ctr --address "$dir/$id/containerd.sock" --namespace "$id" "$@"; }
 
 daemon=
 finish() {
@@ -34,6 +34,8 @@ finish() {
 		kill "$daemon" 2>/dev/null || :
 		wait "$daemon" 2>/dev/null || :
 	fi
+	# the namespace's own, now empty cgroup: containerd leaves these for the next container
+	rmdir /sys/fs/cgroup/"$id" /sys/fs/cgroup/*/"$id" 2>/dev/null || :
 	rm -rf "${dir:?}/$id"
 	rmdir "$dir" 2>/dev/null || :
 }
