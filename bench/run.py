@@ -97,7 +97,8 @@ class Stack:
     """A daemon with its ctr: ours, or Debian's."""
 
     def __init__(self, tmp, ours):
-        self.folder = tmp / ("ours" if ours else "debian")
+        self.name = "ours" if ours else "debian"  # of its container, too: cgroups are shared
+        self.folder = tmp / self.name
         self.folder.mkdir()
         self.socket = self.folder / "c.sock"
         self.bin = BIN if ours else pathlib.Path("/usr/bin")
@@ -135,20 +136,20 @@ def bench_ctr(tmp):
         row("ctr run --rm true: ours / Debian's",
             blocks(ours.ctr("run", "--rm", IMAGE, "b%N", "true"), theirs.ctr("run", "--rm", IMAGE, "b%N", "true"), 4, 12))
         for s in (ours, theirs):
-            s("run", "-d", IMAGE, "bg", "sleep", "1000")
+            s("run", "-d", IMAGE, s.name, "sleep", "1000")
         row("ctr task exec true: ours / Debian's",
-            blocks(ours.ctr("task", "exec", "--exec-id", "e%N", "bg", "true"),
-                   theirs.ctr("task", "exec", "--exec-id", "e%N", "bg", "true"), 4, 12))
+            blocks(ours.ctr("task", "exec", "--exec-id", "e%N", ours.name, "true"),
+                   theirs.ctr("task", "exec", "--exec-id", "e%N", theirs.name, "true"), 4, 12))
     finally:
         finish((ours, theirs))
 
 
 def finish(stacks):
     for s in stacks:
-        subprocess.run(s.ctr("task", "kill", "-s", "SIGKILL", "bg"), env=s.env, capture_output=True, check=False)
+        subprocess.run(s.ctr("task", "kill", "-s", "SIGKILL", s.name), env=s.env, capture_output=True, check=False)
         time.sleep(0.3)
-        subprocess.run(s.ctr("task", "delete", "bg"), env=s.env, capture_output=True, check=False)
-        subprocess.run(s.ctr("container", "delete", "bg"), env=s.env, capture_output=True, check=False)
+        subprocess.run(s.ctr("task", "delete", s.name), env=s.env, capture_output=True, check=False)
+        subprocess.run(s.ctr("container", "delete", s.name), env=s.env, capture_output=True, check=False)
         s.stop()
 
 
@@ -173,7 +174,7 @@ def bench_memory(tmp):
     stacks = (Stack(tmp, True), Stack(tmp, False))
     try:
         for s in stacks:
-            s("run", "-d", IMAGE, "bg", "sleep", "1000")
+            s("run", "-d", IMAGE, s.name, "sleep", "1000")
         time.sleep(2)
         values = [(pss(s.process.pid), pss(shim_of(s.folder))) for s in stacks]
         for i, what in enumerate(("containerd, idle", "shim with one container")):
