@@ -1,5 +1,9 @@
 """What the attack tests share: a hostile bundle, a runtime, and the host's things that must stay as
-they are.  Each test plays one published attack; ids are in its first line."""
+they are.  Each test plays one published attack; ids are in its first line.
+
+No test may do harm where the attack succeeds, since a runtime that is broken, or a peer's that is
+known to be, runs them too: they open and read what must be out of reach, and never write it; what
+they write is a file of the test's own or belongs to a namespace of the container."""
 import contextlib
 import ctypes
 import hashlib
@@ -66,7 +70,7 @@ class Attack(unittest.TestCase):
     runtime = casco.program("runc")
 
     def setUp(self):
-        self.scratch = casco.Scratch()
+        self.scratch = casco.Scratch(f"attack-{os.getpid()}")
         self.addCleanup(self.scratch.remove)
         top = self.scratch.path
         self.host, self.bundle, self.root = top / "host", top / "bundle", top / "state"

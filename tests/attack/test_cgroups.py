@@ -1,4 +1,5 @@
 """Limits and devices."""
+import os
 import pathlib
 import subprocess
 import unittest
@@ -54,7 +55,7 @@ class Cgroups(Attack):
 
     def test_cgroup_path_does_not_climb(self):
         config = self.config("/bin/cat", "/proc/self/cgroup")
-        config["linux"]["cgroupsPath"] = "/../../../../attack-climb"
+        config["linux"]["cgroupsPath"] = f"/../../../../attack-{os.getpid()}-climb"
         r = self.run_config(config)
         self.assertEqual(r.returncode, 0, r.stderr)
         for bad in ("/", "/..", "/x/.."):
@@ -64,7 +65,7 @@ class Cgroups(Attack):
     def test_cgroup_mount_is_read_only(self):
         """CVE-2023-25809, CVE-2022-0492"""
         script = ("mkdir /sys/fs/cgroup/x; for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/x; "
-                  "echo /evil > $d/release_agent; echo 1 > $d/notify_on_release; done; true")
+                  "(exec 3<>$d/release_agent) && echo open; done; true")
         r = self.run_config(self.config("/bin/sh", "-c", script + "; ls -d /sys/fs/cgroup/x /sys/fs/cgroup/*/x"))
         self.assertEqual(r.stdout, "")
         for agent in pathlib.Path("/sys/fs/cgroup").glob("*/release_agent"):
@@ -76,7 +77,7 @@ class Cgroups(Attack):
 
     def exec_below(self, wrap):
         self.write(self.config("/bin/sleep", "1000"))
-        name = "attack-sub"
+        name = f"attack-{os.getpid()}-sub"
         try:
             with open(self.scratch.path / "log", "wb") as log:
                 subprocess.run([*wrap, *self.command("run", "-d", "--bundle", self.bundle, name)], check=True,

@@ -109,15 +109,20 @@ def network_namespaces():
 class Scratch:
     """A folder of one's own, and the claim that nothing of it stays: no process, mount, cgroup."""
 
-    def __init__(self):
+    def __init__(self, cgroup_mark=""):
+        """cgroup_mark: a part of all its cgroups' names, so that another run's are left alone."""
+        self.cgroup_mark = cgroup_mark
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="casco-test-"))
         os.chmod(self.path, 0o711)
         self.cgroups_before = cgroups()
 
+    def new_cgroups(self):
+        return sorted(c for c in cgroups() - self.cgroups_before if self.cgroup_mark in c)
+
     def leftovers(self):
         left = [f"process {p}" for p in processes(str(self.path))]
         left += [f"mount {m}" for m in mounts(str(self.path))]
-        left += [f"cgroup {c}" for c in sorted(cgroups() - self.cgroups_before) if not is_namespace(c)]
+        left += [f"cgroup {c}" for c in self.new_cgroups() if not is_namespace(c)]
         return left
 
     def remove(self):
@@ -132,7 +137,7 @@ class Scratch:
                 os.kill(int(line.split()[0]), signal.SIGKILL)
         for m in reversed(mounts(str(self.path))):
             subprocess.run(["umount", "-l", m], check=False, capture_output=True)
-        for c in sorted(cgroups() - self.cgroups_before, reverse=True):
+        for c in reversed(self.new_cgroups()):
             with contextlib.suppress(OSError):
                 os.rmdir(c)
         shutil.rmtree(self.path, ignore_errors=True)
