@@ -82,7 +82,6 @@ struct tasks {
 	struct task *buckets[TASK_BUCKETS];
 	struct task_wait *waits[TASK_BUCKETS];
 	uint64_t last_wait;
-	bool is_closing;
 	struct ttrpc_server *events; /* loop thread */
 };
 

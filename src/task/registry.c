@@ -22,14 +22,8 @@ struct tasks *tasks_new(const struct tasks_env *env)
 	return ts;
 }
 
-/* What is left of the waits ends with the process: their calls were cancelled by the server. */
-void tasks_free(struct tasks *ts)
+void tasks_close(struct tasks *ts)
 {
-	if (!ts)
-		return;
-	pthread_mutex_lock(&ts->lock);
-	ts->is_closing = true;
-	pthread_mutex_unlock(&ts->lock);
 	for (size_t i = 0; i < TASK_BUCKETS; i++)
 		while (ts->buckets[i]) {
 			struct task *t = ts->buckets[i];
@@ -43,7 +37,15 @@ void tasks_free(struct tasks *ts)
 			shim_log_close(log);
 			tasks_remove(ts, t);
 		}
-	/* ts itself stays: closed connections may still be draining on the loop. */
+}
+
+void tasks_free(struct tasks *ts)
+{
+	if (!ts)
+		return;
+	tasks_close(ts);
+	pthread_mutex_destroy(&ts->lock);
+	free(ts);
 }
 
 struct task *task_new(struct tasks *ts, const char *ns, const char *id)

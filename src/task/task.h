@@ -48,8 +48,10 @@ struct tasks *tasks_new(const struct tasks_env *env);
  * behind those that are gone.  Problems with single bundles are logged, not returned. */
 int tasks_recover(struct tasks *ts, struct err *e);
 
-/* Closes the connections; shims and containers go on. */
-void tasks_free(struct tasks *ts);
+/* Closes the connections; shims and containers go on.  What that leaves to do is posted to the
+ * loop, which must run once more before tasks_free(). */
+void tasks_close(struct tasks *ts);
+void tasks_free(struct tasks *ts); /* NULL is fine */
 
 /* Serves shims' events (ttrpc) on a listening socket.  The loop's thread only, both. */
 void tasks_listen(struct tasks *ts, int fd_take);

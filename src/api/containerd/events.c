@@ -6,6 +6,7 @@
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
 #include "api/containerd/services.h"
+#include "base/log.h"
 #include "loop/loop.h"
 
 #include "containerd/services/events/v1/events.pb-c.h"
@@ -136,6 +137,7 @@ static void start(void *arg)
 	struct subscription *s = arg;
 	struct rpc_call *c = s->call;
 
+	log_debug(LOG_NONE, "Subscribe: a client listens to events");
 	rpc_headers(c); /* clients wait for them before they cause what they want to see */
 	rpc_on_writable(c, on_writable, s);
 	rpc_on_cancel(c, on_cancel, s); /* may end it: last */

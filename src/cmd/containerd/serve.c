@@ -175,6 +175,15 @@ static void on_signal(const struct signalfd_siginfo *si, void *arg)
 	/* else opened() sees it */
 }
 
+/* Runs what was posted so far, and what that posted. */
+static void drain_loop(struct daemon *d)
+{
+	for (int i = 0; i < 2; i++) {
+		loop_post(d->loop, drained, d);
+		loop_run(d->loop);
+	}
+}
+
 static void close_all(struct daemon *d)
 {
 	if (d->is_serving) {
@@ -184,6 +193,9 @@ static void close_all(struct daemon *d)
 	if (d->engine && d->engine->tasks)
 		tasks_unlisten(d->engine->tasks);
 	pool_free(d->pool);
+	if (d->engine && d->engine->tasks)
+		tasks_close(d->engine->tasks);
+	drain_loop(d);
 	if (d->server)
 		grpc_server_free(d->server);
 	if (d->engine) {
