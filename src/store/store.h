@@ -7,10 +7,11 @@
  *
  * Rules for the whole folder.  Every call may come from any thread; each mutation is one
  * transaction, durable when it returns.  Lists and gets read a snapshot of the database and wait
- * for nobody.  Records handed out live in the caller's arena.  Store publishes no events and
- * knows no protobuf: the engine does the first, api/ the second.  `ns` is a checked namespace
- * name; `lease` is NULL or the lease which new objects join (ERR_NOT_FOUND when there is none of
- * that name).  A namespace appears with the first thing written to it. */
+ * for nobody; a visit function may read, but change nothing.  Records handed out live in the
+ * caller's arena.  Store publishes no events and knows no protobuf: the engine does the first, api/
+ * the second.  `ns` is a checked namespace name; `lease` is NULL or the lease which new objects
+ * join (ERR_NOT_FOUND when there is none of that name).  A namespace appears with the first thing
+ * written to it. */
 #pragma once
 
 #include "base/err.h"
