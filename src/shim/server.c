@@ -6,6 +6,7 @@
 #include "os/fd.h"
 #include "shim/actions.h"
 #include "shim/events.h"
+#include "shim/memory.h"
 #include "shim/reaper.h"
 #include "shim/service.h"
 #include "shim/task.h"
@@ -101,6 +102,7 @@ int shim_serve(const struct shim_args *args, const char *self)
 		return shim_fail(&e);
 	s.loop = loop_new();
 	s.reaper = reaper_new(s.loop);
+	s.memory = memory_new(s.loop);
 	for (size_t i = 0; i < ARRAY_LEN(deadly); i++)
 		if (loop_signal(s.loop, deadly[i], on_signal, &s) < 0)
 			BUG("no signalfd");

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "containerd/runtime/task/v3/shim.pb-c.h"
 #include "loop/loop.h"
+#include "shim/memory.h"
 #include "shim/rootfs.h"
 #include "shim/streams.h"
 #include "wire/ttrpc_server.h"
@@ -37,6 +38,7 @@ void proc_set_state(struct proc *p, enum proc_state to)
 
 struct container *container_get(struct shim *s, const char *id, struct err *e)
 {
+	memory_used(s->memory); /* every call comes through here */
 	for (struct container *c = s->containers; c; c = c->next)
 		if (!c->is_creating && strcmp(c->id, id) == 0)
 			return c;
@@ -209,6 +211,7 @@ struct ttrpc_call *proc_end(struct proc *p)
 
 	p->is_busy = false;
 	p->op = NULL;
+	memory_used(p->container->shim->memory);
 	dispatch_all(p->container->shim->loop, &p->queue);
 	return call;
 }

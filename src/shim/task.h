@@ -17,6 +17,7 @@
 struct container;
 struct events;
 struct loop;
+struct memory;
 struct reaper;
 struct streams;
 struct ttrpc_call;
@@ -27,6 +28,7 @@ struct shim {
 	struct reaper *reaper;
 	struct events *events;
 	struct ttrpc_server *server;
+	struct memory *memory;
 	const char *ns;
 	const char *own_runc; /* beside our own binary; "" when unknown */
 	struct container *containers;

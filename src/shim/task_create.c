@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -113,7 +112,6 @@ static void on_created(const struct err *e, pid_t pid, int console, void *arg)
 		CONTAINERD__TASK__V3__CREATE_TASK_RESPONSE__INIT;
 	struct err error = { 0 };
 
-	malloc_trim(0);
 	if (e) {
 		create_failed(c, e);
 		return;

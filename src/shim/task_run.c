@@ -11,7 +11,6 @@
 #include "shim/streams.h"
 #include "shim/task.h"
 
-#include <malloc.h>
 #include <string.h>
 
 static const uint64_t drain_time = 2000000000u;
@@ -80,7 +79,6 @@ static void on_exec_started(const struct err *e, pid_t pid, int console, void *a
 
 	free(p->spec);
 	p->spec = NULL;
-	malloc_trim(0);
 	if (!e && streams_start(p->io, console, &error) < 0)
 		e = &error;
 	if (error.code)
@@ -260,7 +258,6 @@ static void on_init_deleted(const struct err *e, UNUSED pid_t pid, UNUSED int co
 	events_send(c->shim->events, "/tasks/delete", &ev.base);
 	reply_deleted(call, p);
 	container_free(c);
-	malloc_trim(0);
 }
 
 /* All output is copied, or it has had its time. */

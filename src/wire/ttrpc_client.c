@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { READ_SIZE = 16384 };
+enum { READ_SIZE = 4096 };
 
 struct pending {
 	struct ttrpc_client *client;

@@ -16,7 +16,7 @@ enum {
 	MAX_CONNECTIONS = 64,
 	MAX_CALLS = 4096, /* open calls of one connection: a parked Wait is small */
 	MAX_PENDING_OUT = 16 << 20, /* answers that a peer does not read */
-	READ_SIZE = 16384,
+	READ_SIZE = 4096,
 };
 
 struct conn;

@@ -1,0 +1,151 @@
+#include "shim/pump.h"
+
+#include "base/mem.h"
+#include "base/test.h"
+#include "loop/loop.h"
+#include "os/fd.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct ends {
+	struct loop *loop;
+	struct pump *pump;
+	int n;
+};
+
+static void ended(void *arg)
+{
+	struct ends *s = arg;
+
+	s->n++;
+	loop_stop(s->loop);
+}
+
+static void enough(UNUSED struct loop_timer *t, void *arg)
+{
+	loop_stop(arg);
+}
+
+static void run_for(struct loop *l, uint64_t ms)
+{
+	struct loop_timer *t = loop_timer_add(l, ms * 1000000u, enough, l);
+
+	loop_run(l);
+	loop_timer_remove(t);
+}
+
+static void pipe_make(int p[2])
+{
+	CHECK(pipe2(p, O_CLOEXEC) == 0);
+}
+
+TEST(between_pipes_to_the_end)
+{
+	struct ends s = { .loop = loop_new() };
+	int a[2], b[2];
+	char buf[16];
+
+	pipe_make(a);
+	pipe_make(b);
+	s.pump = pump_new(s.loop, a[0], b[1], ended, &s);
+	CHECK(write(a[1], "hello", 5) == 5);
+	run_for(s.loop, 30);
+	CHECK(s.n == 0 && read(b[0], buf, sizeof buf) == 5);
+	close(a[1]);
+	run_for(s.loop, 1000);
+	CHECK(s.n == 1 && read(b[0], buf, sizeof buf) == 0);
+	pump_free(s.pump);
+	close(b[0]);
+	loop_free(s.loop);
+}
+
+/* The reader sleeps: what has no room waits in the pipe of the writer. */
+TEST(a_slow_reader_loses_nothing)
+{
+	struct ends s = { .loop = loop_new() };
+	int a[2], b[2];
+	static char big[300000], got[300000];
+	size_t sent = 0, n = 0;
+
+	pipe_make(a);
+	pipe_make(b);
+	CHECK(fd_set_nonblock(a[1], true) == 0 && fd_set_nonblock(b[0], true) == 0);
+	for (size_t i = 0; i < sizeof big; i++)
+		big[i] = (char)(i * 31 >> 3);
+	s.pump = pump_new(s.loop, a[0], b[1], ended, &s);
+	for (int round = 0; round < 200 && n < sizeof big; round++) {
+		ssize_t w = sent < sizeof big ? write(a[1], big + sent, sizeof big - sent) : 0;
+
+		sent += w > 0 ? (size_t)w : 0;
+		if (sent == sizeof big && a[1] >= 0) {
+			close(a[1]);
+			a[1] = -1;
+		}
+		run_for(s.loop, 2);
+		for (;;) {
+			ssize_t r = read(b[0], got + n, sizeof got - n);
+
+			if (r <= 0)
+				break;
+			n += (size_t)r;
+		}
+	}
+	CHECK(n == sizeof big && !memcmp(big, got, n));
+	run_for(s.loop, 50);
+	CHECK(s.n == 1);
+	pump_free(s.pump);
+	close(b[0]);
+	loop_free(s.loop);
+}
+
+TEST(nobody_takes_it)
+{
+	struct ends s = { .loop = loop_new() };
+	int a[2], b[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	pipe_make(a);
+	pipe_make(b);
+	close(b[0]);
+	s.pump = pump_new(s.loop, a[0], b[1], ended, &s);
+	CHECK(write(a[1], "x", 1) == 1);
+	run_for(s.loop, 1000);
+	CHECK(s.n == 1);
+	pump_free(s.pump);
+	close(a[1]);
+	loop_free(s.loop);
+}
+
+/* splice(2) refuses files opened for appending, and terminals. */
+TEST(to_a_log_file_and_from_a_terminal)
+{
+	struct ends s = { .loop = loop_new() };
+	char path[] = "/tmp/pump-XXXXXX", buf[64] = "";
+	int a[2], file = mkostemp(path, O_APPEND | O_CLOEXEC);
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	CHECK(file >= 0 && master >= 0);
+	pipe_make(a);
+	s.pump = pump_new(s.loop, a[0], fd_copy(file), ended, &s);
+	CHECK(write(a[1], "one\n", 4) == 4);
+	close(a[1]);
+	run_for(s.loop, 1000);
+	pump_free(s.pump);
+
+	CHECK(!grantpt(master) && !unlockpt(master));
+	int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	CHECK(slave >= 0 && write(slave, "two\n", 4) == 4);
+	s.pump = pump_new(s.loop, master, fd_copy(file), ended, &s);
+	run_for(s.loop, 30);
+	close(slave);
+	run_for(s.loop, 1000);
+	CHECK(s.n == 2);
+	pump_free(s.pump);
+	CHECK(pread(file, buf, sizeof buf - 1, 0) == 9);
+	CHECK_STR(buf, "one\ntwo\r\n");
+	close(file);
+	unlink(path);
+	loop_free(s.loop);
+}
