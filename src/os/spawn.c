@@ -17,11 +17,20 @@
 #define P_PIDFD 3
 #endif
 
+/* ThreadSanitizer takes clone() for fork() and, in a child that shares our memory, turns itself off
+ * for the calling thread too: then the child gets a copy, and only its stack and error are shared.
+ */
+#ifdef __SANITIZE_THREAD__
+enum { CLONE_MEMORY = 0, MAP_STACK_KIND = MAP_SHARED };
+#else
+enum { CLONE_MEMORY = CLONE_VM, MAP_STACK_KIND = MAP_PRIVATE };
+#endif
+
 enum { STACK = 64 * 1024 };
 
 struct child {
 	const struct spawn *s;
-	int error; /* written by the child: the memory is shared */
+	int error; /* written by the child: it lies at the bottom of its stack */
 };
 
 /* The child leaves its stack without returning, which AddressSanitizer would take for live frames
@@ -86,22 +95,25 @@ CHILD_CODE static int child_main(void *arg)
 
 int spawn_start(const struct spawn *s, int *ret_pidfd, pid_t *ret_pid)
 {
-	struct child c = { .s = s };
 	sigset_t all, old;
 	int pidfd = -1;
 
 	if (s->n_fds < 3 || s->n_fds > SPAWN_MAX_FDS)
 		BUG("spawn with a wrong number of descriptors");
 
-	void *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *stack =
+		mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_STACK_KIND | MAP_ANONYMOUS, -1, 0);
 	if (stack == MAP_FAILED)
 		return -errno;
+	struct child *c = stack;
+
+	c->s = s;
 	/* No handler of ours may run in the child: it would act on the memory of both. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int pid = clone(child_main, (char *)stack + STACK,
-			CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &c, &pidfd);
-	int error = pid < 0 ? errno : c.error;
+			CLONE_MEMORY | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, c, &pidfd);
+	int error = pid < 0 ? errno : c->error;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	munmap(stack, STACK);
 	if (pid < 0)
