@@ -106,6 +106,25 @@ int birth_clone(struct birth *s, uint64_t flags, int cgroupfd, int pidns, struct
 	return 1;
 }
 
+int birth_adopt(struct birth *s, struct err *e)
+{
+	siginfo_t how;
+	pid_t pid;
+
+	if (stage_recv_child(s->sync, &pid, e) < 0)
+		return -1;
+	/* our child and not reaped: the number can't be anybody else's */
+	int pidfd = sys_pidfd_open(pid, 0);
+	if (pidfd < 0)
+		return err_sys(e, -pidfd, "open a pidfd of process %d", (int)pid);
+	while (waitid(P_PIDFD, (id_t)s->pidfd, &how, WEXITED) < 0 && errno == EINTR)
+		;
+	close_fd(&s->pidfd);
+	s->pidfd = pidfd;
+	s->pid = pid;
+	return 0;
+}
+
 static int take_console(struct birth *s, enum runtime_console console, int master, struct err *e)
 {
 	static const char name[] = "/dev/ptmx"; /* what runc writes; receivers need one byte */

@@ -27,6 +27,9 @@ int birth_prepare_io(const struct plan_process *p, const struct runtime_io *io, 
  * pidns: an fd of the pid namespace to be born in, or -1.  Returns in the child with 0. */
 int birth_clone(struct birth *s, uint64_t flags, int cgroupfd, int pidns, struct err *e);
 
+/* The child has cloned its successor as our child, and ends: from now on that one is meant. */
+int birth_adopt(struct birth *s, struct err *e);
+
 /* The next step of the child; the terminal is dealt with in here. */
 int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, struct err *e);
 

@@ -67,8 +67,7 @@ int console_open(int rootfd, int host_ptmx, struct console *ret, struct err *e)
 	if (!is_pty(c.slave, false))
 		return err_set(e, ERR_FAILED_PRECONDITION,
 			       "the terminal's other end is not on a devpts");
-	*ret = c;
-	c = CONSOLE_NONE;
+	*ret = (struct console){ TAKE_FD(c.master), TAKE_FD(c.slave), c.is_inside };
 	return 0;
 }
 

@@ -23,7 +23,7 @@ static int join_namespaces(const struct launch *l, struct err *e)
 		uint64_t flag = plan_ns_flag(p->joins[i].type);
 
 		/* the parent joined the pid namespace: it takes effect for children only */
-		if (flag == CLONE_NEWPID)
+		if (flag == CLONE_NEWPID || (flag == CLONE_NEWUSER && l->in_two_steps))
 			continue;
 		if (setns(l->join_fds[i], (int)flag) < 0)
 			return err_sys(e, errno, "join %s namespace %s",
@@ -76,9 +76,44 @@ static int run_hooks(const struct launch *l, struct err *e)
 	return hooks_run(&h->create_container, "createContainer", l->state_json, e);
 }
 
+/* New namespaces belong to the user namespace that one is in when they are made: for a joined one
+ * that is after setns, so a second clone is needed.  The parent gets the new process as its own
+ * child; we end.  Returns in the new process. */
+static int clone_successor(const struct launch *l, struct err *e)
+{
+	const struct plan *p = l->plan;
+	struct clone_args args = {
+		.flags = (p->new_ns & ~(uint64_t)CLONE_NEWCGROUP) | CLONE_PARENT,
+	};
+
+	for (size_t i = 0; i < p->n_joins; i++) {
+		uint64_t flag = plan_ns_flag(p->joins[i].type);
+
+		if (flag != CLONE_NEWUSER && flag != CLONE_NEWPID)
+			continue;
+		if (setns(l->join_fds[i], (int)flag) < 0)
+			return err_sys(e, errno, "join %s namespace %s",
+				       oci_ns_names[p->joins[i].type], p->joins[i].path);
+		if (flag == CLONE_NEWUSER && become_root(e) < 0)
+			return -1;
+	}
+	int pid = sys_clone3(&args);
+	if (pid < 0)
+		return err_sys(e, -pid, "clone3 in the user namespace");
+	if (pid == 0)
+		return 0;
+	if (stage_send_child(l->end.sync, pid, e) < 0)
+		return -1;
+	_exit(0);
+}
+
 static int enter_namespaces(const struct launch *l, struct err *e)
 {
-	if (stage_wait(l->end.sync, STAGE_GO, e) < 0 || join_namespaces(l, e) < 0)
+	if (stage_wait(l->end.sync, STAGE_GO, e) < 0)
+		return -1;
+	if (l->in_two_steps && clone_successor(l, e) < 0)
+		return -1;
+	if (join_namespaces(l, e) < 0)
 		return -1;
 	if ((l->plan->all_ns & CLONE_NEWUSER) && become_root(e) < 0)
 		return -1;

@@ -29,6 +29,7 @@ struct launch {
 	enum cgroup_layout cgroup_layout;
 	struct oci_pairs cgroup_paths;
 	bool no_pivot, no_new_keyring;
+	bool in_two_steps; /* new namespaces inside a joined user namespace: see init_main() */
 };
 
 /* The child, from clone3 to execve.  Never returns. */

@@ -163,6 +163,8 @@ int mount_copy_source(const struct mount_op *op, const char *bundle, bool is_sha
 	AUTO_FD int dir = -1;
 	const char *source = op->source;
 
+	if (!source)
+		BUG("a bind without a source was planned");
 	if (source[0] != '/') {
 		dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (dir < 0)

@@ -139,10 +139,8 @@ static int open_joins(struct creation *k, struct err *e)
 		k->launch.join_fds[i] = fd;
 		if (j->type == OCI_NS_PID)
 			k->pidns = fd;
-		if (j->type == OCI_NS_USER && k->plan.new_ns)
-			return err_set(e, ERR_UNIMPLEMENTED,
-				       "a user namespace by path with new namespaces in it is not "
-				       "supported yet");
+		if (j->type == OCI_NS_USER && (k->plan.new_ns & ~(uint64_t)CLONE_NEWCGROUP))
+			k->launch.in_two_steps = true;
 	}
 	return 0;
 }
@@ -155,7 +153,7 @@ static int open_trees(struct creation *k, struct err *e)
 		.kind = MOUNT_BIND, .dest = "/", .source = p->rootfs, .recursive = true
 	};
 
-	if (!(p->new_ns & CLONE_NEWUSER))
+	if (!(p->all_ns & CLONE_NEWUSER))
 		return 0;
 	k->launch.root_tree = mount_copy_source(&root, p->bundle, false, e);
 	if (k->launch.root_tree < 0)
@@ -262,7 +260,7 @@ static int set_up_child(struct creation *k, struct err *e)
 {
 	const struct plan *p = &k->plan;
 	int procfd = k->launch.end.procfd;
-	char path[64], value[16], state;
+	char path[64];
 
 	if (cgroup_dirfd(k->cgroup) < 0 && cgroup_attach(k->cgroup, k->birth.pid, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
@@ -274,14 +272,23 @@ static int set_up_child(struct creation *k, struct err *e)
 		if (procfs_write(procfd, path, p->gid_map, e) < 0)
 			return -1;
 	}
+	if (stage_send(k->birth.sync, STAGE_GO, -1, e) < 0)
+		return -1;
+	return k->launch.in_two_steps ? birth_adopt(&k->birth, e) : 0;
+}
+
+static int record_child(struct creation *k, struct err *e)
+{
+	const struct plan *p = &k->plan;
+	int procfd = k->launch.end.procfd;
+	char path[64], value[16], state;
+
 	if (p->process.has_oom_score_adj) {
 		snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);
 		snprintf(value, sizeof value, "%d", p->process.oom_score_adj);
 		if (procfs_write(procfd, path, value, e) < 0)
 			return err_wrap(e, "failed to set oom_score_adj");
 	}
-	if (stage_send(k->birth.sync, STAGE_GO, -1, e) < 0)
-		return -1;
 	int r = procfs_start_time(procfd, k->birth.pid, &k->state.start_time, &state);
 	if (r < 0)
 		return err_sys(e, -r, "read the start time of process %d", (int)k->birth.pid);
@@ -299,7 +306,12 @@ static int give_birth(struct creation *k, struct err *e)
 		return -1;
 	k->birth.sync = pair[0];
 	k->launch.end.sync = pair[1];
-	int r = birth_clone(&k->birth, flags, cgroup_dirfd(k->cgroup), k->pidns, e);
+	int pidns = k->pidns;
+	if (k->launch.in_two_steps) { /* the first child does these itself, in the right order */
+		flags = 0;
+		pidns = -1;
+	}
+	int r = birth_clone(&k->birth, flags, cgroup_dirfd(k->cgroup), pidns, e);
 	if (r == 0) {
 		close(k->birth.sync); /* so that our parent's death is an end of file */
 		init_main(&k->launch);
@@ -332,8 +344,8 @@ static int accompany(struct creation *k, struct err *e)
 
 static int start_process(struct creation *k, bool is_run, struct err *e)
 {
-	if (give_birth(k, e) < 0 || set_up_child(k, e) < 0 || accompany(k, e) < 0 ||
-	    birth_write_pid_file(k->c->io.pid_file, k->birth.pid, e) < 0 ||
+	if (give_birth(k, e) < 0 || set_up_child(k, e) < 0 || record_child(k, e) < 0 ||
+	    accompany(k, e) < 0 || birth_write_pid_file(k->c->io.pid_file, k->birth.pid, e) < 0 ||
 	    (is_run && birth_start(&k->birth, e) < 0))
 		return -1;
 	return 0;

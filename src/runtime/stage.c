@@ -9,6 +9,7 @@
 
 struct message {
 	enum stage step;
+	pid_t pid; /* only with STAGE_CHILD */
 	struct err why; /* only with STAGE_FAILED: others are sent without it */
 };
 
@@ -23,12 +24,13 @@ int stage_pair(int ret[2], struct err *e)
 
 int stage_send(int sock, enum stage step, int fd, struct err *e)
 {
+	struct message m = { .step = step };
 	ssize_t r;
 
 	do
-		r = fd >= 0 ? socket_send_fds(sock, &step, SHORT_SIZE, &fd, 1)
-		    : send(sock, &step, SHORT_SIZE, MSG_NOSIGNAL) < 0 ? -errno
-								      : 0;
+		r = fd >= 0 ? socket_send_fds(sock, &m, SHORT_SIZE, &fd, 1)
+		    : send(sock, &m, SHORT_SIZE, MSG_NOSIGNAL) < 0 ? -errno
+								   : 0;
 	while (r == -EINTR);
 	if (r < 0)
 		return err_sys(e, (int)-r, "send start stage %d", step);
@@ -37,7 +39,7 @@ int stage_send(int sock, enum stage step, int fd, struct err *e)
 
 void stage_send_failed(int sock, const struct err *why)
 {
-	struct message m = { STAGE_FAILED, *why };
+	struct message m = { .step = STAGE_FAILED, .why = *why };
 
 	(void)send(sock, &m, sizeof m, MSG_NOSIGNAL); /* a parent that is gone needs no reason */
 }
@@ -70,6 +72,33 @@ int stage_recv(int sock, enum stage *ret, int *ret_fd, struct err *e)
 	*ret = m.step;
 	if (ret_fd)
 		*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int stage_send_child(int sock, pid_t pid, struct err *e)
+{
+	struct message m = { .step = STAGE_CHILD, .pid = pid };
+
+	if (send(sock, &m, SHORT_SIZE, MSG_NOSIGNAL) < 0)
+		return err_sys(e, errno, "send start stage %d", STAGE_CHILD);
+	return 0;
+}
+
+int stage_recv_child(int sock, pid_t *ret, struct err *e)
+{
+	struct message m = { 0 };
+	ssize_t n;
+
+	do
+		n = recv(sock, &m, sizeof m, 0);
+	while (n < 0 && errno == EINTR);
+	if (n == sizeof m && m.step == STAGE_FAILED) {
+		m.why.msg[sizeof m.why.msg - 1] = 0;
+		return err_copy(e, &m.why);
+	}
+	if (n != SHORT_SIZE || m.step != STAGE_CHILD || m.pid <= 0)
+		return err_set(e, ERR_INTERNAL, "the first child ended without a second one");
+	*ret = m.pid;
 	return 0;
 }
 

@@ -5,6 +5,8 @@
  *	clone3
  *	id maps, cgroup
  *	        ---- GO ---->
+ *	        <--- CHILD --		(a joined user namespace with new ones in it: the first
+ *					child can only clone the real one, and ends)
  *					joins namespaces, mounts
  *	        <-- CONSOLE -		(terminal) the master's fd goes with it
  *	        <--- HOOKS --		(if there are hooks for this moment)
@@ -22,8 +24,11 @@
 
 #include "base/err.h"
 
+#include <sys/types.h>
+
 enum stage {
 	STAGE_GO = 1,
+	STAGE_CHILD,
 	STAGE_CONSOLE,
 	STAGE_HOOKS,
 	STAGE_RESUME,
@@ -38,6 +43,10 @@ int stage_pair(int ret[2], struct err *e);
 
 /* fd: -1, or what goes with it. */
 int stage_send(int sock, enum stage step, int fd, struct err *e);
+
+/* CHILD carries the pid of the process that goes on in the sender's place. */
+int stage_send_child(int sock, pid_t pid, struct err *e);
+int stage_recv_child(int sock, pid_t *ret, struct err *e);
 
 /* The child's last word; cannot fail in a way that anybody could hear. */
 void stage_send_failed(int sock, const struct err *why);

@@ -95,6 +95,23 @@ class Spec(RuncTest):
         finally:
             self.id = own
 
+    def test_user_namespace_by_path(self):
+        linux = self.b.config["linux"]
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        self.background()
+        pid = json.loads(self.runc("state", self.id).stdout)["pid"]
+        own, self.id = self.id, self.id + "b"
+        try:
+            linux["namespaces"][-1]["path"] = f"/proc/{pid}/ns/user"
+            del linux["uidMappings"], linux["gidMappings"]
+            out = self.sh("id -u; readlink /proc/self/ns/user; echo $$").split()
+            self.assertEqual(out, ["0", os.readlink(f"/proc/{pid}/ns/user"), "1"])
+        finally:
+            self.id = own
+        r = self.runc("exec", self.id, "sh", "-c", "id -u; cat /proc/self/uid_map")
+        self.assertEqual(r.stdout.split()[:3], ["0", "0", "100000"], r.stderr)
+
     def test_cgroup_namespace_and_limit(self):
         self.b.config["linux"]["namespaces"].append({"type": "cgroup"})
         self.b.config["linux"]["resources"]["memory"] = {"limit": 32 << 20}
