@@ -141,4 +141,8 @@ extern const struct command containers_commands[], content_commands[], images_co
 	tasks_commands[];
 extern const struct flag container_flags[], run_flags[], platform_flags[], snapshotter_flags[],
 	quiet_flags[];
+
+/* Prints what may follow words (the last may be the start of an option). */
+int complete_run(struct ctr *ctr, const struct command *app, const char *const *words, size_t n);
+
 command_fn version_run, events_run, run_run, info_run;

@@ -210,8 +210,13 @@ static int run_app(struct ctr *ctr, const char *const *argv)
 	struct err e = { 0 };
 	struct args args;
 	bool help = false;
+	size_t n = 0;
 
 	with_version.flags[1] = app_flags;
+	while (argv[n])
+		n++;
+	if (n && !strcmp(argv[n - 1], "--generate-bash-completion"))
+		return complete_run(ctr, &with_version, argv, n - 1);
 	if (args_parse(ctr->arena, &with_version, argv, &args, &help, &e) < 0)
 		return usage_error(&app, "ctr", &e);
 	if (args_bool(&args, "version")) {
