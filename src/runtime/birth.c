@@ -5,6 +5,7 @@
 #include "os/syscall.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -41,9 +42,26 @@ void runtime_process_done(struct runtime_process *p)
 	*p = RUNTIME_PROCESS_NONE;
 }
 
+/* Above the caller's last descriptor are our own: the cgroup, the host's /proc.  Those of ours are
+ * close-on-exec from birth, and what the caller handed down is not. */
+static int check_preserved(unsigned n, struct err *e)
+{
+	for (unsigned i = 0; i < n; i++) {
+		int flags = fcntl((int)(3 + i), F_GETFD);
+
+		if (flags < 0 || (flags & FD_CLOEXEC))
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "unable to preserve fd %u (of %u): it is not open", 3 + i,
+				       n);
+	}
+	return 0;
+}
+
 int birth_prepare_io(const struct plan_process *p, const struct runtime_io *io, struct birth *s,
 		     int *ret_host_ptmx, struct err *e)
 {
+	if (check_preserved(io->preserve_fds, e) < 0)
+		return -1;
 	if (!p->terminal) {
 		if (io->console != RUNTIME_CONSOLE_NONE)
 			return err_set(

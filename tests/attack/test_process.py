@@ -1,5 +1,6 @@
 """Leaked descriptors, our own binary, and who the process is."""
 import hashlib
+import os
 import pathlib
 import shutil
 import unittest
@@ -46,6 +47,21 @@ class Descriptors(Attack):
             r = self.run_config(config, pass_fds=[leak.fileno()])
         lines = [x for x in r.stdout.splitlines() if not x.startswith(("pipe:", "/dev/null"))]
         self.assertEqual([x for x in lines if x != "/proc/1/fd" and not x.startswith("/proc/")], [], r.stdout)
+
+    def test_preserving_descriptors_that_are_not_open(self):
+        """CVE-2024-21626: the numbers behind the caller's are the runtime's: cgroups, the host's /proc."""
+        config = self.config("/bin/ls", "-l", "/proc/self/fd")
+        for n in (1, 6, 12, 2147483647):
+            for options, env in ((["--preserve-fds", n], {}), ([], {"LISTEN_FDS": str(n)})):
+                with self.subTest(n, env=env):
+                    self.write(config)
+                    r = self.runc("run", *options, "--bundle", self.bundle, "preserve", env={**os.environ, **env})
+                    self.assert_clear_error(r)
+                    self.assertEqual(r.stdout, "")
+        with self.running(self.config("/bin/sleep", "1000")) as name:
+            r = self.runc("exec", "--preserve-fds", 9, name, "/bin/ls", "-l", "/proc/self/fd")
+            self.assert_clear_error(r)
+            self.assertEqual(r.stdout, "")
 
     def test_joining_process_shows_nothing(self):
         """CVE-2016-9962: every descriptor that a process of the container can see of another."""
