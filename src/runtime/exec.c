@@ -58,8 +58,9 @@ static int join(const struct execution *k, struct err *e)
 
 static int exec_prepare(const struct execution *k, char **ret_path, struct err *e)
 {
-	if (stage_wait(k->end.sync, STAGE_GO, e) < 0 || process_begin(&k->end, NULL, e) < 0 ||
-	    join(k, e) < 0)
+	if (stage_wait(k->end.sync, STAGE_GO, e) < 0 || process_begin(&k->end, e) < 0 ||
+	    join(k, e) < 0 ||
+	    (!k->state.no_new_keyring && process_join_keyring(k->state.pub.id, e) < 0))
 		return -1;
 	AUTO_FD int rootfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (rootfd < 0)

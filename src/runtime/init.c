@@ -141,9 +141,8 @@ static int build_root(const struct launch *l, int rootfd, struct err *e)
 
 static int init_prepare(const struct launch *l, char **ret_path, struct err *e)
 {
-	AUTO_FREE char *keyring = l->no_new_keyring ? NULL : xasprintf("_ses.%s", l->plan->id);
-
-	if (enter_namespaces(l, e) < 0 || process_begin(&l->end, keyring, e) < 0)
+	if (enter_namespaces(l, e) < 0 || process_begin(&l->end, e) < 0 ||
+	    (!l->no_new_keyring && process_join_keyring(l->plan->id, e) < 0))
 		return -1;
 	umask(0); /* modes in the plan are exact */
 	AUTO_FD int rootfd = rootfs_attach(l, e);

@@ -213,6 +213,7 @@ static int make_state(struct creation *k, bool is_run, struct err *e)
 	clock_gettime(CLOCK_REALTIME, &s->pub.created);
 	s->ns = k->plan.all_ns;
 	s->caps = k->plan.process.caps;
+	s->no_new_keyring = k->c->no_new_keyring;
 	s->poststart = k->c->spec->hooks.poststart;
 	s->poststop = k->c->spec->hooks.poststop;
 	if (k->seccomp.insns && state_save_seccomp(s->dirfd, &k->seccomp, e) < 0)

@@ -23,21 +23,22 @@
 #define PIPEFS_MAGIC 0x50495045
 #endif
 
-static int join_keyring(const char *name, struct err *e)
+int process_join_keyring(const char *id, struct err *e)
 {
-	long id = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0);
+	AUTO_FREE char *name = xasprintf("_ses.%s", id);
+	long key = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0);
 
-	if (id < 0 && errno == ENOSYS)
+	if (key < 0 && errno == ENOSYS)
 		return 0; /* a kernel without keyrings has none to leak */
-	if (id < 0)
+	if (key < 0)
 		return err_sys(e, errno, "unable to join session keyring");
 	/* Every process of the container may search it, whoever it runs as: exec joins by name. */
-	if (syscall(SYS_keyctl, KEYCTL_SETPERM, id, 0x3f3f0000 | 0x00080000, 0, 0) < 0)
+	if (syscall(SYS_keyctl, KEYCTL_SETPERM, key, 0x3f3f0000 | 0x00080000, 0, 0) < 0)
 		return err_sys(e, errno, "unable to set the session keyring's permissions");
 	return 0;
 }
 
-int process_begin(const struct launch_end *l, const char *keyring, struct err *e)
+int process_begin(const struct launch_end *l, struct err *e)
 {
 	const struct plan_process *p = l->process;
 
@@ -49,8 +50,6 @@ int process_begin(const struct launch_end *l, const char *keyring, struct err *e
 		return err_sys(e, errno, "reset signals");
 	if (setsid() < 0)
 		return err_sys(e, errno, "setsid");
-	if (keyring && join_keyring(keyring, e) < 0)
-		return -1;
 	for (size_t i = 0; i < p->n_rlimits; i++)
 		if (setrlimit(p->rlimits[i].resource, &p->rlimits[i].limit) < 0)
 			return err_sys(e, errno, "error setting rlimit %s", p->rlimits[i].name);

@@ -5,8 +5,12 @@
 #include "runtime/console.h"
 #include "runtime/launch.h"
 
-/* A new session; a keyring of its own unless name is NULL; rlimits. */
-int process_begin(const struct launch_end *l, const char *keyring, struct err *e);
+/* A new session; rlimits. */
+int process_begin(const struct launch_end *l, struct err *e);
+
+/* The container's session keyring in place of the caller's, which may hold keys of the host.  After
+ * the user namespace is entered: the kernel looks for the name there. */
+int process_join_keyring(const char *id, struct err *e);
 
 /* Makes the terminal if one is asked for, tells the parent, and connects it; binds it over
  * /dev/console when bind is set.  Without a terminal: the given stdio. */

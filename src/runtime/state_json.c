@@ -132,6 +132,8 @@ void state_print(const struct state *s, struct str *out)
 	put_pairs(&w, "cgroup_paths", &p->cgroup_paths);
 	put_pairs(&w, "annotations", &p->annotations);
 	put_caps(&w, &s->caps);
+	if (s->no_new_keyring)
+		jsonw_kbool(&w, "no_new_keyring", true);
 	put_hooks(&w, "poststart", &s->poststart);
 	put_hooks(&w, "poststop", &s->poststop);
 	jsonw_end(&w);
@@ -260,7 +262,9 @@ static int get_all(struct arena *a, json_object *o, struct state *s, struct err 
 	if (get_namespaces(a, o, &s->ns, e) < 0 ||
 	    get_pairs(a, o, "cgroup_paths", &p->cgroup_paths, e) < 0 ||
 	    get_pairs(a, o, "annotations", &p->annotations, e) < 0 ||
-	    get_caps(a, o, &s->caps, e) < 0 || get_hooks(a, o, "poststart", &s->poststart, e) < 0 ||
+	    get_caps(a, o, &s->caps, e) < 0 ||
+	    jsonr_bool(o, "no_new_keyring", &s->no_new_keyring, e) < 0 ||
+	    get_hooks(a, o, "poststart", &s->poststart, e) < 0 ||
 	    get_hooks(a, o, "poststop", &s->poststop, e) < 0)
 		return -1;
 	if (timefmt_parse(created, &p->created) < 0)

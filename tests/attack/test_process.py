@@ -1,12 +1,18 @@
 """Leaked descriptors, our own binary, and who the process is."""
+import ctypes
 import hashlib
 import os
 import pathlib
 import shutil
+import subprocess
 import unittest
 
 from attack import Attack
 
+
+# x86-64 and AArch64 have numbers of their own.
+SYS_ADD_KEY, SYS_KEYCTL = (217, 219) if os.uname().machine == "aarch64" else (248, 250)
+KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING = 1, 5, -3
 
 LOOK = ("/bin/sh", "-c", "pwd; ls -d ../../../../etc/debian_version; cat file ../file ../host/file")
 
@@ -62,6 +68,28 @@ class Descriptors(Attack):
             r = self.runc("exec", "--preserve-fds", 9, name, "/bin/ls", "-l", "/proc/self/fd")
             self.assert_clear_error(r)
             self.assertEqual(r.stdout, "")
+
+    def test_keys_of_the_caller_stay_outside(self):
+        """A session keyring is inherited: without one of its own, a process reads the host's keys."""
+        def join_and_add():
+            libc = ctypes.CDLL(None)
+            libc.syscall(SYS_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, b"the-hosts-keyring")
+            key = libc.syscall(SYS_ADD_KEY, b"user", b"the-hosts-key", b"secret", 6, KEY_SPEC_SESSION_KEYRING)
+            libc.syscall(SYS_KEYCTL, KEYCTL_SETPERM, key, 0x3f000000)  # for who possesses it
+
+        keys = subprocess.run(["cat", "/proc/keys"], preexec_fn=join_and_add, capture_output=True, text=True, check=False)
+        if "the-hosts-key:" not in keys.stdout:
+            self.skipTest("no keyrings here")
+        config = self.config("/bin/cat", "/proc/keys")
+        config["linux"]["maskedPaths"].remove("/proc/keys")
+        r = self.run_config(config, preexec_fn=join_and_add)
+        self.assertIn("_ses.", r.stdout)
+        self.assertNotIn("the-hosts-key:", r.stdout)
+        config["process"]["args"] = ["/bin/sleep", "1000"]
+        with self.running(config) as name:
+            r = self.runc("exec", name, "/bin/cat", "/proc/keys", preexec_fn=join_and_add)
+            self.assertIn(f"_ses.{name}", r.stdout)
+            self.assertNotIn("the-hosts-key:", r.stdout)
 
     def test_joining_process_shows_nothing(self):
         """CVE-2016-9962: every descriptor that a process of the container can see of another."""
