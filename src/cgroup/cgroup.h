@@ -33,6 +33,9 @@ struct cgroup_config {
 	const char *id;
 	bool systemd; /* --systemd-cgroup */
 	bool rootless; /* a folder that we may not make is left out, if no limit needs it */
+	/* v2's device filter, half a millisecond's work, is left to cgroup_finish, which must have
+	 * succeeded before anything of the container's runs. */
+	bool devices_later;
 };
 
 /* Makes the folders and sets the limits (res may be NULL: the default device rules only).  What
@@ -40,6 +43,9 @@ struct cgroup_config {
  * there or it is frozen. */
 int cgroup_create(const struct cgroup_config *cfg, const struct oci_resources *res,
 		  struct cgroup **ret, struct err *e);
+
+/* What devices_later put off; nothing where there was nothing to. */
+int cgroup_finish(struct cgroup *cg, struct err *e);
 
 /* A handle from saved paths, as runc's state.json has them: controller ("" on v2) → absolute path.
  * Paths that are gone are fine. */

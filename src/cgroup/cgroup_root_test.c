@@ -13,13 +13,16 @@ static const char *rules = "{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]}
 
 static struct cgroup *create(struct arena *a, const char *json, const char *path)
 {
-	const struct cgroup_config cfg = { .path = path, .id = "cgroup-test" };
+	const struct cgroup_config cfg = { .path = path,
+					   .id = "cgroup-test",
+					   .devices_later = path != NULL };
 	struct oci_resources *r = NULL;
 	struct cgroup *cg = NULL;
 	struct err e = { 0 };
 
 	CHECK_OK(oci_resources_parse(a, json, strlen(json), &r, &e), &e);
 	CHECK_OK(cgroup_create(&cfg, r, &cg, &e), &e);
+	CHECK_OK(cgroup_finish(cg, &e), &e);
 	return cg;
 }
 

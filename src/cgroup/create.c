@@ -21,6 +21,7 @@ void cgroup_free(struct cgroup *cg)
 {
 	if (!cg)
 		return;
+	cgroup_pending_free(cg->pending);
 	for (size_t i = 0; i < cg->n; i++) {
 		close_fd(&cg->dirs[i].fd);
 		free(cg->dirs[i].path);
@@ -225,26 +226,66 @@ static unsigned v2_controllers(const struct cgroup *cg)
 	return bits;
 }
 
-static int apply_devices(const struct cgroup *cg, struct arena *a, const struct oci_resources *r,
-			 bool rootless, struct err *e)
+struct pending {
+	struct arena *arena;
+	struct device_set set;
+	bool rootless;
+};
+
+void cgroup_pending_free(struct pending *p)
+{
+	if (p)
+		arena_free(p->arena);
+	free(p);
+}
+
+static int set_devices(const struct cgroup_dir *dir, const struct device_set *set, bool rootless,
+		       struct err *e)
+{
+	struct err here = { 0 };
+	int r = dir->is_v2 ? device_set_attach_v2(set, dir->fd, dir->path, dir->is_made, &here)
+			   : device_set_write_v1(set, dir->fd, dir->path, dir->is_made, &here);
+
+	/* Without the right to it in a user namespace, the kernel guards device nodes itself. */
+	if (r < 0 && rootless && (here.errnum == EPERM || here.errnum == EACCES))
+		return 0;
+	return r < 0 ? err_copy(e, &here) : 0;
+}
+
+int cgroup_finish(struct cgroup *cg, struct err *e)
+{
+	struct pending *p = TAKE_PTR(cg->pending);
+	int r;
+
+	if (!p)
+		return 0;
+	r = set_devices(cgroup_find(cg, CG_DEVICES), &p->set, p->rootless, e);
+	cgroup_pending_free(p);
+	return r;
+}
+
+static int apply_devices(struct cgroup *cg, const struct oci_resources *r, bool rootless,
+			 bool later, struct err *e)
 {
 	const struct cgroup_dir *dir = cgroup_find(cg, CG_DEVICES);
-	struct err here = { 0 };
-	struct device_set set;
-	int ret;
+	struct pending *p;
 
 	if (!dir)
 		return rootless ? 0
 				: err_set(e, ERR_FAILED_PRECONDITION,
 					  "the container has no devices cgroup");
-	if (device_set_build(a, r ? r->devices : NULL, r ? r->n_devices : 0, &set, e) < 0)
+	p = NEW(struct pending);
+	p->arena = arena_new();
+	p->rootless = rootless;
+	if (device_set_build(p->arena, r ? r->devices : NULL, r ? r->n_devices : 0, &p->set, e) <
+	    0) {
+		cgroup_pending_free(p);
 		return -1;
-	ret = dir->is_v2 ? device_set_attach_v2(&set, dir->fd, dir->path, dir->is_made, &here)
-			 : device_set_write_v1(&set, dir->fd, dir->path, dir->is_made, &here);
-	/* Without the right to it in a user namespace, the kernel guards device nodes itself. */
-	if (ret < 0 && rootless && (here.errnum == EPERM || here.errnum == EACCES))
-		return 0;
-	return ret < 0 ? err_copy(e, &here) : 0;
+	}
+	cgroup_pending_free(cg->pending);
+	cg->pending = p;
+	/* v1's rules are files and cost little; they stay where a failure is told first. */
+	return later && dir->is_v2 ? 0 : cgroup_finish(cg, e);
 }
 
 /* The folders of the v2 side of a hybrid are made only for limits that live there. */
@@ -278,7 +319,7 @@ static int fill(const struct cgroup_config *cfg, const struct oci_resources *r, 
 		return -1;
 	if (run_plan(cg, &plan, e) < 0)
 		return -1;
-	return apply_devices(cg, a, r, cfg->rootless, e);
+	return apply_devices(cg, r, cfg->rootless, cfg->devices_later, e);
 }
 
 static void undo(struct cgroup *cg)
@@ -323,5 +364,5 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *res, struct err
 	if (cgroup_plan_resources(a, res, v2_controllers(cg), &plan, e) < 0 ||
 	    run_plan(cg, &plan, e) < 0)
 		return -1;
-	return res->n_devices ? apply_devices(cg, a, res, false, e) : 0;
+	return res->n_devices ? apply_devices(cg, res, false, false, e) : 0;
 }

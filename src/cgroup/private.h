@@ -81,7 +81,10 @@ struct cgroup {
 	const struct cgroup_ops *ops;
 	struct cgroup_dir dirs[CG_HIERARCHIES_MAX];
 	size_t n;
+	struct pending *pending; /* create.c's: the device filter that is still to come */
 };
+
+void cgroup_pending_free(struct pending *p); /* NULL is fine */
 
 /* What differs between v1 (hybrid too) and v2. */
 struct cgroup_ops {

@@ -180,6 +180,7 @@ static int make_cgroup(struct creation *k, struct err *e)
 		.id = k->c->id,
 		.systemd = k->rt->systemd_cgroup,
 		.rootless = k->rt->rootless,
+		.devices_later = true, /* record_child() */
 	};
 
 	if (s->linux.resources && s->linux.resources->unsupported)
@@ -290,6 +291,9 @@ static int record_child(struct creation *k, struct err *e)
 		if (procfs_write(procfd, path, value, e) < 0)
 			return err_wrap(e, "failed to set oom_score_adj");
 	}
+	/* while the child makes its rootfs: it can't get to hooks or execve without us */
+	if (cgroup_finish(k->cgroup, e) < 0)
+		return err_wrap(e, "unable to apply cgroup configuration");
 	int r = procfs_start_time(procfd, k->birth.pid, &k->state.start_time, &state);
 	if (r < 0)
 		return err_sys(e, -r, "read the start time of process %d", (int)k->birth.pid);
