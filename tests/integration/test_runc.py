@@ -75,10 +75,14 @@ class Spec(RuncTest):
         linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
         os.chmod(self.top, 0o700)
         data = self.top / "data"
-        data.mkdir(mode=0o777)
-        self.b.mount("/tmp", type="bind", source=str(data), options=["rbind"])
-        out = self.sh("id -u; cat /proc/self/uid_map; echo x >/dev/null; ls /tmp; cat /dev/zero | head -c 1 | wc -c")
+        data.mkdir()
+        data.chmod(0o777)
+        self.b.mount("/tmp", type="bind", source=str(data), options=["rbind", "rw"])
+        (self.b.root / "x").mkdir()
+        self.b.mount("/x", type="bind", source=str(data), options=["rbind", "ro", "nosuid", "rprivate"])
+        out = self.sh("id -u; cat /proc/self/uid_map; touch /tmp/f; touch /x/g 2>/dev/null || echo ro >/tmp/h; echo x >/dev/null; ls /tmp; cat /dev/zero | head -c 1 | wc -c")
         self.assertEqual(out.split()[:4], ["0", "0", "100000", "65536"])
+        self.assertEqual(sorted(os.listdir(data)), ["f", "h"])
 
     def test_namespace_by_path(self):
         self.background()

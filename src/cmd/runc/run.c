@@ -86,6 +86,8 @@ static int prepare(struct invocation *in, struct arena *a, bool detach, struct r
 		return -1;
 	for (size_t i = 0; i < spec->warnings.n; i++)
 		log_warn(LOG_NONE, "%s", spec->warnings.v[i]);
+	if (getenv("NOTIFY_SOCKET"))
+		log_warn(LOG_NONE, "NOTIFY_SOCKET is not passed on to the container yet");
 	c->spec = spec;
 	c->io.pid_file = in->o.pid_file;
 	c->io.preserve_fds = (unsigned)in->o.preserve_fds;
