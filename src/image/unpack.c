@@ -14,7 +14,9 @@
 #include <sys/stat.h>
 
 enum { BUFFER = 256 * 1024, MAX_ENTRIES = 10 * 1000 * 1000 };
-static const uint64_t MAX_BYTES = 512ull << 30; /* of one uncompressed layer */
+/* Of one uncompressed layer.  Real layers shrink to a fifth or so; what grows by more than
+ * MAX_RATIO beyond the first FREE_BYTES was made to fill a disk. */
+static const uint64_t MAX_BYTES = 512ull << 30, FREE_BYTES = 1ull << 30, MAX_RATIO = 200;
 
 /* The uncompressed stream: every byte passes the digest on its way to the tar reader. */
 struct stream {
@@ -22,8 +24,19 @@ struct stream {
 	EVP_MD_CTX *sha;
 	uint8_t *buf;
 	size_t at, end;
-	uint64_t total;
+	uint64_t total, max;
 };
+
+/* A pipe has no size that could be compared. */
+static uint64_t byte_limit(int blob_fd)
+{
+	struct stat st;
+
+	if (fstat(blob_fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (uint64_t)st.st_size >= (MAX_BYTES - FREE_BYTES) / MAX_RATIO)
+		return MAX_BYTES;
+	return FREE_BYTES + (uint64_t)st.st_size * MAX_RATIO;
+}
 
 static ssize_t pull(void *arg, void *buf, size_t n, struct err *e)
 {
@@ -37,9 +50,10 @@ static ssize_t pull(void *arg, void *buf, size_t n, struct err *e)
 		s->at = 0;
 		s->end = (size_t)r;
 		s->total += (size_t)r;
-		if (s->total > MAX_BYTES)
-			return err_set(e, ERR_RESOURCE_EXHAUSTED, "layer is larger than %llu bytes",
-				       (unsigned long long)MAX_BYTES);
+		if (s->total > s->max)
+			return err_set(e, ERR_RESOURCE_EXHAUSTED,
+				       "layer unpacks to more than %llu bytes",
+				       (unsigned long long)s->max);
 		if (EVP_DigestUpdate(s->sha, s->buf, (size_t)r) != 1)
 			return err_set(e, ERR_INTERNAL, "sha256 failed");
 	}
@@ -150,7 +164,8 @@ int unpack_layer(int blob_fd, const char *media_type, const struct unpack_dirs *
 
 	struct stream s = { .z = inflate_new(blob_fd, kind),
 			    .sha = EVP_MD_CTX_new(),
-			    .buf = xmalloc(BUFFER) };
+			    .buf = xmalloc(BUFFER),
+			    .max = byte_limit(blob_fd) };
 	struct unpacker *u = unpacker_new(dirs);
 	struct tar *t = tar_new(pull, &s);
 	mode_t old = umask(0); /* modes are the layer's, exactly */
