@@ -253,17 +253,17 @@ void proc_add_waiter(struct proc *p, struct ttrpc_call *call)
 	call_list_add(&p->waiters, call);
 }
 
+/* One at a time off the list: an answer that a dead peer refuses ends its connection, and with it
+ * other Waits that stand here. */
 void proc_answer_waiters(struct proc *p)
 {
-	struct call_list *n = call_list_reverse(p->waiters);
+	p->waiters = call_list_reverse(p->waiters);
+	while (p->waiters) {
+		struct call_list *n = p->waiters;
 
-	p->waiters = NULL;
-	while (n) {
-		struct call_list *next = n->next;
-
+		p->waiters = n->next;
 		n->call->on_cancel = NULL;
 		proc_answer_wait(p, n->call);
 		free(n);
-		n = next;
 	}
 }
