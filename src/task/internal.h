@@ -139,6 +139,9 @@ void task_undo_shim(struct task *t); /* Shutdown, then the delete verb */
 void task_lost(struct task *t); /* pool thread: the connection broke */
 void task_bury(struct task *t, const struct task_exit *x); /* bundle and registry entry go */
 
+/* list.c: asks again in the background; until the answer lists show what was last seen */
+void task_probe(struct task *t);
+
 /* wait.c */
 void task_waits_end(struct task *t, const struct task_exit *x);
 

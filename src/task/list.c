@@ -61,7 +61,7 @@ static uint32_t ask(struct task *t, struct conn *c, uint64_t timeout, ttrpc_done
 }
 
 /* Quarantine: lists show what was last known until this answer comes, or its minute is over. */
-static void probe(struct task *t)
+void task_probe(struct task *t)
 {
 	struct err e = { 0 };
 	struct conn *c = task_conn(t, &e);
@@ -82,7 +82,7 @@ static void list_done(const struct err *e, const uint8_t *payload, size_t n, voi
 	if (!e)
 		(void)note_answer(q->t, payload, n);
 	else if (e->code == ERR_DEADLINE_EXCEEDED)
-		probe(q->t);
+		task_probe(q->t);
 	else if (e->code == ERR_NOT_FOUND)
 		q->is_gone = true;
 	pthread_mutex_lock(&l->lock);

@@ -81,7 +81,7 @@ static bool load(struct task *t)
 	if (e.code) {
 		log_warn(LOG({ "id", t->id }, { "namespace", t->ns }, { "error", e.msg }),
 			 "the shim does not answer; its task is kept with unknown status");
-		t->is_slow = true; /* still ours alone */
+		task_probe(t);
 	}
 	task_alive(t);
 	return true;

@@ -264,7 +264,7 @@ int config_apply(struct config *c, const struct config_source *src, struct err *
 			e, ERR_INVALID_ARGUMENT,
 			"expected containerd config version equal to or less than `3`, got `%lld`",
 			(long long)version);
-	if (version < 2)
+	if (version < 2 && json_object_object_length(src->top) > 0)
 		log_warn(LOG({ "file", src->path }),
 			 "the config has no version = 2 or 3: plugins of version 1 are not read");
 	return apply_value(c, src, "", src->top, 0, e);

@@ -1,0 +1,135 @@
+#include "base/test.h"
+#include "cmd/containerd/config_load.h"
+#include "os/file.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+/* Loads text as a config file. */
+static int load(const char *text, const struct config_flags *more, struct config *ret,
+		struct err *e)
+{
+	char path[] = "/tmp/config-test-XXXXXX";
+	struct config_flags flags = more ? *more : (struct config_flags){ 0 };
+	int fd = mkstemp(path);
+
+	CHECK(fd >= 0);
+	CHECK(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+	flags.file = path;
+	int r = config_load(&flags, ret, e);
+
+	unlink(path);
+	return r;
+}
+
+/* The names of both versions of the format reach the same members. */
+TEST(both_versions_of_the_format_are_read)
+{
+	static const char *const texts[] = {
+		"version = 2\nroot = '/r'\nstate = '/s'\n[grpc]\naddress = 'unix:///g.sock'\ngid = "
+		"7\n"
+		"[debug]\nlevel = 'debug'\nformat = 'json'\n"
+		"[plugins.'io.containerd.grpc.v1.cri'.registry]\nconfig_path = '/certs'\n"
+		"[plugins.'io.containerd.grpc.v1.cri'.containerd]\nsnapshotter = 'native'\n"
+		"[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.crun]\n"
+		"runtime_type = 'io.containerd.runc.v2'\n"
+		"options = { BinaryName = '/usr/bin/crun', SystemdCgroup = true }\n"
+		"[plugins.'io.containerd.snapshotter.v1.overlayfs']\nroot_path = '/o'\n",
+
+		"version = 3\nroot = '/r'\nstate = '/s'\n"
+		"[plugins.'io.containerd.server.v1.grpc']\naddress = '/g.sock'\ngid = 7\n"
+		"[debug]\nlevel = 'debug'\nformat = 'json'\n"
+		"[plugins.'io.containerd.cri.v1.images']\nsnapshotter = 'native'\n"
+		"[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/certs'\n"
+		"[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.crun]\n"
+		"runtime_type = 'io.containerd.runc.v2'\n"
+		"[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.crun.options]\n"
+		"BinaryName = '/usr/bin/crun'\nSystemdCgroup = true\n"
+		"[plugins.'io.containerd.snapshotter.v1.overlayfs']\nroot_path = '/o'\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct config c;
+		struct err e = { 0 };
+
+		if (load(texts[i], NULL, &c, &e) < 0)
+			FAIL_("%s", e.msg);
+		CHECK_STR(c.root, "/r");
+		CHECK_STR(c.state, "/s");
+		CHECK_STR(c.grpc.address, "/g.sock");
+		CHECK_STR(c.ttrpc.address, "/g.sock.ttrpc");
+		CHECK(c.grpc.gid == 7);
+		CHECK(c.level == LOG_DEBUG && c.format == LOG_JSON);
+		CHECK_STR(c.registry_config, "/certs");
+		CHECK_STR(c.snapshotter, "native");
+		CHECK(c.n_runtimes == 1);
+		CHECK_STR(c.runtimes[0].binary_name, "/usr/bin/crun");
+		CHECK(c.runtimes[0].systemd_cgroup);
+		CHECK_STR(config_snapshotter_root(&c, "overlayfs"), "/o");
+		CHECK(!config_snapshotter_root(&c, "native"));
+		arena_free(c.arena);
+	}
+}
+
+TEST(flags_win_over_the_file)
+{
+	struct config_flags flags = { .root = "/f", .address = "/f.sock", .level = "warn" };
+	struct config c;
+	struct err e = { 0 };
+
+	CHECK(load("version = 3\nroot = '/r'\n[ttrpc]\naddress = '/t'\n", &flags, &c, &e) == 0);
+	CHECK_STR(c.root, "/f");
+	CHECK_STR(c.grpc.address, "/f.sock");
+	CHECK_STR(c.ttrpc.address, "/f.sock.ttrpc");
+	CHECK(c.level == LOG_WARNING);
+	arena_free(c.arena);
+}
+
+TEST(mistakes_name_their_line)
+{
+	static const struct {
+		const char *text, *error;
+	} cases[] = {
+		{ "version = 3\nroot = 7\n", "line 2: root must be a string" },
+		{ "version = 4\n",
+		  "expected containerd config version equal to or less than `3`, got `4`" },
+		{ "version = 3\n[grpc]\n  uid = -1\n",
+		  "line 3: grpc/uid must be a user or group id" },
+		{ "version = 3\n[debug]\nlevel = 'loud'\n",
+		  "line 3: debug/level must be a log level such as \"info\"" },
+		{ "version = 3\ndisabled_plugins = [1]\n",
+		  "line 2: disabled_plugins must be a list of strings" },
+		{ "version = 3\nroot = '/x'\nstate = '/x'\n",
+		  "root and state must be different paths" },
+		{ "version = \n", "line 1: " },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct config c;
+		struct err e = { 0 };
+
+		CHECK(load(cases[i].text, NULL, &c, &e) == -1);
+		if (!strstr(e.msg, cases[i].error))
+			FAIL_("\"%s\" lacks \"%s\"", e.msg, cases[i].error);
+		arena_free(c.arena);
+	}
+}
+
+/* What is printed is read as the same. */
+TEST(a_dump_is_a_config)
+{
+	struct config_flags none = { .file = "/dev/null" };
+	AUTO_STR struct str first = STR_INIT(1 << 16), second = STR_INIT(1 << 16);
+	struct config c, again;
+	struct err e = { 0 };
+
+	CHECK(config_load(&none, &c, &e) == 0);
+	config_print(&c, &first);
+	if (load(str_c(&first), NULL, &again, &e) < 0)
+		FAIL_("%s", e.msg);
+	config_print(&again, &second);
+	CHECK_STR(str_c(&first), str_c(&second));
+	arena_free(c.arena);
+	arena_free(again.arena);
+}
