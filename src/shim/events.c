@@ -197,3 +197,15 @@ void events_flush(struct events *ev, void (*fn)(void *arg), void *arg)
 	}
 	ev->limit = loop_timer_add(ev->loop, 2 * second, on_limit, ev);
 }
+
+void events_free(struct events *ev)
+{
+	while (ev->first)
+		event_drop(ev);
+	loop_timer_remove(ev->again);
+	loop_timer_remove(ev->limit);
+	ttrpc_client_close(ev->client);
+	free(ev->path);
+	free(ev->ns);
+	free(ev);
+}

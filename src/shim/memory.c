@@ -65,3 +65,9 @@ void memory_used(struct memory *m)
 {
 	loop_timer_set(m->timer, quiet);
 }
+
+void memory_free(struct memory *m)
+{
+	loop_timer_remove(m->timer);
+	free(m);
+}

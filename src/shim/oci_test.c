@@ -125,7 +125,7 @@ static struct end call(struct stage *s, struct oci_request q)
 	CHECK(!x.is_done);
 	loop_run(x.loop);
 	loop_free(x.loop);
-	free(r);
+	reaper_free(r);
 	return x;
 }
 

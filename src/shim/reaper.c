@@ -115,3 +115,12 @@ void reaper_release(struct reaper *r)
 		free(x);
 	}
 }
+
+void reaper_free(struct reaper *r)
+{
+	while (r->watches)
+		reaper_unwatch(r, r->watches->pid);
+	r->holds = 1;
+	reaper_release(r);
+	free(r);
+}

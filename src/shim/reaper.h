@@ -15,6 +15,7 @@ struct loop;
 struct reaper;
 
 struct reaper *reaper_new(struct loop *l); /* takes SIGCHLD */
+void reaper_free(struct reaper *r); /* after the loop's last round */
 
 /* status: the exit code, or 128 + the signal's number. */
 typedef void reaper_fn(uint32_t status, struct timespec at, void *arg);

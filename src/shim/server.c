@@ -113,5 +113,12 @@ int shim_serve(const struct shim_args *args, const char *self)
 	s.server = ttrpc_server_new(s.loop, LISTEN_FD, service_methods, &s);
 	loop_run(s.loop);
 	remove_socket(name);
+	/* Containers that are still there (a signal ended us) go on without us; their memory is
+	 * the kernel's to take. */
+	ttrpc_server_free(s.server);
+	events_free(s.events);
+	memory_free(s.memory);
+	loop_free(s.loop);
+	reaper_free(s.reaper);
 	return 0;
 }

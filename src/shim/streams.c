@@ -24,6 +24,7 @@ struct streams {
 	int child[3]; /* the container's ends */
 	int ours[3]; /* the pipes' other ends */
 	int in_keep; /* a writer of the stdin fifo, so that a client's leaving is no end of file */
+	int out[3]; /* what the client named, opened, until the copying begins */
 	int out_keep[3]; /* readers of the output fifos, likewise */
 	int console;
 	struct pump *pump[3];
@@ -116,6 +117,58 @@ static int open_streams(struct streams *s, struct reaper *r, const struct stream
 	return 0;
 }
 
+/* The client's end of an output: a fifo held open both ways, or a file. */
+static int open_output(struct streams *s, int n, struct err *e)
+{
+	struct stat st;
+	const char *path = s->path[n];
+
+	if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode)) {
+		/* The reader first: then opening for writing never waits for a client. */
+		s->out_keep[n] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		if (s->out_keep[n] < 0)
+			return err_sys(e, errno, "containerd-shim: opening r/o fifo \"%s\" failed",
+				       path);
+		int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0)
+			return err_sys(e, errno, "containerd-shim: opening w/o fifo \"%s\" failed",
+				       path);
+		return fd;
+	}
+
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0)
+		return err_sys(e, errno, "containerd-shim: opening file \"%s\" failed", path);
+	return fd;
+}
+
+/* As early as can be: a client that opens its end only meets ours while it is open, and a process
+ * may have come and gone by the time it is. */
+static int open_outputs(struct streams *s, struct err *e)
+{
+	bool is_shared = *s->path[OUT] && strcmp(s->path[OUT], s->path[ERR]) == 0;
+
+	for (int i = OUT; i <= ERR; i++) {
+		bool is_wanted =
+			s->is_terminal ? i == OUT && *s->path[i] && !s->logger : s->ours[i] >= 0;
+
+		if (!is_wanted)
+			continue;
+		/* Two handles of one file would write over each other; fifos are opened twice. */
+		if (i == ERR && is_shared && s->out[OUT] >= 0 && s->out_keep[OUT] < 0) {
+			s->out[i] = fd_copy(s->out[OUT]);
+			if (s->out[i] < 0)
+				return err_sys(e, -s->out[i], "copy of %s", s->path[i]);
+			continue;
+		}
+		s->out[i] = open_output(s, i, e);
+		if (s->out[i] < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int streams_open(struct loop *l, struct reaper *r, const struct streams_config *cfg,
 		 streams_ready_fn *ready, void *arg, struct streams **ret, struct err *e)
 {
@@ -129,14 +182,16 @@ int streams_open(struct loop *l, struct reaper *r, const struct streams_config *
 		.child = { -1, -1, -1 },
 		.ours = { -1, -1, -1 },
 		.in_keep = -1,
+		.out = { -1, -1, -1 },
 		.out_keep = { -1, -1, -1 },
 		.console = -1,
 		.ready = ready,
 		.ready_arg = arg,
 	};
 	/* A terminal's only pipe is that to a log program, which the console's output goes to. */
-	if ((!cfg->terminal || strstr(cfg->out, "://")) &&
-	    open_streams(s, r, cfg, &must_wait, e) < 0) {
+	if (((!cfg->terminal || strstr(cfg->out, "://")) &&
+	     open_streams(s, r, cfg, &must_wait, e) < 0) ||
+	    open_outputs(s, e) < 0) {
 		streams_free(s);
 		return -1;
 	}
@@ -185,37 +240,10 @@ static void on_pump_end(void *arg)
 	drained_check(s);
 }
 
-/* The client's end of an output: a fifo held open both ways, or a file. */
-static int open_output(struct streams *s, int n, struct err *e)
-{
-	struct stat st;
-	const char *path = s->path[n];
-
-	if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode)) {
-		/* The reader first: then opening for writing never waits for a client. */
-		s->out_keep[n] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		if (s->out_keep[n] < 0)
-			return err_sys(e, errno, "containerd-shim: opening r/o fifo \"%s\" failed",
-				       path);
-		int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-		if (fd < 0)
-			return err_sys(e, errno, "containerd-shim: opening w/o fifo \"%s\" failed",
-				       path);
-		return fd;
-	}
-
-	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-
-	if (fd < 0)
-		return err_sys(e, errno, "containerd-shim: opening file \"%s\" failed", path);
-	return fd;
-}
-
-static int start_output(struct streams *s, int n, int from, int to)
+static void start_output(struct streams *s, int n, int from, int to)
 {
 	s->output[n] = (struct output){ s, n };
 	s->pump[n] = pump_new(s->loop, from, to, on_pump_end, &s->output[n]);
-	return 0;
 }
 
 static int start_input(struct streams *s, int to, struct err *e)
@@ -245,34 +273,20 @@ static int start_console(struct streams *s, int console, struct err *e)
 	if (s->logger)
 		to = TAKE_FD(s->child[OUT]);
 	else if (*s->path[OUT])
-		to = open_output(s, OUT, e);
+		to = TAKE_FD(s->out[OUT]);
 	else
-		to = open("/dev/null",
-			  O_WRONLY | O_CLOEXEC); /* what nobody reads must still flow */
+		to = open("/dev/null", O_WRONLY | O_CLOEXEC); /* unread, it must still flow */
 	if (to < 0)
-		return e->code ? -1 : err_sys(e, errno, "open /dev/null");
+		return err_sys(e, errno, "open /dev/null");
 	start_output(s, OUT, fd_copy(console), TAKE_FD(to));
 	return *s->path[IN] ? start_input(s, fd_copy(console), e) : 0;
 }
 
 static int start_pipes(struct streams *s, struct err *e)
 {
-	bool is_shared = *s->path[OUT] && strcmp(s->path[OUT], s->path[ERR]) == 0;
-	int file = -1;
-
-	for (int i = OUT; i <= ERR; i++) {
-		if (s->ours[i] < 0)
-			continue;
-
-		int to = is_shared && file >= 0 ? fd_copy(file) : open_output(s, i, e);
-
-		if (to < 0)
-			return e->code ? -1 : err_sys(e, -to, "copy of %s", s->path[i]);
-		/* Two handles of one file would write over each other; fifos are opened twice. */
-		if (i == OUT && is_shared && s->out_keep[i] < 0)
-			file = to;
-		start_output(s, i, TAKE_FD(s->ours[i]), to);
-	}
+	for (int i = OUT; i <= ERR; i++)
+		if (s->ours[i] >= 0)
+			start_output(s, i, TAKE_FD(s->ours[i]), TAKE_FD(s->out[i]));
 	return s->ours[IN] >= 0 ? start_input(s, TAKE_FD(s->ours[IN]), e) : 0;
 }
 
@@ -319,6 +333,7 @@ void streams_free(struct streams *s)
 		pump_free(s->pump[i]);
 		close_fd(&s->child[i]);
 		close_fd(&s->ours[i]);
+		close_fd(&s->out[i]);
 		close_fd(&s->out_keep[i]);
 		free(s->path[i]);
 	}
