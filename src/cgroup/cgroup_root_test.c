@@ -46,7 +46,7 @@ static pid_t start(struct cgroup *cg, int *ret_verdict)
 	}
 	CHECK_OK(cgroup_attach(cg, pid, &e), &e);
 	CHECK(write(go[1], "x", 1) == 1 && read(said[0], &c, 1) == 1);
-	*ret_verdict = c;
+	*ret_verdict = (unsigned char)c;
 	for (int i = 0; i < 2; i++) {
 		close(go[i]);
 		close(said[i]);

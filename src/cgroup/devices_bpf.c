@@ -172,7 +172,7 @@ static int attach(int cgroupfd, const struct device_set *s, const char *path, st
 int device_set_attach_v2(const struct device_set *s, int dirfd, const char *path, bool is_new,
 			 struct err *e)
 {
-	uint32_t old[ATTACHED_MAX];
+	uint32_t old[ATTACHED_MAX] = { 0 };
 	size_t n_old = 0;
 
 	if (is_new && s->default_allow && !s->n)

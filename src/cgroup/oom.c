@@ -29,7 +29,7 @@ int cgroup_oom_open(const struct cgroup *cg, struct cgroup_oom *ret, struct err 
 int cgroup_oom_read(struct cgroup_oom *oom, uint64_t *ret_kills, bool *ret_gone, struct err *e)
 {
 	_Alignas(8) char drain[4096];
-	uint64_t kills;
+	uint64_t kills = 0;
 
 	*ret_kills = 0;
 	*ret_gone = false;

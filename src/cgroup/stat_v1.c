@@ -164,33 +164,42 @@ static void stat_blkio(const struct cgroup_dir *dir, const char *file, const cha
 			ret->n++;
 }
 
+/* The controller's folder while it is there. */
+static const struct cgroup_dir *live(const struct cgroup *cg, unsigned controller)
+{
+	const struct cgroup_dir *dir = cgroup_find(cg, controller);
+
+	return dir && dir->fd >= 0 ? dir : NULL;
+}
+
+static void stat_pids(const struct cgroup_dir *dir, struct cgroup_stat *ret)
+{
+	(void)cg_read_u64(dir->fd, "pids.current", &ret->pids_current); /* absent: 0 */
+	if (cg_read_u64(dir->fd, "pids.max", &ret->pids_limit) < 0 || ret->pids_limit == UINT64_MAX)
+		ret->pids_limit = 0;
+}
+
 int cgroup_v1_stat(const struct cgroup *cg, struct arena *a, struct cgroup_stat *ret, struct err *e)
 {
-	const struct cgroup_dir *memory = cgroup_find(cg, CG_MEMORY);
-	const struct cgroup_dir *pids = cgroup_find(cg, CG_PIDS);
-	const struct cgroup_dir *cpu = cgroup_find(cg, CG_CPU);
-	const struct cgroup_dir *cpuacct = cgroup_find(cg, CG_CPUACCT);
-	const struct cgroup_dir *blkio = cgroup_find(cg, CG_BLKIO);
+	const struct cgroup_dir *memory = live(cg, CG_MEMORY), *pids = live(cg, CG_PIDS);
+	const struct cgroup_dir *cpu = live(cg, CG_CPU), *cpuacct = live(cg, CG_CPUACCT);
+	const struct cgroup_dir *blkio = live(cg, CG_BLKIO), *any = cgroup_main_dir(cg);
 
-	if (cgroup_main_dir(cg) && cgroup_main_dir(cg)->fd < 0)
+	if (!any || any->fd < 0)
 		return err_set(e, ERR_NOT_FOUND, "the cgroup is gone");
-	ret->has_memory = memory && memory->fd >= 0;
-	ret->has_pids = pids && pids->fd >= 0;
-	ret->has_cpu = cpuacct && cpuacct->fd >= 0;
-	ret->has_io = blkio && blkio->fd >= 0;
-	if (ret->has_memory)
+	ret->has_memory = memory;
+	ret->has_pids = pids;
+	ret->has_cpu = cpuacct;
+	ret->has_io = blkio;
+	if (memory)
 		stat_memory(memory, a, &ret->memory_v1);
-	if (ret->has_cpu)
+	if (cpuacct)
 		stat_cpuacct(cpuacct, a, &ret->cpu_v1);
-	if (cpu && cpu->fd >= 0)
+	if (cpu)
 		stat_cpu(cpu, a, &ret->cpu_v1);
-	if (ret->has_pids) {
-		(void)cg_read_u64(pids->fd, "pids.current", &ret->pids_current);
-		if (cg_read_u64(pids->fd, "pids.max", &ret->pids_limit) < 0 ||
-		    ret->pids_limit == UINT64_MAX)
-			ret->pids_limit = 0;
-	}
-	if (ret->has_io) {
+	if (pids)
+		stat_pids(pids, ret);
+	if (blkio) {
 		stat_blkio(blkio, "blkio.throttle.io_service_bytes_recursive",
 			   "blkio.throttle.io_service_bytes", a, &ret->io_service_bytes);
 		stat_blkio(blkio, "blkio.throttle.io_serviced_recursive",
