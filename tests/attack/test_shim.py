@@ -1,6 +1,7 @@
 """A shim whose client behaves badly: its containers must not notice."""
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import struct
@@ -55,6 +56,8 @@ class Shim(Attack):
         r = subprocess.run([*arguments, "start"], cwd=self.bundle, stdin=subprocess.DEVNULL, capture_output=True,
                            text=True, timeout=TIMEOUT, check=True)
         path = r.stdout.strip().removeprefix("unix://")
+        # The namespace's folder of the runtime; after `delete`, since cleanups run backwards.
+        self.addCleanup(shutil.rmtree, f"/run/containerd/runc/{self.name}", ignore_errors=True)
         self.addCleanup(subprocess.run, [*arguments, "-bundle", str(self.bundle), "delete"], cwd=self.bundle,
                         stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, check=False)
         return path
