@@ -10,20 +10,21 @@
 #define V1(name) Io__Containerd__Cgroups__V1__##name
 #define V2(name) Io__Containerd__Cgroups__V2__##name
 
-#define MEMORY_V1(X)                                                                             \
-	X(cache)                                                                                 \
-	X(rss)                                                                                   \
-	X(rss_huge)                                                                              \
-	X(mapped_file)                                                                           \
-	X(dirty)                                                                                 \
-	X(writeback)                                                                             \
-	X(pg_pg_in) X(pg_pg_out) X(pg_fault) X(pg_maj_fault) X(inactive_anon) X(active_anon)     \
-		X(inactive_file) X(active_file) X(unevictable) X(hierarchical_memory_limit) X(   \
-			hierarchical_swap_limit) X(total_cache) X(total_rss) X(total_rss_huge)   \
-			X(total_mapped_file) X(total_dirty) X(total_writeback) X(total_pg_pg_in) \
-				X(total_pg_pg_out) X(total_pg_fault) X(total_pg_maj_fault)       \
-					X(total_inactive_anon) X(total_active_anon)              \
-						X(total_inactive_file) X(total_active_file)      \
+#define MEMORY_V1(X)                                                                              \
+	X(cache)                                                                                  \
+	X(rss)                                                                                    \
+	X(rss_huge)                                                                               \
+	X(mapped_file)                                                                            \
+	X(dirty)                                                                                  \
+	X(writeback)                                                                              \
+	X(pg_pg_in)                                                                               \
+	X(pg_pg_out) X(pg_fault) X(pg_maj_fault) X(inactive_anon) X(active_anon) X(inactive_file) \
+		X(active_file) X(unevictable) X(hierarchical_memory_limit) X(                     \
+			hierarchical_swap_limit) X(total_cache) X(total_rss) X(total_rss_huge)    \
+			X(total_mapped_file) X(total_dirty) X(total_writeback) X(total_pg_pg_in)  \
+				X(total_pg_pg_out) X(total_pg_fault) X(total_pg_maj_fault)        \
+					X(total_inactive_anon) X(total_active_anon)               \
+						X(total_inactive_file) X(total_active_file)       \
 							X(total_unevictable)
 
 #define MEMORY_V2(X)                                                                               \
@@ -33,7 +34,8 @@
 	X(slab)                                                                                    \
 	X(sock)                                                                                    \
 	X(shmem)                                                                                   \
-	X(file_mapped) X(file_dirty) X(file_writeback) X(anon_thp) X(inactive_anon) X(active_anon) \
+	X(file_mapped)                                                                             \
+	X(file_dirty) X(file_writeback) X(anon_thp) X(inactive_anon) X(active_anon)                \
 		X(inactive_file) X(active_file) X(unevictable) X(slab_reclaimable)                 \
 			X(slab_unreclaimable) X(pgfault) X(pgmajfault) X(workingset_refault)       \
 				X(workingset_activate) X(workingset_nodereclaim) X(pgrefill)       \
