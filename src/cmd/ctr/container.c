@@ -207,11 +207,12 @@ static void set_labels(struct draft *d, CONTAINERS(Container) * c)
 
 static int set_runtime(struct draft *d, CONTAINERS(Container__Runtime) * rt, struct err *e)
 {
-	Containerd__Runc__V1__Options opt = CONTAINERD__RUNC__V1__OPTIONS__INIT;
+	Containerd__Runc__V1__Options opt;
 	Google__Protobuf__Any *any = ARENA_NEW(d->ctr->arena, Google__Protobuf__Any);
 	const struct args *args = d->args;
 	size_t n;
 
+	containerd__runc__v1__options__init(&opt);
 	rt->name = PB(args_string(args, "runtime"));
 	opt.binary_name = PB(args_string(args, "runc-binary"));
 	opt.root = PB(args_string(args, "runc-root"));

@@ -145,12 +145,14 @@ static void add_bar(struct str *s, const struct node *n)
 {
 	unsigned full = 0;
 
-	if (!n->total && !is_finished(n))
-		return;
-	if (is_finished(n) || n->done >= n->total)
+	if (is_finished(n))
 		full = BAR_WIDTH;
+	else if (n->total <= 0)
+		return;
 	else
-		full = (unsigned)(n->done * BAR_WIDTH / n->total);
+		full = n->done >= n->total
+			       ? BAR_WIDTH
+			       : (unsigned)((double)n->done / (double)n->total * BAR_WIDTH);
 	str_addc(s, '|');
 	for (unsigned i = 0; i < BAR_WIDTH; i++)
 		str_addc(s, i < full ? '+' : '-');
@@ -236,16 +238,16 @@ static void draw_summary(struct progress *p, const struct screen *sc)
 	struct str line AUTO_STR = STR_INIT(4096);
 	struct arena *a AUTO_ARENA = arena_new();
 	struct timespec now;
-	int64_t total = 0;
-	double seconds;
+	double seconds, total = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	seconds = (double)(now.tv_sec - p->start.tv_sec) +
 		  (double)(now.tv_nsec - p->start.tv_nsec) / 1e9;
 	for (size_t i = 0; i < p->n; i++)
-		total += p->nodes[i].done;
-	str_addf(&line, "elapsed: %-4.1f s    total: %s (%s/s)", seconds, size_binary(a, total),
-		 size_binary(a, seconds > 0 ? (int64_t)((double)total / seconds) : 0));
+		total += (double)p->nodes[i].done;
+	str_addf(&line, "elapsed: %-4.1f s    total: %s (%s/s)", seconds,
+		 size_binary(a, (int64_t)total),
+		 size_binary(a, seconds > 0 ? (int64_t)(total / seconds) : 0));
 	emit(p, &line, sc);
 }
 

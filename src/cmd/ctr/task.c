@@ -138,13 +138,14 @@ static int write_pid_file(const char *path, uint32_t pid, struct err *e)
 static void set_create_options(struct ctr *ctr, const struct task_options *opt,
 			       TASKS(CreateTaskRequest) * req)
 {
-	Containerd__Runc__V1__Options o = CONTAINERD__RUNC__V1__OPTIONS__INIT;
+	Containerd__Runc__V1__Options o;
 	Google__Protobuf__Any *any;
 
 	if (!opt->no_pivot)
 		return;
 	any = ARENA_NEW(ctr->arena, Google__Protobuf__Any);
 	google__protobuf__any__init(any);
+	containerd__runc__v1__options__init(&o);
 	o.no_pivot_root = true;
 	any->type_url = PB("containerd.runc.v1.Options");
 	any->value.data = arena_alloc(ctr->arena, 64);
