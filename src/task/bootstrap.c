@@ -45,7 +45,7 @@ int runtime_to_shim(const char *runtime, const char *self, char **ret, struct er
 		slash ? xasprintf("%.*s/%s", (int)(slash - self), self, name) : NULL;
 
 	if (!beside || !is_program(beside))
-		return err_set(e, ERR_NOT_FOUND,
+		return err_set(e, ERR_UNKNOWN, /* the image or container is not what is missing */
 			       "failed to resolve runtime path: runtime \"%s\" binary not "
 			       "installed \"%s\": file does not exist",
 			       runtime, name);
