@@ -77,7 +77,7 @@ int birth_prepare_io(const struct plan_process *p, const struct runtime_io *io, 
 	if (io->console == RUNTIME_CONSOLE_SOCKET) {
 		s->console_socket = socket_connect(io->console_socket);
 		if (s->console_socket < 0)
-			return err_sys(e, -s->console_socket, "connect to console socket %s",
+			return err_sys(e, -s->console_socket, "dial unix %s: connect",
 				       io->console_socket);
 	}
 	*ret_host_ptmx = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);

@@ -174,7 +174,7 @@ int mount_copy_source(const struct mount_op *op, const char *bundle, bool is_sha
 					 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
 						 (op->recursive ? AT_RECURSIVE : 0));
 	if (tree < 0)
-		return err_sys(e, -tree, "open mount source %s", source);
+		return err_sys(e, -tree, "stat %s", source);
 	if (!is_shared && set_propagation(tree, MS_SLAVE, true, op->dest, e) < 0)
 		return -1;
 	return TAKE_FD(tree);

@@ -395,6 +395,8 @@ int runtime_load_spec(struct arena *a, const char *bundle, struct oci_spec **ret
 	size_t len = 0;
 	int r = file_read(AT_FDCWD, path, 16 << 20, &text, &len);
 
+	if (r == -ENOENT && access(bundle, F_OK) < 0)
+		return err_sys(e, errno, "chdir %s", bundle);
 	if (r == -ENOENT)
 		return err_set(e, ERR_NOT_FOUND, "JSON specification file config.json not found");
 	if (r < 0)

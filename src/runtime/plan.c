@@ -178,7 +178,7 @@ static bool is_any(const char *s, const char *const *list, size_t n)
 
 /* Only what belongs to a namespace of the container may be set: anything else is the host's. */
 static int check_sysctl(const struct plan *p, const struct oci_spec *s, const char *key,
-			struct err *e)
+			const char *given, struct err *e)
 {
 	static const char *const ipc[] = {
 		"kernel/msgmax", "kernel/msgmnb", "kernel/msgmni", "kernel/sem",
@@ -189,7 +189,7 @@ static int check_sysctl(const struct plan *p, const struct oci_spec *s, const ch
 		if (p->all_ns & CLONE_NEWIPC)
 			return 0;
 		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "sysctl \"%s\" is not allowed in the hosts ipc namespace", key);
+			       "sysctl \"%s\" is not allowed in the hosts ipc namespace", given);
 	}
 	if (str_starts(key, "net/")) {
 		const struct oci_namespace *n = find_ns(s, OCI_NS_NETWORK);
@@ -198,7 +198,7 @@ static int check_sysctl(const struct plan *p, const struct oci_spec *s, const ch
 				       strcmp(n->path, "/proc/1/ns/net") == 0)))
 			return 0;
 		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "sysctl \"%s\" not allowed in host network namespace", key);
+			       "sysctl \"%s\" not allowed in host network namespace", given);
 	}
 	if (strcmp(key, "kernel/domainname") == 0 && (p->all_ns & CLONE_NEWUTS))
 		return 0;
@@ -206,11 +206,11 @@ static int check_sysctl(const struct plan *p, const struct oci_spec *s, const ch
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "sysctl \"%s\" is not allowed as it conflicts with the OCI "
 			       "\"hostname\" field",
-			       key);
+			       given);
 	if (str_starts(key, "user/") && (p->all_ns & CLONE_NEWUSER))
 		return 0;
 	return err_set(e, ERR_INVALID_ARGUMENT,
-		       "sysctl \"%s\" is not in a separate kernel namespace", key);
+		       "sysctl \"%s\" is not in a separate kernel namespace", given);
 }
 
 /* "net.ipv4.conf.eth0/1.x" writes a '.' of a name as '/'; a key whose first separator is '/' is
@@ -249,7 +249,7 @@ static int plan_sysctls(struct arena *a, const struct oci_spec *s, struct plan *
 		if (has_dots(path))
 			return err_set(e, ERR_INVALID_ARGUMENT, "sysctl \"%s\" is not a key",
 				       in->v[i].key);
-		if (check_sysctl(ret, s, path, e) < 0)
+		if (check_sysctl(ret, s, path, in->v[i].key, e) < 0)
 			return -1;
 		ret->sysctl.v[ret->sysctl.n++] = (struct oci_pair){ path, in->v[i].value };
 	}

@@ -122,7 +122,7 @@ TEST(refusals)
 			  "\"linux\":{" NAMESPACES "}}",
 		  "mount destination / would hide the root file system" },
 		{ PROCESS ",\"linux\":{\"sysctl\":{\"net.ipv4.ip_forward\":\"1\"}," NAMESPACES "}}",
-		  "sysctl \"net/ipv4/ip_forward\" not allowed in host network namespace" },
+		  "sysctl \"net.ipv4.ip_forward\" not allowed in host network namespace" },
 		{ PROCESS
 		  ",\"linux\":{\"sysctl\":{\"user/../kernel/core_pattern\":\"1\"}," NAMESPACES "}}",
 		  "sysctl \"user/../kernel/core_pattern\" is not a key" },

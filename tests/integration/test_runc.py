@@ -262,7 +262,7 @@ class BadInput(RuncTest):
         self.b.config["process"]["cwd"] = "/"
         self.fails('exec: "nosuch": executable file not found in $PATH', "nosuch")
         self.b.mount("/x", type="bind", source="/does/not/exist", options=["bind"])
-        self.fails("/does/not/exist: no such file or directory")
+        self.fails("stat /does/not/exist: no such file or directory")
 
     def test_not_done_is_said(self):
         self.b.config["linux"]["intelRdt"] = {"closID": "x"}

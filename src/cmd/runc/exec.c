@@ -179,8 +179,13 @@ static int run_exec(struct invocation *in, struct err *e)
 	struct oci_process *process = NULL;
 	AUTO_FD int signals = -1;
 
-	if (in->n_args < 2 && !in->o.process)
+	if (in->n_args < 2 && !in->o.process) {
+		struct runtime_state s; /* a container that is not there is the worse mistake */
+
+		if (runtime_state(&in->global->runtime, a, in->args[0], &s, e) < 0)
+			return -1;
 		return err_set(e, ERR_INVALID_ARGUMENT, "process args cannot be empty");
+	}
 	if (in->o.preserve_fds < 0)
 		return err_set(e, ERR_INVALID_ARGUMENT, "--preserve-fds must not be negative");
 	if (runtime_protect_self(in->argv, e) < 0 || make_process(in, a, &process, e) < 0)

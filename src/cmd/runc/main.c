@@ -136,19 +136,19 @@ static int help(const struct global *g, int argc, char **argv)
 	return 0;
 }
 
-static int check_args(const struct command *c, int n, struct err *e)
+static int check_args(const char *self, const struct command *c, int n, struct err *e)
 {
 	if (c->min_args == c->max_args && n != c->min_args)
 		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "runc: \"%s\" requires exactly %d argument(s)", c->name,
+			       "%s: \"%s\" requires exactly %d argument(s)", self, c->name,
 			       c->min_args);
 	if (n < c->min_args)
 		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "runc: \"%s\" requires a minimum of %d argument(s)", c->name,
+			       "%s: \"%s\" requires a minimum of %d argument(s)", self, c->name,
 			       c->min_args);
 	if (c->max_args >= 0 && n > c->max_args)
 		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "runc: \"%s\" requires a maximum of %d argument(s)", c->name,
+			       "%s: \"%s\" requires a maximum of %d argument(s)", self, c->name,
 			       c->max_args);
 	return 0;
 }
@@ -174,7 +174,7 @@ static int run_command(const struct global *g, const struct command *c, char **o
 	}
 	in.args = argv + used;
 	in.n_args = argc - used;
-	if (used < 0 || check_args(c, in.n_args, &e) < 0)
+	if (used < 0 || check_args(own[0], c, in.n_args, &e) < 0)
 		return usage_error(g, c, &e);
 	int status = c->run(&in, &e);
 	if (status >= 0)
