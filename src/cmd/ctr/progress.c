@@ -4,7 +4,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
-enum { NODES_MAX = 4096, DEPTH_MAX = 8, NAME_WIDTH = 56, EVENT_WIDTH = 14, BAR_WIDTH = 38 };
+enum { NODES_MAX = 4096, DEPTH_MAX = 8, NAME_WIDTH = 40, EVENT_WIDTH = 14, BAR_WIDTH = 38 };
 
 struct node {
 	char *name, *event, *parent; /* parent NULL: at the top */
@@ -141,20 +141,19 @@ static bool is_finished(const struct node *n)
 	       strstr(n->event, "saved") || strstr(n->event, "extracted");
 }
 
-static void add_bar(struct str *s, const struct node *n)
+static void add_bar(struct str *s, const struct node *n, unsigned width)
 {
 	unsigned full = 0;
 
 	if (is_finished(n))
-		full = BAR_WIDTH;
+		full = width;
 	else if (n->total <= 0)
 		return;
 	else
-		full = n->done >= n->total
-			       ? BAR_WIDTH
-			       : (unsigned)((double)n->done / (double)n->total * BAR_WIDTH);
+		full = n->done >= n->total ? width
+					   : (unsigned)((double)n->done / (double)n->total * width);
 	str_addc(s, '|');
-	for (unsigned i = 0; i < BAR_WIDTH; i++)
+	for (unsigned i = 0; i < width; i++)
 		str_addc(s, i < full ? '+' : '-');
 	str_addc(s, '|');
 }
@@ -181,6 +180,16 @@ static void emit(struct progress *p, const struct str *line, const struct screen
 	p->lines++;
 }
 
+/* What is left of the line, so that the bar's end is seen on a narrow screen, too. */
+static unsigned bar_width(const struct screen *sc)
+{
+	unsigned used = NAME_WIDTH + EVENT_WIDTH + 4;
+
+	if (sc->cols <= used)
+		return 0;
+	return sc->cols - used < BAR_WIDTH ? sc->cols - used : BAR_WIDTH;
+}
+
 static void draw_node(struct progress *p, const struct node *n, const char *indent,
 		      const char *branch, const struct screen *sc)
 {
@@ -198,7 +207,7 @@ static void draw_node(struct progress *p, const struct node *n, const char *inde
 	str_add(&line, n->event);
 	add_padding(&line, strlen(n->event), EVENT_WIDTH);
 	str_addc(&line, ' ');
-	add_bar(&line, n);
+	add_bar(&line, n, bar_width(sc));
 	emit(p, &line, sc);
 }
 
