@@ -5,6 +5,8 @@
 #include "os/syscall.h"
 
 #include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -140,10 +142,51 @@ int cgroup_kill(struct cgroup *cg, int sig, struct err *e)
 	return failed ? err_sys(e, failed, "cannot signal all processes of the cgroup") : 0;
 }
 
+static int take_name(int parentfd, const char *name, int fd, void *data)
+{
+	(void)parentfd;
+	(void)fd;
+	snprintf(data, NAME_MAX + 1, "%s", name);
+	return 1; /* the first will do */
+}
+
+/* Down by first children to one without any, which goes.  1: it did; 0: top has no children. */
+static int remove_leaf(int top)
+{
+	AUTO_FD int at = openat(top, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char name[NAME_MAX + 1], below[NAME_MAX + 1];
+	int r = at < 0 ? -errno : each_child(at, take_name, name);
+
+	while (r == 1) {
+		AUTO_FD int child = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		r = child < 0 ? -errno : each_child(child, take_name, below);
+		if (r == 0)
+			return unlinkat(at, name, AT_REMOVEDIR) < 0 ? -errno : 1;
+		close_fd(&at);
+		at = TAKE_FD(child);
+		memcpy(name, below, sizeof name);
+	}
+	return r;
+}
+
+/* A container may make them deeper than we have fds: below DEPTH_MAX one fd must do. */
 static int remove_child(int parentfd, const char *name, int fd, void *data)
 {
-	int r = each_child(fd, remove_child, data);
+	unsigned *depth = data;
+	int r;
 
+	if (*depth < DEPTH_MAX) {
+		++*depth;
+		r = each_child(fd, remove_child, depth);
+		--*depth;
+	} else {
+		do
+			r = remove_leaf(fd);
+		while (r == 1);
+		if (r == -EBUSY || r == -ENOENT)
+			r = 0;
+	}
 	if (r < 0)
 		return r;
 	if (unlinkat(parentfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != EBUSY)
@@ -171,6 +214,7 @@ static bool is_mount_root(int dirfd)
 static int remove_dir(struct cgroup_dir *dir, uint64_t deadline, struct err *e)
 {
 	uint64_t pause = NS_PER_MS / 8;
+	unsigned depth = 0;
 
 	if (dir->fd >= 0 && is_mount_root(dir->fd))
 		return err_set(e, ERR_FAILED_PRECONDITION,
@@ -181,7 +225,7 @@ static int remove_dir(struct cgroup_dir *dir, uint64_t deadline, struct err *e)
 			break;
 		if (errno != EBUSY && errno != ENOTEMPTY)
 			return err_sys(e, errno, "cannot remove the cgroup %s", dir->path);
-		int r = dir->fd < 0 ? 0 : each_child(dir->fd, remove_child, NULL);
+		int r = dir->fd < 0 ? 0 : each_child(dir->fd, remove_child, &depth);
 		if (r < 0 && r != -ENOENT && r != -ENODEV)
 			return err_sys(e, -r, "cannot remove the children of %s", dir->path);
 		if (rmdir(dir->path) == 0 || errno == ENOENT)

@@ -1,6 +1,8 @@
 """Limits and devices."""
+import json
 import os
 import pathlib
+import resource
 import subprocess
 import unittest
 
@@ -92,6 +94,17 @@ class Cgroups(Attack):
                     self.assert_clear_error(r)
         finally:
             self.runc("delete", "--force", name, wrap=wrap)
+
+    def test_cgroups_deeper_than_we_have_descriptors(self):
+        """A container that may make cgroups must not become one that cannot be deleted."""
+        with self.running(self.config("/bin/sleep", "1000")) as name:
+            paths = json.loads((self.root / name / "state.json").read_text())["cgroup_paths"]
+            top = pathlib.Path(paths.get("pids") or next(iter(paths.values())))
+            subprocess.run(["sh", "-c", "for i in $(seq 600); do mkdir a && cd a || exit; done"], cwd=top, check=True)
+            r = self.runc("delete", "--force", name,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)))
+            self.assertEqual(r.returncode, 0, r.stderr)
+            self.assertFalse(top.exists())
 
     def test_pids_limit_of_nought_is_no_freedom(self):
         """runc 1.4: 0 is not "unlimited"."""
