@@ -10,21 +10,22 @@
 #define V1(name) Io__Containerd__Cgroups__V1__##name
 #define V2(name) Io__Containerd__Cgroups__V2__##name
 
-#define MEMORY_V1(X)                                                                              \
-	X(cache)                                                                                  \
-	X(rss)                                                                                    \
-	X(rss_huge)                                                                               \
-	X(mapped_file)                                                                            \
-	X(dirty)                                                                                  \
-	X(writeback)                                                                              \
-	X(pg_pg_in)                                                                               \
-	X(pg_pg_out) X(pg_fault) X(pg_maj_fault) X(inactive_anon) X(active_anon) X(inactive_file) \
-		X(active_file) X(unevictable) X(hierarchical_memory_limit) X(                     \
-			hierarchical_swap_limit) X(total_cache) X(total_rss) X(total_rss_huge)    \
-			X(total_mapped_file) X(total_dirty) X(total_writeback) X(total_pg_pg_in)  \
-				X(total_pg_pg_out) X(total_pg_fault) X(total_pg_maj_fault)        \
-					X(total_inactive_anon) X(total_active_anon)               \
-						X(total_inactive_file) X(total_active_file)       \
+#define MEMORY_V1(X)                                                                             \
+	X(cache)                                                                                 \
+	X(rss)                                                                                   \
+	X(rss_huge)                                                                              \
+	X(mapped_file)                                                                           \
+	X(dirty)                                                                                 \
+	X(writeback)                                                                             \
+	X(pg_pg_in)                                                                              \
+	X(pg_pg_out)                                                                             \
+	X(pg_fault) X(pg_maj_fault) X(inactive_anon) X(active_anon) X(inactive_file)             \
+		X(active_file) X(unevictable) X(hierarchical_memory_limit) X(                    \
+			hierarchical_swap_limit) X(total_cache) X(total_rss) X(total_rss_huge)   \
+			X(total_mapped_file) X(total_dirty) X(total_writeback) X(total_pg_pg_in) \
+				X(total_pg_pg_out) X(total_pg_fault) X(total_pg_maj_fault)       \
+					X(total_inactive_anon) X(total_active_anon)              \
+						X(total_inactive_file) X(total_active_file)      \
 							X(total_unevictable)
 
 #define MEMORY_V2(X)                                                                               \
@@ -35,16 +36,15 @@
 	X(sock)                                                                                    \
 	X(shmem)                                                                                   \
 	X(file_mapped)                                                                             \
-	X(file_dirty) X(file_writeback) X(anon_thp) X(inactive_anon) X(active_anon)                \
-		X(inactive_file) X(active_file) X(unevictable) X(slab_reclaimable)                 \
-			X(slab_unreclaimable) X(pgfault) X(pgmajfault) X(workingset_refault)       \
-				X(workingset_activate) X(workingset_nodereclaim) X(pgrefill)       \
-					X(pgscan) X(pgsteal) X(pgactivate) X(pgdeactivate)         \
-						X(pglazyfree) X(pglazyfreed) X(thp_fault_alloc)    \
-							X(thp_collapse_alloc) X(usage)             \
-								X(usage_limit) X(swap_usage)       \
-									X(swap_limit) X(max_usage) \
-										X(swap_max_usage)
+	X(file_dirty)                                                                              \
+	X(file_writeback) X(anon_thp) X(inactive_anon) X(active_anon) X(inactive_file)             \
+		X(active_file) X(unevictable) X(slab_reclaimable) X(slab_unreclaimable) X(pgfault) \
+			X(pgmajfault) X(workingset_refault) X(workingset_activate)                 \
+				X(workingset_nodereclaim) X(pgrefill) X(pgscan) X(pgsteal)         \
+					X(pgactivate) X(pgdeactivate) X(pglazyfree) X(pglazyfreed) \
+						X(thp_fault_alloc) X(thp_collapse_alloc) X(usage)  \
+							X(usage_limit) X(swap_usage) X(swap_limit) \
+								X(max_usage) X(swap_max_usage)
 
 #define CPU_V2(X)     \
 	X(usage_usec) \
