@@ -8,7 +8,7 @@ BUILD := build
 BIN := $(BUILD)/bin
 RELEASE := $(BUILD)/release
 
-.PHONY: all deps deps-test build run check lint unit integration bench install uninstall clean
+.PHONY: all deps deps-test build run check lint tidy unit integration bench install uninstall clean
 
 all: build
 
@@ -32,6 +32,8 @@ check: deps-test build
 	tools/check.py --build $(BUILD)
 lint: build
 	tools/check.py --build $(BUILD) lint
+tidy: build
+	tools/check.py --build $(BUILD) tidy
 unit: build
 	tools/check.py --build $(BUILD) unit
 integration: build

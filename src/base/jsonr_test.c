@@ -8,8 +8,9 @@ static int parse(const char *s, json_object **o, struct err *e)
 
 TEST(json_is_read_strictly)
 {
-	static const char *const bad[] = { "",     "{",          "{} x",
-					   "[1,]", "{\"a\":1,}", "nul",  "\"\xff\"" };
+	static const char *const bad[] = {
+		"", "{", "{} x", "[1,]", "{\"a\":1,}", "nul", "\"\xff\""
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct err e = { 0 };

@@ -219,8 +219,9 @@ static void drop_underscores(char *w)
 static int integer(struct toml *t, char *w, json_object **ret)
 {
 	bool sign = *w == '-' || *w == '+', minus = *w == '-';
-	char *digits = w + sign, *end;
+	char *digits = w + sign;
 	int base = 10;
+	uint64_t v = 0;
 
 	if (digits[0] == '0' && digits[1]) {
 		base = digits[1] == 'x' ? 16 : digits[1] == 'o' ? 8 : digits[1] == 'b' ? 2 : 0;
@@ -231,13 +232,15 @@ static int integer(struct toml *t, char *w, json_object **ret)
 	if (!underscores_are_right(digits, base))
 		return toml_fail(t, "an underscore that does not stand between digits");
 	drop_underscores(digits);
-	for (const char *p = digits; *p || p == digits; p++)
+	for (const char *p = digits; *p || p == digits; p++) {
 		if (!is_digit_of(*p, base))
 			return toml_fail(t, "a value that is none");
-	errno = 0;
-	unsigned long long v = strtoull(digits, &end, base);
-
-	if (errno || v > (unsigned long long)INT64_MAX + (minus ? 1 : 0))
+		int digit = *p <= '9' ? *p - '0' : (*p | 0x20) - 'a' + 10;
+		if (__builtin_mul_overflow(v, (uint64_t)base, &v) ||
+		    __builtin_add_overflow(v, (uint64_t)digit, &v))
+			return toml_fail(t, "a number out of range");
+	}
+	if (v > (uint64_t)INT64_MAX + (minus ? 1 : 0))
 		return toml_fail(t, "a number out of range");
 	*ret = json_object_new_int64(minus ? (int64_t)(0 - v) : (int64_t)v);
 	return 0;

@@ -10,6 +10,8 @@
 #define V1(name) Io__Containerd__Cgroups__V1__##name
 #define V2(name) Io__Containerd__Cgroups__V2__##name
 
+/* clang-format knows no end with such lists: each of its runs changes them again. */
+/* clang-format off */
 #define MEMORY_V1(X)                                                                             \
 	X(cache)                                                                                 \
 	X(rss)                                                                                   \
@@ -50,6 +52,8 @@
 	X(usage_usec) \
 	X(user_usec)  \
 	X(system_usec) X(nr_periods) X(nr_throttled) X(throttled_usec) X(nr_bursts) X(burst_usec)
+
+/* clang-format on */
 
 static V1(MemoryEntry) * memory_entry(struct arena *a, const struct cgroup_memory_entry *from)
 {
