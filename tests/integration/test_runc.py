@@ -5,9 +5,11 @@ import pathlib
 import socket
 import subprocess
 import threading
+import time
 import unittest
 
 from bundle import RuncTest
+from casco import Terminal, program
 
 
 class Spec(RuncTest):
@@ -176,7 +178,6 @@ class Life(RuncTest):
         self.assertIn("container does not exist", self.runc("state", self.id).stderr)
 
     def runc_quiet(self, *args):
-        from casco import program
         with open(self.top / "out", "w") as out:
             return subprocess.run([program("runc"), "--root", self.state, *args], cwd=self.b.path, stdin=subprocess.DEVNULL,
                                   stdout=out, stderr=out, check=True)
@@ -234,6 +235,59 @@ class Life(RuncTest):
         r = self.runc("--log", log, "--log-format", "json", "start", "nope")
         line = json.loads(log.read_text())
         self.assertEqual((line["level"], line["msg"], r.stderr), ("error", "container does not exist", "container does not exist\n"))
+
+
+class InATerminal(RuncTest):
+    EXAMPLE = """{"ociVersion":"1.0.2","process":{"terminal":true,"user":{"uid":0,"gid":0},"args":["/bin/sh"]},"root":{"path":"rootfs"},
+ "linux":{"namespaces":[{"type":"pid"},{"type":"network"},{"type":"ipc"},{"type":"uts"},{"type":"mount"}],
+ "cgroups":{"memory":{"limit":536870912}}}}"""
+
+    def terminal(self):
+        os.chdir(self.b.path)
+        t = Terminal([program("runc"), "--root", str(self.state), "run", self.id])
+        self.addCleanup(t.close)
+        t.expect("# ")
+        return t
+
+    def limit(self):
+        found = [p for n in ("memory.limit_in_bytes", "memory.max")
+                 for p in pathlib.Path("/sys/fs/cgroup").glob(f"**/{self.id}/{n}")]
+        return [p.read_text().strip() for p in found]
+
+    def test_the_projects_example(self):
+        (self.b.path / "config.json").write_text(self.EXAMPLE)
+        t = self.terminal()
+        self.assertEqual(self.limit(), [str(512 << 20)])
+        t.type("echo $((6*7)); ls /proc | wc -l; pwd\n")
+        t.expect("42")
+        t.expect("0\r\n/")
+        t.type("exit 3\n")
+        self.assertEqual(t.wait(), 3)
+
+    def test_the_default_spec(self):
+        self.b.config["process"]["terminal"] = True
+        self.b.write()
+        t = self.terminal()
+        t.type("tty; stty size\n")
+        t.expect("/dev/pts/0")
+        t.expect("24 80")
+        t.resize(40, 100)
+        t.type("stty size; sleep 50\n")
+        t.expect("40 100")
+        time.sleep(0.5)  # until sleep, and no longer stty, is the terminal's foreground
+        t.type("\x03")
+        t.expect("# ")
+        t.type("exit 9\n")
+        self.assertEqual(t.wait(), 9)
+
+    def test_input_from_a_pipe(self):
+        (self.b.path / "config.json").write_text(self.EXAMPLE)
+        r = subprocess.run([program("runc"), "--root", self.state, "run", self.id], cwd=self.b.path, input="echo $((2+3)); exit 4\n",
+                           capture_output=True, text=True, timeout=20, check=False)
+        self.assertEqual(r.returncode, 4, r.stderr)
+        self.assertIn("\n5", r.stdout.replace("\r", ""))
+        self.assertIn("process.cwd", r.stderr)
+        self.assertIn("linux.resources", r.stderr)
 
 
 class BadInput(RuncTest):
