@@ -12,11 +12,11 @@ struct collector {
 	struct store *store;
 	struct loop *loop;
 	struct pool *pool;
+	struct loop_timer *timer; /* the loop's thread only */
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t idle;
 	gc_removed *report;
 	void *report_arg;
-	struct loop_timer *timer; /* the loop's thread only */
-	pthread_mutex_t lock;
-	pthread_cond_t idle;
 	bool is_poked; /* a run is on its way: from poke to the start of the run */
 	bool is_running, is_closing;
 };
@@ -37,14 +37,23 @@ void collector_free(struct collector *c)
 
 void collector_set_report(struct collector *c, gc_removed *report, void *arg)
 {
+	/* A run may have begun already: what a crash left is garbage from the start. */
+	pthread_mutex_lock(&c->lock);
 	c->report = report;
 	c->report_arg = arg;
+	pthread_mutex_unlock(&c->lock);
 }
 
 int collector_run(struct collector *c, struct err *e)
 {
 	struct gc_stats stats;
-	int r = gc_run(c->store, c->report, c->report_arg, &stats, e);
+
+	pthread_mutex_lock(&c->lock);
+	gc_removed *report = c->report;
+	void *arg = c->report_arg;
+
+	pthread_mutex_unlock(&c->lock);
+	int r = gc_run(c->store, report, arg, &stats, e);
 
 	if (r == 0 && stats.removed + stats.blobs + stats.directories > 0)
 		log_debug(LOG_NONE, "garbage collected: %zu records, %zu blobs, %zu directories",
