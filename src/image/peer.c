@@ -3,7 +3,9 @@
 #include "base/mem.h"
 #include "image/wire.h"
 
+#include <poll.h>
 #include <string.h>
+#include <time.h>
 
 void peer_init(struct peer *p, int sock)
 {
@@ -123,8 +125,8 @@ int peer_blob_label(struct peer *p, const char *digest, const struct labels *lab
 	return ask_plain(p, &q, e);
 }
 
-int peer_ingest_open(struct peer *p, const char *ref, uint64_t total, const char *digest,
-		     struct peer_ingest *ret, struct err *e)
+static int ingest_try(struct peer *p, const char *ref, uint64_t total, const char *digest,
+		      struct peer_ingest *ret, struct err *e)
 {
 	AUTO_PACKET struct channel_packet packet = { 0 };
 	AUTO_REQUEST struct request q;
@@ -144,6 +146,30 @@ int peer_ingest_open(struct peer *p, const char *ref, uint64_t total, const char
 		return -1;
 	ret->fd = channel_take_fd(&packet, 0);
 	return ret->fd < 0 ? err_set(e, ERR_INTERNAL, "the daemon gave no file for %s", ref) : 0;
+}
+
+static bool daemon_is_gone(const struct peer *p)
+{
+	struct pollfd f = { .fd = p->sock };
+
+	return poll(&f, 1, 0) > 0; /* nothing but errors was asked for */
+}
+
+/* Another transfer may be fetching the same bytes: then we wait, and find the blob, or go on with
+ * what it leaves when it fails. */
+int peer_ingest_open(struct peer *p, const char *ref, uint64_t total, const char *digest,
+		     struct peer_ingest *ret, struct err *e)
+{
+	const struct timespec pause = { .tv_nsec = 100000000 };
+	struct err why = { 0 };
+
+	while (ingest_try(p, ref, total, digest, ret, &why) < 0) {
+		if (why.code != ERR_UNAVAILABLE || daemon_is_gone(p))
+			return err_copy(e, &why);
+		err_clear(&why);
+		(void)nanosleep(&pause, NULL); /* shorter is fine */
+	}
+	return 0;
 }
 
 void peer_ingest_sync(struct peer *p, const struct peer_ingest *in)
