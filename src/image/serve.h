@@ -13,6 +13,7 @@ struct served_snapshot {
 };
 
 struct session {
+	int pidfd; /* of the worker; -1 once it is reaped */
 	const struct transfer_job *job;
 	int sock;
 	struct arena *arena; /* of one request */

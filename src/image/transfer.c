@@ -89,6 +89,22 @@ static int send_job(const struct transfer_job *job, int sock, struct err *e)
 	return channel_send(sock, &text, fds, n, e);
 }
 
+/* It has closed its end: by dying, or by a bug. */
+static int gone(struct session *s, struct err *e)
+{
+	int status = 0;
+
+	if (spawn_wait(s->pidfd, END_TIMEOUT_MS, &status) < 0)
+		return err_set(e, ERR_INTERNAL, "the transfer worker fell silent");
+	close_fd(&s->pidfd); /* reaped */
+	s->pidfd = -1;
+	if (status > 128)
+		return err_set(e, ERR_UNAVAILABLE, "the transfer worker was ended by signal %d",
+			       status - 128);
+	return err_set(e, ERR_INTERNAL, "the transfer worker ended with %d, without a word",
+		       status);
+}
+
 static int converse(struct session *s, struct arena *a, struct transfer_result *ret, struct err *e)
 {
 	for (;;) {
@@ -99,7 +115,7 @@ static int converse(struct session *s, struct arena *a, struct transfer_result *
 			return -1;
 		int r = channel_recv(s->sock, &p, e);
 		if (r == 0)
-			return err_set(e, ERR_INTERNAL, "the transfer worker ended without a word");
+			return gone(s, e);
 		if (r > 0)
 			r = serve_packet(s, &p, a, ret, &failed, e);
 		if (r < 0 || failed)
@@ -128,22 +144,23 @@ static void end(int pidfd)
 int transfer_run(const struct transfer_job *job, struct arena *a, struct transfer_result *ret,
 		 struct err *e)
 {
-	struct session s = { .job = job, .sock = -1 };
-	AUTO_FD int pidfd = -1;
+	struct session s = { .job = job, .sock = -1, .pidfd = -1 };
 	int pair[2], r;
 
 	r = channel_pair(pair);
 	if (r < 0)
 		return err_sys(e, -r, "socketpair");
 	s.sock = pair[0];
-	r = start(job, pair[1], &pidfd, e);
+	r = start(job, pair[1], &s.pidfd, e);
 	close(pair[1]);
 	if (r == 0) {
 		r = send_job(job, s.sock, e);
 		if (r == 0)
 			r = converse(&s, a, ret, e);
-		end(pidfd);
+		if (s.pidfd >= 0)
+			end(s.pidfd);
 	}
+	close_fd(&s.pidfd);
 	session_end(&s);
 	close(s.sock);
 	return r;
