@@ -42,6 +42,8 @@ class OnATerminal(CtrTest):
         t.expect("new2size")
         t.type("echo begun; sleep 100\n")
         t.expect("begun\r\n")
+        # busybox loses a Ctrl-C that comes between two commands of a list
+        wait_for("sleep to run", lambda: len(self.ctr("tasks", "ps", "shell").stdout.splitlines()) == 3)
         t.type("\x03")
         t.expect("# ")
         t.type("tty; echo $TERM; exit 7\n")
