@@ -181,17 +181,29 @@ static void run_timers(struct loop *l)
 	}
 }
 
-static int timeout_ms(const struct loop *l)
+uint64_t loop_next_timer(const struct loop *l)
 {
 	if (!l->timers)
-		return -1;
+		return UINT64_MAX;
 
 	uint64_t now = loop_now();
 
-	if (l->timers->at <= now)
-		return 0;
-	uint64_t ms = (l->timers->at - now + 999999) / 1000000;
+	return l->timers->at <= now ? 0 : l->timers->at - now;
+}
+
+static int timeout_ms(const struct loop *l)
+{
+	uint64_t ns = loop_next_timer(l);
+
+	if (ns == UINT64_MAX)
+		return -1;
+	uint64_t ms = (ns + 999999) / 1000000;
 	return ms > 3600000 ? 3600000 : (int)ms;
+}
+
+int loop_fd(const struct loop *l)
+{
+	return l->epfd;
 }
 
 static void on_wake(struct loop_io *io, UNUSED uint32_t events, UNUSED void *arg)

@@ -48,4 +48,9 @@ int loop_signal(struct loop *l, int sig, loop_signal_fn *fn, void *arg);
 typedef void loop_post_fn(void *arg);
 void loop_post(struct loop *l, loop_post_fn *fn, void *arg);
 
+/* For a callback that waits in its own way: readable when a source has something to say (borrowed),
+ * and the nanoseconds until the next timer is due, UINT64_MAX without one. */
+int loop_fd(const struct loop *l);
+uint64_t loop_next_timer(const struct loop *l);
+
 uint64_t loop_now(void); /* CLOCK_MONOTONIC, ns */

@@ -2,9 +2,11 @@
 
 #include "base/mem.h"
 #include "loop/loop.h"
+#include "os/rawcall.h"
 
 #include <link.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sys/mman.h>
 
 static const uint64_t quiet = 1000000000u;
@@ -42,13 +44,29 @@ static int find_code(struct dl_phdr_info *info, UNUSED size_t size, void *arg)
 	return 1; /* the program itself comes first; the vdso is nobody's to drop */
 }
 
+/* Drops the code and waits for the next event before any of it is needed again: what stays mapped
+ * while the shim is idle is what the kernel maps around these few instructions.  So: no call, no
+ * constant data, no stack protector. */
+__attribute__((noinline, no_stack_protector)) static void
+drop_and_wait(const struct range *code, size_t n, struct pollfd *fd, const struct timespec *limit)
+{
+	for (size_t i = 0; i < n; i++)
+		(void)raw_syscall5(SYS_madvise, (long)code[i].at, (long)code[i].n, MADV_DONTNEED, 0,
+				   0); /* failure costs only memory */
+	/* Any error, a signal too, only ends the wait: the loop asks again. */
+	(void)raw_syscall5(SYS_ppoll, (long)fd, 1, (long)limit, 0, 0);
+}
+
 static void on_quiet(UNUSED struct loop_timer *t, void *arg)
 {
 	const struct memory *m = arg;
+	struct pollfd fd = { .fd = loop_fd(m->loop), .events = POLLIN };
+	uint64_t ns = loop_next_timer(m->loop);
+	struct timespec limit = { .tv_sec = (time_t)(ns / 1000000000u),
+				  .tv_nsec = (long)(ns % 1000000000u) };
 
 	malloc_trim(0);
-	for (size_t i = 0; i < m->n_code; i++)
-		(void)madvise(m->code[i].at, m->code[i].n, MADV_DONTNEED); /* costs only memory */
+	drop_and_wait(m->code, m->n_code, &fd, ns == UINT64_MAX ? NULL : &limit);
 }
 
 struct memory *memory_new(struct loop *l)

@@ -113,13 +113,14 @@ class Start(unittest.TestCase):
         self.address = str(self.scratch.path / "c.sock")
 
     def end_shims(self):
-        for path in self.shims:
+        for path in set(self.shims):
             try:
                 c = Client(path)
             except OSError:
                 continue
             c.call("Shutdown", field(1, "x"))
             c.close()
+            wait_for("the shim's end", lambda: not os.path.exists(path))
 
     def bundle(self, name, config=None):
         d = self.scratch.path / name
