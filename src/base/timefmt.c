@@ -6,13 +6,49 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Days since 1970-01-01 in the proleptic Gregorian calendar, and back.  Not timegm() and
+ * gmtime_r(): both read the machine's time zone first.  Years are counted from March, so that a
+ * leap day is the last of its year, and in eras of 400, which are all alike. */
+enum { ERA_DAYS = 146097, DAYS_TO_1970 = 719468, DAY = 86400 };
+
+static int64_t days_from_date(int64_t year, int month, int day)
+{
+	year -= month < 3;
+
+	int64_t era = (year >= 0 ? year : year - 399) / 400;
+	int64_t year_of_era = year - era * 400;
+	int64_t day_of_year = (153 * (month + (month < 3 ? 9 : -3)) + 2) / 5 + day - 1;
+
+	return era * ERA_DAYS + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 +
+	       day_of_year - DAYS_TO_1970;
+}
+
+static void date_from_days(int64_t days, int64_t *year, int *month, int *day)
+{
+	days += DAYS_TO_1970;
+
+	int64_t era = (days >= 0 ? days : days - (ERA_DAYS - 1)) / ERA_DAYS;
+	int64_t day_of_era = days - era * ERA_DAYS;
+	int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 -
+			       day_of_era / (ERA_DAYS - 1)) /
+			      365;
+	int64_t day_of_year =
+		day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	int month_from_march = (int)((5 * day_of_year + 2) / 153);
+
+	*day = (int)(day_of_year - (153 * month_from_march + 2) / 5 + 1);
+	*month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+	*year = year_of_era + era * 400 + (*month < 3);
+}
+
 const char *timefmt_rfc3339(struct timespec t, char buf[TIMEFMT_MAX])
 {
-	struct tm tm;
+	int64_t days = t.tv_sec / DAY - (t.tv_sec % DAY < 0), year;
+	int second = (int)(t.tv_sec - days * DAY), month, day;
 
-	gmtime_r(&t.tv_sec, &tm);
-	int n = snprintf(buf, TIMEFMT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900,
-			 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	date_from_days(days, &year, &month, &day);
+	int n = snprintf(buf, TIMEFMT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02d", (long long)year,
+			 month, day, second / 3600, second / 60 % 60, second % 60);
 
 	if (n < 0 || n >= TIMEFMT_MAX - 12) /* a year of more than four digits */
 		n = snprintf(buf, TIMEFMT_MAX, "0001-01-01T00:00:00");
@@ -67,17 +103,16 @@ static int take_offset(const char **p, int *ret_seconds)
 
 int timefmt_parse(const char *s, struct timespec *ret)
 {
-	struct tm tm = { 0 };
+	int year, month, day, hour, minute, second, offset;
 	long nsec = 0;
-	int offset;
 
-	if (take(&s, 4, &tm.tm_year) < 0 || expect(&s, "-") < 0 || take(&s, 2, &tm.tm_mon) < 0 ||
-	    expect(&s, "-") < 0 || take(&s, 2, &tm.tm_mday) < 0 || expect(&s, "Tt") < 0 ||
-	    take(&s, 2, &tm.tm_hour) < 0 || expect(&s, ":") < 0 || take(&s, 2, &tm.tm_min) < 0 ||
-	    expect(&s, ":") < 0 || take(&s, 2, &tm.tm_sec) < 0)
+	if (take(&s, 4, &year) < 0 || expect(&s, "-") < 0 || take(&s, 2, &month) < 0 ||
+	    expect(&s, "-") < 0 || take(&s, 2, &day) < 0 || expect(&s, "Tt") < 0 ||
+	    take(&s, 2, &hour) < 0 || expect(&s, ":") < 0 || take(&s, 2, &minute) < 0 ||
+	    expect(&s, ":") < 0 || take(&s, 2, &second) < 0)
 		return -EINVAL;
-	if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 ||
-	    tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+	if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
+	    second > 60)
 		return -EINVAL;
 	if (*s == '.') {
 		long unit = 100000000;
@@ -88,9 +123,8 @@ int timefmt_parse(const char *s, struct timespec *ret)
 	if (take_offset(&s, &offset) < 0 || *s)
 		return -EINVAL;
 
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
-	ret->tv_sec = timegm(&tm) - offset;
+	ret->tv_sec = days_from_date(year, month, day) * DAY + hour * 3600 + minute * 60 + second -
+		      offset;
 	ret->tv_nsec = nsec;
 	return 0;
 }

@@ -12,6 +12,24 @@ TEST(times_are_printed_as_go_does)
 		  "0001-01-01T00:00:00Z");
 }
 
+/* Against libc, over leap years, eras, and before 1970. */
+TEST(every_day_is_libc_s_day)
+{
+	char buf[TIMEFMT_MAX], want[TIMEFMT_MAX];
+
+	for (int64_t t = -62135596800; t < 253402300800; t += 86400 * 97 + 3607) {
+		time_t seconds = (time_t)t;
+		struct timespec back;
+		struct tm tm;
+
+		gmtime_r(&seconds, &tm);
+		snprintf(want, sizeof want, "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900,
+			 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+		CHECK_STR(timefmt_rfc3339((struct timespec){ seconds, 0 }, buf), want);
+		CHECK(timefmt_parse(buf, &back) == 0 && back.tv_sec == seconds);
+	}
+}
+
 TEST(times_are_read_back)
 {
 	struct timespec t;

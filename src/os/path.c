@@ -222,11 +222,30 @@ int path_open(int rootfd, const char *path, int flags, mode_t mode)
 	return r;
 }
 
+/* The common case: only the last component is missing.  -ENOENT or -ELOOP: it is not that. */
+static int make_last(int rootfd, const char *path, mode_t mode)
+{
+	const char *name;
+	AUTO_FD int parent = path_open_parent(rootfd, path, false, &name);
+
+	if (parent < 0)
+		return -ENOENT;
+	if (mkdirat(parent, name, mode) < 0 && errno != EEXIST)
+		return -errno;
+	int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) /* a link came in between, or was there and leads nowhere */
+		return errno == ENOTDIR || errno == ELOOP ? -ELOOP : -errno;
+	return fd;
+}
+
 int path_mkdirs(int rootfd, const char *path, mode_t mode)
 {
 	int r = path_open(rootfd, path, O_PATH | O_DIRECTORY, 0);
 
 	if (r != -ENOENT)
+		return r;
+	r = make_last(rootfd, path, mode);
+	if (r != -ENOENT && r != -ELOOP)
 		return r;
 
 	struct walk w = { .rootfd = rootfd, .rest = xstrdup(path) };

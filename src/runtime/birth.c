@@ -183,11 +183,21 @@ int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, s
 	}
 }
 
-int birth_start(struct birth *s, struct err *e)
+int birth_permit(struct birth *s, struct err *e)
+{
+	/* A child that failed has closed its end; why is still to be read there. */
+	struct err closed = { 0 };
+
+	if (stage_send(s->sync, STAGE_START, -1, &closed) < 0 && closed.errnum != EPIPE)
+		return err_copy(e, &closed);
+	return 0;
+}
+
+int birth_started(struct birth *s, struct err *e)
 {
 	enum stage step;
 
-	if (stage_send(s->sync, STAGE_START, -1, e) < 0 || stage_recv(s->sync, &step, NULL, e) < 0)
+	if (stage_recv(s->sync, &step, NULL, e) < 0)
 		return -1;
 	if (step != STAGE_END)
 		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);

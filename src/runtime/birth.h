@@ -33,7 +33,11 @@ int birth_adopt(struct birth *s, struct err *e);
 /* The next step of the child; the terminal is dealt with in here. */
 int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, struct err *e);
 
-/* Lets a READY child execute its program: 0 when it has. */
-int birth_start(struct birth *s, struct err *e);
+/* Lets the child execute its program as soon as it is READY; before it is, too, where nobody needs
+ * to do anything in between. */
+int birth_permit(struct birth *s, struct err *e);
+
+/* Waits until a READY child with the permit has executed its program. */
+int birth_started(struct birth *s, struct err *e);
 
 int birth_write_pid_file(const char *path, pid_t pid, struct err *e);

@@ -40,10 +40,38 @@ static int bind_host_device(const struct oci_device *d, int rootfd, struct err *
 	return mount_attach(tree, target, d->path, e);
 }
 
-static int make_device(const struct oci_device *d, int rootfd, bool is_userns, struct err *e)
+/* The folder of the last device: nearly all of them are in /dev. */
+struct folder {
+	const char *path; /* its first n bytes */
+	size_t n;
+	int fd;
+};
+
+static void folder_close(struct folder *f)
+{
+	close_fd(&f->fd);
+}
+
+/* Borrowed from f until the next call. */
+static int folder_open(struct folder *f, int rootfd, const char *path, const char **ret_name)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) : 0;
+
+	if (f->fd >= 0 && n && n == f->n && memcmp(path, f->path, n) == 0 && slash[1]) {
+		*ret_name = slash + 1;
+		return f->fd;
+	}
+	folder_close(f);
+	*f = (struct folder){ path, n, path_open_parent(rootfd, path, true, ret_name) };
+	return f->fd;
+}
+
+static int make_device(const struct oci_device *d, int rootfd, struct folder *f, bool is_userns,
+		       struct err *e)
 {
 	const char *name;
-	AUTO_FD int parent = path_open_parent(rootfd, d->path, true, &name);
+	int parent = folder_open(f, rootfd, d->path, &name);
 	struct stat st;
 
 	if (parent < 0)
@@ -99,11 +127,12 @@ static int make_links(int rootfd, struct err *e)
 int device_make_all(const struct launch *l, int rootfd, struct err *e)
 {
 	const struct plan *p = l->plan;
+	CLEANUP(folder_close) struct folder f = { .fd = -1 };
 
 	if (!p->make_devices)
 		return 0;
 	for (size_t i = 0; i < p->n_devices; i++)
-		if (make_device(&p->devices[i], rootfd, p->all_ns & CLONE_NEWUSER, e) < 0)
+		if (make_device(&p->devices[i], rootfd, &f, p->all_ns & CLONE_NEWUSER, e) < 0)
 			return err_wrap(e, "error creating device nodes");
 	if (make_links(rootfd, e) < 0)
 		return err_wrap(e, "error setting up /dev symlinks");

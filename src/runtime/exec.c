@@ -165,14 +165,19 @@ static int start_process(struct execution *k, struct err *e)
 		if (procfs_write(k->end.procfd, path, value, e) < 0)
 			return err_wrap(e, "failed to set oom_score_adj");
 	}
+	bool ahead = !k->x->io.pid_file && k->x->io.console == RUNTIME_CONSOLE_NONE;
+
 	if (stage_send(k->birth.sync, STAGE_GO, -1, e) < 0 ||
+	    (ahead && birth_permit(&k->birth, e) < 0) ||
 	    birth_next(&k->birth, k->x->io.console, &step, e) < 0)
 		return -1;
 	if (step != STAGE_READY)
 		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);
 	if (birth_write_pid_file(k->x->io.pid_file, k->birth.pid, e) < 0)
 		return -1;
-	return birth_start(&k->birth, e);
+	if (!ahead && birth_permit(&k->birth, e) < 0)
+		return -1;
+	return birth_started(&k->birth, e);
 }
 
 int runtime_exec(const struct runtime *rt, const struct runtime_exec *x,

@@ -109,7 +109,7 @@ static int clone_successor(const struct launch *l, struct err *e)
 
 static int enter_namespaces(const struct launch *l, struct err *e)
 {
-	if (stage_wait(l->end.sync, STAGE_GO, e) < 0)
+	if (l->waits_for_go && stage_wait(l->end.sync, STAGE_GO, e) < 0)
 		return -1;
 	if (l->in_two_steps && clone_successor(l, e) < 0)
 		return -1;

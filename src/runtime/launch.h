@@ -29,6 +29,7 @@ struct launch {
 	enum cgroup_layout cgroup_layout;
 	struct oci_pairs cgroup_paths;
 	bool no_pivot, no_new_keyring;
+	bool waits_for_go; /* the parent has to do something to us before we do anything */
 	bool in_two_steps; /* new namespaces inside a joined user namespace: see init_main() */
 };
 

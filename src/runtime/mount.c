@@ -119,12 +119,10 @@ static int make_file(int rootfd, const char *dest, struct err *e)
 
 int mount_open_target(int rootfd, const char *dest, bool is_dir, struct err *e)
 {
-	int fd = path_open(rootfd, dest, O_PATH, 0);
+	int fd = is_dir ? path_mkdirs(rootfd, dest, 0755) : path_open(rootfd, dest, O_PATH, 0);
 
 	if (fd == -ENOENT && !is_dir)
 		return make_file(rootfd, dest, e);
-	if (fd == -ENOENT)
-		fd = path_mkdirs(rootfd, dest, 0755);
 	if (fd < 0)
 		return err_sys(e, -fd, "open mount point %s", dest);
 	return fd;

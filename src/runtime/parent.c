@@ -274,7 +274,7 @@ static int set_up_child(struct creation *k, struct err *e)
 		if (procfs_write(procfd, path, p->gid_map, e) < 0)
 			return -1;
 	}
-	if (stage_send(k->birth.sync, STAGE_GO, -1, e) < 0)
+	if (k->launch.waits_for_go && stage_send(k->birth.sync, STAGE_GO, -1, e) < 0)
 		return -1;
 	return k->launch.in_two_steps ? birth_adopt(&k->birth, e) : 0;
 }
@@ -312,6 +312,8 @@ static int give_birth(struct creation *k, struct err *e)
 	k->birth.sync = pair[0];
 	k->launch.end.sync = pair[1];
 	int pidns = k->pidns;
+	k->launch.waits_for_go =
+		k->plan.uid_map || k->launch.in_two_steps || cgroup_dirfd(k->cgroup) < 0;
 	if (k->launch.in_two_steps) { /* the first child does these itself, in the right order */
 		flags = 0;
 		pidns = -1;
@@ -347,13 +349,29 @@ static int accompany(struct creation *k, struct err *e)
 	}
 }
 
+/* Nothing is left to do on our side once the child is ready: then it need not wait for us to hear
+ * of it and say so. */
+static bool may_start_ahead(const struct creation *k)
+{
+	const struct oci_hooks *h = &k->c->spec->hooks;
+
+	return !h->prestart.n && !h->create_runtime.n && !k->c->io.pid_file &&
+	       k->c->io.console == RUNTIME_CONSOLE_NONE;
+}
+
 static int start_process(struct creation *k, bool is_run, struct err *e)
 {
+	bool ahead = is_run && may_start_ahead(k);
+
 	if (give_birth(k, e) < 0 || set_up_child(k, e) < 0 || record_child(k, e) < 0 ||
-	    accompany(k, e) < 0 || birth_write_pid_file(k->c->io.pid_file, k->birth.pid, e) < 0 ||
-	    (is_run && birth_start(&k->birth, e) < 0))
+	    (ahead && birth_permit(&k->birth, e) < 0) || accompany(k, e) < 0 ||
+	    birth_write_pid_file(k->c->io.pid_file, k->birth.pid, e) < 0)
 		return -1;
-	return 0;
+	if (!is_run)
+		return 0;
+	if (!ahead && birth_permit(&k->birth, e) < 0)
+		return -1;
+	return birth_started(&k->birth, e);
 }
 
 /* The child's error says why; one that died without a word leaves us with less. */

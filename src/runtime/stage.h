@@ -4,7 +4,7 @@
  *	------				-----
  *	clone3
  *	id maps, cgroup
- *	        ---- GO ---->
+ *	        ---- GO ---->		(where the child has to wait for these)
  *	        <--- CHILD --		(a joined user namespace with new ones in it: the first
  *					child can only clone the real one, and ends)
  *					joins namespaces, mounts
@@ -15,7 +15,8 @@
  *					createContainer hooks, pivot, user, capabilities, seccomp
  *	        <--- READY --
  *	state.json, pid file
- *	        ---- START ->		(run, exec; a created container waits for its fifo)
+ *	        ---- START ->		(run, exec; sent ahead of READY where nothing is to be done
+ *					in between; a created container waits for its fifo)
  *					execve closes the socket: end of file is success
  *
  * At any time the child may send FAILED with its error, and ends.  One message is one packet:
