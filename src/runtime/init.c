@@ -127,6 +127,8 @@ static int build_root(const struct launch *l, int rootfd, struct err *e)
 {
 	if (mount_all(l, rootfd, e) < 0 || device_make_all(l, rootfd, e) < 0)
 		return -1;
+	if (l->net && netns_enter(l->net, e) < 0) /* at the latest: hooks look at it */
+		return -1;
 	/* Masks while the host's own /dev/null is still at hand. */
 	if (run_hooks(l, e) < 0 || mask_make_readonly(l, rootfd, e) < 0 ||
 	    mask_paths(l, rootfd, e) < 0 || rootfs_enter(l, rootfd, e) < 0)

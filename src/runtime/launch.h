@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cgroup/cgroup.h"
+#include "runtime/netns.h"
 #include "runtime/plan.h"
 #include "runtime/runtime.h"
 #include "runtime/seccomp.h"
@@ -25,6 +26,7 @@ struct launch {
 	int join_fds[OCI_NS_COUNT]; /* beside plan->joins */
 	int *trees; /* beside plan->mounts: bind sources opened ahead, for a new user namespace */
 	int root_tree; /* the same of the rootfs */
+	struct netns *net; /* the one that is being made beside us; or NULL */
 	int fifo; /* create: exec.fifo; run: -1 */
 	enum cgroup_layout cgroup_layout;
 	struct oci_pairs cgroup_paths;

@@ -291,11 +291,25 @@ static int copy_up(int from, int to, unsigned depth, struct err *e)
 	return r;
 }
 
-static int do_fs(const struct mount_op *op, int rootfd, struct err *e)
+/* Types that are the same in any network namespace; sysfs and what fetches by network are not. */
+static bool needs_netns(const char *fstype)
+{
+	static const char *const others[] = { "proc",   "tmpfs",  "devpts",
+					      "mqueue", "cgroup", "cgroup2" };
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (strcmp(fstype, others[i]) == 0)
+			return false;
+	return true;
+}
+
+static int do_fs(const struct launch *l, const struct mount_op *op, int rootfd, struct err *e)
 {
 	AUTO_FD int target = mount_open_target(rootfd, op->dest, true, e);
 
 	if (target < 0 || check_target(op, rootfd, target, -1, e) < 0)
+		return -1;
+	if (l->net && needs_netns(op->fstype) && netns_enter(l->net, e) < 0)
 		return -1;
 	/* the source of a nodev file system is a name that only mountinfo shows */
 	AUTO_FD int tree =
@@ -331,7 +345,7 @@ static int mount_one(const struct launch *l, size_t i, int rootfd, struct err *e
 	case MOUNT_BIND:
 		return do_bind(l, op, l->trees ? l->trees[i] : -1, rootfd, e);
 	case MOUNT_FS:
-		return do_fs(op, rootfd, e);
+		return do_fs(l, op, rootfd, e);
 	case MOUNT_CGROUP:
 		return mount_cgroup(l, op, rootfd, e);
 	case MOUNT_CHANGE:

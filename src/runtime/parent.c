@@ -26,6 +26,7 @@ struct creation {
 	struct cgroup *cgroup;
 	struct state state;
 	struct birth birth;
+	struct netns net;
 	int pidns; /* fd of the one to join, or -1 */
 	bool has_dir, is_done;
 };
@@ -39,6 +40,7 @@ static void creation_init(struct creation *k, const struct runtime *rt,
 		.arena = arena_new(),
 		.state = STATE_NONE,
 		.birth = BIRTH_NONE,
+		.net = NETNS_NONE,
 		.pidns = -1,
 		.launch = { .root_tree = -1,
 			    .fifo = -1,
@@ -71,6 +73,7 @@ static void creation_done(struct creation *k)
 	struct err ignored = { 0 };
 
 	birth_done(&k->birth); /* first: the cgroup can go only without it */
+	netns_done(&k->net);
 	if (!k->is_done && k->cgroup)
 		(void)cgroup_destroy(k->cgroup, &ignored); /* the first error is the one to tell */
 	err_clear(&ignored);
@@ -240,9 +243,18 @@ static char *state_text(struct creation *k, enum runtime_status status, pid_t pi
 	return arena_strdup(k->arena, str_c(&out));
 }
 
+/* In a new user namespace only its own root may make one: there clone3() does. */
+static int begin_netns(struct creation *k, struct err *e)
+{
+	if (!(k->plan.new_ns & CLONE_NEWNET) || (k->plan.all_ns & CLONE_NEWUSER))
+		return 0;
+	k->launch.net = &k->net;
+	return netns_begin(&k->net, e);
+}
+
 static int prepare(struct creation *k, bool is_run, struct err *e)
 {
-	if (make_plan(k, e) < 0 || check_rootfs(&k->plan, e) < 0)
+	if (make_plan(k, e) < 0 || check_rootfs(&k->plan, e) < 0 || begin_netns(k, e) < 0)
 		return -1;
 	k->launch.end.procfd = procfs_open(e);
 	if (k->launch.end.procfd < 0)
@@ -307,6 +319,8 @@ static int give_birth(struct creation *k, struct err *e)
 	uint64_t flags = k->plan.new_ns & ~(uint64_t)CLONE_NEWCGROUP;
 	int pair[2];
 
+	if (k->launch.net)
+		flags &= ~(uint64_t)CLONE_NEWNET;
 	if (stage_pair(pair, e) < 0)
 		return -1;
 	k->birth.sync = pair[0];
@@ -325,6 +339,7 @@ static int give_birth(struct creation *k, struct err *e)
 	}
 	close_fd(&k->launch.end.sync);
 	k->launch.end.sync = -1;
+	netns_handed(&k->net);
 	return r < 0 ? -1 : 0;
 }
 

@@ -118,6 +118,21 @@ class Spec(RuncTest):
         r = self.runc("exec", self.id, "sh", "-c", "id -u; cat /proc/self/uid_map")
         self.assertEqual(r.stdout.split()[:3], ["0", "0", "100000"], r.stderr)
 
+    def test_network_namespace_is_new_for_all_who_look(self):
+        """It is made by a helper beside the start: sysfs, hooks and the program must see the same one."""
+        seen = self.top / "seen"
+        script = f"read s; p=${{s##*'\"pid\":'}}; readlink /proc/${{p%%,*}}/ns/net >>{seen}"
+        self.b.config["hooks"] = {n: [{"path": "/bin/bash", "args": ["bash", "-c", script]}] for n in ("prestart", "createRuntime")}
+        self.b.config["hooks"]["createContainer"] = [{"path": "/bin/sh", "args": ["sh", "-c", f"readlink /proc/self/ns/net >>{seen}"]}]
+        inside, net = self.sh("readlink /proc/self/ns/net; ls /sys/class/net").splitlines()
+        self.assertEqual((seen.read_text().split(), net), ([inside] * 3, "lo"))
+        self.assertNotEqual(inside, os.readlink("/proc/self/ns/net"))
+        self.b.config["mounts"] = [m for m in self.b.config["mounts"] if m["type"] != "sysfs" and m["type"] != "cgroup"]
+        self.b.config["linux"]["readonlyPaths"] = self.b.config["linux"]["maskedPaths"] = []
+        self.assertEqual(self.sh("readlink /proc/self/ns/net") == os.readlink("/proc/self/ns/net"), False)
+        self.b.config["linux"]["namespaces"].remove({"type": "network"})
+        self.assertEqual(self.sh("readlink /proc/self/ns/net").strip(), os.readlink("/proc/self/ns/net"))
+
     def test_cgroup_namespace_and_limit(self):
         self.b.config["linux"]["namespaces"].append({"type": "cgroup"})
         self.b.config["linux"]["resources"]["memory"] = {"limit": 32 << 20}
