@@ -1,16 +1,19 @@
 /* The kernel's floor: the work it cannot be spared for one container of `runc spec`'s default, and
  * nothing else - no configuration, no state, no error texts beyond a name.
  *
- *	floor ROOTFS CGROUP_FOLDER
+ *	floor ROOTFS CGROUP_FOLDER [FILTER]
  *
  * Makes a cgroup below CGROUP_FOLDER (cgroup2), clones into it with new pid, ipc, uts, mount and
- * net namespaces, sets up the default mounts, devices, masks and capabilities, runs /bin/true and
- * removes the cgroup.  The exit code is the program's. */
+ * net namespaces, sets up the default mounts, devices, masks and capabilities, loads the seccomp
+ * filter in the file FILTER (struct sock_filter one after the other), runs /bin/true and removes the
+ * cgroup.  The exit code is the program's. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -139,15 +142,30 @@ static void drop_privileges(void)
 	need(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
 }
 
+static struct sock_filter filter[BPF_MAXINSNS];
+
+static struct sock_fprog read_filter(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, filter, sizeof filter);
+
+	need(n > 0, path);
+	close(fd);
+	return (struct sock_fprog){ (unsigned short)(n / (ssize_t)sizeof *filter), filter };
+}
+
 int main(int argc, char **argv)
 {
+	struct sock_fprog program = { 0 };
 	char path[4096];
 	int status;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: floor ROOTFS CGROUP_FOLDER\n");
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: floor ROOTFS CGROUP_FOLDER [FILTER]\n");
 		return 2;
 	}
+	if (argc == 4)
+		program = read_filter(argv[3]);
 	snprintf(path, sizeof path, "%s/floor-%d", argv[2], (int)getpid());
 	need(mkdir(path, 0755) == 0, path);
 	int cgroup = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -169,6 +187,9 @@ int main(int argc, char **argv)
 		hide_paths();
 		need(sethostname("floor", 5) == 0, "sethostname");
 		drop_privileges();
+		if (program.len)
+			need(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0,
+			     "seccomp");
 		execve(args[0], args, env);
 		need(0, args[0]);
 	}

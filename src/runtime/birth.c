@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -185,12 +186,28 @@ int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, s
 
 int birth_permit(struct birth *s, struct err *e)
 {
-	/* A child that failed has closed its end; why is still to be read there. */
-	struct err closed = { 0 };
+	return stage_send(s->sync, STAGE_START, -1, e);
+}
 
-	if (stage_send(s->sync, STAGE_START, -1, &closed) < 0 && closed.errnum != EPIPE)
-		return err_copy(e, &closed);
-	return 0;
+int birth_explain(struct birth *s, struct err *e)
+{
+	struct pollfd p = { .fd = s->sync, .events = POLLIN };
+
+	while (s->sync >= 0 && poll(&p, 1, 0) > 0) {
+		struct err why = { 0 };
+		enum stage step;
+		int fd = -1;
+		int r = stage_recv(s->sync, &step, &fd, &why);
+
+		close_fd(&fd);
+		if (r < 0) {
+			err_clear(e);
+			return err_copy(e, &why);
+		}
+		if (step == STAGE_END)
+			break;
+	}
+	return -1;
 }
 
 int birth_started(struct birth *s, struct err *e)

@@ -37,6 +37,10 @@ int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, s
  * to do anything in between. */
 int birth_permit(struct birth *s, struct err *e);
 
+/* After a step of ours has failed with e: a child that failed before us said why, and that is then
+ * the error in e.  Returns -1. */
+int birth_explain(struct birth *s, struct err *e);
+
 /* Waits until a READY child with the permit has executed its program. */
 int birth_started(struct birth *s, struct err *e);
 

@@ -58,8 +58,7 @@ static int join(const struct execution *k, struct err *e)
 
 static int exec_prepare(const struct execution *k, char **ret_path, struct err *e)
 {
-	if (stage_wait(k->end.sync, STAGE_GO, e) < 0 || process_begin(&k->end, e) < 0 ||
-	    join(k, e) < 0 ||
+	if (process_begin(&k->end, e) < 0 || join(k, e) < 0 ||
 	    (!k->state.no_new_keyring && process_join_keyring(k->state.pub.id, e) < 0))
 		return -1;
 	AUTO_FD int rootfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -167,8 +166,8 @@ static int start_process(struct execution *k, struct err *e)
 	}
 	bool ahead = !k->x->io.pid_file && k->x->io.console == RUNTIME_CONSOLE_NONE;
 
-	if (stage_send(k->birth.sync, STAGE_GO, -1, e) < 0 ||
-	    (ahead && birth_permit(&k->birth, e) < 0) ||
+	/* it is where it belongs now, and START is what it waits for before anything runs */
+	if ((ahead && birth_permit(&k->birth, e) < 0) ||
 	    birth_next(&k->birth, k->x->io.console, &step, e) < 0)
 		return -1;
 	if (step != STAGE_READY)
@@ -198,7 +197,7 @@ int runtime_exec(const struct runtime *rt, const struct runtime_exec *x,
 	k.end.seccomp = &k.seccomp;
 	if (prepare(&k, rt, e) < 0)
 		return -1;
-	if (start_process(&k, e) < 0)
+	if (start_process(&k, e) < 0 && birth_explain(&k.birth, e) < 0)
 		return err_wrap(e, "unable to start container process");
 	birth_take(&k.birth, ret);
 	return 0;

@@ -109,7 +109,7 @@ static int clone_successor(const struct launch *l, struct err *e)
 
 static int enter_namespaces(const struct launch *l, struct err *e)
 {
-	if (l->waits_for_go && stage_wait(l->end.sync, STAGE_GO, e) < 0)
+	if (l->go == LAUNCH_AT_ONCE && stage_wait(l->end.sync, STAGE_GO, e) < 0)
 		return -1;
 	if (l->in_two_steps && clone_successor(l, e) < 0)
 		return -1;
@@ -128,6 +128,8 @@ static int build_root(const struct launch *l, int rootfd, struct err *e)
 	if (mount_all(l, rootfd, e) < 0 || device_make_all(l, rootfd, e) < 0)
 		return -1;
 	if (l->net && netns_enter(l->net, e) < 0) /* at the latest: hooks look at it */
+		return -1;
+	if (l->go == LAUNCH_BEFORE_HOOKS && stage_wait(l->end.sync, STAGE_GO, e) < 0)
 		return -1;
 	/* Masks while the host's own /dev/null is still at hand. */
 	if (run_hooks(l, e) < 0 || mask_make_readonly(l, rootfd, e) < 0 ||

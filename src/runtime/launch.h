@@ -18,6 +18,14 @@ struct launch_end {
 	int host_ptmx; /* with a terminal: for containers without a devpts; else -1 */
 };
 
+/* When the child waits for GO, because the parent has to do something to it. */
+enum launch_go {
+	LAUNCH_NOW, /* not at all: it was born where it belongs */
+	LAUNCH_BEFORE_HOOKS, /* it only has to be in its cgroups before anything else runs in there
+			      */
+	LAUNCH_AT_ONCE, /* id maps, or a cgroup namespace, whose root is the cgroup it is in */
+};
+
 struct launch {
 	struct launch_end end;
 	const struct plan *plan;
@@ -31,7 +39,7 @@ struct launch {
 	enum cgroup_layout cgroup_layout;
 	struct oci_pairs cgroup_paths;
 	bool no_pivot, no_new_keyring;
-	bool waits_for_go; /* the parent has to do something to us before we do anything */
+	enum launch_go go;
 	bool in_two_steps; /* new namespaces inside a joined user namespace: see init_main() */
 };
 

@@ -286,7 +286,7 @@ static int set_up_child(struct creation *k, struct err *e)
 		if (procfs_write(procfd, path, p->gid_map, e) < 0)
 			return -1;
 	}
-	if (k->launch.waits_for_go && stage_send(k->birth.sync, STAGE_GO, -1, e) < 0)
+	if (k->launch.go != LAUNCH_NOW && stage_send(k->birth.sync, STAGE_GO, -1, e) < 0)
 		return -1;
 	return k->launch.in_two_steps ? birth_adopt(&k->birth, e) : 0;
 }
@@ -326,8 +326,12 @@ static int give_birth(struct creation *k, struct err *e)
 	k->birth.sync = pair[0];
 	k->launch.end.sync = pair[1];
 	int pidns = k->pidns;
-	k->launch.waits_for_go =
-		k->plan.uid_map || k->launch.in_two_steps || cgroup_dirfd(k->cgroup) < 0;
+	bool is_elsewhere = cgroup_dirfd(k->cgroup) < 0; /* born in our cgroups, to be moved */
+	if (k->plan.uid_map || k->launch.in_two_steps ||
+	    (is_elsewhere && (k->plan.new_ns & CLONE_NEWCGROUP)))
+		k->launch.go = LAUNCH_AT_ONCE;
+	else if (is_elsewhere)
+		k->launch.go = LAUNCH_BEFORE_HOOKS;
 	if (k->launch.in_two_steps) { /* the first child does these itself, in the right order */
 		flags = 0;
 		pidns = -1;
@@ -399,7 +403,7 @@ static int create(const struct runtime *rt, const struct runtime_create *c, bool
 	creation_init(&k, rt, c);
 	if (prepare(&k, is_run, e) < 0)
 		return -1;
-	if (start_process(&k, is_run, e) < 0)
+	if (start_process(&k, is_run, e) < 0 && birth_explain(&k.birth, e) < 0)
 		return err_wrap(e, "unable to start container process");
 	if (is_run && hooks_run(&c->spec->hooks.poststart, "poststart",
 				state_text(&k, RUNTIME_RUNNING, k.birth.pid), e) < 0)

@@ -51,12 +51,17 @@ int stage_recv(int sock, enum stage *ret, int *ret_fd, struct err *e)
 	size_t n_fds = 1;
 	ssize_t n;
 
-	do
-		n = socket_recv_fds(sock, &m, sizeof m, fds, &n_fds);
-	while (n == -EINTR);
+	/* ECONNRESET, once: it ended with our message unread.  What it said before is still there.
+	 */
+	for (int tries = 0; tries < 2; tries++) {
+		n_fds = 1;
+		do
+			n = socket_recv_fds(sock, &m, sizeof m, fds, &n_fds);
+		while (n == -EINTR);
+		if (n != -ECONNRESET)
+			break;
+	}
 	AUTO_FD int fd = n >= 0 && n_fds ? fds[0] : -1;
-	if (n == -ECONNRESET)
-		n = 0; /* it died with our message unread */
 	if (n < 0)
 		return err_sys(e, (int)-n, "receive a start stage");
 	if (n == 0) {

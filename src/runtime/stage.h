@@ -4,7 +4,8 @@
  *	------				-----
  *	clone3
  *	id maps, cgroup
- *	        ---- GO ---->		(where the child has to wait for these)
+ *	        ---- GO ---->		(at once or before hooks, where these are
+ *					needed: enum launch_go; exec has none)
  *	        <--- CHILD --		(a joined user namespace with new ones in it: the first
  *					child can only clone the real one, and ends)
  *					joins namespaces, mounts
