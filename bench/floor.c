@@ -5,8 +5,8 @@
  *
  * Makes a cgroup below CGROUP_FOLDER (cgroup2), clones into it with new pid, ipc, uts, mount and
  * net namespaces, sets up the default mounts, devices, masks and capabilities, loads the seccomp
- * filter in the file FILTER (struct sock_filter one after the other), runs /bin/true and removes the
- * cgroup.  The exit code is the program's. */
+ * filter in the file FILTER (struct sock_filter one after the other), runs /bin/true and removes
+ *the cgroup.  The exit code is the program's. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

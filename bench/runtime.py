@@ -2,7 +2,6 @@
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
@@ -51,9 +50,10 @@ def docker_seccomp(config):
                                   "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"], "syscalls": rules}
 
 
-def floor_program(tmp):
-    subprocess.run(["gcc", "-O2", "-static", "-o", tmp / "floor", TOP / "bench" / "floor.c"], check=True)
-    return str(tmp / "floor")
+def compiled(tmp, name):
+    if not (tmp / name).exists():
+        subprocess.run(["gcc", "-O2", "-static", "-o", tmp / name, TOP / "bench" / f"{name}.c"], check=True)
+    return str(tmp / name)
 
 
 def ours(tmp, *args):
@@ -77,7 +77,7 @@ def floor_rows(report, tmp):
     """Called inside the cgroup2 view."""
     folder = tmp / "bundle"
     os.chdir(folder)
-    floor = [floor_program(tmp), folder / "rootfs", "/sys/fs/cgroup"]
+    floor = [compiled(tmp, "floor"), folder / "rootfs", "/sys/fs/cgroup"]
     run = ours(tmp, "run", "b%N")
     peers = {"runc": [RUNC, "--root", tmp / "r2", "run", "b%N"], "crun": [CRUN, "--root", tmp / "r3", "run", "b%N"]}
     report.compare("run, default spec: ours / the kernel's floor", run, floor, aim=1.3)
@@ -93,12 +93,11 @@ def floor_rows(report, tmp):
             report.compare("the same: ours / Debian's runc", run, peers["runc"], None, 3, 15)
 
 
-def peak_kib(command):
-    """Largest resident set of one run, in KiB.  By busybox: a parent's own memory counts too, up to the
-    child's execve, and Python's would be the whole figure."""
-    r = subprocess.run(["busybox", "time", "-v", *map(str, command)], check=True, stdin=subprocess.DEVNULL,
-                       capture_output=True, text=True)
-    return int(re.search(r"Maximum resident set size \(kbytes\): (\d+)", r.stderr)[1])
+def peak_kib(tmp, command):
+    """Largest resident set of one run, in KiB."""
+    r = subprocess.run([compiled(tmp, "peak"), *map(str, command)], check=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return int(r.stdout.split()[-1])
 
 
 def smallest_limit(command, folder):
@@ -117,7 +116,7 @@ def hybrid_rows(report, tmp):
     run, theirs = ours(tmp, "run", "b%N"), [RUNC, "--root", tmp / "r2", "run", "b%N"]
     if works("runc", numbered(theirs, 0)):
         report.compare("run on the machine's own cgroups: ours / Debian's runc", run, theirs, 1 / 6, 4, 15)
-        peaks = peak_kib(numbered(run, "m")), peak_kib(numbered(theirs, "m"))
+        peaks = peak_kib(tmp, numbered(run, "m")), peak_kib(tmp, numbered(theirs, "m"))
         report.add("peak memory of run: ours / Debian's runc", peaks[0] / peaks[1], *peaks, "KiB", 1229 / peaks[1])
         change(tmp / "sleep", lambda c: c["process"].update(args=["/bin/sleep", "1000"]))
         stacks = [(ours(tmp), "e1"), ([RUNC, "--root", tmp / "r2"], "e2")]
@@ -137,7 +136,7 @@ def hybrid_rows(report, tmp):
 def many_rows(report, tmp):
     """Ours against the floor beside 1, 100 and 1000 live containers: the kernel itself gets slower with
     the number of its namespaces, and the floor shows by how much.  Called inside the cgroup2 view."""
-    floor = [tmp / "floor", tmp / "bundle/rootfs", "/sys/fs/cgroup"]
+    floor = [compiled(tmp, "floor"), tmp / "bundle/rootfs", "/sys/fs/cgroup"]
     run, alive, base = ours(tmp, "run", "b%N"), 0, 0.0
     try:
         for goal in (1, 100, 1000):
