@@ -281,33 +281,36 @@ static struct snapshot_info to_info(const struct snapshot_record *r)
 	};
 }
 
+static int find(struct store *s, const struct snapshot_at *at, const char *key, struct arena *a,
+		struct snapshotter **ret_sn, struct snapshot_record *ret, struct err *e)
+{
+	struct txn t;
+
+	if (snapshotter_find(s, at->snapshotter, ret_sn, e) < 0 || db_read(s->db, &t, e) < 0)
+		return -1;
+	int has = snapshot_read(&t, at->ns, at->snapshotter, key, a, ret, e);
+	db_read_end(&t);
+	if (has < 0)
+		return -1;
+	return has ? 0 : is_missing(key, e);
+}
+
 int snapshot_stat(struct store *s, const struct snapshot_at *at, struct arena *a, const char *key,
 		  struct snapshot_info *ret, struct err *e)
 {
 	struct snapshotter *sn;
 	struct snapshot_record r;
-	struct txn t;
 
-	if (snapshotter_find(s, at->snapshotter, &sn, e) < 0 || db_read(s->db, &t, e) < 0)
+	if (find(s, at, key, a, &sn, &r, e) < 0)
 		return -1;
-	int has = snapshot_read(&t, at->ns, at->snapshotter, key, a, &r, e);
-	db_read_end(&t);
-	if (has < 0)
-		return -1;
-	if (!has)
-		return is_missing(key, e);
 	*ret = to_info(&r);
 	return 0;
 }
 
-static int measure(const struct snapshotter *sn, uint64_t number, struct snapshot_usage *ret,
-		   struct err *e)
+static int measure(int fd, struct snapshot_usage *ret, struct err *e)
 {
-	AUTO_FD int fd = snapshotter_open_fs(sn, number, e);
-
-	if (fd < 0)
-		return -1;
 	int r = tree_usage(fd, &ret->size, &ret->inodes);
+
 	return r < 0 ? err_sys(e, -r, "measure snapshot") : 0;
 }
 
@@ -317,20 +320,15 @@ int snapshot_usage(struct store *s, const struct snapshot_at *at, const char *ke
 	AUTO_ARENA struct arena *a = arena_new();
 	struct snapshotter *sn;
 	struct snapshot_record r;
-	struct txn t;
 
-	if (snapshotter_find(s, at->snapshotter, &sn, e) < 0 || db_read(s->db, &t, e) < 0)
+	if (find(s, at, key, a, &sn, &r, e) < 0)
 		return -1;
-	int has = snapshot_read(&t, at->ns, at->snapshotter, key, a, &r, e);
-	db_read_end(&t);
-	if (has < 0)
-		return -1;
-	if (!has)
-		return is_missing(key, e);
-	if (r.kind != SNAPSHOT_COMMITTED)
-		return measure(sn, r.number, ret, e);
-	*ret = r.usage;
-	return 0;
+	if (r.kind == SNAPSHOT_COMMITTED) {
+		*ret = r.usage;
+		return 0;
+	}
+	AUTO_FD int fd = snapshotter_open_fs(sn, r.number, e);
+	return fd < 0 ? -1 : measure(fd, ret, e);
 }
 
 struct listing {
@@ -406,6 +404,14 @@ static int commit(struct txn *t, void *arg, struct err *e)
 	return entry_put(t, TABLE_SNAPSHOTS, &new, snapshot_fields, &r, e);
 }
 
+/* Before the record says that the layer is there: a loss of power must not leave a half one under a
+ * name that everybody trusts.  The whole file system at once, because fsync() of each file of a
+ * Debian image took a hundred times as long (one journal commit a file). */
+static int make_durable(int fd, struct err *e)
+{
+	return syncfs(fd) < 0 ? err_sys(e, errno, "sync snapshot") : 0;
+}
+
 int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *name,
 		    const char *key, const struct labels *labels, struct err *e)
 {
@@ -419,8 +425,10 @@ int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *n
 
 	if (!name || !*name || !key || !*key)
 		return err_set(e, ERR_INVALID_ARGUMENT, "snapshot name and key must not be empty");
-	if (labels_check(c.labels, e) < 0 || snapshot_layers(s, at, key, a, &sn, &l, e) < 0 ||
-	    measure(sn, l.number, &c.usage, e) < 0)
+	if (labels_check(c.labels, e) < 0 || snapshot_layers(s, at, key, a, &sn, &l, e) < 0)
+		return -1;
+	AUTO_FD int fd = snapshotter_open_fs(sn, l.number, e);
+	if (fd < 0 || measure(fd, &c.usage, e) < 0 || make_durable(fd, e) < 0)
 		return -1;
 	return db_write(s->db, commit, &c, e);
 }

@@ -58,7 +58,8 @@ int snapshot_view(struct store *s, const struct snapshot_at *at, struct arena *a
 int snapshot_mounts(struct store *s, const struct snapshot_at *at, struct arena *a, const char *key,
 		    struct mounts *ret, struct err *e);
 
-/* The active `key` becomes the committed `name`; labels replace key's. */
+/* The active `key` becomes the committed `name`; labels replace key's.  Its files are on the disk
+ * before the record says so; when they cannot be, it stays active. */
 int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *name,
 		    const char *key, const struct labels *labels, struct err *e);
 
