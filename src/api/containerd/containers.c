@@ -3,9 +3,9 @@
 
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/listing.h"
 #include "api/containerd/publish.h"
 #include "api/containerd/services.h"
-#include "base/filter.h"
 
 #include "containerd/events/container.pb-c.h"
 #include "containerd/services/containers/v1/containers.pb-c.h"
@@ -80,12 +80,8 @@ static const char *field(const void *obj, const char *const *path, size_t n)
 {
 	const struct container_record *r = obj;
 
-	if (strcmp(path[0], "labels") == 0) {
-		for (size_t i = 0; i < r->labels.n; i++)
-			if (filter_path_is(path + 1, n - 1, r->labels.v[i].key))
-				return r->labels.v[i].value;
-		return NULL;
-	}
+	if (strcmp(path[0], "labels") == 0)
+		return listing_label(&r->labels, path + 1, n - 1);
 	if (n == 2 && strcmp(path[0], "runtime") == 0 && strcmp(path[1], "name") == 0)
 		return if_set(r->runtime_name);
 	if (n != 1)
@@ -114,29 +110,12 @@ static int get(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	return 0;
 }
 
-struct listing {
-	struct rpc_call *c;
-	struct filter_set *filters;
-	container **list; /* List; NULL streams */
-	size_t n, cap;
-};
-
-static int visit(const struct container_record *r, void *arg, UNUSED struct err *e)
+static int add_listed(const struct container_record *r, void *arg, UNUSED struct err *e)
 {
 	struct listing *l = arg;
 
-	if (!filter_match(l->filters, field, r))
-		return 0;
-	if (l->n == l->cap) {
-		container **bigger =
-			arena_array(l->c->arena, l->cap ? l->cap * 2 : 64, sizeof *bigger);
-
-		if (l->n)
-			memcpy(bigger, l->list, l->n * sizeof *bigger);
-		l->list = bigger;
-		l->cap = l->cap ? l->cap * 2 : 64;
-	}
-	l->list[l->n++] = to_pb(l->c->arena, r);
+	if (listing_matches(l, r))
+		listing_add(l, to_pb(l->arena, r));
 	return 0;
 }
 
@@ -145,31 +124,25 @@ static int collect(struct rpc_call *c, const void *req, struct listing *l, struc
 	const Containerd__Services__Containers__V1__ListContainersRequest *q = req;
 	struct call call;
 
-	*l = (struct listing){ .c = c };
-	if (api_call(c, &call, e) < 0 ||
-	    filter_compile((const char *const *)q->filters, q->n_filters, &l->filters, e) < 0)
+	if (api_call(c, &call, e) < 0 || listing_filter(l, CONV_FILTERS(q), e) < 0)
 		return -1;
-	int r = container_list(call.engine->store, call.ns, c->arena, visit, l, e);
-	filter_free(l->filters);
-	return r;
+	return container_list(call.engine->store, call.ns, c->arena, add_listed, l, e);
 }
 
 static int list(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
 	Containerd__Services__Containers__V1__ListContainersResponse *a = rsp;
-	struct listing l;
+	AUTO_LISTING struct listing l = { .arena = c->arena, .field = field };
 
 	if (collect(c, req, &l, e) < 0)
 		return -1;
-	a->containers = l.list;
-	a->n_containers = l.n;
+	a->containers = (container **)listing_take(&l, &a->n_containers);
 	return 0;
 }
 
-/* Collected first: no database snapshot is held while a slow client reads. */
 static int list_stream(struct rpc_call *c, const void *req, UNUSED void *rsp, struct err *e)
 {
-	struct listing l;
+	AUTO_LISTING struct listing l = { .arena = c->arena, .field = field };
 
 	if (collect(c, req, &l, e) < 0)
 		return -1;
@@ -177,7 +150,7 @@ static int list_stream(struct rpc_call *c, const void *req, UNUSED void *rsp, st
 		Containerd__Services__Containers__V1__ListContainerMessage m =
 			CONTAINERD__SERVICES__CONTAINERS__V1__LIST_CONTAINER_MESSAGE__INIT;
 
-		m.container = l.list[i];
+		m.container = l.v[i];
 		if (rpc_send(c, &m, e) < 0)
 			return -1;
 	}

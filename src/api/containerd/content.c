@@ -4,9 +4,9 @@
 #include "api/containerd/api.h"
 #include "api/containerd/content_write.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/listing.h"
 #include "api/containerd/publish.h"
 #include "api/containerd/services.h"
-#include "base/filter.h"
 
 #include "containerd/events/content.pb-c.h"
 #include "containerd/services/content/v1/content.pb-c.h"
@@ -17,7 +17,7 @@
 typedef Containerd__Services__Content__V1__Info info_msg;
 typedef Containerd__Services__Content__V1__Status status_msg;
 
-enum { LIST_CHUNK = 100, READ_CHUNK = 128 << 10 };
+enum { READ_CHUNK = 128 << 10 };
 
 static info_msg *info_to_pb(struct arena *a, const struct content_info *i)
 {
@@ -106,62 +106,38 @@ static const char *field(const void *obj, const char *const *path, size_t n)
 
 	if (n == 1 && strcmp(path[0], "digest") == 0)
 		return i->digest;
-	if (strcmp(path[0], "labels") == 0)
-		for (size_t j = 0; j < i->labels.n; j++)
-			if (filter_path_is(path + 1, n - 1, i->labels.v[j].key))
-				return i->labels.v[j].value;
-	return NULL;
+	return strcmp(path[0], "labels") == 0 ? listing_label(&i->labels, path + 1, n - 1) : NULL;
 }
-
-struct listing {
-	struct arena *a;
-	struct filter_set *filters;
-	info_msg **v; /* malloc'd while it grows */
-	size_t n, cap;
-};
 
 static int add_listed(const struct content_info *i, void *arg, UNUSED struct err *e)
 {
 	struct listing *l = arg;
 
-	if (!filter_match(l->filters, field, i))
-		return 0;
-	GROW(l->v, l->n, l->cap);
-	l->v[l->n++] = info_to_pb(l->a, i);
+	if (listing_matches(l, i))
+		listing_add(l, info_to_pb(l->arena, i));
 	return 0;
 }
 
-/* Sent after the walk: a slow client holds no database snapshot. */
-static int send_chunks(struct rpc_call *c, struct listing *l, struct err *e)
+static int send_some(struct rpc_call *c, void **v, size_t n, struct err *e)
 {
-	for (size_t i = 0; i < l->n; i += LIST_CHUNK) {
-		Containerd__Services__Content__V1__ListContentResponse r;
+	Containerd__Services__Content__V1__ListContentResponse r;
 
-		containerd__services__content__v1__list_content_response__init(&r);
-		r.info = l->v + i;
-		r.n_info = l->n - i < LIST_CHUNK ? l->n - i : LIST_CHUNK;
-		if (rpc_send(c, &r, e) < 0)
-			return -1;
-	}
-	return 0;
+	containerd__services__content__v1__list_content_response__init(&r);
+	r.info = (info_msg **)v;
+	r.n_info = n;
+	return rpc_send(c, &r, e);
 }
 
 static int list(struct rpc_call *c, const void *req, UNUSED void *rsp, struct err *e)
 {
 	const Containerd__Services__Content__V1__ListContentRequest *q = req;
-	AUTO_FILTER struct filter_set *filters = NULL;
+	AUTO_LISTING struct listing l = { .arena = c->arena, .field = field };
 	struct call call;
 
-	if (api_call(c, &call, e) < 0 || filter_compile(CONV_FILTERS(q), &filters, e) < 0)
+	if (api_call(c, &call, e) < 0 || listing_filter(&l, CONV_FILTERS(q), e) < 0 ||
+	    content_walk(call.engine->store, call.ns, c->arena, add_listed, &l, e) < 0)
 		return -1;
-
-	struct listing l = { .a = c->arena, .filters = filters };
-	int r = content_walk(call.engine->store, call.ns, c->arena, add_listed, &l, e);
-
-	if (r == 0)
-		r = send_chunks(c, &l, e);
-	free(l.v);
-	return r;
+	return listing_send(&l, c, send_some, e);
 }
 
 /* --- bytes --- */
@@ -236,21 +212,12 @@ static const char *ref_field(const void *obj, const char *const *path, size_t n)
 	return n == 1 && strcmp(path[0], "ref") == 0 ? st->ref : NULL;
 }
 
-struct statuses {
-	struct arena *a;
-	struct filter_set *filters;
-	status_msg **v; /* malloc'd while it grows */
-	size_t n, cap;
-};
-
 static int add_status(const struct ingest_status *st, void *arg, UNUSED struct err *e)
 {
-	struct statuses *l = arg;
+	struct listing *l = arg;
 
-	if (!filter_match(l->filters, ref_field, st))
-		return 0;
-	GROW(l->v, l->n, l->cap);
-	l->v[l->n++] = status_to_pb(l->a, st);
+	if (listing_matches(l, st))
+		listing_add(l, status_to_pb(l->arena, st));
 	return 0;
 }
 
@@ -258,19 +225,14 @@ static int list_statuses(struct rpc_call *c, const void *req, void *rsp, struct 
 {
 	const Containerd__Services__Content__V1__ListStatusesRequest *q = req;
 	Containerd__Services__Content__V1__ListStatusesResponse *a = rsp;
-	AUTO_FILTER struct filter_set *filters = NULL;
+	AUTO_LISTING struct listing l = { .arena = c->arena, .field = ref_field };
 	struct call call;
 
-	if (api_call(c, &call, e) < 0 || filter_compile(CONV_FILTERS(q), &filters, e) < 0)
+	if (api_call(c, &call, e) < 0 || listing_filter(&l, CONV_FILTERS(q), e) < 0 ||
+	    ingest_list(call.engine->store, call.ns, c->arena, add_status, &l, e) < 0)
 		return -1;
-
-	struct statuses l = { .a = c->arena, .filters = filters };
-	int r = ingest_list(call.engine->store, call.ns, c->arena, add_status, &l, e);
-
-	a->statuses = arena_memdup(c->arena, l.v, l.n * sizeof *l.v);
-	a->n_statuses = l.n;
-	free(l.v);
-	return r;
+	a->statuses = (status_msg **)listing_take(&l, &a->n_statuses);
+	return 0;
 }
 
 static int abort_ingest(struct rpc_call *c, const void *req, UNUSED void *rsp, struct err *e)

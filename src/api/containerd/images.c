@@ -3,9 +3,9 @@
 
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/listing.h"
 #include "api/containerd/publish.h"
 #include "api/containerd/services.h"
-#include "base/filter.h"
 #include "engine/collector.h"
 
 #include "containerd/events/image.pb-c.h"
@@ -57,22 +57,14 @@ static const char *if_set(const char *s)
 	return s && *s ? s : NULL;
 }
 
-static const char *look_up(const struct labels *l, const char *const *path, size_t n)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (filter_path_is(path, n, l->v[i].key))
-			return l->v[i].value;
-	return NULL;
-}
-
 static const char *field(const void *obj, const char *const *path, size_t n)
 {
 	const struct image_record *r = obj;
 
 	if (strcmp(path[0], "labels") == 0)
-		return look_up(&r->labels, path + 1, n - 1);
+		return listing_label(&r->labels, path + 1, n - 1);
 	if (strcmp(path[0], "annotations") == 0)
-		return look_up(&r->target.annotations, path + 1, n - 1);
+		return listing_label(&r->target.annotations, path + 1, n - 1);
 	if (n == 1 && strcmp(path[0], "name") == 0)
 		return if_set(r->name);
 	if (n != 2 || strcmp(path[0], "target") != 0)
@@ -100,21 +92,12 @@ static int get(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	return 0;
 }
 
-struct listing {
-	struct arena *a;
-	struct filter_set *filters;
-	image **v; /* malloc'd while it grows */
-	size_t n, cap;
-};
-
 static int add_listed(const struct image_record *r, void *arg, UNUSED struct err *e)
 {
 	struct listing *l = arg;
 
-	if (!filter_match(l->filters, field, r))
-		return 0;
-	GROW(l->v, l->n, l->cap);
-	l->v[l->n++] = to_pb(l->a, r);
+	if (listing_matches(l, r))
+		listing_add(l, to_pb(l->arena, r));
 	return 0;
 }
 
@@ -122,19 +105,14 @@ static int list(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
 	const Containerd__Services__Images__V1__ListImagesRequest *q = req;
 	Containerd__Services__Images__V1__ListImagesResponse *a = rsp;
-	AUTO_FILTER struct filter_set *filters = NULL;
+	AUTO_LISTING struct listing l = { .arena = c->arena, .field = field };
 	struct call call;
 
-	if (api_call(c, &call, e) < 0 || filter_compile(CONV_FILTERS(q), &filters, e) < 0)
+	if (api_call(c, &call, e) < 0 || listing_filter(&l, CONV_FILTERS(q), e) < 0 ||
+	    image_list(call.engine->store, call.ns, c->arena, add_listed, &l, e) < 0)
 		return -1;
-
-	struct listing l = { .a = c->arena, .filters = filters };
-	int r = image_list(call.engine->store, call.ns, c->arena, add_listed, &l, e);
-
-	a->images = arena_memdup(c->arena, l.v, l.n * sizeof *l.v);
-	a->n_images = l.n;
-	free(l.v);
-	return r;
+	a->images = (image **)listing_take(&l, &a->n_images);
+	return 0;
 }
 
 static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)

@@ -1,7 +1,8 @@
+/* The Leases service. */
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/listing.h"
 #include "api/containerd/services.h"
-#include "base/filter.h"
 #include "engine/collector.h"
 #include "store/lease.h"
 
@@ -72,34 +73,21 @@ static int delete (struct rpc_call *c, const void *req, UNUSED void *rsp, struct
 	return q->sync ? collector_run(call.engine->collector, e) : 0;
 }
 
-struct listing {
-	struct arena *arena;
-	const struct filter_set *filters;
-	lease_msg **v; /* malloc'd while it grows */
-	size_t n, cap;
-};
-
-static const char *get_field(const void *obj, const char *const *path, size_t n)
+static const char *field(const void *obj, const char *const *path, size_t n)
 {
 	const struct lease_record *l = obj;
 
 	if (n == 1 && strcmp(path[0], "id") == 0)
 		return *l->id ? l->id : NULL;
-	if (n > 1 && strcmp(path[0], "labels") == 0)
-		for (size_t i = 0; i < l->labels.n; i++)
-			if (filter_path_is(path + 1, n - 1, l->labels.v[i].key))
-				return l->labels.v[i].value;
-	return NULL;
+	return strcmp(path[0], "labels") == 0 ? listing_label(&l->labels, path + 1, n - 1) : NULL;
 }
 
-static int add_listed(const struct lease_record *l, void *arg, UNUSED struct err *e)
+static int add_listed(const struct lease_record *r, void *arg, UNUSED struct err *e)
 {
-	struct listing *list = arg;
+	struct listing *l = arg;
 
-	if (!filter_match(list->filters, get_field, l))
-		return 0;
-	GROW(list->v, list->n, list->cap);
-	list->v[list->n++] = to_message(list->arena, l);
+	if (listing_matches(l, r))
+		listing_add(l, to_message(l->arena, r));
 	return 0;
 }
 
@@ -107,18 +95,14 @@ static int list(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
 	const Containerd__Services__Leases__V1__ListRequest *q = req;
 	Containerd__Services__Leases__V1__ListResponse *r = rsp;
-	AUTO_FILTER struct filter_set *filters = NULL;
+	AUTO_LISTING struct listing l = { .arena = c->arena, .field = field };
 	struct call call;
 
-	if (api_call(c, &call, e) < 0 || filter_compile(CONV_FILTERS(q), &filters, e) < 0)
+	if (api_call(c, &call, e) < 0 || listing_filter(&l, CONV_FILTERS(q), e) < 0 ||
+	    lease_list(call.engine->store, call.ns, c->arena, add_listed, &l, e) < 0)
 		return -1;
-
-	struct listing l = { .arena = c->arena, .filters = filters };
-	int ret = lease_list(call.engine->store, call.ns, c->arena, add_listed, &l, e);
-	r->leases = arena_memdup(c->arena, l.v, l.n * sizeof *l.v);
-	r->n_leases = l.n;
-	free(l.v);
-	return ret;
+	r->leases = (lease_msg **)listing_take(&l, &r->n_leases);
+	return 0;
 }
 
 typedef int lease_change(struct store *s, const char *ns, const char *lease,

@@ -1,6 +1,7 @@
 /* Namespaces: needs no namespace header. */
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/listing.h"
 #include "api/containerd/publish.h"
 #include "api/containerd/services.h"
 #include "store/namespace.h"
@@ -43,18 +44,12 @@ static int get(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	return 0;
 }
 
-struct listing {
-	struct arena *arena;
-	namespace_msg **v; /* malloc'd while it grows */
-	size_t n, cap;
-};
-
-static int add_listed(const char *name, const struct labels *l, void *arg, UNUSED struct err *e)
+static int add_listed(const char *name, const struct labels *labels, void *arg,
+		      UNUSED struct err *e)
 {
-	struct listing *list = arg;
+	struct listing *l = arg;
 
-	GROW(list->v, list->n, list->cap);
-	list->v[list->n++] = to_message(list->arena, name, l);
+	listing_add(l, to_message(l->arena, name, labels));
 	return 0;
 }
 
@@ -62,13 +57,12 @@ static int add_listed(const char *name, const struct labels *l, void *arg, UNUSE
 static int list(struct rpc_call *c, UNUSED const void *req, void *rsp, struct err *e)
 {
 	Containerd__Services__Namespaces__V1__ListNamespacesResponse *r = rsp;
-	struct listing l = { .arena = c->arena };
-	int ret = namespace_list(api_engine(c)->store, add_listed, &l, e);
+	AUTO_LISTING struct listing l = { .arena = c->arena };
 
-	r->namespaces = arena_memdup(c->arena, l.v, l.n * sizeof *l.v);
-	r->n_namespaces = l.n;
-	free(l.v);
-	return ret;
+	if (namespace_list(api_engine(c)->store, add_listed, &l, e) < 0)
+		return -1;
+	r->namespaces = (namespace_msg **)listing_take(&l, &r->n_namespaces);
+	return 0;
 }
 
 static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)

@@ -3,9 +3,9 @@
 
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/listing.h"
 #include "api/containerd/publish.h"
 #include "api/containerd/services.h"
-#include "base/filter.h"
 
 #include "containerd/events/snapshot.pb-c.h"
 #include "containerd/services/snapshots/v1/snapshots.pb-c.h"
@@ -13,8 +13,6 @@
 #include <string.h>
 
 typedef Containerd__Services__Snapshots__V1__Info info;
-
-enum { LIST_CHUNK = 100 };
 
 static info *to_pb(struct arena *a, const struct snapshot_info *i)
 {
@@ -217,12 +215,8 @@ static const char *field(const void *obj, const char *const *path, size_t n)
 {
 	const struct snapshot_info *i = obj;
 
-	if (strcmp(path[0], "labels") == 0) {
-		for (size_t j = 0; j < i->labels.n; j++)
-			if (filter_path_is(path + 1, n - 1, i->labels.v[j].key))
-				return i->labels.v[j].value;
-		return NULL;
-	}
+	if (strcmp(path[0], "labels") == 0)
+		return listing_label(&i->labels, path + 1, n - 1);
 	if (n != 1)
 		return NULL;
 	if (strcmp(path[0], "kind") == 0)
@@ -234,57 +228,37 @@ static const char *field(const void *obj, const char *const *path, size_t n)
 	return NULL;
 }
 
-struct listing {
-	struct arena *a;
-	struct filter_set *filters;
-	info **v; /* malloc'd while it grows */
-	size_t n, cap;
-};
-
 static int add_listed(const struct snapshot_info *i, void *arg, UNUSED struct err *e)
 {
 	struct listing *l = arg;
 
-	if (!filter_match(l->filters, field, i))
-		return 0;
-	GROW(l->v, l->n, l->cap);
-	l->v[l->n++] = to_pb(l->a, i);
+	if (listing_matches(l, i))
+		listing_add(l, to_pb(l->arena, i));
 	return 0;
 }
 
-/* Sent after the walk: a slow client holds no database snapshot. */
-static int send_chunks(struct rpc_call *c, struct listing *l, struct err *e)
+static int send_some(struct rpc_call *c, void **v, size_t n, struct err *e)
 {
-	for (size_t i = 0; i < l->n; i += LIST_CHUNK) {
-		Containerd__Services__Snapshots__V1__ListSnapshotsResponse r;
+	Containerd__Services__Snapshots__V1__ListSnapshotsResponse r;
 
-		containerd__services__snapshots__v1__list_snapshots_response__init(&r);
-		r.info = l->v + i;
-		r.n_info = l->n - i < LIST_CHUNK ? l->n - i : LIST_CHUNK;
-		if (rpc_send(c, &r, e) < 0)
-			return -1;
-	}
-	return 0;
+	containerd__services__snapshots__v1__list_snapshots_response__init(&r);
+	r.info = (info **)v;
+	r.n_info = n;
+	return rpc_send(c, &r, e);
 }
 
 static int list(struct rpc_call *c, const void *req, UNUSED void *rsp, struct err *e)
 {
 	const Containerd__Services__Snapshots__V1__ListSnapshotsRequest *q = req;
-	AUTO_FILTER struct filter_set *filters = NULL;
+	AUTO_LISTING struct listing l = { .arena = c->arena, .field = field };
 	struct snapshot_at at;
 	struct call call;
 
 	if (open_call(c, q->snapshotter, &call, &at, e) < 0 ||
-	    filter_compile(CONV_FILTERS(q), &filters, e) < 0)
+	    listing_filter(&l, CONV_FILTERS(q), e) < 0 ||
+	    snapshot_walk(call.engine->store, &at, c->arena, add_listed, &l, e) < 0)
 		return -1;
-
-	struct listing l = { .a = c->arena, .filters = filters };
-	int r = snapshot_walk(call.engine->store, &at, c->arena, add_listed, &l, e);
-
-	if (r == 0)
-		r = send_chunks(c, &l, e);
-	free(l.v);
-	return r;
+	return listing_send(&l, c, send_some, e);
 }
 
 static int usage(struct rpc_call *c, const void *req, void *rsp, struct err *e)

@@ -330,8 +330,7 @@ static int metrics(struct rpc_call *c, const void *req, void *rsp, struct err *e
 	struct call call;
 	size_t n;
 
-	if (api_call(c, &call, e) < 0 ||
-	    filter_compile((const char *const *)q->filters, q->n_filters, &filters, e) < 0 ||
+	if (api_call(c, &call, e) < 0 || filter_compile(CONV_FILTERS(q), &filters, e) < 0 ||
 	    task_list(call.engine->tasks, call.ns, c->arena, &v, &n, e) < 0)
 		return -1;
 	a->metrics = arena_array(c->arena, n, sizeof *a->metrics);
