@@ -136,12 +136,8 @@ int container_get(struct store *s, const char *ns, struct arena *a, const char *
 		  struct container_record *ret, struct err *e)
 {
 	struct key k = KEY(ns, id);
-	struct txn t;
+	int has = entry_read(s->db, TABLE_CONTAINERS, &k, container_fields, a, ret, e);
 
-	if (db_read(s->db, &t, e) < 0)
-		return -1;
-	int has = entry_get(&t, TABLE_CONTAINERS, &k, container_fields, a, ret, e);
-	db_read_end(&t);
 	if (has < 0)
 		return -1;
 	if (!has)
@@ -264,33 +260,15 @@ int container_delete(struct store *s, const char *ns, const char *id, struct err
 	return r;
 }
 
-struct listing {
-	container_visit *visit;
-	void *arg;
-	struct arena *a;
-};
-
-static int list_one(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB_val *value,
-		    void *arg, struct err *e)
-{
-	struct listing *l = arg;
-	struct container_record r;
-
-	if (rec_decode(l->a, container_fields, value, &r, e) < 0)
-		return -1;
-	return l->visit(&r, l->arg, e);
-}
-
 int container_list(struct store *s, const char *ns, struct arena *a, container_visit *visit,
 		   void *arg, struct err *e)
 {
-	struct listing l = { visit, arg, a };
 	struct key below = PREFIX(ns);
-	struct txn t;
+	struct entries all;
+	int r = entry_list(s->db, TABLE_CONTAINERS, &below, container_fields,
+			   sizeof(struct container_record), a, &all, e);
 
-	if (db_read(s->db, &t, e) < 0)
-		return -1;
-	int r = db_walk(&t, TABLE_CONTAINERS, &below, list_one, &l, e);
-	db_read_end(&t);
+	for (size_t i = 0; i < all.n && r == 0; i++)
+		r = visit(all.v[i], arg, e);
 	return r;
 }

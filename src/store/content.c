@@ -122,14 +122,11 @@ int content_forget(struct txn *t, const char *ns, const char *digest, struct err
 int content_info(struct store *s, const char *ns, struct arena *a, const char *digest,
 		 struct content_info *ret, struct err *e)
 {
-	struct txn t;
-
-	if (content_check_digest(digest, e) < 0 || db_read(s->db, &t, e) < 0)
+	if (content_check_digest(digest, e) < 0)
 		return -1;
 
 	struct key k = KEY(ns, digest);
-	int has = entry_get(&t, TABLE_CONTENT, &k, content_fields, a, ret, e);
-	db_read_end(&t);
+	int has = entry_read(s->db, TABLE_CONTENT, &k, content_fields, a, ret, e);
 	return has < 0 ? -1 : has ? 0 : not_found(digest, e);
 }
 
@@ -144,14 +141,8 @@ static int update(struct txn *t, void *arg, struct err *e)
 		return -1;
 	if (!has)
 		return not_found(c->in->digest, e);
-	for (size_t i = 0; c->mask && i < c->mask->n; i++)
-		if (!mask_labels(c->a, c->mask->paths[i], "labels", &r.labels, &c->in->labels))
-			return err_set(e, ERR_INVALID_ARGUMENT,
-				       "cannot update \"%s\" field on content info \"%s\"",
-				       c->mask->paths[i], c->in->digest);
-	if (!c->mask || c->mask->n == 0)
-		r.labels = labels_copy(c->a, &c->in->labels);
-	if (labels_check(&r.labels, e) < 0)
+	if (labels_update(c->a, &r.labels, &c->in->labels, c->mask, "content info", c->in->digest,
+			  e) < 0)
 		return -1;
 	r.updated = entry_now();
 	*c->ret = r;
@@ -188,34 +179,16 @@ int content_delete(struct store *s, const char *ns, const char *digest, struct e
 	return r;
 }
 
-struct listing {
-	content_visit *visit;
-	void *arg;
-	struct arena *a;
-};
-
-static int list_one(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB_val *value,
-		    void *arg, struct err *e)
-{
-	struct listing *l = arg;
-	struct content_info r;
-
-	if (rec_decode(l->a, content_fields, value, &r, e) < 0)
-		return -1;
-	return l->visit(&r, l->arg, e);
-}
-
 int content_walk(struct store *s, const char *ns, struct arena *a, content_visit *visit, void *arg,
 		 struct err *e)
 {
-	struct listing l = { visit, arg, a };
 	struct key below = PREFIX(ns);
-	struct txn t;
+	struct entries all;
+	int r = entry_list(s->db, TABLE_CONTENT, &below, content_fields,
+			   sizeof(struct content_info), a, &all, e);
 
-	if (db_read(s->db, &t, e) < 0)
-		return -1;
-	int r = db_walk(&t, TABLE_CONTENT, &below, list_one, &l, e);
-	db_read_end(&t);
+	for (size_t i = 0; i < all.n && r == 0; i++)
+		r = visit(all.v[i], arg, e);
 	return r;
 }
 

@@ -72,3 +72,50 @@ int entry_delete_below(struct txn *t, enum table table, const struct key *prefix
 			return -1;
 	return r;
 }
+
+int entry_read(struct db *db, enum table table, const struct key *k, const struct rec_field *fields,
+	       struct arena *a, void *record, struct err *e)
+{
+	struct txn t;
+
+	if (db_read(db, &t, e) < 0)
+		return -1;
+	int has = entry_get(&t, table, k, fields, a, record, e);
+	db_read_end(&t);
+	return has;
+}
+
+struct listing {
+	const struct rec_field *fields;
+	size_t size;
+	struct arena *a;
+	void **v; /* malloc'd while it grows */
+	size_t n, cap;
+};
+
+static int list_one(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB_val *value,
+		    void *arg, struct err *e)
+{
+	struct listing *l = arg;
+
+	GROW(l->v, l->n, l->cap);
+	l->v[l->n] = arena_alloc(l->a, l->size);
+	return rec_decode(l->a, l->fields, value, l->v[l->n++], e);
+}
+
+int entry_list(struct db *db, enum table table, const struct key *prefix,
+	       const struct rec_field *fields, size_t size, struct arena *a, struct entries *ret,
+	       struct err *e)
+{
+	struct listing l = { .fields = fields, .size = size, .a = a };
+	struct txn t;
+
+	*ret = (struct entries){ 0 };
+	if (db_read(db, &t, e) < 0)
+		return -1;
+	int r = db_walk(&t, table, prefix, list_one, &l, e);
+	db_read_end(&t);
+	*ret = (struct entries){ arena_memdup(a, l.v, l.n * sizeof *l.v), l.n };
+	free(l.v);
+	return r;
+}

@@ -1,5 +1,5 @@
 /* What the record files share: records by key, and the two things every new object touches (its
- * namespace, its lease).  All run inside the caller's transaction. */
+ * namespace, its lease).  What takes a txn runs inside the caller's transaction. */
 #pragma once
 
 #include "base/mem.h"
@@ -22,6 +22,18 @@ int entry_has_below(struct txn *t, enum table table, const struct key *prefix, s
 
 /* Deletes all keys with this prefix. */
 int entry_delete_below(struct txn *t, enum table table, const struct key *prefix, struct err *e);
+
+/* In a read transaction of their own: one record (1, 0, -1), and all whose keys have the prefix,
+ * each `size` bytes, in a. */
+struct entries {
+	void **v;
+	size_t n;
+};
+int entry_read(struct db *db, enum table table, const struct key *k, const struct rec_field *fields,
+	       struct arena *a, void *record, struct err *e);
+int entry_list(struct db *db, enum table table, const struct key *prefix,
+	       const struct rec_field *fields, size_t size, struct arena *a, struct entries *ret,
+	       struct err *e);
 
 int namespace_ensure(struct txn *t, const char *ns, struct err *e);
 

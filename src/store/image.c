@@ -95,12 +95,8 @@ int image_get(struct store *s, const char *ns, struct arena *a, const char *name
 	      struct image_record *ret, struct err *e)
 {
 	struct key k = KEY(ns, name);
-	struct txn t;
+	int has = entry_read(s->db, TABLE_IMAGES, &k, image_fields, a, ret, e);
 
-	if (db_read(s->db, &t, e) < 0)
-		return -1;
-	int has = entry_get(&t, TABLE_IMAGES, &k, image_fields, a, ret, e);
-	db_read_end(&t);
 	return has < 0 ? -1 : has ? 0 : not_found(name, e);
 }
 
@@ -189,33 +185,15 @@ int image_delete(struct store *s, const char *ns, const char *name, const struct
 	return r;
 }
 
-struct listing {
-	image_visit *visit;
-	void *arg;
-	struct arena *a;
-};
-
-static int list_one(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB_val *value,
-		    void *arg, struct err *e)
-{
-	struct listing *l = arg;
-	struct image_record r;
-
-	if (rec_decode(l->a, image_fields, value, &r, e) < 0)
-		return -1;
-	return l->visit(&r, l->arg, e);
-}
-
 int image_list(struct store *s, const char *ns, struct arena *a, image_visit *visit, void *arg,
 	       struct err *e)
 {
-	struct listing l = { visit, arg, a };
 	struct key below = PREFIX(ns);
-	struct txn t;
+	struct entries all;
+	int r = entry_list(s->db, TABLE_IMAGES, &below, image_fields, sizeof(struct image_record),
+			   a, &all, e);
 
-	if (db_read(s->db, &t, e) < 0)
-		return -1;
-	int r = db_walk(&t, TABLE_IMAGES, &below, list_one, &l, e);
-	db_read_end(&t);
+	for (size_t i = 0; i < all.n && r == 0; i++)
+		r = visit(all.v[i], arg, e);
 	return r;
 }

@@ -88,3 +88,16 @@ bool mask_labels(struct arena *a, const char *path, const char *field, struct la
 	labels_set(a, l, path + n + 1, labels_get(in, path + n + 1));
 	return true;
 }
+
+int labels_update(struct arena *a, struct labels *l, const struct labels *in,
+		  const struct mask *mask, const char *what, const char *id, struct err *e)
+{
+	for (size_t i = 0; mask && i < mask->n; i++)
+		if (!mask_labels(a, mask->paths[i], "labels", l, in))
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "cannot update \"%s\" field on %s \"%s\"", mask->paths[i],
+				       what, id);
+	if (!mask || mask->n == 0)
+		*l = labels_copy(a, in);
+	return labels_check(l, e);
+}

@@ -38,3 +38,8 @@ struct mask {
  * returns true.  False when path is about something else. */
 bool mask_labels(struct arena *a, const char *path, const char *field, struct labels *l,
 		 const struct labels *in);
+
+/* For what has nothing else to change: by the mask, or all without one; checked after.  `what` and
+ * id are for the error: `cannot update "PATH" field on WHAT "ID"`. */
+int labels_update(struct arena *a, struct labels *l, const struct labels *in,
+		  const struct mask *mask, const char *what, const char *id, struct err *e);

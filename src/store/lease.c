@@ -30,6 +30,11 @@ struct call {
 	const struct lease_resource *resource;
 };
 
+static int not_found(const char *id, struct err *e)
+{
+	return err_set(e, ERR_NOT_FOUND, "lease \"%s\"", id);
+}
+
 static int need_lease(struct txn *t, const char *ns, const char *lease, struct err *e)
 {
 	struct key k = KEY(ns, lease);
@@ -37,7 +42,7 @@ static int need_lease(struct txn *t, const char *ns, const char *lease, struct e
 
 	if (has < 0)
 		return -1;
-	return has ? 0 : err_set(e, ERR_NOT_FOUND, "lease \"%s\"", lease);
+	return has ? 0 : not_found(lease, e);
 }
 
 int lease_join(struct txn *t, const char *ns, const char *lease, const char *type, const char *id,
@@ -99,15 +104,11 @@ int lease_get(struct store *s, const char *ns, struct arena *a, const char *id,
 	      struct lease_record *ret, struct err *e)
 {
 	struct key k = KEY(ns, id);
-	struct txn t;
+	int has = entry_read(s->db, TABLE_LEASES, &k, lease_fields, a, ret, e);
 
-	if (db_read(s->db, &t, e) < 0)
-		return -1;
-	int has = entry_get(&t, TABLE_LEASES, &k, lease_fields, a, ret, e);
-	db_read_end(&t);
 	if (has < 0)
 		return -1;
-	return has ? 0 : err_set(e, ERR_NOT_FOUND, "lease \"%s\"", id);
+	return has ? 0 : not_found(id, e);
 }
 
 int lease_forget(struct txn *t, const char *ns, const char *id, struct err *e)
@@ -126,7 +127,7 @@ static int delete (struct txn *t, void *arg, struct err *e)
 
 	if (had < 0)
 		return -1;
-	return had ? 0 : err_set(e, ERR_NOT_FOUND, "lease \"%s\"", c->id);
+	return had ? 0 : not_found(c->id, e);
 }
 
 int lease_delete(struct store *s, const char *ns, const char *id, struct err *e)
@@ -139,34 +140,16 @@ int lease_delete(struct store *s, const char *ns, const char *id, struct err *e)
 	return r;
 }
 
-struct listing {
-	lease_visit *visit;
-	void *arg;
-	struct arena *a;
-};
-
-static int list_one(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB_val *value,
-		    void *arg, struct err *e)
-{
-	struct listing *l = arg;
-	struct lease_record r;
-
-	if (rec_decode(l->a, lease_fields, value, &r, e) < 0)
-		return -1;
-	return l->visit(&r, l->arg, e);
-}
-
 int lease_list(struct store *s, const char *ns, struct arena *a, lease_visit *visit, void *arg,
 	       struct err *e)
 {
-	struct listing l = { visit, arg, a };
 	struct key below = PREFIX(ns);
-	struct txn t;
+	struct entries all;
+	int r = entry_list(s->db, TABLE_LEASES, &below, lease_fields, sizeof(struct lease_record),
+			   a, &all, e);
 
-	if (db_read(s->db, &t, e) < 0)
-		return -1;
-	int r = db_walk(&t, TABLE_LEASES, &below, list_one, &l, e);
-	db_read_end(&t);
+	for (size_t i = 0; i < all.n && r == 0; i++)
+		r = visit(all.v[i], arg, e);
 	return r;
 }
 
@@ -234,38 +217,24 @@ int lease_remove(struct store *s, const char *ns, const char *lease, const struc
 	return ret;
 }
 
-struct gathering {
-	struct arena *a;
-	struct lease_resource *v;
-	size_t n, cap;
-};
-
-static int gather(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB_val *value, void *arg,
-		  struct err *e)
-{
-	struct gathering *g = arg;
-
-	GROW(g->v, g->n, g->cap);
-	return rec_decode(g->a, lease_item_fields, value, &g->v[g->n++], e);
-}
-
 int lease_resources(struct store *s, const char *ns, struct arena *a, const char *lease,
 		    struct lease_resource **ret, size_t *ret_n, struct err *e)
 {
-	struct gathering g = { .a = a };
-	struct key below = PREFIX(ns, lease);
-	struct txn t;
+	struct key k = KEY(ns, lease), below = PREFIX(ns, lease);
+	struct lease_record found;
+	struct entries all;
+	int has = entry_read(s->db, TABLE_LEASES, &k, lease_fields, a, &found, e);
 
-	if (db_read(s->db, &t, e) < 0)
+	if (has < 0)
 		return -1;
-	int r = need_lease(&t, ns, lease, e);
-	if (r == 0)
-		r = db_walk(&t, TABLE_LEASE_ITEMS, &below, gather, &g, e);
-	db_read_end(&t);
-	if (r == 0) {
-		*ret = arena_memdup(a, g.v, g.n * sizeof *g.v);
-		*ret_n = g.n;
-	}
-	free(g.v);
-	return r;
+	if (!has)
+		return not_found(lease, e);
+	if (entry_list(s->db, TABLE_LEASE_ITEMS, &below, lease_item_fields,
+		       sizeof(struct lease_resource), a, &all, e) < 0)
+		return -1;
+	*ret = arena_array(a, all.n, sizeof **ret);
+	*ret_n = all.n;
+	for (size_t i = 0; i < all.n; i++)
+		(*ret)[i] = *(struct lease_resource *)all.v[i];
+	return 0;
 }

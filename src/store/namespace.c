@@ -74,12 +74,8 @@ int namespace_get(struct store *s, const char *name, struct arena *a, struct lab
 {
 	struct namespace_record r;
 	struct key k = KEY(name);
-	struct txn t;
+	int has = entry_read(s->db, TABLE_NAMESPACES, &k, fields, a, &r, e);
 
-	if (db_read(s->db, &t, e) < 0)
-		return -1;
-	int has = entry_get(&t, TABLE_NAMESPACES, &k, fields, a, &r, e);
-	db_read_end(&t);
 	if (has < 0)
 		return -1;
 	if (!has)
@@ -194,33 +190,18 @@ int namespace_delete(struct store *s, const char *name, struct err *e)
 	return db_write(s->db, delete, &d, e);
 }
 
-struct listing {
-	namespace_visit *visit;
-	void *arg;
-	struct arena *a;
-};
-
-static int list_one(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB_val *value,
-		    void *arg, struct err *e)
-{
-	struct listing *l = arg;
-	struct namespace_record r;
-
-	if (rec_decode(l->a, fields, value, &r, e) < 0)
-		return -1;
-	return l->visit(r.name, &r.labels, l->arg, e);
-}
-
 int namespace_list(struct store *s, namespace_visit *visit, void *arg, struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
-	struct listing l = { visit, arg, a };
-	struct key all = { .n = 0 };
-	struct txn t;
+	struct key every = { .n = 0 };
+	struct entries all;
+	int r = entry_list(s->db, TABLE_NAMESPACES, &every, fields, sizeof(struct namespace_record),
+			   a, &all, e);
 
-	if (db_read(s->db, &t, e) < 0)
-		return -1;
-	int r = db_walk(&t, TABLE_NAMESPACES, &all, list_one, &l, e);
-	db_read_end(&t);
+	for (size_t i = 0; i < all.n && r == 0; i++) {
+		const struct namespace_record *n = all.v[i];
+
+		r = visit(n->name, &n->labels, arg, e);
+	}
 	return r;
 }

@@ -331,38 +331,22 @@ int snapshot_usage(struct store *s, const struct snapshot_at *at, const char *ke
 	return fd < 0 ? -1 : measure(fd, ret, e);
 }
 
-struct listing {
-	snapshot_visit *visit;
-	void *arg;
-	struct arena *a;
-};
-
-static int list_one(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB_val *value,
-		    void *arg, struct err *e)
-{
-	struct listing *l = arg;
-	struct snapshot_record r;
-
-	if (rec_decode(l->a, snapshot_fields, value, &r, e) < 0)
-		return -1;
-
-	struct snapshot_info info = to_info(&r);
-	return l->visit(&info, l->arg, e);
-}
-
 int snapshot_walk(struct store *s, const struct snapshot_at *at, struct arena *a,
 		  snapshot_visit *visit, void *arg, struct err *e)
 {
-	struct listing l = { visit, arg, a };
-	struct snapshotter *sn;
-	struct txn t;
-
-	if (snapshotter_find(s, at->snapshotter, &sn, e) < 0 || db_read(s->db, &t, e) < 0)
-		return -1;
-
 	struct key below = PREFIX(at->ns, at->snapshotter);
-	int r = db_walk(&t, TABLE_SNAPSHOTS, &below, list_one, &l, e);
-	db_read_end(&t);
+	struct snapshotter *sn;
+	struct entries all;
+
+	if (snapshotter_find(s, at->snapshotter, &sn, e) < 0)
+		return -1;
+	int r = entry_list(s->db, TABLE_SNAPSHOTS, &below, snapshot_fields,
+			   sizeof(struct snapshot_record), a, &all, e);
+	for (size_t i = 0; i < all.n && r == 0; i++) {
+		struct snapshot_info info = to_info(all.v[i]);
+
+		r = visit(&info, arg, e);
+	}
 	return r;
 }
 
@@ -465,14 +449,7 @@ static int update(struct txn *t, void *arg, struct err *e)
 		return -1;
 	if (!has)
 		return is_missing(c->in->name, e);
-	for (size_t i = 0; c->mask && i < c->mask->n; i++)
-		if (!mask_labels(c->a, c->mask->paths[i], "labels", &r.labels, &c->in->labels))
-			return err_set(e, ERR_INVALID_ARGUMENT,
-				       "cannot update \"%s\" field on snapshot \"%s\"",
-				       c->mask->paths[i], c->in->name);
-	if (!c->mask || c->mask->n == 0)
-		r.labels = labels_copy(c->a, &c->in->labels);
-	if (labels_check(&r.labels, e) < 0)
+	if (labels_update(c->a, &r.labels, &c->in->labels, c->mask, "snapshot", c->in->name, e) < 0)
 		return -1;
 	r.updated = entry_now();
 	*c->ret = to_info(&r);
