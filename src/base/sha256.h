@@ -14,7 +14,7 @@ struct sha256 {
 	SHA256_CTX ctx;
 };
 
-enum { SHA256_HEX = 64, DIGEST_SHA256 = 7 + SHA256_HEX };
+enum { SHA256_HEX = 64, DIGEST_SHA256 = 7 + SHA256_HEX, DIGEST_MAX = 7 + 128 };
 
 void sha256_init(struct sha256 *h);
 void sha256_add(struct sha256 *h, const void *p, size_t n);
@@ -23,3 +23,6 @@ void sha256_digest(struct sha256 *h, char ret[DIGEST_SHA256 + 1]); /* with "sha2
 
 /* The hex of one text. */
 void sha256_of(const void *p, size_t n, char ret[SHA256_HEX + 1]);
+
+/* A document's digest by the algorithm of another digest: sha512:…, sha384:…, else sha256:…. */
+void digest_like(const char *digest, const void *p, size_t n, char ret[DIGEST_MAX + 1]);

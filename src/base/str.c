@@ -67,6 +67,26 @@ void str_addf(struct str *s, const char *fmt, ...)
 	s->len += (size_t)n;
 }
 
+void str_add_base64(struct str *s, const void *bytes, size_t n)
+{
+	static const char set[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const uint8_t *p = bytes;
+
+	for (size_t i = 0; i < n; i += 3) {
+		uint32_t v = (uint32_t)p[i] << 16;
+
+		if (i + 1 < n)
+			v |= (uint32_t)p[i + 1] << 8;
+		if (i + 2 < n)
+			v |= p[i + 2];
+		str_addc(s, set[v >> 18 & 63]);
+		str_addc(s, set[v >> 12 & 63]);
+		str_addc(s, i + 1 < n ? set[v >> 6 & 63] : '=');
+		str_addc(s, i + 2 < n ? set[v & 63] : '=');
+	}
+}
+
 void str_reset(struct str *s)
 {
 	s->len = 0;

@@ -22,6 +22,7 @@ void str_add(struct str *s, const char *text);
 void str_addn(struct str *s, const void *bytes, size_t n);
 void str_addc(struct str *s, char c);
 void str_addf(struct str *s, const char *fmt, ...) PRINTF(2, 3);
+void str_add_base64(struct str *s, const void *bytes, size_t n); /* RFC 4648, padded */
 void str_reset(struct str *s); /* empties, keeps the memory */
 char *str_take(struct str *s); /* the caller owns it; "" when nothing was added */
 const char *str_c(const struct str *s); /* never NULL; borrowed from s */

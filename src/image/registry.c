@@ -2,16 +2,16 @@
 
 #include "base/ident.h"
 #include "base/num.h"
+#include "base/sha256.h"
 #include "image/registry_priv.h"
 #include "os/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <time.h>
 
-enum { TRIES = 5, MAX_WAIT_MS = 10000, CA_MAX = 4 << 20, DIGEST_TEXT = 8 + 128 + 1 };
+enum { TRIES = 5, MAX_WAIT_MS = 10000, CA_MAX = 4 << 20 };
 
 static const char document_types[] = MEDIA_DOCKER_MANIFEST
 	", " MEDIA_DOCKER_LIST ", " MEDIA_OCI_MANIFEST ", " MEDIA_OCI_INDEX ", */*";
@@ -275,34 +275,6 @@ static int on_document(void *arg, const void *bytes, size_t n, struct err *e)
 	return 0;
 }
 
-static int digest_of(const void *p, size_t n, char ret[DIGEST_TEXT], const char *algorithm,
-		     struct err *e)
-{
-	static const char digits[] = "0123456789abcdef";
-	unsigned char sum[EVP_MAX_MD_SIZE];
-	const EVP_MD *md = strcmp(algorithm, "sha512") == 0   ? EVP_sha512()
-			   : strcmp(algorithm, "sha384") == 0 ? EVP_sha384()
-							      : EVP_sha256();
-	unsigned len;
-
-	if (EVP_Digest(p, n, sum, &len, md, NULL) != 1)
-		return err_set(e, ERR_INTERNAL, "digest failed");
-	int at = snprintf(ret, DIGEST_TEXT, "%s:", algorithm);
-	for (unsigned i = 0; i < len; i++) {
-		ret[at++] = digits[sum[i] >> 4];
-		ret[at++] = digits[sum[i] & 15];
-	}
-	ret[at] = 0;
-	return 0;
-}
-
-static const char *algorithm_of(const char *digest)
-{
-	return strncmp(digest, "sha512:", 7) == 0   ? "sha512"
-	       : strncmp(digest, "sha384:", 7) == 0 ? "sha384"
-						    : "sha256";
-}
-
 /* A Content-Type without its parameters. */
 static const char *media_of(struct arena *a, const char *content_type)
 {
@@ -314,7 +286,7 @@ static int resolve_by_get(struct registry *r, struct arena *a, struct request *q
 			  struct oci_descriptor *ret, struct err *e)
 {
 	AUTO_STR struct str body = STR_INIT(IMAGE_DOC_MAX);
-	char digest[DIGEST_TEXT];
+	char digest[DIGEST_MAX + 1];
 	struct exchange x;
 
 	q->method = "GET";
@@ -324,9 +296,7 @@ static int resolve_by_get(struct registry *r, struct arena *a, struct request *q
 		return -1;
 	ret->media_type = media_of(a, x.content_type);
 	exchange_done(&x);
-	if (digest_of(str_c(&body), body.len, digest,
-		      r->ref.digest ? algorithm_of(r->ref.digest) : "sha256", e) < 0)
-		return -1;
+	digest_like(r->ref.digest ?: "", str_c(&body), body.len, digest);
 	ret->digest = arena_strdup(a, digest);
 	ret->size = body.len;
 	return 0;
@@ -371,7 +341,7 @@ int registry_get_document(struct registry *r, struct arena *a, const struct oci_
 			     .path = path,
 			     .sink = on_document,
 			     .arg = &body };
-	char digest[DIGEST_TEXT];
+	char digest[DIGEST_MAX + 1];
 	struct exchange x;
 
 	if (d->size > IMAGE_DOC_MAX)
@@ -380,8 +350,7 @@ int registry_get_document(struct registry *r, struct arena *a, const struct oci_
 	if (ask(r, &q, false, &x, e) < 0)
 		return err_wrap(e, "failed to fetch %s", d->digest);
 	exchange_done(&x);
-	if (digest_of(str_c(&body), body.len, digest, algorithm_of(d->digest), e) < 0)
-		return -1;
+	digest_like(d->digest, str_c(&body), body.len, digest);
 	if (body.len != d->size || strcmp(digest, d->digest) != 0)
 		return err_set(e, ERR_DATA_LOSS,
 			       "unexpected document: got %s with %zu bytes, expected %s with %llu",

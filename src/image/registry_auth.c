@@ -2,7 +2,6 @@
  * project's token protocol). */
 #include "image/registry_priv.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 #include <strings.h>
 
@@ -106,10 +105,11 @@ static char *basic(const char *user, const char *secret)
 {
 	AUTO_FREE char *plain = xasprintf("%s:%s", user, secret);
 	size_t n = strlen(plain);
-	AUTO_FREE unsigned char *coded = xmalloc(4 * (n / 3 + 1) + 1);
+	struct str s = STR_INIT(n * 2 + 16); /* more than it can become */
 
-	EVP_EncodeBlock(coded, (const unsigned char *)plain, (int)n);
-	return xasprintf("Basic %s", (const char *)coded);
+	str_add(&s, "Basic ");
+	str_add_base64(&s, plain, n);
+	return str_take(&s);
 }
 
 /* Asks the client once an endpoint; the answer stays. */

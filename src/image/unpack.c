@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -21,7 +20,7 @@ static const uint64_t MAX_BYTES = 512ull << 30, FREE_BYTES = 1ull << 30, MAX_RAT
 /* The uncompressed stream: every byte passes the digest on its way to the tar reader. */
 struct stream {
 	struct inflate *z;
-	EVP_MD_CTX *sha;
+	struct sha256 sha;
 	uint8_t *buf;
 	size_t at, end;
 	uint64_t total, max;
@@ -54,8 +53,7 @@ static ssize_t pull(void *arg, void *buf, size_t n, struct err *e)
 			return err_set(e, ERR_RESOURCE_EXHAUSTED,
 				       "layer unpacks to more than %llu bytes",
 				       (unsigned long long)s->max);
-		if (EVP_DigestUpdate(s->sha, s->buf, (size_t)r) != 1)
-			return err_set(e, ERR_INTERNAL, "sha256 failed");
+		sha256_add(&s->sha, s->buf, (size_t)r);
 	}
 	if (n > s->end - s->at)
 		n = s->end - s->at;
@@ -66,10 +64,6 @@ static ssize_t pull(void *arg, void *buf, size_t n, struct err *e)
 
 static int finish_digest(struct stream *s, struct unpack_result *ret, struct err *e)
 {
-	static const char digits[] = "0123456789abcdef";
-	unsigned char sum[EVP_MAX_MD_SIZE];
-	unsigned n;
-
 	/* Behind the archive's end there may be padding: it counts for the digest. */
 	for (;;) {
 		char rest[4096];
@@ -80,14 +74,7 @@ static int finish_digest(struct stream *s, struct unpack_result *ret, struct err
 		if (r == 0)
 			break;
 	}
-	if (EVP_DigestFinal_ex(s->sha, sum, &n) != 1 || n * 2 != SHA256_HEX)
-		return err_set(e, ERR_INTERNAL, "sha256 failed");
-	memcpy(ret->diff_id, "sha256:", 7);
-	for (unsigned i = 0; i < n; i++) {
-		ret->diff_id[7 + 2 * i] = digits[sum[i] >> 4];
-		ret->diff_id[8 + 2 * i] = digits[sum[i] & 15];
-	}
-	ret->diff_id[DIGEST_SHA256] = 0;
+	sha256_digest(&s->sha, ret->diff_id);
 	ret->size = s->total;
 	return 0;
 }
@@ -163,7 +150,6 @@ int unpack_layer(int blob_fd, const char *media_type, const struct unpack_dirs *
 		return -1;
 
 	struct stream s = { .z = inflate_new(blob_fd, kind),
-			    .sha = EVP_MD_CTX_new(),
 			    .buf = xmalloc(BUFFER),
 			    .max = byte_limit(blob_fd) };
 	struct unpacker *u = unpacker_new(dirs);
@@ -171,15 +157,13 @@ int unpack_layer(int blob_fd, const char *media_type, const struct unpack_dirs *
 	mode_t old = umask(0); /* modes are the layer's, exactly */
 	int r = -1;
 
-	if (!s.sha || EVP_DigestInit_ex(s.sha, EVP_sha256(), NULL) != 1)
-		err_set(e, ERR_INTERNAL, "sha256 cannot be started");
-	else if (apply_all(u, t, e) == 0 && unpack_finish(u, e) == 0)
+	sha256_init(&s.sha);
+	if (apply_all(u, t, e) == 0 && unpack_finish(u, e) == 0)
 		r = finish_digest(&s, ret, e);
 	umask(old);
 	tar_free(t);
 	unpacker_free(u);
 	free(s.buf);
-	EVP_MD_CTX_free(s.sha);
 	inflate_free(s.z);
 	return r < 0 ? err_wrap(e, "failed to extract layer") : 0;
 }

@@ -128,7 +128,7 @@ static void put_any(struct jsonw *w, const char *key, const Google__Protobuf__An
 	if (*any->type_url)
 		jsonw_kstring(w, "type_url", any->type_url);
 	if (any->value.len) {
-		base64_add(&b64, any->value.data, any->value.len);
+		str_add_base64(&b64, any->value.data, any->value.len);
 		jsonw_kstring(w, "value", str_c(&b64));
 	}
 	jsonw_end(w);

@@ -2,25 +2,6 @@
 
 enum { DEPTH_MAX = 24 };
 
-void base64_add(struct str *out, const uint8_t *p, size_t n)
-{
-	static const char set[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < n; i += 3) {
-		uint32_t v = (uint32_t)p[i] << 16;
-
-		if (i + 1 < n)
-			v |= (uint32_t)p[i + 1] << 8;
-		if (i + 2 < n)
-			v |= p[i + 2];
-		str_addc(out, set[v >> 18 & 63]);
-		str_addc(out, set[v >> 12 & 63]);
-		str_addc(out, i + 1 < n ? set[v >> 6 & 63] : '=');
-		str_addc(out, i + 2 < n ? set[v & 63] : '=');
-	}
-}
-
 void json_value(struct jsonw *w, json_object *o)
 {
 	/* json-c writes numbers exactly; depth was bounded when the text was parsed */
@@ -117,8 +98,8 @@ static void put_one(struct jsonw *w, const ProtobufCFieldDescriptor *f, const vo
 		jsonw_string(w, *(char *const *)p);
 		break;
 	case PROTOBUF_C_TYPE_BYTES:
-		base64_add(&b64, ((const ProtobufCBinaryData *)p)->data,
-			   ((const ProtobufCBinaryData *)p)->len);
+		str_add_base64(&b64, ((const ProtobufCBinaryData *)p)->data,
+			       ((const ProtobufCBinaryData *)p)->len);
 		jsonw_string(w, str_c(&b64));
 		break;
 	case PROTOBUF_C_TYPE_MESSAGE:

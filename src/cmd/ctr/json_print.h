@@ -14,5 +14,3 @@ void json_labels(struct jsonw *w, const struct labels *l);
 /* Any message, as Go's encoding of the generated struct shows it: field names of the .proto,
  * empty fields left out, times as RFC 3339, bytes as base64. */
 void json_message(struct jsonw *w, const ProtobufCMessage *m);
-
-void base64_add(struct str *out, const uint8_t *bytes, size_t n);
