@@ -34,8 +34,7 @@ void sha256_hex(struct sha256 *h, char ret[SHA256_HEX + 1])
 
 void sha256_digest(struct sha256 *h, char ret[DIGEST_SHA256 + 1])
 {
-	memcpy(ret, "sha256:", 7);
-	sha256_hex(h, ret + 7);
+	sha256_hex(h, stpcpy(ret, "sha256:"));
 }
 
 void sha256_of(const void *p, size_t n, char ret[SHA256_HEX + 1])

@@ -286,7 +286,7 @@ int toml_scalar(struct toml *t, json_object **ret)
 	static const char in_word[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 		"+-_.:";
-	char w[80];
+	char w[80] = "";
 	size_t n = 0;
 
 	while (t->p < t->end && *t->p && strchr(in_word, *t->p) && n + 1 < sizeof w)

@@ -292,7 +292,10 @@ static int resolve_by_get(struct registry *r, struct arena *a, struct request *q
 	q->method = "GET";
 	q->sink = on_document;
 	q->arg = &body;
-	if (ask(r, q, true, &x, e) < 0)
+	int rc = ask(r, q, true, &x, e);
+
+	q->arg = NULL;
+	if (rc < 0)
 		return -1;
 	ret->media_type = media_of(a, x.content_type);
 	exchange_done(&x);

@@ -166,7 +166,7 @@ void loop_timer_remove(struct loop_timer *t)
 	if (!t)
 		return;
 	disarm(t);
-	free(t);
+	FREE_SHARED(t);
 }
 
 static void run_timers(struct loop *l)

@@ -84,7 +84,7 @@ static int drop_named(struct strv *l, const char *name, struct err *e)
 	if (cap < 0)
 		return -1;
 	for (size_t i = 0; i < l->n; i++)
-		if (strcmp(l->v[i] + 4, names[cap]))
+		if (strcmp(l->v[i] + 4, names[cap]) != 0)
 			l->v[kept++] = l->v[i];
 		else
 			free(l->v[i]);

@@ -72,7 +72,7 @@ static bool find_passwd(struct lines *l, const char *name, uint32_t uid, struct 
 			continue;
 		if (!id_in_range(f[2], &ret->uid) || !id_in_range(f[3], &ret->gid))
 			continue;
-		if (name ? strcmp(f[0], name) : ret->uid != uid)
+		if (name ? strcmp(f[0], name) != 0 : ret->uid != uid)
 			continue;
 		ret->name = f[0];
 		return true;

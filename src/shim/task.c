@@ -188,7 +188,7 @@ void exec_free(struct proc *p)
 		at = &(*at)->next;
 	*at = p->next;
 	proc_done(p);
-	free(p);
+	FREE_SHARED(p);
 }
 
 bool proc_defer(struct proc *p, struct ttrpc_call *call)

@@ -162,7 +162,7 @@ void task_update(struct ttrpc_call *call)
 		err_set(&e, ERR_UNKNOWN, "cannot update a stopped container");
 	else if (p && (!q->resources || !q->resources->value.len))
 		err_set(&e, ERR_INVALID_ARGUMENT, "update without resources");
-	if (e.code) {
+	if (!p || e.code || !q->resources) {
 		ttrpc_fail(call, &e);
 		return;
 	}
@@ -194,7 +194,7 @@ void task_resize_pty(struct ttrpc_call *call)
 
 	if (p && !proc_is_init(p) && p->state == PROC_STOPPED)
 		err_set(&e, ERR_UNKNOWN, "cannot resize a stopped container");
-	if (e.code || (p->io && streams_resize(p->io, q->width, q->height, &e) < 0))
+	if (!p || e.code || (p->io && streams_resize(p->io, q->width, q->height, &e) < 0))
 		ttrpc_fail(call, &e);
 	else
 		ttrpc_reply(call, NULL);

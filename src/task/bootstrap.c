@@ -59,7 +59,7 @@ static int set_result(struct bootstrap *ret, int64_t version, const char *addres
 	if (version < 2 || version > 3)
 		return err_set(e, ERR_UNIMPLEMENTED, "unsupported shim version (%lld)",
 			       (long long)version);
-	if (protocol && *protocol && strcmp(protocol, "ttrpc"))
+	if (protocol && *protocol && strcmp(protocol, "ttrpc") != 0)
 		return err_set(e, ERR_UNIMPLEMENTED, "unsupported shim protocol \"%.40s\"",
 			       protocol);
 	if (!address || !str_starts(address, "unix://") || address[7] != '/')

@@ -99,7 +99,7 @@ static struct task *find(struct tasks *ts, const char *ns, const char *id)
 {
 	struct task *t = ts->buckets[bucket_of(ns, id)];
 
-	while (t && (strcmp(t->id, id) || strcmp(t->ns, ns)))
+	while (t && (strcmp(t->id, id) != 0 || strcmp(t->ns, ns) != 0))
 		t = t->next;
 	return t;
 }

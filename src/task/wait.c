@@ -7,7 +7,7 @@ static void wait_unref(struct task_wait *w)
 	task_unref(w->task);
 	conn_unref(w->conn);
 	free(w->exec_id);
-	free(w);
+	FREE_SHARED(w);
 }
 
 static struct task_wait **place_of(struct tasks *ts, uint64_t id)

@@ -64,7 +64,7 @@ static void client_unref(struct ttrpc_client *c)
 	ttrpc_reader_done(&c->reader);
 	str_done(&c->out);
 	pthread_mutex_destroy(&c->lock);
-	free(c);
+	FREE_SHARED(c);
 }
 
 /* With the lock held. */
@@ -175,7 +175,7 @@ static void on_response(struct ttrpc_client *c, const struct ttrpc_frame *f)
 				? (enum err_code)r->status->code
 				: ERR_UNKNOWN,
 			"%s", r->status->message);
-	if (e.code)
+	if (!r || e.code)
 		call_end(p, &e, NULL, 0);
 	else
 		call_end(p, NULL, r->payload.data, r->payload.len);

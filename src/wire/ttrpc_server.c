@@ -412,7 +412,7 @@ static void conn_close(struct conn *c)
 	}
 	ttrpc_reader_done(&c->reader);
 	str_done(&c->out);
-	free(c);
+	FREE_SHARED(c);
 	if (s->io && s->n_conns < MAX_CONNECTIONS)
 		loop_io_set(s->io, EPOLLIN);
 	drain_check(s);
@@ -432,16 +432,14 @@ static void on_accept(UNUSED struct loop_io *io, UNUSED uint32_t events, void *a
 
 	struct conn *c = NEW(struct conn);
 
-	*c = (struct conn){ .server = s,
-			    .fd = fd,
-			    .out = STR_INIT(SIZE_MAX / 2),
-			    .is_reading = true,
-			    .next = s->conns };
+	*c = (struct conn){
+		.server = s, .out = STR_INIT(SIZE_MAX / 2), .is_reading = true, .next = s->conns
+	};
 	if (loop_io_add(s->loop, fd, EPOLLIN, on_conn, c, &c->io) < 0) {
 		free(c);
 		return;
 	}
-	fd = -1;
+	c->fd = TAKE_FD(fd);
 	if (s->conns)
 		s->conns->prev = c;
 	s->conns = c;

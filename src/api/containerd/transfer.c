@@ -242,6 +242,8 @@ static int run_job(struct transfer *t, const image_store *dest, struct err *e)
 	t->job.cancel = t->call.cancel;
 	t->job.hooks = &hooks;
 	int r = transfer_run(&t->job, t->call.arena, &result, e);
+
+	t->job.hooks = NULL;
 	if (r == 0)
 		r = transfer_store_images(&t->call, dest, &result, e);
 	drop_lease(t);

@@ -145,9 +145,9 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 			return wrong_type(src, k->path, "a log level such as \"info\"", e);
 		return 0;
 	case FORMAT:
-		if (!is_text || (*s && strcmp(s, "text") && strcmp(s, "json")))
+		if (!is_text || (*s && strcmp(s, "text") != 0 && strcmp(s, "json") != 0))
 			return wrong_type(src, k->path, "\"text\" or \"json\"", e);
-		*(enum log_format *)to = !strcmp(s, "json") ? LOG_JSON : LOG_TEXT;
+		*(enum log_format *)to = strcmp(s, "json") == 0 ? LOG_JSON : LOG_TEXT;
 		return 0;
 	case LIST:
 		if (!json_object_is_type(v, json_type_array) || set_list(c, k, v) < 0)
