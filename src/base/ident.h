@@ -1,5 +1,5 @@
-/* The grammars of names that come from outside, in one place (ARCHITECTURE.md, rule 5).
- * Each check is pure: true when the whole text fits. */
+/* The grammars of names that come from outside, in one place.  Each check is pure: true when the
+ * whole text fits. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* A pattern to a program for regex.c: the syntax of RE2, by recursive descent. */
 #include "base/regex_priv.h"
 
 #include <errno.h>

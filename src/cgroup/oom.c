@@ -1,3 +1,4 @@
+/* Kills by the kernel for want of memory: how many, and an fd that tells of the next one. */
 #include "cgroup/private.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Statistics of a v1 cgroup, read from the files of its controllers. */
 #include "base/num.h"
 #include "cgroup/private.h"
 #include "os/file.h"

@@ -1,3 +1,4 @@
+/* Statistics of a v2 cgroup, read from the files of its folder. */
 #include "base/num.h"
 #include "cgroup/private.h"
 #include "os/file.h"

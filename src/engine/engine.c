@@ -11,7 +11,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-/* Root folders are the daemon's alone (rule 8); one that exists with a wider mode is narrowed. */
+/* Root folders are the daemon's alone (ARCHITECTURE.md, invariant 1); one that exists with a wider
+ * mode is narrowed. */
 static int make_private(const char *path, struct err *e)
 {
 	int r = file_mkdirs(path, 0700);

@@ -2,8 +2,7 @@
  *
  * One struct engine a process.  It is complete before the first call comes in and its pointers
  * never change after that, so handlers on any thread read them without a lock; what they point to
- * guards itself.  The order of locks is in docs/threading.md: engine object, then registry, then
- * store transaction, then nothing. */
+ * guards itself.  The order of locks is in docs/threading.md. */
 #pragma once
 
 #include "base/err.h"
@@ -33,7 +32,7 @@ struct engine {
 };
 
 /* One request on its way through the daemon.  Lives on the handler's stack; what it points to
- * lives as long as the call.  Background work makes its own (call_background). */
+ * lives as long as the call. */
 struct call {
 	struct engine *engine;
 	const char *ns; /* a valid identifier, or NULL where the method needs none */

@@ -1,3 +1,4 @@
+/* Layers from the registry into the store, several at once, each by a thread of its own. */
 #include "image/worker.h"
 
 #include "os/fd.h"

@@ -1,3 +1,5 @@
+/* What an archive is: an OCI layout, or what `docker save` writes; both end as an index of images.
+ */
 #include "image/import.h"
 
 #include "base/jsonw.h"

@@ -1,3 +1,4 @@
+/* The job "pull": resolve, walk the documents, fetch the layers, unpack. */
 #include "image/worker.h"
 #include "oci/reference.h"
 

@@ -1,3 +1,4 @@
+/* The tree of documents below a descriptor: index, manifests for the wanted platforms, configs. */
 #include "image/worker.h"
 
 #include "os/fd.h"

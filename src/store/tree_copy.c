@@ -1,3 +1,4 @@
+/* A tree copied with all it has: owners, modes, times, attributes, hard links, holes, devices. */
 #include "store/tree.h"
 
 #include "base/mem.h"

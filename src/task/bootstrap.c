@@ -1,3 +1,4 @@
+/* Starting a shim by its contract: which binary, and what its answer means. */
 #include "task/internal.h"
 
 #include "base/jsonr.h"

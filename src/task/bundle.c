@@ -1,3 +1,4 @@
+/* The bundle: a folder of the state with what a shim, and the next daemon, must know of a task. */
 #include "task/internal.h"
 
 #include "base/jsonr.h"

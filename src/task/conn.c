@@ -1,3 +1,4 @@
+/* The connection to a shim, shared by its calls, and what happens when it is lost. */
 #include "task/internal.h"
 
 #include "loop/loop.h"

@@ -1,3 +1,4 @@
+/* From the shim's protobuf types to the plain ones of task.h. */
 #include "task/internal.h"
 
 #include "base/timefmt.h"

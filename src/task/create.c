@@ -1,3 +1,4 @@
+/* A new task: bundle, shim, Create; all of it undone when a step fails. */
 #include "task/internal.h"
 
 #include "base/ident.h"

@@ -4,7 +4,7 @@
  * struct task: what never changes after it is in the registry needs no lock; `lock` guards the
  * rest.  Order: task.lock, then tasks.lock, then nothing; no call to a shim under either.
  *
- * Life of a task (task_set_state() in registry.c is the only writer of ->state):
+ * Life of a task (task_set_phase() in registry.c is the only writer of ->phase):
  *
  *	STARTING ──► ALIVE ──► DELETING ──► GONE
  *	    │          └─────► LOST ────────► │      the shim died: clean-up runs

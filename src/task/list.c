@@ -1,3 +1,4 @@
+/* The states of all tasks, from all shims at once; one that hangs costs the list half a second. */
 #include "task/internal.h"
 
 #include <string.h>

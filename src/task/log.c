@@ -1,3 +1,4 @@
+/* What a shim writes to its log fifo, passed on to ours. */
 #include "task/internal.h"
 
 #include "loop/loop.h"

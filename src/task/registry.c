@@ -1,3 +1,4 @@
+/* The table of tasks, their references, and the only writer of their phase. */
 #include "task/internal.h"
 
 #include <string.h>

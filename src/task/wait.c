@@ -1,3 +1,5 @@
+/* Waits for the end of a process: parked without a thread, ended by the shim's answer, a cancel or
+ * the clean-up, whichever is first. */
 #include "task/internal.h"
 
 static void wait_unref(struct task_wait *w)

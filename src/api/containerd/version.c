@@ -1,3 +1,4 @@
+/* The Version service. */
 #include "api/containerd/services.h"
 
 #include "base/mem.h"

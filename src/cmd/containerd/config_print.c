@@ -1,3 +1,5 @@
+/* `containerd config default` and `config dump`: the configuration as TOML, by its table of keys.
+ */
 #include "cmd/containerd/config_load.h"
 
 #include "base/jsonw.h"

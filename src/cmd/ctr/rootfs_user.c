@@ -2,7 +2,7 @@
  *
  * The snapshot is mounted for a moment on a folder of our own, opened and unmounted again: from
  * then on only this fd leads to it, and all reads go through os/path.h, in the root, so that the
- * image's symlinks lead nowhere else (rule 1). */
+ * image's symlinks lead nowhere else (ARCHITECTURE.md, invariant 6). */
 #include "cmd/ctr/container.h"
 
 #include "os/fd.h"

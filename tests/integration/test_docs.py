@@ -1,0 +1,74 @@
+"""What the documents say is there, and what is there is in the documents."""
+import re
+import unittest
+
+from casco import BIN, TOP, run
+
+FLAG = re.compile(r"`(--[a-z][-a-z]*)")
+# of a help text: the options' own lines, not what their descriptions mention
+OPTION = re.compile(r"^ +(--[a-z][-a-z]*)", re.M)
+COMMAND = re.compile(r"^   ([a-z]+)[, ]", re.M)
+
+
+def help_of(program, *words):
+    return run([BIN / program, *words, "--help"]).stdout
+
+
+def commands(text):
+    """Of a help text; all names of each come first, the first one is enough."""
+    section = text.split("COMMANDS:\n", 1)[1].split("\n\n")[0] if "COMMANDS:" in text else ""
+    return [c for c in COMMAND.findall(section) if c != "help"]
+
+
+def options(program, depth):
+    found, todo = set(), [()]
+    while todo:
+        words = todo.pop()
+        text = help_of(program, *words)
+        found |= set(OPTION.findall(text))
+        if len(words) < depth:
+            todo += [(*words, c) for c in commands(text)]
+    return found
+
+
+def page(name):
+    return (TOP / "docs/man" / f"{name}.8.md").read_text()
+
+
+class ManPages(unittest.TestCase):
+    def test_runc(self):
+        have = options("runc", 1)
+        self.assertIn("--console-socket", have)
+        self.assertEqual(have, set(FLAG.findall(page("runc"))))
+
+    def test_runc_commands(self):
+        for c in commands(help_of("runc")):
+            self.assertIn(f"**{c}**", page("runc"))
+
+    def test_containerd(self):
+        self.assertEqual(options("containerd", 0), set(FLAG.findall(page("containerd"))) | {"--help"})
+
+    def test_ctr(self):
+        """The page shows the most used options only; each of them exists."""
+        have = options("ctr", 2)
+        self.assertIn("--memory-limit", have)
+        self.assertEqual(set(FLAG.findall(page("ctr"))) - have, set())
+
+    def test_ctr_commands(self):
+        for c in commands(help_of("ctr")):
+            self.assertIn(f"`{c}`", page("ctr"))
+            for sub in commands(help_of("ctr", c)):
+                if c in ("images", "containers", "tasks"):
+                    self.assertIn(f"`{sub}`", page("ctr"))
+
+
+class Paths(unittest.TestCase):
+    def test_files_that_are_named_exist(self):
+        for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/threading.md"):
+            for path in re.findall(r"`([a-z_]+/[A-Za-z0-9_/.-]+)`", (TOP / name).read_text()):
+                if not path.startswith("build/"):
+                    self.assertTrue((TOP / path).exists() or (TOP / "src" / path).exists(), f"{name}: {path}")
+
+
+if __name__ == "__main__":
+    unittest.main()
