@@ -1,15 +1,11 @@
 #include "image/channel.h"
 
 #include "base/mem.h"
+#include "os/socket.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-
-union control {
-	struct cmsghdr head;
-	char room[CMSG_SPACE(sizeof(int) * CHANNEL_FDS)];
-};
 
 int channel_pair(int ret[2])
 {
@@ -18,73 +14,36 @@ int channel_pair(int ret[2])
 
 int channel_send(int sock, const struct str *json, const int *fds, size_t n_fds, struct err *e)
 {
-	struct iovec iov = { json->ptr, json->len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	union control control = { 0 };
-	ssize_t r;
-
 	if (json->over || json->len > CHANNEL_MAX)
 		return err_set(e, ERR_RESOURCE_EXHAUSTED,
 			       "message to the transfer's other end is too long");
 	if (n_fds > CHANNEL_FDS)
 		return err_set(e, ERR_RESOURCE_EXHAUSTED, "an image of more than %d layers",
 			       CHANNEL_FDS - 1);
-	if (n_fds) {
-		msg.msg_control = &control;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-		memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
-	}
-	do
-		r = sendmsg(sock, &msg, MSG_NOSIGNAL);
-	while (r < 0 && errno == EINTR);
+	ssize_t r = socket_send_fds(sock, json->ptr, json->len, fds, n_fds);
+
 	if (r >= 0)
 		return 0;
-	if (errno == EPIPE || errno == ECONNRESET)
+	if (r == -EPIPE || r == -ECONNRESET)
 		return err_set(e, ERR_UNAVAILABLE, "the transfer's other end is gone");
-	return err_sys(e, errno, "send to the transfer's other end");
-}
-
-static void take_fds(struct msghdr *msg, struct channel_packet *ret)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		for (size_t i = 0; i < n && ret->n_fds < CHANNEL_FDS; i++)
-			memcpy(&ret->fds[ret->n_fds++], CMSG_DATA(c) + i * sizeof(int),
-			       sizeof(int));
-	}
+	return err_sys(e, (int)-r, "send to the transfer's other end");
 }
 
 int channel_recv(int sock, struct channel_packet *ret, struct err *e)
 {
 	AUTO_FREE char *buf = xmalloc(CHANNEL_MAX + 1);
-	struct iovec iov = { buf, CHANNEL_MAX + 1 };
-	union control control;
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = &control,
-			      .msg_controllen = sizeof control };
-	ssize_t n;
+	size_t n_fds = CHANNEL_FDS;
 
 	*ret = (struct channel_packet){ 0 };
-	do
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == ECONNRESET)
+	ssize_t n = socket_recv_fds(sock, buf, CHANNEL_MAX + 1, ret->fds, &n_fds);
+
+	if (n == 0 || n == -ECONNRESET)
 		return 0;
-	if (n < 0)
-		return err_sys(e, errno, "receive from the transfer's other end");
-	if (n == 0)
-		return 0;
-	take_fds(&msg, ret);
-	if (n > CHANNEL_MAX || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+	if (n < 0 && n != -EPROTO)
+		return err_sys(e, (int)-n, "receive from the transfer's other end");
+	ret->n_fds = n_fds;
+	if (n < 0 || n > CHANNEL_MAX) {
 		err_set(e, ERR_INTERNAL, "the transfer's other end sent too much at once");
 	} else if (jsonr_parse(buf, (size_t)n, &ret->json, e) == 0) {
 		if (json_object_is_type(ret->json, json_type_object))

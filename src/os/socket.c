@@ -87,6 +87,7 @@ int socket_peer(int fd, struct socket_peer *ret)
 	return 0;
 }
 
+/* A kilobyte: only what is used of it is written. */
 union control {
 	struct cmsghdr head;
 	char room[CMSG_SPACE(sizeof(int) * SOCKET_MAX_FDS)];
@@ -96,13 +97,14 @@ ssize_t socket_send_fds(int sock, const void *bytes, size_t n, const int *fds, s
 {
 	struct iovec iov = { (void *)bytes, n };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	union control control = { 0 };
+	union control control;
 
 	if (n_fds > SOCKET_MAX_FDS)
 		return -EINVAL;
 	if (n_fds) {
 		msg.msg_control = &control;
 		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+		memset(&control, 0, msg.msg_controllen);
 		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;

@@ -19,6 +19,6 @@ int socket_peer(int fd, struct socket_peer *ret); /* SO_PEERCRED */
 
 /* Bytes with up to SOCKET_MAX_FDS descriptors.  recv: *n_fds is in: room, out: count; received
  * fds are close-on-exec.  Returns the byte count; 0 is end of file. */
-enum { SOCKET_MAX_FDS = 16 };
+enum { SOCKET_MAX_FDS = 253 }; /* the kernel's SCM_MAX_FD */
 ssize_t socket_send_fds(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds);
 ssize_t socket_recv_fds(int sock, void *bytes, size_t n, int *fds, size_t *n_fds);

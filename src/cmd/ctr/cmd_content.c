@@ -49,15 +49,11 @@ static int content_list(struct ctr *ctr, const struct args *args, struct err *e)
 
 static int write_blob(struct ctr *ctr, const char *digest, struct err *e)
 {
-	CONTENT(ReadContentRequest) req = CONTENT_INIT(READ_CONTENT_REQUEST);
 	struct grpc_stream *s AUTO_GRPC_STREAM = NULL;
 	CONTENT(ReadContentResponse) * rsp;
 	int r;
 
-	req.digest = PB(digest);
-	if (ctr_open(ctr, "content.v1.Content/Read", &req,
-		     &containerd__services__content__v1__read_content_response__descriptor, &s,
-		     e) < 0)
+	if (blob_open(ctr, digest, &s, e) < 0)
 		return -1;
 	for (;;) {
 		struct arena *a AUTO_ARENA = arena_new(); /* blobs may be larger than memory */
@@ -126,30 +122,14 @@ static int content_delete(struct ctr *ctr, const struct args *args, struct err *
 
 static int content_label(struct ctr *ctr, const struct args *args, struct err *e)
 {
-	CONTENT(UpdateRequest) req = CONTENT_INIT(UPDATE_REQUEST);
-	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
-	CONTENT(Info) info = CONTENT_INIT(INFO);
-	CONTENT(UpdateResponse) * rsp;
 	struct labels l = { 0 };
 
 	if (!*args_at(args, 0))
 		return err_set(e, ERR_UNKNOWN, "please specify a digest");
 	labels_parse(ctr->arena, args->v + 1, args->n - 1, &l);
-	info.digest = PB(args->v[0]);
-	info.n_labels = l.n;
-	info.labels = (void *)labels_to_pb(
-		ctr->arena, &l, &containerd__services__content__v1__info__labels_entry__descriptor);
-	mask.paths = labels_mask(ctr->arena, &l);
-	mask.n_paths = l.n;
-	req.info = &info;
-	req.update_mask = &mask;
-	if (CTR_CALL(ctr, "content.v1.Content/Update", &req, content__v1__update_response, &rsp,
-		     e) < 0)
+	if (blob_label(ctr, args->v[0], &l, e) < 0)
 		return -1;
-	if (rsp->info) {
-		labels_from_pb(ctr->arena, rsp->info->labels, rsp->info->n_labels, &l);
-		puts(labels_text(ctr->arena, &l));
-	}
+	puts(labels_text(ctr->arena, &l));
 	return 0;
 }
 

@@ -31,18 +31,48 @@ int image_get(struct ctr *ctr, const char *name, IMAGES(Image) * *ret, struct er
 	return 0;
 }
 
-int blob_read(struct ctr *ctr, const char *digest, const char **ret, size_t *ret_n, struct err *e)
+int blob_open(struct ctr *ctr, const char *digest, struct grpc_stream **ret, struct err *e)
 {
 	CONTENT(ReadContentRequest) req = CONTENT_INIT(READ_CONTENT_REQUEST);
+
+	req.digest = PB(digest);
+	return ctr_open(ctr, "content.v1.Content/Read", &req,
+			&containerd__services__content__v1__read_content_response__descriptor, ret,
+			e);
+}
+
+int blob_label(struct ctr *ctr, const char *digest, struct labels *l, struct err *e)
+{
+	CONTENT(UpdateRequest) req = CONTENT_INIT(UPDATE_REQUEST);
+	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
+	CONTENT(Info) info = CONTENT_INIT(INFO);
+	CONTENT(UpdateResponse) * rsp;
+
+	info.digest = PB(digest);
+	info.n_labels = l->n;
+	info.labels = (void *)labels_to_pb(
+		ctr->arena, l, &containerd__services__content__v1__info__labels_entry__descriptor);
+	mask.paths = labels_mask(ctr->arena, l);
+	mask.n_paths = l->n;
+	req.info = &info;
+	req.update_mask = &mask;
+	if (CTR_CALL(ctr, "content.v1.Content/Update", &req, content__v1__update_response, &rsp,
+		     e) < 0)
+		return -1;
+	*l = (struct labels){ 0 };
+	if (rsp->info)
+		labels_from_pb(ctr->arena, rsp->info->labels, rsp->info->n_labels, l);
+	return 0;
+}
+
+int blob_read(struct ctr *ctr, const char *digest, const char **ret, size_t *ret_n, struct err *e)
+{
 	struct grpc_stream *s AUTO_GRPC_STREAM = NULL;
 	struct str bytes AUTO_STR = STR_INIT(IMAGE_DOC_MAX);
 	CONTENT(ReadContentResponse) * rsp;
 	int r;
 
-	req.digest = PB(digest);
-	if (ctr_open(ctr, "content.v1.Content/Read", &req,
-		     &containerd__services__content__v1__read_content_response__descriptor, &s,
-		     e) < 0)
+	if (blob_open(ctr, digest, &s, e) < 0)
 		return -1;
 	while ((r = grpc_stream_recv(s, ctr->arena, (void **)&rsp, e)) > 0)
 		str_addn(&bytes, rsp->data.data, rsp->data.len);

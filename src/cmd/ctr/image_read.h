@@ -1,4 +1,4 @@
-/* An image's documents, read from the daemon's content store. */
+/* Blobs of the daemon's content store, and an image's documents read from them. */
 #pragma once
 
 #include "cmd/ctr/ctr.h"
@@ -9,6 +9,12 @@ int image_get(struct ctr *ctr, const char *name, IMAGES(Image) * *ret, struct er
 
 /* A blob of at most IMAGE_DOC_MAX bytes, terminated by an extra NUL. */
 int blob_read(struct ctr *ctr, const char *digest, const char **ret, size_t *ret_n, struct err *e);
+
+/* Its bytes, as a stream of ReadContentResponse. */
+int blob_open(struct ctr *ctr, const char *digest, struct grpc_stream **ret, struct err *e);
+
+/* Sets these labels of a blob ("" deletes); *l becomes all it has then. */
+int blob_label(struct ctr *ctr, const char *digest, struct labels *l, struct err *e);
 
 /* Everything `run` needs of an image, for one platform. */
 struct image {

@@ -88,24 +88,12 @@ static int unpack_layer(struct ctr *ctr, const char *snapshotter,
 static int label_config(struct ctr *ctr, const struct image *img, const char *snapshotter,
 			struct err *e)
 {
-	CONTENT(UpdateRequest) req = CONTENT_INIT(UPDATE_REQUEST);
-	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
-	CONTENT(Info) info = CONTENT_INIT(INFO);
 	struct labels l = { 0 };
 
 	labels_add(ctr->arena, &l,
 		   arena_printf(ctr->arena, "containerd.io/gc.ref.snapshot.%s", snapshotter),
 		   img->chain_id);
-	info.digest = PB(img->config_descriptor.digest);
-	info.n_labels = l.n;
-	info.labels = (void *)labels_to_pb(
-		ctr->arena, &l, &containerd__services__content__v1__info__labels_entry__descriptor);
-	mask.paths = labels_mask(ctr->arena, &l);
-	mask.n_paths = l.n;
-	req.info = &info;
-	req.update_mask = &mask;
-	return CTR_CALL(ctr, "content.v1.Content/Update", &req, content__v1__update_response, NULL,
-			e);
+	return blob_label(ctr, img->config_descriptor.digest, &l, e);
 }
 
 int image_unpack(struct ctr *ctr, const struct image *img, const char *snapshotter, struct err *e)
