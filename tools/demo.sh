@@ -21,7 +21,11 @@ state = '$dir/$id/state'
   address = '$dir/$id/containerd.sock'
 EOF
 
-say() { printf '\033[1m$ %s\033[0m\n' "$*"; }
+if [ -t 1 ]; then
+	say() { printf '\033[1m$ %s\033[0m\n' "$*"; }
+else
+	say() { printf '$ %s\n' "$*"; }
+fi
 ctr() { command ctr --address "$dir/$id/containerd.sock" --namespace "$id" "$@"; }
 
 daemon=

@@ -60,6 +60,14 @@ int __wrap_fsync(int fd)
 	return __real_fsync(fd);
 }
 
+int __real_syncfs(int fd);
+int __wrap_syncfs(int fd);
+int __wrap_syncfs(int fd)
+{
+	step();
+	return __real_syncfs(fd);
+}
+
 int __real_mdb_txn_commit(MDB_txn *t);
 int __wrap_mdb_txn_commit(MDB_txn *t);
 int __wrap_mdb_txn_commit(MDB_txn *t)
