@@ -67,7 +67,7 @@ static int exec_prepare(const struct execution *k, char **ret_path, struct err *
 	umask(0022);
 	if (process_connect(&k->end, rootfd, false, e) < 0)
 		return -1;
-	return process_become(&k->end, rootfd, ret_path, e);
+	return process_become(&k->end, TAKE_FD(rootfd), ret_path, e);
 }
 
 static void exec_main(const struct execution *k) NORETURN;
@@ -189,7 +189,7 @@ int runtime_exec(const struct runtime *rt, const struct runtime_exec *x,
 		.state = STATE_NONE,
 		.birth = BIRTH_NONE,
 		.init = -1,
-		.end = { .procfd = -1, .sync = -1, .host_ptmx = -1, .io = &x->io },
+		.end = { .procfd = -1, .sync = -1, .host_ptmx = -1, .fifo = -1, .io = &x->io },
 	};
 
 	*ret = RUNTIME_PROCESS_NONE;

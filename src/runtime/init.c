@@ -153,7 +153,7 @@ static int init_prepare(const struct launch *l, char **ret_path, struct err *e)
 	if (rootfd < 0 || build_root(l, rootfd, e) < 0)
 		return err_wrap(e, "error during container init");
 	umask(0022);
-	if (process_become(&l->end, rootfd, ret_path, e) < 0)
+	if (process_become(&l->end, TAKE_FD(rootfd), ret_path, e) < 0)
 		return -1;
 	return 0;
 }
@@ -165,11 +165,11 @@ static int wait_for_start(const struct launch *l, struct err *e)
 	char byte;
 	ssize_t n;
 
-	if (l->fifo < 0)
+	if (l->end.fifo < 0)
 		return stage_wait(l->end.sync, STAGE_START, e);
 	close(l->end.sync); /* the parent may go: from here on start comes by the fifo */
 	do
-		n = read(l->fifo, &byte, 1);
+		n = read(l->end.fifo, &byte, 1);
 	while (n < 0 && errno == EINTR);
 	return n == 1 ? 0 : err_sys(e, n < 0 ? errno : EIO, "wait for start");
 }
@@ -193,7 +193,7 @@ void init_main(const struct launch *l)
 	if (wait_for_start(l, &e) == 0 &&
 	    hooks_run(&l->hooks->start_container, "startContainer", l->state_json, &e) == 0)
 		process_execute(&l->end, path, &e);
-	if (l->fifo < 0) {
+	if (l->end.fifo < 0) {
 		stage_send_failed(l->end.sync, &e);
 		_exit(1);
 	}

@@ -16,6 +16,7 @@ struct launch_end {
 	int procfd; /* the host's /proc */
 	int sync; /* the child's end of the stage socket */
 	int host_ptmx; /* with a terminal: for containers without a devpts; else -1 */
+	int fifo; /* create: exec.fifo; run and exec: -1 */
 };
 
 /* When the child waits for GO, because the parent has to do something to it. */
@@ -35,7 +36,6 @@ struct launch {
 	int *trees; /* beside plan->mounts: bind sources opened ahead, for a new user namespace */
 	int root_tree; /* the same of the rootfs */
 	struct netns *net; /* the one that is being made beside us; or NULL */
-	int fifo; /* create: exec.fifo; run: -1 */
 	enum cgroup_layout cgroup_layout;
 	struct oci_pairs cgroup_paths;
 	bool no_pivot, no_new_keyring;

@@ -43,11 +43,14 @@ static void creation_init(struct creation *k, const struct runtime *rt,
 		.net = NETNS_NONE,
 		.pidns = -1,
 		.launch = { .root_tree = -1,
-			    .fifo = -1,
 			    .no_pivot = c->no_pivot,
 			    .no_new_keyring = c->no_new_keyring,
 			    .hooks = &c->spec->hooks,
-			    .end = { .procfd = -1, .sync = -1, .host_ptmx = -1, .io = &c->io } },
+			    .end = { .procfd = -1,
+				     .sync = -1,
+				     .host_ptmx = -1,
+				     .fifo = -1,
+				     .io = &c->io } },
 	};
 	for (size_t i = 0; i < OCI_NS_COUNT; i++)
 		k->launch.join_fds[i] = -1;
@@ -62,7 +65,7 @@ static void close_launch(struct creation *k)
 	for (size_t i = 0; l->trees && i < k->plan.n_mounts; i++)
 		close_fd(&l->trees[i]);
 	close_fd(&l->root_tree);
-	close_fd(&l->fifo);
+	close_fd(&l->end.fifo);
 	close_fd(&l->end.procfd);
 	close_fd(&l->end.sync);
 	close_fd(&l->end.host_ptmx);
@@ -226,8 +229,8 @@ static int make_state(struct creation *k, bool is_run, struct err *e)
 		return 0;
 	if (mkfifoat(s->dirfd, STATE_FIFO, 0600) < 0)
 		return err_sys(e, errno, "make " STATE_FIFO);
-	k->launch.fifo = openat(s->dirfd, STATE_FIFO, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (k->launch.fifo < 0)
+	k->launch.end.fifo = openat(s->dirfd, STATE_FIFO, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (k->launch.end.fifo < 0)
 		return err_sys(e, errno, "open " STATE_FIFO);
 	return 0;
 }

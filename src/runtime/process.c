@@ -245,12 +245,26 @@ static int set_labels(const struct launch_end *l, struct err *e)
 	return 0;
 }
 
-/* What stays open: 0, 1, 2 and what was asked for. */
-static int close_rest(const struct runtime_io *io, struct err *e)
+/* What stays open: 0, 1, 2 and what was asked for.  The others are closed, not only marked: a
+ * working directory, a program or its interpreter may be a link of the image's into /proc/self/fd,
+ * and the kernel follows it before it closes what is close-on-exec.  The two that the stages still
+ * need are a socket and a fifo, through which no path leads. */
+static int close_rest(const struct launch_end *l, struct err *e)
 {
-	unsigned first = 3 + io->preserve_fds;
-	int r = sys_close_range(first, ~0U, CLOSE_RANGE_CLOEXEC);
+	const int keep[] = { l->sync < l->fifo ? l->sync : l->fifo,
+			     l->sync < l->fifo ? l->fifo : l->sync };
+	unsigned first = 3 + l->io->preserve_fds, from = first;
+	int r = 0;
 
+	for (size_t i = 0; i < ARRAY_LEN(keep) && r >= 0; i++) {
+		if (keep[i] < (int)from)
+			continue;
+		if (keep[i] > (int)from)
+			r = sys_close_range(from, (unsigned)keep[i] - 1, 0);
+		from = (unsigned)keep[i] + 1;
+	}
+	if (r >= 0)
+		r = sys_close_range(from, ~0U, 0);
 	if (r < 0)
 		return err_sys(e, -r, "close_range");
 	for (unsigned fd = 3; fd < first; fd++)
@@ -260,13 +274,14 @@ static int close_rest(const struct runtime_io *io, struct err *e)
 	return 0;
 }
 
-int process_become(const struct launch_end *l, int rootfd, char **ret_path, struct err *e)
+int process_become(const struct launch_end *l, int rootfd_take, char **ret_path, struct err *e)
 {
 	const struct plan_process *p = l->process;
 
-	add_home(p, rootfd);
+	add_home(p, rootfd_take);
+	close(rootfd_take);
 	give_stdio(l);
-	if (set_labels(l, e) < 0 || close_rest(l->io, e) < 0)
+	if (set_labels(l, e) < 0 || close_rest(l, e) < 0)
 		return -1;
 	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, errno, "set no_new_privs");

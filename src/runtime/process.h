@@ -17,8 +17,9 @@ int process_join_keyring(const char *id, struct err *e);
 int process_connect(const struct launch_end *l, int rootfd, bool bind, struct err *e);
 
 /* The user, capabilities, working directory, label, filter.  *ret_path is the program to execute
- * (found in the process's own PATH), allocated. */
-int process_become(const struct launch_end *l, int rootfd, char **ret_path, struct err *e);
+ * (found in the process's own PATH), allocated.  Closes all descriptors but those that the program
+ * gets, sync and fifo. */
+int process_become(const struct launch_end *l, int rootfd_take, char **ret_path, struct err *e);
 
 /* Only comes back with an error. */
 int process_execute(const struct launch_end *l, const char *path, struct err *e);
