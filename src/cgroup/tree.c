@@ -70,43 +70,100 @@ static int each_child(int dirfd, int (*fn)(int parentfd, const char *name, int f
 	return r;
 }
 
-struct collect {
-	struct cgroup_pids *pids;
-	unsigned depth;
-};
-
-static int collect_pids(int parentfd, const char *name, int fd, void *data)
+/* The next child folder from *pos on, which moves behind it.  1: ret has its name, 0: no more. */
+static int next_child(int dirfd, long *pos, char ret[NAME_MAX + 1])
 {
-	struct collect *c = data;
+	struct dirent *d;
+	struct stat st;
+	int r = 0;
+
+	if (fstat(dirfd, &st) < 0)
+		return -errno;
+	if (st.st_nlink == 2)
+		return 0;
+
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir) {
+		r = -errno;
+		close_fd(&fd);
+		return r == -ENOENT || r == -ENODEV ? 0 : r; /* gone meanwhile */
+	}
+	if (*pos)
+		seekdir(dir, *pos);
+	while (r == 0 && (d = readdir(dir)))
+		if (d->d_type == DT_DIR && d->d_name[0] != '.') {
+			snprintf(ret, NAME_MAX + 1, "%s", d->d_name);
+			*pos = d->d_off;
+			r = 1;
+		}
+	closedir(dir);
+	return r;
+}
+
+static int read_pids(int fd, struct cgroup_pids *pids)
+{
 	AUTO_FREE char *text = NULL;
 	int r = file_read(fd, "cgroup.procs", PIDS_TEXT_MAX, &text, NULL);
 
-	(void)parentfd;
-	(void)name;
 	if (r == -EOPNOTSUPP) /* threaded: its processes are listed by an ancestor */
 		return 0;
 	if (r == -ENOENT || r == -ENODEV)
 		return 0; /* gone meanwhile */
-	if (r < 0)
-		return r;
-	add_pids(text, c->pids);
-	if (c->depth >= DEPTH_MAX)
-		return -ELOOP;
-	c->depth++;
-	r = each_child(fd, collect_pids, c);
-	c->depth--;
+	if (r == 0)
+		add_pids(text, pids);
 	return r;
+}
+
+/* A container may make cgroups deeper than we have fds or stack: one fd walks the tree, and where
+ * it was in each folder above is remembered. */
+static int collect_pids(int top, struct cgroup_pids *pids)
+{
+	AUTO_FD int at = openat(top, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FREE long *above = NULL;
+	size_t n = 0, cap = 0;
+	char name[NAME_MAX + 1];
+	long pos = 0;
+	int r = at < 0 ? -errno : read_pids(at, pids);
+
+	while (r == 0) {
+		int next = -1;
+
+		r = next_child(at, &pos, name);
+		if (r < 0)
+			return r;
+		if (r == 1) {
+			next = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			r = 0;
+			if (next < 0)
+				continue; /* gone meanwhile */
+			GROW(above, n, cap);
+			above[n++] = pos;
+			pos = 0;
+			r = read_pids(next, pids);
+		} else if (n == 0) {
+			return 0;
+		} else {
+			next = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+			if (next < 0)
+				return -errno;
+			pos = above[--n];
+		}
+		close_fd(&at);
+		at = next;
+	}
+	return r == -ENOENT || r == -ENODEV ? 0 : r;
 }
 
 int cgroup_list_pids(const struct cgroup *cg, struct cgroup_pids *ret, struct err *e)
 {
 	const struct cgroup_dir *dir = cgroup_main_dir(cg);
-	struct collect c = { .pids = ret };
 
 	if (!dir || dir->fd < 0)
 		return 0;
 
-	int r = collect_pids(-1, NULL, dir->fd, &c);
+	int r = collect_pids(dir->fd, ret);
 	if (r < 0)
 		return err_sys(e, -r, "cannot list the processes of %s", dir->path);
 	return 0;

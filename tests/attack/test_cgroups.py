@@ -97,14 +97,19 @@ class Cgroups(Attack):
 
     def test_cgroups_deeper_than_we_have_descriptors(self):
         """A container that may make cgroups must not become one that cannot be deleted."""
-        with self.running(self.config("/bin/sleep", "1000")) as name:
-            paths = json.loads((self.root / name / "state.json").read_text())["cgroup_paths"]
-            top = pathlib.Path(paths.get("pids") or next(iter(paths.values())))
-            subprocess.run(["sh", "-c", "for i in $(seq 600); do mkdir a && cd a || exit; done"], cwd=top, check=True)
-            r = self.runc("delete", "--force", name,
-                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)))
-            self.assertEqual(r.returncode, 0, r.stderr)
-            self.assertFalse(top.exists())
+        for controller in ("pids", "freezer"):  # the second is where processes are looked for
+            with self.subTest(controller), self.running(self.config("/bin/sleep", "1000")) as name:
+                paths = json.loads((self.root / name / "state.json").read_text())["cgroup_paths"]
+                top = pathlib.Path(paths.get(controller) or next(iter(paths.values())))
+                inner = "sleep 1000 & echo $! > cgroup.procs" if controller == "freezer" else "true"
+                subprocess.run(["sh", "-c", f"for i in $(seq 600); do mkdir a b && cd a || exit; done; {inner}"],
+                               cwd=top, check=True, stdout=subprocess.DEVNULL)
+                ps = self.runc("ps", "--format", "json", name)
+                self.assertEqual(len(json.loads(ps.stdout or "[]")), 2 if controller == "freezer" else 1, ps.stderr)
+                r = self.runc("delete", "--force", name,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)))
+                self.assertEqual(r.returncode, 0, r.stderr)
+                self.assertFalse(top.exists())
 
     def test_pids_limit_of_nought_is_no_freedom(self):
         """runc 1.4: 0 is not "unlimited"."""
