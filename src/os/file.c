@@ -52,16 +52,29 @@ int file_fsync_dir(int dirfd, const char *path)
 	return 0;
 }
 
+/* What stands there under our name is a crash's, or was put there: never written, but replaced. */
+static int create_new(int dirfd, const char *path, unsigned mode)
+{
+	for (int tries = 0;; tries++) {
+		int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				mode);
+
+		if (fd >= 0 || errno != EEXIST || tries == 1)
+			return fd < 0 ? -errno : fd;
+		if (unlinkat(dirfd, path, 0) < 0 && errno != ENOENT)
+			return -errno;
+	}
+}
+
 int file_replace(int dirfd, const char *path, const void *bytes, size_t n, unsigned mode,
 		 bool durable)
 {
 	AUTO_FREE char *tmp = xasprintf("%s.tmp-%d", path, (int)getpid());
-	AUTO_FD int fd =
-		openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+	AUTO_FD int fd = create_new(dirfd, tmp, mode);
 	int r;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	r = fd_write_all(fd, bytes, n);
 	if (r == 0 && durable && fsync(fd) < 0)
 		r = -errno;

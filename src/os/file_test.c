@@ -32,6 +32,26 @@ TEST(files_are_replaced_whole_and_read_with_a_bound)
 	CHECK(file_remove_tree(AT_FDCWD, path) == 0 && access(path, F_OK) < 0);
 }
 
+/* The temporary name can be guessed: a fifo there must not hold us, a file there not be written. */
+TEST(what_stands_under_the_temporary_name_is_not_opened)
+{
+	char path[] = "/tmp/casco-temporary-XXXXXX";
+	AUTO_FD int dir = scratch(path);
+	AUTO_FREE char *tmp = xasprintf("a.tmp-%d", (int)getpid());
+	AUTO_FREE char *got = NULL;
+
+	CHECK(file_replace(dir, "victim", "whole", 5, 0600, false) == 0);
+	CHECK(linkat(dir, "victim", dir, tmp, 0) == 0);
+	CHECK(file_replace(dir, "a", "one", 3, 0600, false) == 0);
+	CHECK(file_read(dir, "victim", 5, &got, NULL) == 0);
+	CHECK_STR(got, "whole");
+	CHECK(mkfifoat(dir, tmp, 0600) == 0);
+	CHECK(file_replace(dir, "a", "two", 3, 0600, false) == 0);
+	CHECK(mkdirat(dir, tmp, 0700) == 0);
+	CHECK(file_replace(dir, "a", "three", 5, 0600, false) == -EISDIR);
+	CHECK(file_remove_tree(AT_FDCWD, path) == 0);
+}
+
 TEST(removing_a_tree_never_follows_links)
 {
 	char path[] = "/tmp/casco-tree-XXXXXX", victim[] = "/tmp/casco-victim-XXXXXX";
