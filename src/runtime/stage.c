@@ -44,23 +44,24 @@ void stage_send_failed(int sock, const struct err *why)
 	(void)send(sock, &m, sizeof m, MSG_NOSIGNAL); /* a parent that is gone needs no reason */
 }
 
+static ssize_t receive(int sock, struct message *m, int fds[1], size_t *ret_n_fds)
+{
+	*ret_n_fds = 1;
+	return socket_recv_fds(sock, m, sizeof *m, fds, ret_n_fds);
+}
+
 int stage_recv(int sock, enum stage *ret, int *ret_fd, struct err *e)
 {
 	struct message m = { 0 };
 	int fds[1] = { -1 };
-	size_t n_fds = 1;
+	size_t n_fds;
 	ssize_t n;
 
-	/* ECONNRESET, once: it ended with our message unread.  What it said before is still there.
-	 */
-	for (int tries = 0; tries < 2; tries++) {
-		n_fds = 1;
-		do
-			n = socket_recv_fds(sock, &m, sizeof m, fds, &n_fds);
-		while (n == -EINTR);
-		if (n != -ECONNRESET)
-			break;
-	}
+	do
+		n = receive(sock, &m, fds, &n_fds);
+	while (n == -EINTR);
+	if (n == -ECONNRESET) /* it died with our message unread, which is said once and first */
+		n = receive(sock, &m, fds, &n_fds);
 	AUTO_FD int fd = n >= 0 && n_fds ? fds[0] : -1;
 	if (n < 0)
 		return err_sys(e, (int)-n, "receive a start stage");
