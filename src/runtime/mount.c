@@ -137,7 +137,7 @@ static bool is_on(int fd, long magic)
 
 /* A link in place of /proc or /sys would put them elsewhere, and leave our checks of "/proc/…"
  * without meaning. */
-static int check_target(const struct mount_op *op, int rootfd, int target, int tree, struct err *e)
+int mount_check_target(const struct mount_op *op, int rootfd, int target, int tree, struct err *e)
 {
 	bool is_top = strcmp(op->dest, "/proc") == 0 || strcmp(op->dest, "/sys") == 0;
 	struct stat st;
@@ -210,7 +210,7 @@ static int do_bind(const struct launch *l, const struct mount_op *op, int ahead,
 	if (fstat(tree, &st) < 0)
 		return err_sys(e, errno, "stat mount source %s", op->source);
 	AUTO_FD int target = mount_open_target(rootfd, op->dest, S_ISDIR(st.st_mode), e);
-	if (target < 0 || check_target(op, rootfd, target, tree, e) < 0)
+	if (target < 0 || mount_check_target(op, rootfd, target, tree, e) < 0)
 		return -1;
 	if (finish_bind(op, tree, e) < 0 || mount_attach(tree, target, op->dest, e) < 0)
 		return -1;
@@ -221,7 +221,9 @@ static int copy_up(int from, int to, unsigned depth, struct err *e);
 
 static int copy_up_file(int from, int to, const char *name, const struct stat *st, struct err *e)
 {
-	AUTO_FD int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	/* It may not be a file any more: a fifo must not hold us. */
+	AUTO_FD int in =
+		openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	AUTO_FD int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 				 st->st_mode & 07777);
 	char buf[16384];
@@ -307,7 +309,7 @@ static int do_fs(const struct launch *l, const struct mount_op *op, int rootfd, 
 {
 	AUTO_FD int target = mount_open_target(rootfd, op->dest, true, e);
 
-	if (target < 0 || check_target(op, rootfd, target, -1, e) < 0)
+	if (target < 0 || mount_check_target(op, rootfd, target, -1, e) < 0)
 		return -1;
 	if (l->net && needs_netns(op->fstype) && netns_enter(l->net, e) < 0)
 		return -1;

@@ -21,5 +21,8 @@ int mount_set_attr(int tree, uint64_t set, uint64_t clear, bool recursive, const
 /* The mount point in the root, made when it is missing: a folder or an empty file. */
 int mount_open_target(int rootfd, const char *dest, bool is_dir, struct err *e);
 
+/* May op be mounted on target?  tree: what a bind would show there, else -1. */
+int mount_check_target(const struct mount_op *op, int rootfd, int target, int tree, struct err *e);
+
 /* mount_cgroup.c: the container's view of its cgroups. */
 int mount_cgroup(const struct launch *l, const struct mount_op *op, int rootfd, struct err *e);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* A copy of one folder of the host's cgroup tree, attached. */
-static int bind_cgroup(const struct mount_op *op, const char *from, int rootfd, const char *dest,
+static int bind_cgroup(const struct mount_op *op, const char *from, int target, const char *dest,
 		       struct err *e)
 {
 	AUTO_FD int tree = sys_open_tree(AT_FDCWD, from,
@@ -15,9 +15,6 @@ static int bind_cgroup(const struct mount_op *op, const char *from, int rootfd, 
 
 	if (tree < 0)
 		return err_sys(e, -tree, "open cgroup %s", from);
-	AUTO_FD int target = mount_open_target(rootfd, dest, true, e);
-	if (target < 0)
-		return -1;
 	if (mount_set_attr(tree, op->set, 0, false, dest, e) < 0)
 		return -1;
 	return mount_attach(tree, target, dest, e);
@@ -28,7 +25,7 @@ static int mount_v2(const struct launch *l, const struct mount_op *op, int rootf
 	struct err first = { 0 };
 	AUTO_FD int target = mount_open_target(rootfd, op->dest, true, e);
 
-	if (target < 0)
+	if (target < 0 || mount_check_target(op, rootfd, target, -1, e) < 0)
 		return -1;
 	AUTO_FD int tree =
 		mount_new_fs("cgroup2", op->source, op->params, op->n_params, op->set, &first);
@@ -40,7 +37,7 @@ static int mount_v2(const struct launch *l, const struct mount_op *op, int rootf
 	const char *from = "/sys/fs/cgroup";
 	if ((l->plan->all_ns & CLONE_NEWCGROUP) && l->cgroup_paths.n)
 		from = l->cgroup_paths.v[0].value;
-	return bind_cgroup(op, from, rootfd, op->dest, e);
+	return bind_cgroup(op, from, target, op->dest, e);
 }
 
 /* Of "/sys/fs/cgroup/cpu,cpuacct/a/b", the hierarchy's name: what a container looks for. */
@@ -61,10 +58,12 @@ static int mount_v1(const struct launch *l, const struct mount_op *op, int rootf
 	AUTO_ARENA struct arena *a = arena_new();
 	static const struct fs_param mode = { "mode", "755" };
 	AUTO_FD int target = mount_open_target(rootfd, op->dest, true, e);
-	AUTO_FD int top = target < 0 ? -1
-				     : mount_new_fs("tmpfs", "tmpfs", &mode, 1,
-						    op->set & ~(uint64_t)MOUNT_ATTR_RDONLY, e);
 
+	if (target < 0 || mount_check_target(op, rootfd, target, -1, e) < 0)
+		return -1;
+
+	AUTO_FD int top =
+		mount_new_fs("tmpfs", "tmpfs", &mode, 1, op->set & ~(uint64_t)MOUNT_ATTR_RDONLY, e);
 	if (top < 0 || mount_attach(top, target, op->dest, e) < 0)
 		return -1;
 	for (size_t i = 0; i < l->cgroup_paths.n; i++) {
@@ -73,9 +72,13 @@ static int mount_v1(const struct launch *l, const struct mount_op *op, int rootf
 
 		if (!name || !*name)
 			continue;
-		if (faccessat(top, name, F_OK, 0) < 0 &&
-		    bind_cgroup(op, p->value, top, arena_printf(a, "/%s", name), e) < 0)
-			return -1;
+		if (faccessat(top, name, F_OK, 0) < 0) {
+			const char *dest = arena_printf(a, "/%s", name);
+			AUTO_FD int folder = mount_open_target(top, dest, true, e);
+
+			if (folder < 0 || bind_cgroup(op, p->value, folder, dest, e) < 0)
+				return -1;
+		}
 		if (*p->key && !str_starts(p->key, "name=") && strcmp(p->key, name) != 0 &&
 		    symlinkat(name, top, p->key) < 0 && errno != EEXIST)
 			return err_sys(e, errno, "make link %s to cgroup hierarchy %s", p->key,

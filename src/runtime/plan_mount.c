@@ -253,7 +253,8 @@ static int check_op(struct mount_op *op, struct err *e)
 	/* A bind covers /proc only if it is a procfs itself: the executor looks at the source. */
 	if (strcmp(op->dest, "/proc") == 0) {
 		op->may_cover_proc = true;
-		if (op->kind == MOUNT_FS && strcmp(op->fstype, "proc") != 0)
+		if ((op->kind == MOUNT_FS || op->kind == MOUNT_CGROUP) &&
+		    strcmp(op->fstype, "proc") != 0)
 			return err_set(
 				e, ERR_INVALID_ARGUMENT,
 				"\"/proc\" cannot be mounted because it is not of type proc");

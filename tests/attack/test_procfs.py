@@ -19,6 +19,7 @@ class Procfs(Attack):
         for m in (self.mount("/proc", "tmpfs", "tmpfs"), self.mount("/proc", "bind", self.host, "bind"),
                   self.mount("/proc/self/attr", "bind", self.host, "bind"),
                   self.mount("/proc/sys", "bind", self.host, "rbind"),
+                  self.mount("/proc", "cgroup", "cgroup"), self.mount("/proc/self", "cgroup2", "cgroup"),
                   self.mount("//proc/./self/../1", "tmpfs", "tmpfs")):
             with self.subTest(m["destination"]):
                 config = self.config()
@@ -26,6 +27,20 @@ class Procfs(Attack):
                 r = self.run_config(config)
                 self.assert_clear_error(r)
                 self.assertIn("proc", r.stderr)
+
+    def test_nothing_on_proc_by_a_symlink(self):
+        """CVE-2019-19921: the name says nothing of /proc, the image's link does."""
+        for m in (self.mount("/way/self/attr", "bind", self.host, "bind"), self.mount("/way/fs", "tmpfs", "tmpfs"),
+                  self.mount("/way/fs", "cgroup", "cgroup"), self.mount("/way/self/attr", "cgroup2", "cgroup")):
+            with self.subTest(m):
+                way = self.rootfs / "way"
+                way.unlink(missing_ok=True)
+                way.symlink_to("/proc")
+                config = self.config("/bin/sh", "-c", "ls /proc/self/attr; ls /proc/fs")
+                config["mounts"].append(m)
+                r = self.run_config(config)
+                self.assert_clear_error(r)
+                self.assertIn("inside /proc", r.stderr)
 
     def test_lxcfs_files_may_be_mounted_on_proc(self):
         """The other side of it: what lxcfs puts there keeps working."""
