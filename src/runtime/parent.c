@@ -4,6 +4,7 @@
 #include "os/syscall.h"
 #include "runtime/birth.h"
 #include "runtime/hooks.h"
+#include "runtime/join.h"
 #include "runtime/mount.h"
 #include "runtime/procfs.h"
 #include "runtime/state.h"
@@ -143,6 +144,8 @@ static int open_joins(struct creation *k, struct err *e)
 			return err_sys(e, errno, "open %s namespace %s", oci_ns_names[j->type],
 				       j->path);
 		k->launch.join_fds[i] = fd;
+		if (join_check(&k->plan, j, k->launch.end.procfd, fd, e) < 0)
+			return -1;
 		if (j->type == OCI_NS_PID)
 			k->pidns = fd;
 		if (j->type == OCI_NS_USER && (k->plan.new_ns & ~(uint64_t)CLONE_NEWCGROUP))
