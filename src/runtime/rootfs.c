@@ -2,6 +2,7 @@
 
 #include "os/file.h"
 #include "os/syscall.h"
+#include "runtime/mountinfo.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ static int set_propagation(int fd, uint64_t flags, struct err *e)
 	return 0;
 }
 
-/* The mount point of the mount that holds fd, from mountinfo: "ID PARENT MAJ:MIN ROOT POINT …". */
+/* The mount point of the mount that holds fd. */
 static int find_mount_point(int procfd, int fd, struct str *ret, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
@@ -37,26 +38,10 @@ static int find_mount_point(int procfd, int fd, struct str *ret, struct err *e)
 		return err_sys(e, -r, "read mountinfo");
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
 		return err_sys(e, errno, "statx the root file system");
-	for (char *line = text, *next; *line; line = next) {
-		unsigned long long id;
-		int at = 0;
-
-		next = line + strcspn(line, "\n");
-		if (*next)
-			*next++ = 0;
-		if (sscanf(line, "%llu %*d %*s %*s %n", &id, &at) < 1 || !at || id != st.stx_mnt_id)
-			continue;
-		for (const char *p = line + at; *p && *p != ' '; p++)
-			if (p[0] == '\\' && p[1] && p[2] && p[3]) { /* "\040" */
-				str_addc(ret, (char)((p[1] - '0') * 64 + (p[2] - '0') * 8 +
-						     (p[3] - '0')));
-				p += 3;
-			} else {
-				str_addc(ret, *p);
-			}
-		return 0;
-	}
-	return err_set(e, ERR_INTERNAL, "the mount of the root file system is not in mountinfo");
+	if (!mountinfo_point(text, st.stx_mnt_id, ret))
+		return err_set(e, ERR_INTERNAL,
+			       "the mount of the root file system is not in mountinfo");
+	return 0;
 }
 
 /* pivot_root wants the parent of the new root private; the others stay shared, as was asked. */

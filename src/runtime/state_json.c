@@ -178,9 +178,13 @@ static int get_strings(struct arena *a, json_object *o, const char *key, struct 
 		return -1;
 	size_t n = l ? json_object_array_length(l) : 0;
 	ret->v = arena_array(a, n + 1, sizeof *ret->v);
-	for (size_t i = 0; i < n; i++)
-		ret->v[ret->n++] =
-			arena_strdup(a, json_object_get_string(json_object_array_get_idx(l, i)));
+	for (size_t i = 0; i < n; i++) {
+		json_object *s = json_object_array_get_idx(l, i);
+
+		if (!json_object_is_type(s, json_type_string))
+			return err_set(e, ERR_DATA_LOSS, "%s[%zu] is no string", key, i);
+		ret->v[ret->n++] = arena_strdup(a, json_object_get_string(s));
+	}
 	return 0;
 }
 
@@ -269,6 +273,8 @@ static int get_all(struct arena *a, json_object *o, struct state *s, struct err 
 		return -1;
 	if (timefmt_parse(created, &p->created) < 0)
 		return err_set(e, ERR_DATA_LOSS, "created is not a time: %s", created);
+	if (pid < 0 || pid > INT32_MAX || owner < 0 || owner > UINT32_MAX)
+		return err_set(e, ERR_DATA_LOSS, "init_process_pid or owner is out of range");
 	s->init_pid = (pid_t)pid;
 	p->owner = (uid_t)owner;
 	return 0;

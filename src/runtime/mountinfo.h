@@ -1,0 +1,10 @@
+/* /proc/PID/mountinfo: lines "ID PARENT MAJ:MIN ROOT POINT …" of the kernel's, with names in them
+ * that anybody chose. */
+#pragma once
+
+#include "base/str.h"
+
+#include <stdbool.h>
+
+/* The mount point of the mount with this id, "\040" and its like undone. */
+bool mountinfo_point(const char *text, uint64_t id, struct str *ret);
