@@ -84,6 +84,11 @@ static int get_document(struct worker *w, const struct oci_descriptor *d, char *
 	if (d->size > IMAGE_DOC_MAX)
 		return err_set(e, ERR_RESOURCE_EXHAUSTED, "document %s has %llu bytes, at most %d",
 			       d->digest, (unsigned long long)d->size, IMAGE_DOC_MAX);
+	w->document_bytes += d->size; /* they stay in memory until the end */
+	if (w->document_bytes > WORKER_DOCUMENT_BYTES)
+		return err_set(e, ERR_RESOURCE_EXHAUSTED,
+			       "the image's documents have more than %d bytes",
+			       WORKER_DOCUMENT_BYTES);
 	if (peer_blob_info(&w->peer, w->arena, d->digest, &blob, e) < 0)
 		return -1;
 	if (blob.exists && blob.size == d->size)
@@ -199,9 +204,6 @@ static int walk_manifest(struct worker *w, const struct oci_descriptor *d,
 	struct labels labels = { 0 };
 	struct worker_manifest *m;
 
-	for (size_t i = 0; i < w->n_manifests; i++)
-		if (strcmp(w->manifests[i].desc.digest, d->digest) == 0)
-			return 0;
 	if (w->n_manifests == WORKER_MANIFESTS)
 		return err_set(e, ERR_RESOURCE_EXHAUSTED, "more than %d manifests",
 			       WORKER_MANIFESTS);
@@ -228,6 +230,13 @@ static int walk(struct worker *w, const struct oci_descriptor *d, const char *pa
 	size_t n;
 	int r;
 
+	/* An index may name the same child a thousand times, and so may that one. */
+	if (strv_has(&w->seen, d->digest))
+		return 0;
+	if (w->seen.n == WORKER_DOCUMENTS)
+		return err_set(e, ERR_RESOURCE_EXHAUSTED, "the image has more than %d documents",
+			       WORKER_DOCUMENTS);
+	strv_add(&w->seen, d->digest);
 	say(w, "waiting", d, parent);
 	if (get_document(w, d, &bytes, &n, e) < 0 ||
 	    image_doc_parse(w->arena, d->media_type, bytes, n, &doc, e) < 0)

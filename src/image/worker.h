@@ -7,7 +7,12 @@
 #include "image/peer.h"
 #include "image/registry.h"
 
-enum { WORKER_MANIFESTS = 1024 };
+enum {
+	WORKER_MANIFESTS = 1024,
+	WORKER_DOCUMENTS =
+		4096, /* different ones that one transfer reads: indexes, manifests, configs */
+	WORKER_DOCUMENT_BYTES = 256 << 20, /* of all of them */
+};
 
 /* A manifest that was chosen, with its config. */
 struct worker_manifest {
@@ -26,6 +31,8 @@ struct worker {
 	const char *name; /* of what is transferred, for progress */
 	struct worker_manifest *manifests;
 	size_t n_manifests;
+	struct strv seen; /* digests of the indexes and manifests that were walked */
+	uint64_t document_bytes;
 };
 
 /* Each returns when its job is done; *ret is for the daemon. */

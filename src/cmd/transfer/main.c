@@ -98,6 +98,7 @@ static int run(struct err *e)
 		r = peer_done(&w.peer, &result, e);
 	else
 		peer_fail(&w.peer, e);
+	strv_done(&w.seen);
 	arena_free(w.arena);
 	return r;
 }
