@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DOCUMENT_MAX = 8 << 20, FILES_MAX = 4096, COPY = 256 * 1024 };
+enum { DOCUMENT_MAX = 8 << 20, FILES_MAX = 4096, ENTRIES_MAX = 16384, COPY = 256 * 1024 };
 
 struct reader {
 	struct inflate *z;
@@ -226,15 +226,30 @@ struct import_file *import_find(struct import *im, const char *name)
 	return NULL;
 }
 
+static int read_entries(struct reader *r, struct err *e)
+{
+	const struct tar_entry *t;
+
+	for (size_t n = 0;; n++) {
+		int rc = tar_next(r->tar, &t, e);
+
+		if (rc <= 0)
+			return rc;
+		if (n == ENTRIES_MAX)
+			return err_set(e, ERR_RESOURCE_EXHAUSTED, "archive has over %d entries",
+				       ENTRIES_MAX);
+		if (read_entry(r, t, e) < 0)
+			return -1;
+	}
+}
+
 static int read_archive(struct import *im, int fd, struct err *e)
 {
 	struct reader r = { .z = inflate_new(fd, INFLATE_GUESS), .im = im, .buf = xmalloc(COPY) };
-	const struct tar_entry *t;
 	int rc;
 
 	r.tar = tar_new(pull, r.z);
-	while ((rc = tar_next(r.tar, &t, e)) == 1 && (rc = read_entry(&r, t, e)) == 0)
-		continue;
+	rc = read_entries(&r, e);
 	/* The sender is let finish: what follows the end is padding. */
 	while (rc == 0 && inflate_read(r.z, r.buf, COPY, e) > 0)
 		continue;

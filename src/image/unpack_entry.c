@@ -13,7 +13,8 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-enum { COPY = 256 * 1024 };
+/* Names of folders whose times are set last: a million of usual ones. */
+enum { COPY = 256 * 1024, FOLDER_BYTES_MAX = 64 << 20 };
 
 struct folder_time {
 	char *name;
@@ -29,8 +30,8 @@ struct inodes {
 struct unpacker {
 	const struct unpack_dirs *d;
 	struct folder_time *times;
-	size_t n_times, times_cap;
-	struct inodes own; /* brought by this layer */
+	size_t n_times, times_cap, times_bytes;
+	struct inodes own; /* brought by this layer; for whole trees only */
 	struct inodes opaque; /* folders that were made opaque: once is enough */
 	char *buf;
 };
@@ -159,6 +160,16 @@ static int make_file(struct unpacker *u, struct tar *t, const struct tar_entry *
 	return r < 0 ? err_sys(e, -r, "set attributes") : 0;
 }
 
+static int remember_time(struct unpacker *u, const char *name, struct timespec mtime, struct err *e)
+{
+	u->times_bytes += strlen(name) + sizeof *u->times;
+	if (u->times_bytes > FOLDER_BYTES_MAX)
+		return err_set(e, ERR_RESOURCE_EXHAUSTED, "layer names too many folders");
+	GROW(u->times, u->n_times, u->times_cap);
+	u->times[u->n_times++] = (struct folder_time){ xstrdup(name), mtime };
+	return 0;
+}
+
 static int make_folder(struct unpacker *u, const struct tar_entry *n, int dirfd, const char *leaf,
 		       const char *name, bool was_hidden, struct err *e)
 {
@@ -172,9 +183,7 @@ static int make_folder(struct unpacker *u, const struct tar_entry *n, int dirfd,
 		r = walk_set_opaque(fd);
 	if (r < 0)
 		return err_sys(e, -r, "set attributes");
-	GROW(u->times, u->n_times, u->times_cap);
-	u->times[u->n_times++] = (struct folder_time){ xstrdup(name), n->mtime };
-	return 0;
+	return remember_time(u, name, n->mtime, e);
 }
 
 static int make_special(const struct tar_entry *n, int dirfd, const char *leaf, struct err *e)
@@ -304,7 +313,7 @@ static int make_entry(struct unpacker *u, struct tar *t, const struct tar_entry 
 	default:
 		r = make_special(n, dirfd, leaf, e);
 	}
-	if (r == 0)
+	if (r == 0 && !u->d->overlay)
 		mark_own(u, dirfd, leaf);
 	return r;
 }
@@ -314,7 +323,7 @@ int unpack_entry(struct unpacker *u, struct tar *t, const struct tar_entry *n, c
 {
 	int r = *name ? make_entry(u, t, n, name, link, e) : root_entry(u, n, e);
 
-	return r < 0 ? err_wrap(e, "%s", *name ? name : "/") : 0;
+	return r < 0 ? err_wrap(e, "%.200s", *name ? name : "/") : 0; /* room for the cause */
 }
 
 /* --- whiteouts -------------------------------------------------------------------------------- */
@@ -403,7 +412,7 @@ int unpack_whiteout(struct unpacker *u, const char *name, const char *hidden, st
 
 	AUTO_FD int dirfd = walk_parent(u->d, name, true, &leaf);
 	if (dirfd < 0)
-		return err_sys(e, -dirfd, "open parent folder of %s", name);
+		return err_sys(e, -dirfd, "open parent folder of %.200s", name);
 	if (strcmp(hidden, ".wh..opq") == 0)
 		r = make_opaque(u, dirfd);
 	else
