@@ -117,34 +117,97 @@ TEST(a_layer_becomes_files)
 	remove_place(&p);
 }
 
-TEST(entries_cannot_leave_the_root)
+/* SECURITY.md, "Names in layers": which of the four kinds are taken inside, which are refused. */
+TEST(dots_in_names_are_refused)
+{
+	static const char *const names[] = {
+		"../outside/file", "a/../../outside/file", "/../outside/file", "a/..", "..",
+		"a/../b"
+	};
+	AUTO_STR struct str s = STR_INIT(4 << 20);
+	struct place p = make_place();
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		static const char types[] = "012356";
+
+		for (const char *t = types; *t; t++) {
+			tar_add(&s, names[i], *t, "x", *t == '0' ? "owned" : NULL);
+			check_refused(&s, &p, "would leave the root: \"..\" in its name");
+		}
+		tar_add(&s, "h", '1', names[i], NULL);
+		check_refused(&s, &p, "would leave the root: \"..\" in its name");
+	}
+	remove_place(&p);
+}
+
+TEST(absolute_names_are_taken_inside)
+{
+	AUTO_STR struct str s = STR_INIT(4 << 20);
+	struct place p = make_place();
+	AUTO_FREE char *file = xasprintf("%s/outside/file", p.path);
+	AUTO_FREE char *double_slash = xasprintf("//%s/outside/new", p.path);
+	AUTO_FREE char *hard = xasprintf("%s/outside/hard", p.path);
+
+	tar_add(&s, file, '0', NULL, "inside");
+	tar_add(&s, double_slash, '0', NULL, "too");
+	tar_add(&s, hard, '1', file, NULL); /* a hard link's target is as absolute as a name */
+	check_unpack(&s, &p, true);
+	check_text(p.upper, file + 1, "inside");
+	check_text(p.upper, double_slash + 3, "too");
+	check_text(p.upper, hard + 1, "inside");
+	remove_place(&p);
+}
+
+TEST(symlinks_that_lead_out_are_followed_inside)
+{
+	AUTO_STR struct str s = STR_INIT(4 << 20);
+	struct place p = make_place();
+	AUTO_FREE char *outside = xasprintf("%s/outside", p.path);
+	AUTO_FREE char *file = xasprintf("%s/outside/file", p.path);
+	char target[128];
+
+	tar_add(&s, "abs", '2', outside, NULL);
+	tar_add(&s, "abs/file", '0', NULL, "inside");
+	tar_add(&s, "up", '2', "../../../../../../..", NULL);
+	tar_add(&s, "up/etc-of-host", '0', NULL, "inside");
+	tar_add(&s, "near", '2', "../outside", NULL);
+	tar_add(&s, "near/new", '0', NULL, "inside");
+	/* the link itself stays what the image says: it is for the container to follow */
+	tar_add(&s, "leaf", '2', file, NULL);
+	tar_add_full(&s, "abs/.", '5', NULL, 0700, NULL, 0);
+	check_unpack(&s, &p, true);
+	check_text(p.upper, "etc-of-host", "inside");
+	check_text(p.upper, "outside/new", "inside");
+	check_text(p.upper, file + 1, "inside");
+	ssize_t n = readlinkat(p.upper, "leaf", target, sizeof target - 1);
+	CHECK(n > 0);
+	target[n] = 0;
+	CHECK_STR(target, file);
+
+	/* a chain of links without an end is an error, not a hang */
+	tar_add(&s, "l1", '2', "l2", NULL);
+	tar_add(&s, "l2", '2', "l1", NULL);
+	tar_add(&s, "l1/x", '0', NULL, "x");
+	check_refused(&s, &p, "too many levels of symbolic links");
+	remove_place(&p);
+}
+
+TEST(hard_links_that_lead_out_are_refused)
 {
 	AUTO_STR struct str s = STR_INIT(4 << 20);
 	struct place p = make_place();
 	AUTO_FREE char *outside = xasprintf("%s/outside", p.path);
 	AUTO_FREE char *file = xasprintf("%s/outside/file", p.path);
 
-	tar_add(&s, "../outside/file", '0', NULL, "owned");
-	check_refused(&s, &p, "would leave the root");
-	tar_add(&s, "a/../../outside/file", '0', NULL, "owned");
-	check_refused(&s, &p, "would leave the root");
-	tar_add(&s, "h", '1', "../outside/file", NULL);
-	check_refused(&s, &p, "would leave the root");
-
-	/* absolute and climbing links are followed inside the root only */
-	tar_add(&s, "abs", '2', outside, NULL);
-	tar_add(&s, "abs/file", '0', NULL, "owned");
-	tar_add(&s, "up", '2', "../../../../../../..", NULL);
-	tar_add(&s, "up/etc-of-host", '0', NULL, "inside");
-	check_unpack(&s, &p, true);
-	check_text(p.upper, "etc-of-host", "inside");
-
-	/* a hard link to a host file's path finds nothing inside */
+	/* by an absolute name, by a link to a folder, by a link to the file itself */
 	tar_add(&s, "h", '1', file, NULL);
-	tar_add(&s, "h", '0', NULL, "owned");
-	struct unpack_result r;
-	struct err e = { 0 };
-	(void)unpack(&s, &p, true, true, &r, &e);
+	check_refused(&s, &p, "no such file or directory");
+	tar_add(&s, "abs", '2', outside, NULL);
+	tar_add(&s, "h", '1', "abs/file", NULL);
+	check_refused(&s, &p, "no such file or directory");
+	tar_add(&s, "near", '2', "../outside", NULL);
+	tar_add(&s, "h", '1', "near/file", NULL);
+	check_refused(&s, &p, "no such file or directory");
 
 	/* a hard link to a link shares the link; writing that name replaces it */
 	tar_add(&s, "evil", '2', file, NULL);
@@ -153,6 +216,31 @@ TEST(entries_cannot_leave_the_root)
 	tar_add_full(&s, "evil", '0', NULL, 0777, "owned", 5);
 	check_unpack(&s, &p, true);
 	check_text(p.upper, "evil", "owned");
+	remove_place(&p);
+}
+
+/* Each folder's time is kept to the end, with its name. */
+TEST(memory_for_folders_is_bounded)
+{
+	AUTO_STR struct str s = STR_INIT(200 << 20);
+	struct place p = make_place();
+	char name[4000];
+
+	/* one folder, called by ever other names */
+	memset(name, '/', sizeof name);
+	memcpy(name + sizeof name - 2, "d", 2);
+	for (int i = 0; i < 20; i++) {
+		tar_add_pax(&s, "path", name);
+		tar_add(&s, "x", '5', NULL, NULL);
+	}
+	check_unpack(&s, &p, true);
+	for (size_t i = 0; i + 2 < sizeof name; i++)
+		name[i] = i % 200 == 199 ? '/' : 'n';
+	for (int i = 0; i < 17500; i++) {
+		tar_add_pax(&s, "path", name);
+		tar_add(&s, "x", '5', NULL, NULL);
+	}
+	check_refused(&s, &p, "layer names too many folders");
 	remove_place(&p);
 }
 

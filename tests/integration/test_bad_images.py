@@ -186,6 +186,19 @@ class Registries(BadImages):
         self.fails("index", "nested", "no match for platform")
         self.assertLess(len(self.stub.seen), 100)
 
+    def test_an_index_that_names_one_child_often(self):
+        """CVE-2026-53493: 400 times an index of 400 times an index of 400 times an image is one image."""
+        data, _ = self.stub.documents["1"]
+        child = {"mediaType": MANIFEST, "digest": self.stub.top, "size": len(data)}
+        for _ in range(3):
+            child = self.stub.add_document(
+                {"schemaVersion": 2, "mediaType": INDEX, "manifests": [child] * 400}, INDEX)
+        self.stub.manifest(self.stub.documents[child["digest"]][0], INDEX)
+        began = time.monotonic()
+        self.works()
+        self.assertLess(time.monotonic() - began, 20)
+        self.assertLess(len(self.stub.seen), 20)
+
     def test_an_index_without_our_platform(self):
         m = self.stub.add_document(self.stub.image([layer([("a", b"1")])]), MANIFEST)
         self.stub.manifest({"schemaVersion": 2, "mediaType": INDEX, "manifests": [
@@ -260,6 +273,34 @@ class Layers(BadImages):
     def test_dot_dot(self):
         self.layer_fails([("../../../../../../tmp/casco-escape", b"x")], "..", "escape", "outside")
         self.assertFalse(os.path.exists("/tmp/casco-escape"))
+
+    def test_what_becomes_of_names_that_lead_out(self):
+        """SECURITY.md, "Names in layers": a file inside, or an error in words; never one outside."""
+        new, sentinel = str(self.outside / "new"), str(self.outside / "sentinel")
+        climb = "../" * 30
+        inside = [
+            ([(new, b"inside\n")], new),
+            ([("l", f"-> {self.outside}"), ("l/new", b"inside\n")], new),
+            ([("l", "-> " + climb + new[1:].rpartition("/")[0]), ("l/new", b"inside\n")], new),
+            ([("l", f"-> {sentinel}"), ("l", b"inside\n")], "/l"),
+            ([(sentinel, b"inside\n"), tar_entry("h", tarfile.LNKTYPE, sentinel)], "/h"),
+        ]
+        for n, (entries, path) in enumerate(inside):
+            with self.subTest(entries=entries):
+                self.stub.image([busybox_layer(), layer(entries)])
+                self.works()
+                r = self.ctr("run", "--rm", self.stub.reference, f"inside-{n}", "/bin/cat", path)
+                self.assertEqual(r.stdout, "inside\n")
+        refused = [
+            ([(climb + new[1:], b"x")], '".." in its name'),
+            ([("/.." + new, b"x")], '".." in its name'),
+            ([tar_entry("h", tarfile.LNKTYPE, climb + sentinel[1:])], '".." in its name'),
+            ([tar_entry("h", tarfile.LNKTYPE, sentinel)], "no such file or directory"),
+            ([("l", f"-> {self.outside}"), tar_entry("h", tarfile.LNKTYPE, "l/sentinel")], "no such file or directory"),
+        ]
+        for entries, text in refused:
+            with self.subTest(entries=entries):
+                self.layer_fails(entries, text)
 
     def test_dot_dot_inside(self):
         self.stays_inside([("a/../../../b", b"x")])
@@ -368,6 +409,10 @@ class Imports(BadImages):
     def test_a_huge_index(self):
         self.import_fails(layer([("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
                                  ("index.json", b" " * (9 << 20))]), "index.json has 9437184 bytes")
+
+    def test_an_archive_of_folders(self):
+        """Each has a name, and memory would hold them all."""
+        self.import_fails(layer([(f"d{i}", None) for i in range(17000)]), "archive has over 16384 entries")
 
     def test_links_in_the_archive(self):
         self.import_fails(layer([("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
