@@ -143,6 +143,35 @@ TEST(streams_are_bounded)
 	close_bench(b);
 }
 
+/* Streams whose clients say nothing hold a thread each: some are left for all other calls. */
+TEST(silent_streams_leave_threads)
+{
+	struct bench *b = open_bench();
+	const uint8_t *p;
+	ssize_t n;
+
+	settle(b);
+	b->body_open = true;
+	for (int i = 0; i < GRPC_MAX_WAITING + 10; i++)
+		(void)request(b, "/t.S/Bidi", NULL, NULL);
+	while ((n = nghttp2_session_mem_send(b->client, &p)) > 0)
+		(void)grpc_conn_input(b->conn, p, (size_t)n);
+	CHECK(b->run.n == GRPC_MAX_WAITING); /* the pool has not come to any of them */
+	flush_server(b);
+	CHECK_STR(b->status, "8");
+	CHECK_STR(b->message, "192 streams are being served");
+	b->body_open = false;
+	(void)request(b, "/t.S/Version", NULL, NULL);
+	while ((n = nghttp2_session_mem_send(b->client, &p)) > 0)
+		(void)grpc_conn_input(b->conn, p, (size_t)n);
+	CHECK(b->run.n == GRPC_MAX_WAITING + 1);
+	settle(b); /* parked ones have given their threads back */
+	CHECK(b->env.waiting == 0 && n_parked == GRPC_MAX_WAITING);
+	one(b, "/t.S/Read", NULL, NULL);
+	CHECK_STR(b->status, "0");
+	close_bench(b);
+}
+
 TEST(continuation_flood)
 {
 	static const uint8_t head[] = { 0, 0, 1, NGHTTP2_HEADERS, 0, 0, 0, 0, 1, 0x83 };

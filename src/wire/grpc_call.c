@@ -136,6 +136,7 @@ static void run_call(void *arg)
 {
 	struct grpc_call *k = arg;
 	const struct rpc_method *m = k->rpc.method;
+	struct grpc_env *env = k->env;
 	void *req = NULL, *rsp = NULL;
 	struct err e = { 0 };
 	int r = cancel_check(&k->cancel, &e);
@@ -149,13 +150,34 @@ static void run_call(void *arg)
 	}
 	if (r == 0)
 		r = m->fn(&k->rpc, req, rsp, &e);
+	if (m->kind != RPC_KIND_UNARY)
+		atomic_fetch_sub(&env->waiting, 1);
 	if (r == RPC_PARKED)
 		return; /* k is somebody else's, or gone */
 	finish(k, rsp, r < 0 ? &e : NULL, is_handlers);
 }
 
+/* A stream's handler may stand still for its client: clients that hang must not have all threads.
+ */
+static bool may_wait(struct grpc_call *k)
+{
+	if (k->rpc.method->kind == RPC_KIND_UNARY ||
+	    atomic_fetch_add(&k->env->waiting, 1) < GRPC_MAX_WAITING)
+		return true;
+	atomic_fetch_sub(&k->env->waiting, 1);
+	return false;
+}
+
 void grpc_call_dispatch(struct grpc_call *k)
 {
+	if (!may_wait(k)) {
+		struct err e = { 0 };
+
+		(void)err_set(&e, ERR_RESOURCE_EXHAUSTED, "%d streams are being served",
+			      GRPC_MAX_WAITING);
+		grpc_out_end(k, &e);
+		return;
+	}
 	k->is_dispatched = true;
 	k->refs++;
 	k->env->run(k->env, run_call, k);

@@ -12,6 +12,7 @@
 #include "wire/grpc_server.h"
 
 #include <nghttp2/nghttp2.h>
+#include <stdatomic.h>
 
 struct grpc_conn;
 
@@ -25,6 +26,7 @@ struct grpc_env {
 	void *user;
 	grpc_log_fn *log;
 	size_t calls; /* alive, over all connections (loop) */
+	atomic_uint waiting; /* handlers of streams that have, or will have, a thread */
 };
 
 struct meta {

@@ -9,7 +9,8 @@
  * by handlers, 64 MiB of answers that the client does not read before new calls are refused (four
  * times that before answers are), and a budget of control frames (PING, SETTINGS, RST_STREAM,
  * PRIORITY, empty DATA) that refills with time and with useful work; who passes it gets
- * GOAWAY(ENHANCE_YOUR_CALM). */
+ * GOAWAY(ENHANCE_YOUR_CALM).  GRPC_MAX_WAITING handlers of streams a server may stand still for
+ * what their clients do or don't: the pool's other threads are for unary calls. */
 #pragma once
 
 #include "loop/loop.h"
@@ -22,6 +23,7 @@ enum {
 	GRPC_MAX_MESSAGE = 16 * 1024 * 1024,
 	GRPC_MAX_HEADER_LIST = 64 * 1024,
 	GRPC_MAX_BUFFERED = 64 * 1024 * 1024,
+	GRPC_MAX_WAITING = POOL_MAX - 64,
 };
 
 struct grpc_server;
