@@ -23,7 +23,7 @@ import casco  # noqa: E402
 TIMEOUT = 30
 V2_VIEW = ["unshare", "-m", "--propagation", "private", "sh", "-c",
            'umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec "$@"', "sh"]
-DEBIAN_RUNC = "/usr/sbin/runc"
+DEBIAN_RUNC, DEBIAN_CRUN = "/usr/sbin/runc", "/usr/bin/crun"
 
 
 def tree(folder):
@@ -67,7 +67,8 @@ def swapping(a, b):
 
 class Attack(unittest.TestCase):
     """self.host is the host's: unchanged at the end, or the test fails.  self.rootfs is hostile."""
-    runtime = casco.program("runc")
+    # test_controls.py runs these tests against runtimes that are known to be vulnerable
+    runtime = os.environ.get("CASCO_ATTACKED", casco.program("runc"))
 
     def setUp(self):
         self.scratch = casco.Scratch(f"attack-{os.getpid()}")

@@ -4,7 +4,7 @@
 
 #include "base/jsonw.h"
 
-enum { PROFILE_MAX = 64 << 10, NO_VSOCK = 40 };
+enum { PROFILE_MAX = 64 << 10, FAMILY_ALG = 38 };
 
 static const char *const allowed[] = {
 	"accept",
@@ -451,6 +451,18 @@ static void put_with_arg(struct jsonw *w, const char *name, uint64_t value, cons
 	jsonw_end(w);
 }
 
+/* Families of sockets but AF_ALG (38), the kernel's ciphers, and AF_VSOCK (40), the hypervisor.  A
+ * filter compares all 64 bits of the register and the kernel looks at 32: only "is" and "is less"
+ * leave no way around, "is not" and "is greater" let 2^32 + 38 through. */
+static void put_socket(struct jsonw *w)
+{
+	static const uint64_t above[] = { 39, 41, 42, 43, 44, 45 }; /* AF_MCTP is the last one */
+
+	put_with_arg(w, "socket", FAMILY_ALG, "SCMP_CMP_LT");
+	for (size_t i = 0; i < ARRAY_LEN(above); i++)
+		put_with_arg(w, "socket", above[i], "SCMP_CMP_EQ");
+}
+
 /* clone3's flags are behind a pointer: ENOSYS makes programs fall back to clone. */
 static void put_clone(struct jsonw *w)
 {
@@ -479,7 +491,7 @@ char *seccomp_default_profile(const struct strv *capabilities)
 	jsonw_key(&w, "syscalls");
 	jsonw_array(&w);
 	put_list(&w, allowed, ARRAY_LEN(allowed));
-	put_with_arg(&w, "socket", NO_VSOCK, "SCMP_CMP_NE");
+	put_socket(&w);
 	for (size_t i = 0; i < ARRAY_LEN(personalities); i++)
 		put_with_arg(&w, "personality", personalities[i], "SCMP_CMP_EQ");
 	put_list(&w, by_machine, ARRAY_LEN(by_machine));
