@@ -6,7 +6,8 @@
 lint         layers, sizes, banned calls, format, spelling, gcc and clang without warnings, clang-tidy
 tidy         clang-tidy again, its analyzer as deep as it goes
 unit         the unit, conformance and fuzz-corpus tests under ASan and UBSan; threads under TSan
-integration  real programs: tests/integration and tests/attack, each file in a process of its own
+integration  real programs: tests/integration, tests/attack and, in virtual machines, tests/vm; each
+             file in a process of its own
 """
 import argparse
 import concurrent.futures
@@ -156,8 +157,8 @@ def integration(build, tally):
         tally.skip("integration", "needs root")
         return
     env = dict(os.environ, CASCO_BIN=str(build / "bin"), CASCO_SHARE=str(build / "share"),
-               PYTHONPATH=f"{TOP}/tests/integration:{TOP}/tests/attack", PYTHONDONTWRITEBYTECODE="1")
-    files = sorted([*TOP.glob("tests/integration/test_*.py"), *TOP.glob("tests/attack/test_*.py")])
+               PYTHONPATH=f"{TOP}/tests/integration:{TOP}/tests/attack:{TOP}/tests/vm", PYTHONDONTWRITEBYTECODE="1")
+    files = sorted(f for folder in ("integration", "attack", "vm") for f in TOP.glob(f"tests/{folder}/test_*.py"))
     for path in files:
         start = time.monotonic()
         try:

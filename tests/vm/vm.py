@@ -1,0 +1,164 @@
+"""A virtual machine that runs test scripts: pure cgroup v2 with all controllers, AppArmor, systemd.
+
+The machine is qemu's emulation (no KVM needed) with Debian's kernel.  It boots from an initramfs
+that holds our static programs, a rootfs for containers and guest/; its /init goes on from a tmpfs,
+or, with a disk, hands over to that system's own init, whose service casco-tests runs the scripts.
+A script's tests are its functions test_*.  Each test's result comes back as a line on the second
+serial port, the kernel's and systemd's own words go to the first:
+
+    ok NAME SECONDS | skip NAME REASON | FAIL NAME, followed by lines "| output" | end
+
+and VmTest makes each of them a unittest result of its own."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import images
+from casco import program
+
+HERE = pathlib.Path(__file__).resolve().parent
+GUEST = HERE / "guest"
+BOOT_TIMEOUT = 240  # seconds for a whole machine: it runs some 20 times slower than the host
+APPLETS = "sh cat echo id ls sleep true false test mount grep env kill ps head dd mkdir touch mknod tail seq".split()
+
+
+def payload(scripts, programs):
+    """What /casco is in the machine."""
+    c = images.Cpio()
+    c.file("bin/busybox", "/bin/busybox")
+    c.file("init", GUEST / "init")
+    for folder in ("proc", "sys", "dev", "run", "tmp", "new"):
+        c.folder(folder)
+    for name in programs:
+        source = program(name)
+        if not os.path.exists(source):
+            raise images.Missing(f"{source} is not built")
+        c.file(f"casco/bin/{name}", source)
+    c.file("casco/run-tests", GUEST / "run-tests")
+    c.file("casco/lib.sh", GUEST / "lib.sh")
+    c.bytes("casco/apparmor.bin", images.apparmor_profile().read_bytes())
+    for script in scripts:
+        c.file(f"casco/tests/{script}", GUEST / script)
+    c.file("casco/rootfs/bin/busybox", "/bin/busybox")
+    for name in APPLETS:
+        c.link(f"casco/rootfs/bin/{name}", "busybox")
+    for folder in ("proc", "sys", "dev", "tmp"):
+        c.folder(f"casco/rootfs/{folder}")
+    c.bytes("casco/rootfs/etc/passwd", b"root:x:0:0::/:/bin/sh\n")
+    for module in sorted((images.kernel() / "modules").iterdir()):
+        c.file(f"modules/{module.name}", module)
+    return c.done()
+
+
+class Machine:
+    """One boot, from power on to power off."""
+
+    def __init__(self, scripts, programs=("runc",), disk=None, append="", memory=640):
+        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="casco-vm-"))
+        try:
+            if not shutil.which("qemu-system-x86_64"):
+                raise images.Missing("qemu-system-x86_64 is not installed")
+            (self.scratch / "initrd").write_bytes(payload(scripts, programs))
+            self.command = self.qemu(disk, append, memory)
+        except BaseException:
+            self.remove()
+            raise
+
+    def qemu(self, disk, append, memory):
+        for name in ("data", "console", "results"):
+            (self.scratch / name).touch()
+        os.truncate(self.scratch / "data", 64 << 20)  # /dev/vda: a device to limit
+        drives = [self.scratch / "data"] + ([disk] if disk else [])
+        words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", memory,
+                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+                 "-kernel", images.kernel() / "vmlinuz", "-initrd", self.scratch / "initrd",
+                 "-append", f"console=ttyS0 quiet panic=-1 {'casco.disk' if disk else ''} {append}",
+                 "-serial", f"file:{self.scratch}/console", "-serial", f"file:{self.scratch}/results"]
+        for d in drives:
+            words += ["-drive", f"file={d},if=virtio,format=raw,snapshot=on"]
+        return [str(w) for w in words]
+
+    def run(self, timeout=BOOT_TIMEOUT):
+        """The lines of the second serial port.  A machine that ends without `end` says why below them."""
+        why = ""
+        try:
+            r = subprocess.run(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, errors="replace", timeout=timeout, check=False)
+            why = f"qemu ended with {r.returncode}: {r.stdout}"
+        except subprocess.TimeoutExpired:
+            why = f"the machine was still running after {timeout} s"
+        lines = (self.scratch / "results").read_text(errors="replace").replace("\r", "").splitlines()
+        console = (self.scratch / "console").read_text(errors="replace").replace("\r", "")
+        return lines, f"{why}\nthe machine's console ended with:\n{console[-3000:]}"
+
+    def remove(self):
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def parse(lines):
+    """{test: (word, detail)} and whether the end was reached."""
+    results, last = {}, None
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        if word in ("ok", "skip", "FAIL"):
+            name, _, detail = rest.partition(" ")
+            results[name] = [word, detail]
+            last = name
+        elif word == "|" and last:
+            results[last][1] += "\n" + rest
+    return results, "end" in lines
+
+
+def tests_of(script):
+    return re.findall(r"^(test_\w+)\(\)", (GUEST / script).read_text(), re.M)
+
+
+class VmTest(unittest.TestCase):
+    """A class that names `scripts` gets one method for each of their tests; the machine boots once."""
+    scripts = ()
+    options = {}
+    has_disk = False
+
+    def __init_subclass__(cls, **kw):
+        super().__init_subclass__(**kw)
+        for script in cls.scripts:
+            for name in tests_of(script):
+                if hasattr(cls, name):
+                    raise TypeError(f"{name} is there twice")
+                setattr(cls, name, cls.method(name))
+
+    @staticmethod
+    def method(name):
+        def test(self):
+            if name not in self.results:
+                self.fail(f"no result from the machine. {self.why}")
+            word, detail = self.results[name]
+            if word == "skip":
+                self.skipTest(detail)
+            if word != "ok":
+                self.fail(detail)
+        test.__name__ = name
+        return test
+
+    @classmethod
+    def setUpClass(cls):
+        if os.uname().machine != "x86_64":
+            raise unittest.SkipTest("the machine's images are for x86_64")
+        try:
+            disk = images.disk() if cls.has_disk else None
+            machine = Machine(cls.scripts, disk=disk, **cls.options)
+        except images.Missing as e:
+            raise unittest.SkipTest(str(e)) from e
+        try:
+            lines, cls.why = machine.run()
+            cls.results, ended = parse(lines)
+            if ended:
+                cls.why = "the scripts ended without it"
+            if os.environ.get("CASCO_VM_VERBOSE"):
+                print("\n".join(lines), cls.why, sep="\n")
+        finally:
+            machine.remove()
