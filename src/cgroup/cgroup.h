@@ -6,11 +6,11 @@
  *
  *	create:	cgroup_create (folders made, limits set) → clone3 with cgroup_dirfd, or
  *		cgroup_attach in the parent before the child goes on
+ *		(with systemd: cgroup_create only says where; cgroup_attach starts the unit)
  *	later:	cgroup_load (from the paths that cgroup_paths gave) → freeze, stat, kill, destroy
  *
  * Errors are ERR_UNKNOWN with the file and the errno for what the kernel refused;
- * ERR_INVALID_ARGUMENT for limits that cannot be (`unified` keys with a '/', ranges);
- * ERR_UNIMPLEMENTED for the systemd driver, which is not done yet. */
+ * ERR_INVALID_ARGUMENT for limits that cannot be (`unified` keys with a '/', ranges). */
 #pragma once
 
 #include "base/err.h"
@@ -31,7 +31,10 @@ struct cgroup_config {
 	 * or "": /<id> below our own.  Cleaned: ".." never leaves the root. */
 	const char *path;
 	const char *id;
-	bool systemd; /* --systemd-cgroup */
+	bool systemd; /* --systemd-cgroup: path is SLICE:PREFIX:NAME; rootless: the user's own */
+	const struct oci_pairs *annotations; /* systemd: org.systemd.property.*; NULL: none */
+	bool has_owner; /* systemd on v2: who may write to it, besides us */
+	uid_t owner;
 	bool rootless; /* a folder that we may not make is left out, if no limit needs it */
 	/* v2's device filter, half a millisecond's work, is left to cgroup_finish, which must have
 	 * succeeded before anything of the container's runs. */
@@ -40,7 +43,8 @@ struct cgroup_config {
 
 /* Makes the folders and sets the limits (res may be NULL: the default device rules only).  What
  * was made goes again on failure.  Folders that exist are taken over, unless processes live
- * there or it is frozen. */
+ * there or it is frozen.  With systemd, what cfg and res point to must live until cgroup_attach,
+ * which has the rest of the errors. */
 int cgroup_create(const struct cgroup_config *cfg, const struct oci_resources *res,
 		  struct cgroup **ret, struct err *e);
 
@@ -66,12 +70,22 @@ enum cgroup_layout cgroup_layout_of(const struct cgroup *cg);
 /* What to save for cgroup_load, in the arena. */
 void cgroup_paths(const struct cgroup *cg, struct arena *a, struct oci_pairs *ret);
 
+/* The unit of the systemd driver, to be saved beside the paths: borrowed from cg; false where
+ * there is none. */
+struct cgroup_unit {
+	const char *name; /* "runc-box.scope" */
+	bool is_user; /* of the user's own manager */
+};
+bool cgroup_unit(const struct cgroup *cg, struct cgroup_unit *ret);
+/* Makes a loaded handle one of that unit's, if it has a name: update and destroy tell systemd. */
+void cgroup_use_unit(struct cgroup *cg, const struct cgroup_unit *unit);
+
 /* The folder for clone3's CLONE_INTO_CGROUP; borrowed from cg; -1 where processes have to be
- * attached instead (v1, hybrid). */
+ * attached instead (v1, hybrid, a systemd unit that starts with the process). */
 int cgroup_dirfd(const struct cgroup *cg);
 
 /* Moves a process in, in every hierarchy.  Nothing to do after CLONE_INTO_CGROUP. */
-int cgroup_attach(const struct cgroup *cg, pid_t pid, struct err *e);
+int cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e);
 
 /* Where an additional process (exec) of the container goes: sub (`exec --cgroup`, NULL: none) is
  * a path below cg and stays there, also through "..".  On v2, where a folder with children that

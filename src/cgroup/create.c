@@ -22,6 +22,7 @@ void cgroup_free(struct cgroup *cg)
 	if (!cg)
 		return;
 	cgroup_pending_free(cg->pending);
+	cgroup_unit_free(cg->unit);
 	for (size_t i = 0; i < cg->n; i++) {
 		close_fd(&cg->dirs[i].fd);
 		free(cg->dirs[i].path);
@@ -70,10 +71,15 @@ const struct cgroup_dir *cgroup_main_dir(const struct cgroup *cg)
 
 int cgroup_dirfd(const struct cgroup *cg)
 {
-	return cg->layout == CGROUP_V2 ? cg->dirs[0].fd : -1;
+	return cg->layout == CGROUP_V2 && !cgroup_unit_moves(cg) ? cg->dirs[0].fd : -1;
 }
 
-int cgroup_attach(const struct cgroup *cg, pid_t pid, struct err *e)
+int cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e)
+{
+	return cgroup_unit_moves(cg) ? cgroup_systemd_attach(cg, pid, e) : cgroup_move(cg, pid, e);
+}
+
+int cgroup_move(const struct cgroup *cg, pid_t pid, struct err *e)
 {
 	char text[16];
 
@@ -102,7 +108,7 @@ static char *place(const struct cgroup_config *cfg, const struct hierarchy *h, b
 }
 
 /* What lives in a folder that was there before us. */
-static int refuse_if_used(const struct cgroup *cg, struct err *e)
+int cgroup_refuse_if_used(const struct cgroup *cg, struct err *e)
 {
 	AUTO_CGROUP_PIDS struct cgroup_pids pids = { 0 };
 	const struct cgroup_dir *dir = cgroup_main_dir(cg);
@@ -123,7 +129,7 @@ static int refuse_if_used(const struct cgroup *cg, struct err *e)
 	return 0;
 }
 
-static int make_dirs(const struct cgroup_config *cfg, const struct cgroup_mounts *m,
+int cgroup_make_dirs(const struct cgroup_config *cfg, const struct cgroup_mounts *m,
 		     unsigned wanted, struct cgroup *cg, struct err *e)
 {
 	for (size_t i = 0; i < m->n; i++) {
@@ -185,7 +191,7 @@ static int explain(const struct cgroup_dir *dir, const struct cgroup_write *w, i
 
 /* Some pairs are only accepted in an order that depends on the values before (memory and
  * memory+swap, period and quota): what is refused as invalid is tried again behind the rest. */
-static int run_plan(const struct cgroup *cg, const struct cgroup_plan *p, struct err *e)
+int cgroup_run_plan(const struct cgroup *cg, const struct cgroup_plan *p, struct err *e)
 {
 	const struct cgroup_write *later[8];
 	size_t n_later = 0;
@@ -216,7 +222,7 @@ static int run_plan(const struct cgroup *cg, const struct cgroup_plan *p, struct
 	return 0;
 }
 
-static unsigned v2_controllers(const struct cgroup *cg)
+unsigned cgroup_v2_controllers(const struct cgroup *cg)
 {
 	unsigned bits = 0;
 
@@ -264,7 +270,7 @@ int cgroup_finish(struct cgroup *cg, struct err *e)
 	return r;
 }
 
-static int apply_devices(struct cgroup *cg, const struct oci_resources *r, bool rootless,
+int cgroup_apply_devices(struct cgroup *cg, const struct oci_resources *r, bool rootless,
 			 bool later, struct err *e)
 {
 	const struct cgroup_dir *dir = cgroup_find(cg, CG_DEVICES);
@@ -309,17 +315,17 @@ static int fill(const struct cgroup_config *cfg, const struct oci_resources *r, 
 	unsigned wanted = wanted_controllers(m, r);
 	struct cgroup_plan plan = { 0 };
 
-	if (make_dirs(cfg, m, wanted, cg, e) < 0 || refuse_if_used(cg, e) < 0)
+	if (cgroup_make_dirs(cfg, m, wanted, cg, e) < 0 || cgroup_refuse_if_used(cg, e) < 0)
 		return -1;
 	if (m->layout == CGROUP_HYBRID && wanted & CG_UNIFIED)
 		for (size_t i = 0; i < cg->n; i++)
 			if (cg->dirs[i].is_v2)
 				cg->dirs[i].controllers |= CG_HUGETLB;
-	if (r && cgroup_plan_resources(a, r, v2_controllers(cg), &plan, e) < 0)
+	if (r && cgroup_plan_resources(a, r, cgroup_v2_controllers(cg), &plan, e) < 0)
 		return -1;
-	if (run_plan(cg, &plan, e) < 0)
+	if (cgroup_run_plan(cg, &plan, e) < 0)
 		return -1;
-	return apply_devices(cg, r, cfg->rootless, cfg->devices_later, e);
+	return cgroup_apply_devices(cg, r, cfg->rootless, cfg->devices_later, e);
 }
 
 static void undo(struct cgroup *cg)
@@ -334,15 +340,8 @@ int cgroup_create(const struct cgroup_config *cfg, const struct oci_resources *r
 {
 	AUTO_CGROUP_MOUNTS struct cgroup_mounts m = { 0 };
 
-	if (cfg->systemd) {
-		if (access("/run/systemd/system", F_OK) < 0)
-			return err_set(e, ERR_FAILED_PRECONDITION,
-				       "systemd cgroup flag passed, but systemd support for "
-				       "managing cgroups is not available");
-		return err_set(e, ERR_UNIMPLEMENTED,
-			       "the systemd cgroup driver is not supported yet: leave out "
-			       "--systemd-cgroup");
-	}
+	if (cfg->systemd)
+		return cgroup_systemd_create(cfg, res, ret, e);
 	if (cgroup_mounts_read(0, &m, e) < 0)
 		return -1;
 
@@ -361,8 +360,9 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *res, struct err
 	AUTO_ARENA struct arena *a = arena_new();
 	struct cgroup_plan plan = { 0 };
 
-	if (cgroup_plan_resources(a, res, v2_controllers(cg), &plan, e) < 0 ||
-	    run_plan(cg, &plan, e) < 0)
+	if ((cg->unit ? cgroup_systemd_update(cg, a, res, &plan, e)
+		      : cgroup_plan_resources(a, res, cgroup_v2_controllers(cg), &plan, e)) < 0 ||
+	    cgroup_run_plan(cg, &plan, e) < 0)
 		return -1;
-	return res->n_devices ? apply_devices(cg, res, false, false, e) : 0;
+	return res->n_devices ? cgroup_apply_devices(cg, res, false, false, e) : 0;
 }

@@ -160,8 +160,10 @@ int cgroup_for_exec(const struct cgroup *cg, const char *sub, pid_t init, struct
 	    cg_read(out->dirs[0].fd, "cgroup.subtree_control", given, sizeof given) == 0 &&
 	    *given) {
 		cgroup_free(TAKE_PTR(out));
-		return cgroup_load_pid(init, ret, e);
+		if (cgroup_load_pid(init, &out, e) < 0)
+			return -1;
 	}
+	cgroup_systemd_for_exec(cg, out);
 	*ret = TAKE_PTR(out);
 	return 0;
 }

@@ -82,6 +82,7 @@ struct cgroup {
 	struct cgroup_dir dirs[CG_HIERARCHIES_MAX];
 	size_t n;
 	struct pending *pending; /* create.c's: the device filter that is still to come */
+	struct unit *unit; /* systemd.c's; NULL: the folder is our own affair */
 };
 
 void cgroup_pending_free(struct pending *p); /* NULL is fine */
@@ -124,3 +125,30 @@ struct cgroup_dir_maker {
 int cgroup_make_dir(const char *mount, const char *rel, const struct cgroup_dir_maker *m,
 		    struct cgroup_dir *dir, struct err *e);
 extern const struct cgroup_dir_maker cgroup_v1_maker, cgroup_cpuset_maker, cgroup_v2_maker;
+
+/* create.c's steps, for systemd.c. */
+struct cgroup_plan;
+unsigned cgroup_v2_controllers(const struct cgroup *cg);
+int cgroup_make_dirs(const struct cgroup_config *cfg, const struct cgroup_mounts *m,
+		     unsigned wanted, struct cgroup *cg, struct err *e);
+int cgroup_refuse_if_used(const struct cgroup *cg, struct err *e);
+int cgroup_move(const struct cgroup *cg, pid_t pid, struct err *e);
+int cgroup_run_plan(const struct cgroup *cg, const struct cgroup_plan *p, struct err *e);
+int cgroup_apply_devices(struct cgroup *cg, const struct oci_resources *r, bool rootless,
+			 bool later, struct err *e);
+
+/* systemd.c's answers to the calls of cgroup.h. */
+struct unit;
+void cgroup_unit_free(struct unit *u); /* NULL is fine */
+int cgroup_systemd_create(const struct cgroup_config *cfg, const struct oci_resources *res,
+			  struct cgroup **ret, struct err *e);
+/* The unit runs, or there is none: folders of a handle that was never attached are another's. */
+bool cgroup_unit_is_here(const struct cgroup *cg);
+/* cgroup_attach is cgroup_systemd_attach's. */
+bool cgroup_unit_moves(const struct cgroup *cg);
+int cgroup_systemd_attach(struct cgroup *cg, pid_t pid, struct err *e);
+/* Fills the plan for the files, too. */
+int cgroup_systemd_update(struct cgroup *cg, struct arena *a, const struct oci_resources *res,
+			  struct cgroup_plan *plan, struct err *e);
+void cgroup_systemd_for_exec(const struct cgroup *cg, struct cgroup *out);
+int cgroup_systemd_stop(struct cgroup *cg, struct err *e);

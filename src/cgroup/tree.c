@@ -304,6 +304,10 @@ int cgroup_destroy(struct cgroup *cg, struct err *e)
 	uint64_t deadline = now_ns() + destroy_ns;
 	struct err first = { 0 };
 
+	if (!cgroup_unit_is_here(cg))
+		return 0;
+	if (cg->unit)
+		(void)cgroup_systemd_stop(cg, &first); /* the first error is told; see below */
 	for (size_t i = cg->n; i-- > 0;) {
 		struct err here = { 0 };
 

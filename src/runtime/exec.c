@@ -112,6 +112,7 @@ static int open_container(struct execution *k, const struct runtime *rt, struct 
 		return -1;
 	if (cgroup_load(&k->state.pub.cgroup_paths, &k->cgroup, e) < 0)
 		return -1;
+	cgroup_use_unit(k->cgroup, &k->state.unit);
 	return cgroup_for_exec(k->cgroup, k->x->cgroup, k->state.init_pid, &k->own, e);
 }
 

@@ -42,7 +42,10 @@ static int container_open(const struct runtime *rt, const char *id, struct open_
 
 static int open_cgroup(struct open_container *o, struct err *e)
 {
-	return cgroup_load(&o->state.pub.cgroup_paths, &o->cgroup, e);
+	if (cgroup_load(&o->state.pub.cgroup_paths, &o->cgroup, e) < 0)
+		return -1;
+	cgroup_use_unit(o->cgroup, &o->state.unit);
+	return 0;
 }
 
 static int run_hooks(const struct open_container *o, const struct oci_hook_list *l,

@@ -190,6 +190,7 @@ static int make_cgroup(struct creation *k, struct err *e)
 		.systemd = k->rt->systemd_cgroup,
 		.rootless = k->rt->rootless,
 		.devices_later = true, /* record_child() */
+		.annotations = &s->annotations,
 	};
 
 	if (s->linux.resources && s->linux.resources->unsupported)
@@ -198,6 +199,7 @@ static int make_cgroup(struct creation *k, struct err *e)
 	if (cgroup_create(&cfg, s->linux.resources, &k->cgroup, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
 	cgroup_paths(k->cgroup, k->arena, &k->state.pub.cgroup_paths);
+	(void)cgroup_unit(k->cgroup, &k->state.unit); /* borrowed: both live as long as k */
 	k->launch.cgroup_paths = k->state.pub.cgroup_paths;
 	k->launch.cgroup_layout = cgroup_layout_of(k->cgroup);
 	return 0;

@@ -130,6 +130,10 @@ void state_print(const struct state *s, struct str *out)
 	jsonw_ku64(&w, "owner", p->owner);
 	put_namespaces(&w, s->ns);
 	put_pairs(&w, "cgroup_paths", &p->cgroup_paths);
+	if (s->unit.name && *s->unit.name) {
+		jsonw_kstring(&w, "systemd_unit", s->unit.name);
+		jsonw_kbool(&w, "systemd_user", s->unit.is_user);
+	}
 	put_pairs(&w, "annotations", &p->annotations);
 	put_caps(&w, &s->caps);
 	if (s->no_new_keyring)
@@ -265,6 +269,8 @@ static int get_all(struct arena *a, json_object *o, struct state *s, struct err 
 		return -1;
 	if (get_namespaces(a, o, &s->ns, e) < 0 ||
 	    get_pairs(a, o, "cgroup_paths", &p->cgroup_paths, e) < 0 ||
+	    get_string(a, o, "systemd_unit", &s->unit.name, e) < 0 ||
+	    jsonr_bool(o, "systemd_user", &s->unit.is_user, e) < 0 ||
 	    get_pairs(a, o, "annotations", &p->annotations, e) < 0 ||
 	    get_caps(a, o, &s->caps, e) < 0 ||
 	    jsonr_bool(o, "no_new_keyring", &s->no_new_keyring, e) < 0 ||

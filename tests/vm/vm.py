@@ -41,7 +41,7 @@ def payload(scripts, programs):
     c.file("casco/run-tests", GUEST / "run-tests")
     c.file("casco/lib.sh", GUEST / "lib.sh")
     c.bytes("casco/apparmor.bin", images.apparmor_profile().read_bytes())
-    for script in scripts:
+    for script in [*scripts, *(p.name for p in GUEST.glob("*.inc"))]:
         c.file(f"casco/tests/{script}", GUEST / script)
     c.file("casco/rootfs/bin/busybox", "/bin/busybox")
     for name in APPLETS:

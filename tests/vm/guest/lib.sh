@@ -16,7 +16,7 @@ wait_for() {
 	until "$@"; do
 		n=$((n + 1))
 		[ $n -le 200 ] || fail "waited for: $*"
-		usleep 50000 2>/dev/null || sleep 1
+		sleep 0.05
 	done
 }
 
@@ -64,7 +64,7 @@ leftovers() {
 	for c in /run/casco-test/[!.]*; do
 		[ ! -e "$c" ] || { echo "state $c"; runc --root /run/casco-test delete -f "${c##*/}"; bad=1; }
 	done
-	for c in $(find /sys/fs/cgroup -type d \( -name 'casco*' -o -name 'runc-*' -o -name 'test-*' \)); do
+	for c in $(find /sys/fs/cgroup -type d \( -name 'casco*' ! -name casco-tests.service -o -name 'runc-*' -o -name 'test-*' \)); do
 		echo "cgroup $c"
 		bad=1
 	done

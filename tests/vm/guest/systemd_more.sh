@@ -1,0 +1,96 @@
+# The systemd driver: names, annotations, and what goes wrong.
+. /casco/tests/systemd.inc
+
+test_bad_paths_are_refused() {
+	spec true
+	path=/casco/plain
+	spec true
+	denied 'expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got \"/casco/plain\" instead' \
+		$runc run -b $bundle c
+	for slice in a--b.slice -a.slice a/b.slice .slice nothing; do
+		path=$slice:a:b
+		spec true
+		denied "invalid slice name: $slice" $runc run -b $bundle c
+	done
+}
+
+test_limits_survive_a_reload_of_systemd() {
+	resources='"pids": {"limit": 33}'
+	spec sleep 1000
+	start casco4
+	systemctl daemon-reload
+	file_is $top/system.slice/runc-casco4.scope/pids.max 33
+	is "an allowed device after it" "$($runc exec casco4 head -c 1 /dev/zero | wc -c)" 1
+	remove casco4
+	no_unit runc-casco4.scope
+}
+
+test_annotations_are_properties() {
+	annotations='"org.systemd.property.TimeoutStopSec": "uint32 17", "org.systemd.property.CollectMode": "'"'inactive-or-failed'"'",
+		"org.systemd.property.Description": "\"mine\"", "other": "x"'
+	spec sleep 1000
+	start casco6
+	property_is runc-casco6.scope TimeoutStopUSec 17s
+	property_is runc-casco6.scope CollectMode inactive-or-failed
+	property_is runc-casco6.scope Description mine
+	remove casco6
+}
+
+test_a_property_that_systemd_refuses() {
+	annotations='"org.systemd.property.NoSuchThing": "true"'
+	spec true
+	denied 'unable to start unit \"runc-casco7.scope\": Cannot set property NoSuchThing' $runc run -b $bundle casco7
+	no_unit runc-casco7.scope
+	annotations='"org.systemd.property.X": "true"'
+	spec true
+	denied 'annotation org.systemd.property.X name incorrect: too short' $runc run -b $bundle casco7
+	annotations='"org.systemd.property.Good": "{"'
+	spec true
+	denied 'value parse error: unexpected EOF' $runc run -b $bundle casco7
+}
+
+test_run_leaves_no_unit() {
+	spec sh -c 'cat /proc/self/cgroup; exit 7'
+	code=0
+	text=$($runc run -b $bundle casco9) || code=$?
+	is "the exit code" $code 7
+	no_unit runc-casco9.scope
+}
+
+test_a_container_that_died_is_deleted() {
+	resources='"memory": {"limit": 16777216, "swap": 16777216}'
+	spec dd if=/dev/zero of=/dev/null bs=64M count=1
+	$runc run -d -b $bundle casco10 </dev/null >/dev/null 2>&1 || true
+	wait_for sh -c "$runc state casco10 | grep -q stopped"
+	$runc delete casco10
+	no_unit runc-casco10.scope
+}
+
+test_a_name_that_is_taken() {
+	path=system.slice:casco:taken
+	spec sleep 1000
+	start casco11
+	denied "container's cgroup is not empty: 1 process(es) found" $runc run -b $bundle casco12
+	property_is casco-taken.scope ActiveState active
+	is status "$(status casco11)" running
+	[ ! -e /run/casco-test/casco12 ]
+	remove casco11
+	no_unit casco-taken.scope
+}
+
+test_a_failed_unit_makes_way() {
+	systemd-run -q --scope --unit=runc-casco13 -p RuntimeMaxSec=1 sleep 100 || true
+	property_is runc-casco13.scope ActiveState failed
+	spec true
+	$runc run -b $bundle casco13
+	no_unit runc-casco13.scope
+}
+
+test_the_rest_of_a_failed_start_goes() {
+	resources='"hugepageLimits": [{"pageSize": "3MB", "limit": 3145728}]'
+	spec true
+	denied hugetlb.3MB $runc run -b $bundle casco14
+	no_unit runc-casco14.scope
+	no_dir $top/system.slice/runc-casco14.scope
+	[ ! -e /run/casco-test/casco14 ]
+}
