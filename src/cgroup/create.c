@@ -14,6 +14,8 @@ struct cgroup *cgroup_new(enum cgroup_layout layout)
 
 	cg->layout = layout;
 	cg->ops = layout == CGROUP_V2 ? &cgroup_v2_ops : &cgroup_v1_ops;
+	for (size_t i = 0; i < CG_HIERARCHIES_MAX; i++)
+		cg->dirs[i].fd = -1; /* also where rootless there is none */
 	return cg;
 }
 

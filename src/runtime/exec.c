@@ -4,6 +4,7 @@
 #include "runtime/birth.h"
 #include "runtime/process.h"
 #include "runtime/procfs.h"
+#include "runtime/rootless.h"
 #include "runtime/state.h"
 
 #include <errno.h>
@@ -24,6 +25,8 @@ struct execution {
 	struct cgroup *cgroup, *own; /* the container's, and where the process goes */
 	struct birth birth;
 	int init; /* pidfd of the container's first process */
+	bool is_rootless; /* forgiven: a cgroup that we may not enter */
+	bool in_two_steps; /* rootless: the pid namespace is joined from the user namespace */
 };
 
 static void execution_done(struct execution *k)
@@ -44,21 +47,39 @@ static void execution_done(struct execution *k)
 /* By pidfd in one call where the kernel can (5.8). */
 static int join(const struct execution *k, struct err *e)
 {
-	/* the parent was in the pid namespace when it cloned us */
-	int flags = (int)(k->state.ns & ~(uint64_t)CLONE_NEWPID);
+	/* the parent was in the pid namespace when it cloned us, unless it may not */
+	uint64_t done = k->in_two_steps ? 0 : CLONE_NEWPID;
+	int flags = (int)(k->state.ns & ~done);
 
 	if (flags && setns(k->init, flags) < 0)
 		return err_sys(e, errno, "join the container's namespaces");
 	if (!(k->state.ns & CLONE_NEWUSER))
 		return 0;
-	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 || setgroups(0, NULL) < 0)
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 ||
+	    (!k->end.keeps_groups && setgroups(0, NULL) < 0))
 		return err_sys(e, errno, "become root in the user namespace");
 	return 0;
+}
+
+/* setns moves children only: the process to be is one, and the caller's own.  Returns in it. */
+static int clone_successor(const struct execution *k, struct err *e)
+{
+	struct clone_args args = { .flags = CLONE_PARENT };
+	int pid = sys_clone3(&args);
+
+	if (pid < 0)
+		return err_sys(e, -pid, "clone3 in the container's pid namespace");
+	if (pid == 0)
+		return 0;
+	if (stage_send_child(k->end.sync, pid, e) < 0)
+		return -1;
+	_exit(0);
 }
 
 static int exec_prepare(const struct execution *k, char **ret_path, struct err *e)
 {
 	if (process_begin(&k->end, e) < 0 || join(k, e) < 0 ||
+	    (k->in_two_steps && clone_successor(k, e) < 0) ||
 	    (!k->state.no_new_keyring && process_join_keyring(k->state.pub.id, e) < 0))
 		return -1;
 	AUTO_FD int rootfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -110,6 +131,11 @@ static int open_container(struct execution *k, const struct runtime *rt, struct 
 	k->init = state_open_init(&k->state, k->end.procfd, e);
 	if (k->init < 0)
 		return -1;
+	k->is_rootless = rt->rootless;
+	k->in_two_steps = k->state.ns & CLONE_NEWPID && k->state.ns & CLONE_NEWUSER &&
+			  !rootless_is_privileged();
+	k->end.keeps_groups = k->state.ns & CLONE_NEWUSER &&
+			      rootless_has_no_groups(k->end.procfd, k->state.init_pid);
 	if (cgroup_load(&k->state.pub.cgroup_paths, &k->cgroup, e) < 0)
 		return -1;
 	cgroup_use_unit(k->cgroup, &k->state.unit);
@@ -133,7 +159,7 @@ static int prepare(struct execution *k, const struct runtime *rt, struct err *e)
 static int give_birth(struct execution *k, struct err *e)
 {
 	/* a pidfd serves as the pid namespace of its process */
-	int pidns = k->state.ns & CLONE_NEWPID ? k->init : -1;
+	int pidns = k->state.ns & CLONE_NEWPID && !k->in_two_steps ? k->init : -1;
 	int pair[2];
 
 	if (stage_pair(pair, e) < 0)
@@ -141,6 +167,11 @@ static int give_birth(struct execution *k, struct err *e)
 	k->birth.sync = pair[0];
 	k->end.sync = pair[1];
 	int r = birth_clone(&k->birth, 0, cgroup_dirfd(k->own), pidns, e);
+	/* Without the right to move processes there, rootless stays where we are, as with runc. */
+	if (r < 0 && k->is_rootless && (e->errnum == EACCES || e->errnum == EPERM)) {
+		err_clear(e);
+		r = birth_clone(&k->birth, 0, -1, pidns, e);
+	}
 	if (r == 0) {
 		close(k->birth.sync); /* so that our parent's death is an end of file */
 		exec_main(k);
@@ -157,8 +188,11 @@ static int start_process(struct execution *k, struct err *e)
 
 	if (give_birth(k, e) < 0)
 		return -1;
-	if (cgroup_dirfd(k->own) < 0 && cgroup_attach(k->own, k->birth.pid, e) < 0)
-		return -1;
+	if (cgroup_dirfd(k->own) < 0 && cgroup_attach(k->own, k->birth.pid, e) < 0) {
+		if (!k->is_rootless || (e->errnum != EACCES && e->errnum != EPERM))
+			return -1;
+		err_clear(e);
+	}
 	if (k->process.has_oom_score_adj) {
 		snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);
 		snprintf(value, sizeof value, "%d", k->process.oom_score_adj);
@@ -168,7 +202,8 @@ static int start_process(struct execution *k, struct err *e)
 	bool ahead = !k->x->io.pid_file && k->x->io.console == RUNTIME_CONSOLE_NONE;
 
 	/* it is where it belongs now, and START is what it waits for before anything runs */
-	if ((ahead && birth_permit(&k->birth, e) < 0) ||
+	if ((k->in_two_steps && birth_adopt(&k->birth, e) < 0) ||
+	    (ahead && birth_permit(&k->birth, e) < 0) ||
 	    birth_next(&k->birth, k->x->io.console, &step, e) < 0)
 		return -1;
 	if (step != STAGE_READY)

@@ -33,11 +33,11 @@ static int join_namespaces(const struct launch *l, struct err *e)
 }
 
 /* In a user namespace we are nobody until we become its root. */
-static int become_root(struct err *e)
+static int become_root(const struct launch *l, struct err *e)
 {
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		return err_sys(e, errno, "become root in the user namespace");
-	if (setgroups(0, NULL) < 0)
+	if (!l->end.keeps_groups && setgroups(0, NULL) < 0)
 		return err_sys(e, errno, "drop the groups in the user namespace");
 	return 0;
 }
@@ -94,7 +94,7 @@ static int clone_successor(const struct launch *l, struct err *e)
 		if (setns(l->join_fds[i], (int)flag) < 0)
 			return err_sys(e, errno, "join %s namespace %s",
 				       oci_ns_names[p->joins[i].type], p->joins[i].path);
-		if (flag == CLONE_NEWUSER && become_root(e) < 0)
+		if (flag == CLONE_NEWUSER && become_root(l, e) < 0)
 			return -1;
 	}
 	int pid = sys_clone3(&args);
@@ -111,11 +111,13 @@ static int enter_namespaces(const struct launch *l, struct err *e)
 {
 	if (l->go == LAUNCH_AT_ONCE && stage_wait(l->end.sync, STAGE_GO, e) < 0)
 		return -1;
+	if (l->plan->uid_map)
+		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* rootless_show_child() */
 	if (l->in_two_steps && clone_successor(l, e) < 0)
 		return -1;
 	if (join_namespaces(l, e) < 0)
 		return -1;
-	if ((l->plan->all_ns & CLONE_NEWUSER) && become_root(e) < 0)
+	if ((l->plan->all_ns & CLONE_NEWUSER) && become_root(l, e) < 0)
 		return -1;
 	/* Only now: its root is the cgroup that we are in. */
 	if ((l->plan->new_ns & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
@@ -185,7 +187,8 @@ void init_main(const struct launch *l)
 	char *path = NULL;
 
 	/* Our parent's memory is in here: nobody may look into it or at our fds. */
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (!l->plan->uid_map) /* else once the parent is done */
+		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (init_prepare(l, &path, &e) < 0 || stage_send(l->end.sync, STAGE_READY, -1, &e) < 0) {
 		stage_send_failed(l->end.sync, &e);
 		_exit(1);

@@ -15,6 +15,7 @@ struct launch_end {
 	const struct runtime_io *io;
 	int procfd; /* the host's /proc */
 	int sync; /* the child's end of the stage socket */
+	bool keeps_groups; /* rootless: setgroups is denied in there */
 	int host_ptmx; /* with a terminal: for containers without a devpts; else -1 */
 	int fifo; /* create: exec.fifo; run and exec: -1 */
 };

@@ -7,6 +7,7 @@
 #include "runtime/join.h"
 #include "runtime/mount.h"
 #include "runtime/procfs.h"
+#include "runtime/rootless.h"
 #include "runtime/state.h"
 
 #include <errno.h>
@@ -107,7 +108,10 @@ static int make_plan(struct creation *k, struct err *e)
 	if (!k->plan.has_process)
 		return err_set(e, ERR_INVALID_ARGUMENT, "process property must not be empty");
 	k->launch.plan = &k->plan;
+	if (rootless_check(&k->plan, e) < 0)
+		return -1;
 	k->launch.end.process = &k->plan.process;
+	k->launch.end.keeps_groups = rootless_denies_groups(&k->plan);
 	k->launch.end.seccomp = &k->seccomp;
 	return 0;
 }
@@ -162,7 +166,8 @@ static int open_trees(struct creation *k, struct err *e)
 		.kind = MOUNT_BIND, .dest = "/", .source = p->rootfs, .recursive = true
 	};
 
-	if (!(p->all_ns & CLONE_NEWUSER))
+	/* a caller who can't copy mounts here finds all that he may use from inside, too */
+	if (!(p->all_ns & CLONE_NEWUSER) || !rootless_is_privileged())
 		return 0;
 	k->launch.root_tree = mount_copy_source(&root, p->bundle, false, e);
 	if (k->launch.root_tree < 0)
@@ -281,19 +286,12 @@ static int prepare(struct creation *k, bool is_run, struct err *e)
 static int set_up_child(struct creation *k, struct err *e)
 {
 	const struct plan *p = &k->plan;
-	int procfd = k->launch.end.procfd;
-	char path[64];
 
 	if (cgroup_dirfd(k->cgroup) < 0 && cgroup_attach(k->cgroup, k->birth.pid, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
-	if (p->uid_map) {
-		snprintf(path, sizeof path, "%d/uid_map", (int)k->birth.pid);
-		if (procfs_write(procfd, path, p->uid_map, e) < 0)
-			return -1;
-		snprintf(path, sizeof path, "%d/gid_map", (int)k->birth.pid);
-		if (procfs_write(procfd, path, p->gid_map, e) < 0)
-			return -1;
-	}
+	if (p->uid_map && rootless_write_maps(k->launch.end.procfd, k->birth.pid, p, e) < 0)
+		return -1;
+	rootless_show_child(p, false);
 	if (k->launch.go != LAUNCH_NOW && stage_send(k->birth.sync, STAGE_GO, -1, e) < 0)
 		return -1;
 	return k->launch.in_two_steps ? birth_adopt(&k->birth, e) : 0;
@@ -344,6 +342,7 @@ static int give_birth(struct creation *k, struct err *e)
 		flags = 0;
 		pidns = -1;
 	}
+	rootless_show_child(&k->plan, true);
 	int r = birth_clone(&k->birth, flags, cgroup_dirfd(k->cgroup), pidns, e);
 	if (r == 0) {
 		close(k->birth.sync); /* so that our parent's death is an end of file */

@@ -105,11 +105,14 @@ static void give_stdio(const struct launch_end *l)
 	}
 }
 
-static int switch_user(const struct plan_process *p, struct err *e)
+static int switch_user(const struct plan_process *p, bool keeps_groups, struct err *e)
 {
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return err_sys(e, errno, "unable to set keep caps");
-	if (setgroups(p->n_groups, p->groups) < 0)
+	if (keeps_groups && p->n_groups > 1)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "cannot set any additional groups in a rootless container");
+	if (!keeps_groups && setgroups(p->n_groups, p->groups) < 0)
 		return err_sys(e, errno, "unable to set additional groups");
 	if (setresgid(p->gid, p->gid, p->gid) < 0)
 		return err_sys(e, errno, "unable to set gid %u", p->gid);
@@ -291,7 +294,7 @@ int process_become(const struct launch_end *l, int rootfd_take, char **ret_path,
 	/* Twice: root may enter what the user can't read, and the user what root can't (NFS). */
 	if (enter_cwd(p, true, e) < 0)
 		return -1;
-	if (caps_apply_bounding(&p->caps, e) < 0 || switch_user(p, e) < 0)
+	if (caps_apply_bounding(&p->caps, e) < 0 || switch_user(p, l->keeps_groups, e) < 0)
 		return -1;
 	if (caps_apply(&p->caps, e) < 0 || enter_cwd(p, false, e) < 0)
 		return -1;

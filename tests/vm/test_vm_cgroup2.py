@@ -5,7 +5,7 @@ from vm import VmTest
 
 
 class Cgroup2(VmTest):
-    scripts = ("cgroup2.sh",)
+    scripts = ("cgroup2.sh", "rootless.sh")
 
 
 if __name__ == "__main__":
