@@ -15,7 +15,8 @@ static struct {
 	int fd;
 	enum log_format format;
 	enum log_level level;
-} logger = { 2, LOG_TEXT, LOG_INFO };
+	bool whole_seconds;
+} logger = { 2, LOG_TEXT, LOG_INFO, false };
 
 static const char *const names[] = {
 	[LOG_ERROR] = "error", [LOG_WARNING] = "warning", [LOG_INFO] = "info",
@@ -27,6 +28,11 @@ void log_setup(int fd, enum log_format format, enum log_level level)
 	logger.fd = fd;
 	logger.format = format;
 	logger.level = level;
+}
+
+void log_whole_seconds(void)
+{
+	logger.whole_seconds = true;
 }
 
 enum log_level log_level(void)
@@ -109,6 +115,8 @@ void log_write(enum log_level level, const struct log_field *fields, const char 
 	vsnprintf(msg, sizeof msg, fmt, ap);
 	va_end(ap);
 	clock_gettime(CLOCK_REALTIME, &now);
+	if (logger.whole_seconds)
+		now.tv_nsec = 0;
 	timefmt_rfc3339(now, when);
 	if (logger.format == LOG_JSON)
 		json_line(&out, level, fields, when, msg);

@@ -25,6 +25,9 @@ struct log_field {
 void log_setup(int fd, enum log_format format, enum log_level level);
 enum log_level log_level(void);
 
+/* Times without fractions from now on, as logrus writes them unless it is told otherwise. */
+void log_whole_seconds(void);
+
 /* "trace", "debug", "info", "warn", "warning", "error", "fatal", "panic". 0 or -EINVAL. */
 int log_level_parse(const char *s, enum log_level *ret);
 

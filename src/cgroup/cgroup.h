@@ -26,6 +26,12 @@ enum cgroup_layout {
 
 int cgroup_layout_detect(enum cgroup_layout *ret, struct err *e);
 
+/* What is done here at all, whatever this machine has. */
+struct cgroup_support {
+	bool v1, v2, systemd, systemd_user;
+};
+extern const struct cgroup_support cgroup_support;
+
 struct cgroup_config {
 	/* linux.cgroupsPath: absolute from the mount's root, relative from our own cgroup, NULL
 	 * or "": /<id> below our own.  Cleaned: ".." never leaves the root. */
@@ -87,11 +93,12 @@ int cgroup_dirfd(const struct cgroup *cg);
 /* Moves a process in, in every hierarchy.  Nothing to do after CLONE_INTO_CGROUP. */
 int cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e);
 
-/* Where an additional process (exec) of the container goes: sub (`exec --cgroup`, NULL: none) is
- * a path below cg and stays there, also through "..".  On v2, where a folder with children that
- * have controllers takes no processes, it is the cgroup of init.  *ret is a new handle. */
-int cgroup_for_exec(const struct cgroup *cg, const char *sub, pid_t init, struct cgroup **ret,
-		    struct err *e);
+/* Where an additional process (exec) of the container goes.  subs (`exec --cgroup`) are existing
+ * paths below cg by controller, "" for all hierarchies, and stay below, also through "..".  On v2,
+ * where a folder with children that have controllers takes no processes, it is the cgroup of init
+ * unless told otherwise.  *ret is a new handle. */
+int cgroup_for_exec(const struct cgroup *cg, const struct oci_pairs *subs, pid_t init,
+		    struct cgroup **ret, struct err *e);
 
 /* New limits on a cgroup that lives (`update`); only what res has is touched. */
 int cgroup_update(struct cgroup *cg, const struct oci_resources *res, struct err *e);

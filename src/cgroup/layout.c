@@ -35,6 +35,8 @@ static const struct {
 	{ "io", CG_BLKIO }, /* v2's name, behind v1's */
 };
 
+const struct cgroup_support cgroup_support = { .v1 = true, .v2 = true };
+
 unsigned cgroup_controller_bit(const char *name, size_t n)
 {
 	for (size_t i = 0; i < ARRAY_LEN(controllers); i++)

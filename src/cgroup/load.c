@@ -128,14 +128,41 @@ int cgroup_load_pid(pid_t pid, struct cgroup **ret, struct err *e)
 	return 0;
 }
 
-/* A sub-folder for every hierarchy, made when absent. */
-static int enter_sub(const struct cgroup *cg, const char *sub, struct cgroup *out, struct err *e)
+/* Every name must be one that this container has. */
+static int check_subs(const struct cgroup *cg, const struct oci_pairs *subs, struct err *e)
 {
-	AUTO_FREE char *rel = cgroup_path_clean(sub);
-	const char *below = rel + (*rel == '/');
+	for (size_t i = 0; i < subs->n; i++) {
+		const char *name = subs->v[i].key;
+		unsigned bit = cgroup_controller_bit(name, strlen(name)), known = 0;
 
+		for (size_t k = 0; k < cg->n; k++)
+			known |= cg->dirs[k].controllers;
+		if (*name && (cg->layout == CGROUP_V2 || !(bit & known)))
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "unknown controller %s in SubCgroupPaths", name);
+	}
+	return 0;
+}
+
+/* The path below one hierarchy's folder; "" when nothing was asked for. */
+static const char *find_sub(const struct cgroup_dir *dir, const struct oci_pairs *subs)
+{
+	for (size_t i = 0; i < subs->n; i++) {
+		const char *name = subs->v[i].key;
+
+		if (!*name || (dir->controllers & cgroup_controller_bit(name, strlen(name))))
+			return subs->v[i].value;
+	}
+	return "";
+}
+
+static int enter_subs(const struct cgroup *cg, const struct oci_pairs *subs, struct cgroup *out,
+		      struct err *e)
+{
 	for (size_t i = 0; i < cg->n; i++) {
 		const struct cgroup_dir *from = &cg->dirs[i];
+		AUTO_FREE char *rel = cgroup_path_clean(find_sub(from, subs));
+		const char *below = rel + (*rel == '/');
 		struct cgroup_dir *dir =
 			cgroup_add_dir(out, from->controllers, from->is_v2,
 				       xasprintf("%s%s%s", from->path, *below ? "/" : "", below));
@@ -148,15 +175,15 @@ static int enter_sub(const struct cgroup *cg, const char *sub, struct cgroup *ou
 	return 0;
 }
 
-int cgroup_for_exec(const struct cgroup *cg, const char *sub, pid_t init, struct cgroup **ret,
-		    struct err *e)
+int cgroup_for_exec(const struct cgroup *cg, const struct oci_pairs *subs, pid_t init,
+		    struct cgroup **ret, struct err *e)
 {
 	AUTO_CGROUP struct cgroup *out = cgroup_new(cg->layout);
 	char given[256];
 
-	if (enter_sub(cg, sub ? sub : "", out, e) < 0)
+	if (check_subs(cg, subs, e) < 0 || enter_subs(cg, subs, out, e) < 0)
 		return -1;
-	if (cg->layout == CGROUP_V2 && (!sub || !*sub) &&
+	if (cg->layout == CGROUP_V2 && !subs->n &&
 	    cg_read(out->dirs[0].fd, "cgroup.subtree_control", given, sizeof given) == 0 &&
 	    *given) {
 		cgroup_free(TAKE_PTR(out));

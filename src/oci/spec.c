@@ -2,6 +2,8 @@
 
 #include "oci/spec_tables.h"
 
+#include <string.h>
+
 enum { TEXT_MAX = 16 << 20, WARNINGS_MAX = 8 };
 
 static const struct decode_table mount_table = {
@@ -166,4 +168,34 @@ int oci_resources_parse(struct arena *a, const char *text, size_t n, struct oci_
 		return -1;
 	*ret = out;
 	return 0;
+}
+
+bool oci_spec_knows(const char *path)
+{
+	const struct decode_table *t = &spec_table;
+
+	for (;;) {
+		size_t n = strcspn(path, "."), i = 0;
+
+		while (t->fields[i].name &&
+		       (strlen(t->fields[i].name) != n || memcmp(t->fields[i].name, path, n) != 0))
+			i++;
+		if (!t->fields[i].name || t->fields[i].kind == DECODE_UNSUPPORTED)
+			return false;
+		if (!path[n])
+			return true;
+		t = t->fields[i].table;
+		if (!t)
+			return false;
+		path += n + 1;
+	}
+}
+
+const char *oci_hook_name(size_t i)
+{
+	size_t n = 0;
+
+	while (oci_hooks_table.fields[n].name)
+		n++;
+	return i < n ? oci_hooks_table.fields[i].name : NULL;
 }

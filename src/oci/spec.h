@@ -13,6 +13,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* The newest version of the spec whose fields are known here; the oldest is 1.0.0. */
+#define OCI_SPEC_VERSION "1.3.0"
+
 /* A list of strings, NULL-terminated; NULL and 0 when absent. */
 struct oci_strings {
 	const char **v;
@@ -260,3 +263,9 @@ int oci_process_parse(struct arena *a, const char *text, size_t n, struct oci_pr
 /* A linux.resources object alone: what `update` carries. */
 int oci_resources_parse(struct arena *a, const char *text, size_t n, struct oci_resources **ret,
 			struct err *e);
+
+/* What the parsers know, for those who describe them.  A field by its path
+ * ("linux.resources.rdma"): true when it is not one of the unsupported.  Hooks by number, NULL
+ * behind the last. */
+bool oci_spec_knows(const char *path);
+const char *oci_hook_name(size_t i);

@@ -21,6 +21,7 @@ void birth_done(struct birth *s)
 
 	close_fd(&s->sync);
 	close_fd(&s->console_socket);
+	close_fd(&s->pidfd_socket);
 	close_fd(&s->console);
 	if (s->pidfd < 0)
 		return;
@@ -63,6 +64,12 @@ int birth_prepare_io(const struct plan_process *p, const struct runtime_io *io, 
 {
 	if (check_preserved(io->preserve_fds, e) < 0)
 		return -1;
+	if (io->pidfd_socket) {
+		s->pidfd_socket = socket_connect(io->pidfd_socket);
+		if (s->pidfd_socket < 0)
+			return err_sys(e, -s->pidfd_socket, "dial unix %s: connect",
+				       io->pidfd_socket);
+	}
 	if (!p->terminal) {
 		if (io->console != RUNTIME_CONSOLE_NONE)
 			return err_set(
@@ -218,6 +225,16 @@ int birth_started(struct birth *s, struct err *e)
 		return -1;
 	if (step != STAGE_END)
 		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);
+	return 0;
+}
+
+int birth_send_pidfd(const struct birth *s, const char *kind, struct err *e)
+{
+	if (s->pidfd_socket < 0)
+		return 0;
+	ssize_t r = socket_send_fds(s->pidfd_socket, kind, strlen(kind), &s->pidfd, 1);
+	if (r < 0)
+		return err_sys(e, (int)-r, "send the pidfd to its socket");
 	return 0;
 }
 

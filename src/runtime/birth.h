@@ -9,9 +9,15 @@ struct birth {
 	pid_t pid;
 	int pidfd, sync; /* the parent's end */
 	int console_socket; /* connected; -1 */
+	int pidfd_socket; /* the same for the pidfd */
 	int console; /* the master, once it came */
 };
-#define BIRTH_NONE ((struct birth){ .pidfd = -1, .sync = -1, .console_socket = -1, .console = -1 })
+#define BIRTH_NONE                             \
+	((struct birth){ .pidfd = -1,          \
+			 .sync = -1,           \
+			 .console_socket = -1, \
+			 .pidfd_socket = -1,   \
+			 .console = -1 })
 
 /* Kills and reaps the child unless birth_take() has taken it. */
 void birth_done(struct birth *s);
@@ -43,5 +49,8 @@ int birth_explain(struct birth *s, struct err *e);
 
 /* Waits until a READY child with the permit has executed its program. */
 int birth_started(struct birth *s, struct err *e);
+
+/* To the one who asked for it; kind says what it is of, in runc's words ("standard", "setns"). */
+int birth_send_pidfd(const struct birth *s, const char *kind, struct err *e);
 
 int birth_write_pid_file(const char *path, pid_t pid, struct err *e);

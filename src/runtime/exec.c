@@ -139,7 +139,7 @@ static int open_container(struct execution *k, const struct runtime *rt, struct 
 	if (cgroup_load(&k->state.pub.cgroup_paths, &k->cgroup, e) < 0)
 		return -1;
 	cgroup_use_unit(k->cgroup, &k->state.unit);
-	return cgroup_for_exec(k->cgroup, k->x->cgroup, k->state.init_pid, &k->own, e);
+	return cgroup_for_exec(k->cgroup, &k->x->cgroups, k->state.init_pid, &k->own, e);
 }
 
 static int prepare(struct execution *k, const struct runtime *rt, struct err *e)
@@ -190,7 +190,7 @@ static int start_process(struct execution *k, struct err *e)
 		return -1;
 	if (cgroup_dirfd(k->own) < 0 && cgroup_attach(k->own, k->birth.pid, e) < 0) {
 		if (!k->is_rootless || (e->errnum != EACCES && e->errnum != EPERM))
-			return -1;
+			return err_wrap(e, "error adding pid %d to cgroups", (int)k->birth.pid);
 		err_clear(e);
 	}
 	if (k->process.has_oom_score_adj) {
@@ -199,7 +199,8 @@ static int start_process(struct execution *k, struct err *e)
 		if (procfs_write(k->end.procfd, path, value, e) < 0)
 			return err_wrap(e, "failed to set oom_score_adj");
 	}
-	bool ahead = !k->x->io.pid_file && k->x->io.console == RUNTIME_CONSOLE_NONE;
+	bool ahead = !k->x->io.pid_file && !k->x->io.pidfd_socket &&
+		     k->x->io.console == RUNTIME_CONSOLE_NONE;
 
 	/* it is where it belongs now, and START is what it waits for before anything runs */
 	if ((k->in_two_steps && birth_adopt(&k->birth, e) < 0) ||
@@ -208,7 +209,8 @@ static int start_process(struct execution *k, struct err *e)
 		return -1;
 	if (step != STAGE_READY)
 		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);
-	if (birth_write_pid_file(k->x->io.pid_file, k->birth.pid, e) < 0)
+	if (birth_send_pidfd(&k->birth, "setns", e) < 0 ||
+	    birth_write_pid_file(k->x->io.pid_file, k->birth.pid, e) < 0)
 		return -1;
 	if (!ahead && birth_permit(&k->birth, e) < 0)
 		return -1;

@@ -235,6 +235,8 @@ static int make_state(struct creation *k, bool is_run, struct err *e)
 	s->poststop = k->c->spec->hooks.poststop;
 	if (k->seccomp.insns && state_save_seccomp(s->dirfd, &k->seccomp, e) < 0)
 		return -1;
+	if (k->c->on_dir && k->c->on_dir(s->dirfd, k->c->on_dir_arg, e) < 0)
+		return -1;
 	if (is_run)
 		return 0;
 	if (mkfifoat(s->dirfd, STATE_FIFO, 0600) < 0)
@@ -382,7 +384,7 @@ static bool may_start_ahead(const struct creation *k)
 	const struct oci_hooks *h = &k->c->spec->hooks;
 
 	return !h->prestart.n && !h->create_runtime.n && !k->c->io.pid_file &&
-	       k->c->io.console == RUNTIME_CONSOLE_NONE;
+	       !k->c->io.pidfd_socket && k->c->io.console == RUNTIME_CONSOLE_NONE;
 }
 
 static int start_process(struct creation *k, bool is_run, struct err *e)
@@ -391,6 +393,7 @@ static int start_process(struct creation *k, bool is_run, struct err *e)
 
 	if (give_birth(k, e) < 0 || set_up_child(k, e) < 0 || record_child(k, e) < 0 ||
 	    (ahead && birth_permit(&k->birth, e) < 0) || accompany(k, e) < 0 ||
+	    birth_send_pidfd(&k->birth, "standard", e) < 0 ||
 	    birth_write_pid_file(k->c->io.pid_file, k->birth.pid, e) < 0)
 		return -1;
 	if (!is_run)

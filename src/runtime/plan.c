@@ -27,6 +27,14 @@ static const enum oci_ns join_order[] = {
 	OCI_NS_UTS,  OCI_NS_CGROUP, OCI_NS_MOUNT,
 };
 
+bool plan_knows_ns(enum oci_ns ns)
+{
+	for (size_t i = 0; i < ARRAY_LEN(join_order); i++)
+		if (join_order[i] == ns)
+			return true;
+	return false;
+}
+
 static const struct oci_namespace *find_ns(const struct oci_spec *s, enum oci_ns type)
 {
 	for (size_t i = 0; i < s->linux.n_namespaces; i++)

@@ -121,3 +121,8 @@ void plan_print(const struct plan *p, struct str *out);
 
 /* CLONE_NEW… of a namespace. */
 uint64_t plan_ns_flag(enum oci_ns ns);
+
+/* What is known, for those who describe us. Options by number, NULL behind the last. */
+bool plan_knows_ns(enum oci_ns ns);
+const char *plan_mount_option_name(size_t i);
+bool plan_knows_mount_option(const char *name);

@@ -315,3 +315,16 @@ int plan_mounts(struct arena *a, const struct oci_spec *s, struct plan *ret, str
 	}
 	return 0;
 }
+
+const char *plan_mount_option_name(size_t i)
+{
+	return i < ARRAY_LEN(options) ? options[i].name : NULL;
+}
+
+bool plan_knows_mount_option(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (strcmp(options[i].name, name) == 0)
+			return true;
+	return false;
+}

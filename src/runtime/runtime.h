@@ -47,6 +47,7 @@ struct runtime_io {
 	enum runtime_console console;
 	const char *console_socket; /* path */
 	const char *pid_file; /* written when the process exists; NULL: none */
+	const char *pidfd_socket; /* path: a pidfd of the process is sent there; NULL: none */
 	unsigned preserve_fds; /* fds 3 … 3+n-1 of the caller stay open in the process */
 };
 #define RUNTIME_IO_INHERIT ((struct runtime_io){ .stdio = { -1, -1, -1 } })
@@ -67,6 +68,10 @@ struct runtime_create {
 	const struct oci_spec *spec;
 	struct runtime_io io;
 	bool no_pivot, no_new_keyring;
+	/* Called when ROOT/ID was made, before anything of the container exists: for files of the
+	 * caller's that shall go with it.  NULL: none. */
+	int (*on_dir)(int dirfd, void *arg, struct err *e);
+	void *on_dir_arg;
 };
 
 /* BUNDLE/config.json read and parsed into the arena; spec->warnings are the caller's to log. */
@@ -95,7 +100,8 @@ struct runtime_exec {
 	const struct oci_process *process;
 	struct runtime_io io;
 	bool ignore_paused;
-	const char *cgroup; /* below the container's, "" or NULL: its own */
+	/* Controller → existing path below the container's; "" for all of them. None: its own. */
+	struct oci_pairs cgroups;
 };
 /* One more process in a running container.  Returns when it has executed its program. */
 int runtime_exec(const struct runtime *rt, const struct runtime_exec *x,

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -319,4 +320,38 @@ void seccomp_filter_done(struct seccomp_filter *f)
 {
 	free(f->insns);
 	*f = (struct seccomp_filter){ 0 };
+}
+
+/* A filter that can't be read is looked at only after the flags were found good. */
+static bool kernel_has_flag(unsigned flag)
+{
+	return !flag || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flag, NULL) == 0 ||
+	       errno == EFAULT;
+}
+
+const char *seccomp_name(enum seccomp_names list, size_t i)
+{
+	switch (list) {
+	case SECCOMP_NAMES_ACTIONS:
+		return i < ARRAY_LEN(actions) ? actions[i].name : NULL;
+	case SECCOMP_NAMES_OPERATORS:
+		return i < ARRAY_LEN(operators) ? operators[i].name : NULL;
+	case SECCOMP_NAMES_ARCHS:
+		return i < ARRAY_LEN(architectures) ? architectures[i].name : NULL;
+	case SECCOMP_NAMES_FLAGS:
+		return i < ARRAY_LEN(flags) ? flags[i].name : NULL;
+	case SECCOMP_NAMES_KERNEL_FLAGS:
+		if (i >= ARRAY_LEN(flags))
+			return NULL;
+		return kernel_has_flag(flags[i].flag) ? flags[i].name : "";
+	}
+	BUG("unknown list of names");
+}
+
+const char *seccomp_library_version(char *buf, size_t n)
+{
+	const struct scmp_version *v = seccomp_version();
+
+	snprintf(buf, n, "%u.%u.%u", v->major, v->minor, v->micro);
+	return buf;
 }

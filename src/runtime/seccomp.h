@@ -27,3 +27,15 @@ int seccomp_filter_load(const struct seccomp_filter *f, struct err *e);
 
 void seccomp_filter_done(struct seccomp_filter *f);
 #define AUTO_SECCOMP_FILTER CLEANUP(seccomp_filter_done)
+
+/* What profiles may say, for those who describe us: by number, NULL behind the last.  Flags that
+ * this kernel lacks are "" among the kernel's. */
+enum seccomp_names {
+	SECCOMP_NAMES_ACTIONS,
+	SECCOMP_NAMES_OPERATORS,
+	SECCOMP_NAMES_ARCHS,
+	SECCOMP_NAMES_FLAGS,
+	SECCOMP_NAMES_KERNEL_FLAGS,
+};
+const char *seccomp_name(enum seccomp_names list, size_t i);
+const char *seccomp_library_version(char *buf, size_t n);

@@ -5,6 +5,7 @@
 #include "base/timefmt.h"
 #include "runtime/caps.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const char *const runtime_status_names[] = {
@@ -155,6 +156,12 @@ static int get_string(struct arena *a, json_object *o, const char *key, const ch
 	return 0;
 }
 
+static int by_key(const void *x, const void *y)
+{
+	return strcmp(((const struct oci_pair *)x)->key, ((const struct oci_pair *)y)->key);
+}
+
+/* In the order of their keys, as the original prints them. */
 static int get_pairs(struct arena *a, json_object *o, const char *key, struct oci_pairs *ret,
 		     struct err *e)
 {
@@ -170,6 +177,8 @@ static int get_pairs(struct arena *a, json_object *o, const char *key, struct oc
 		ret->v[ret->n++] =
 			(struct oci_pair){ arena_strdup(a, k), arena_strdup(a, text ? text : "") };
 	}
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof *ret->v, by_key);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* runc start, kill, delete, pause, resume. */
 #include "cmd/runc/cli.h"
+#include "cmd/runc/notify.h"
 
 #include "base/num.h"
 
@@ -13,8 +14,8 @@
 static const struct option no_options[] = { { NULL } };
 
 static const struct option kill_options[] = {
-	{ "all", "a", OPTION_BOOL, O(all),
-	  "send the specified signal to all processes inside the container" },
+	/* every process of the container: the original keeps it for old callers only */
+	{ "all", "a", OPTION_BOOL, O(all), NULL },
 	{ NULL },
 };
 
@@ -26,7 +27,17 @@ static const struct option delete_options[] = {
 
 static int run_start(struct invocation *in, struct err *e)
 {
-	return runtime_start(&in->global->runtime, in->args[0], e);
+	const struct runtime *rt = &in->global->runtime;
+	CLEANUP(notify_done) struct notify n = notify_from_env();
+	AUTO_ARENA struct arena *a = arena_new();
+	struct runtime_state s;
+
+	if (n.host && (runtime_state(rt, a, in->args[0], &s, e) < 0 ||
+		       (s.status == RUNTIME_CREATED && notify_bind(&n, rt, in->args[0], e) < 0)))
+		return -1;
+	if (runtime_start(rt, in->args[0], e) < 0)
+		return -1;
+	return n.host ? notify_wait(&n, s.pid, e) : 0;
 }
 
 /* "TERM", "SIGTERM", "sigterm", "15", "RTMIN+3" */
@@ -35,7 +46,7 @@ static int parse_signal(const char *text, int *ret, struct err *e)
 	const char *name = strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text;
 	uint32_t n;
 
-	if (num_u32(text, &n) == 0 && n > 0 && n <= (uint32_t)SIGRTMAX) {
+	if (num_u32(text, &n) == 0 && n <= (uint32_t)SIGRTMAX) {
 		*ret = (int)n;
 		return 0;
 	}
@@ -46,6 +57,10 @@ static int parse_signal(const char *text, int *ret, struct err *e)
 			*ret = sig;
 			return 0;
 		}
+	}
+	if (strcasecmp(name, "IO") == 0) { /* glibc's name for it is POLL */
+		*ret = SIGIO;
+		return 0;
 	}
 	if (strncasecmp(name, "RTMIN", 5) == 0 &&
 	    (!name[5] || (name[5] == '+' && num_u32(name + 6, &n) == 0 && n <= 30))) {
@@ -100,7 +115,7 @@ const struct command command_start = {
 
 const struct command command_kill = {
 	.name = "kill",
-	.usage = "[command options] <container-id> [signal]\n\n" ID_TEXT "\n\n"
+	.usage = "<container-id> [signal]\n\n" ID_TEXT "\n\n"
 		 "EXAMPLE:\n   # runc kill ubuntu01 KILL",
 	.summary = "kill sends the specified signal (default: SIGTERM) to the container's init "
 		   "process",
@@ -112,7 +127,7 @@ const struct command command_kill = {
 
 const struct command command_delete = {
 	.name = "delete",
-	.usage = "[command options] <container-id>\n\n" ID_TEXT,
+	.usage = "<container-id>\n\n" ID_TEXT,
 	.summary = "delete any resources held by the container often used with detached container",
 	.options = delete_options,
 	.min_args = 1,

@@ -10,10 +10,15 @@
 
 #define O(field) offsetof(struct options, field)
 
+enum { CGROUPS_MAX = 64 };
+
 static const struct option exec_options[] = {
 	{ "console-socket", NULL, OPTION_STRING, O(console_socket),
 	  "path to an AF_UNIX socket which will receive a file descriptor referencing the master "
 	  "end of the console's pseudoterminal" },
+	{ "pidfd-socket", NULL, OPTION_STRING, O(pidfd_socket),
+	  "path to an AF_UNIX socket which will receive a file descriptor referencing the exec "
+	  "process" },
 	{ "cwd", NULL, OPTION_STRING, O(cwd), "current working directory in the container" },
 	{ "env", "e", OPTION_LIST, O(env), "set environment variables" },
 	{ "tty", "t", OPTION_BOOL, O(tty), "allocate a pseudo-TTY" },
@@ -34,8 +39,8 @@ static const struct option exec_options[] = {
 	{ "preserve-fds", NULL, OPTION_INT, O(preserve_fds),
 	  "Pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total) "
 	  "(default: 0)" },
-	{ "cgroup", NULL, OPTION_STRING, O(cgroup),
-	  "run the process in an (existing) sub-cgroup. Format is a path below the container's" },
+	{ "cgroup", NULL, OPTION_LIST, O(cgroups),
+	  "run the process in an (existing) sub-cgroup(s). Format is [<controller>:]<cgroup>." },
 	{ "ignore-paused", NULL, OPTION_BOOL, O(ignore_paused),
 	  "allow exec in a paused container" },
 	{ NULL },
@@ -53,14 +58,12 @@ static int read_process(struct arena *a, const char *path, struct oci_process **
 }
 
 /* The container's own process is the pattern: its user, environment, limits, capabilities. */
-static int copy_init_process(const struct invocation *in, struct arena *a, struct oci_process **ret,
-			     struct err *e)
+static int copy_init_process(const struct invocation *in, struct arena *a, const char *bundle,
+			     struct oci_process **ret, struct err *e)
 {
 	struct oci_spec *spec = NULL;
-	struct runtime_state s;
 
-	if (runtime_state(&in->global->runtime, a, in->args[0], &s, e) < 0 ||
-	    runtime_load_spec(a, s.bundle, &spec, e) < 0)
+	if (runtime_load_spec(a, bundle, &spec, e) < 0)
 		return -1;
 	if (!spec->process)
 		return err_set(e, ERR_INVALID_ARGUMENT, "process property must not be empty");
@@ -139,12 +142,12 @@ static int apply_options(const struct invocation *in, struct arena *a, struct oc
 	return set_groups(a, &o->gids, &p->user, e);
 }
 
-static int make_process(const struct invocation *in, struct arena *a, struct oci_process **ret,
-			struct err *e)
+static int make_process(const struct invocation *in, struct arena *a, const char *bundle,
+			struct oci_process **ret, struct err *e)
 {
 	if (in->o.process)
 		return read_process(a, in->o.process, ret, e);
-	if (copy_init_process(in, a, ret, e) < 0)
+	if (copy_init_process(in, a, bundle, ret, e) < 0)
 		return -1;
 	return apply_options(in, a, *ret, e);
 }
@@ -152,16 +155,61 @@ static int make_process(const struct invocation *in, struct arena *a, struct oci
 static int choose_console(const struct invocation *in, const struct oci_process *p,
 			  struct runtime_io *io, struct err *e)
 {
+	if (in->o.console_socket && (!in->o.detach || !p->terminal))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "cannot use console socket if runc will not detach or allocate tty");
 	if (in->o.console_socket) {
-		if (!in->o.detach)
-			return err_set(
-				e, ERR_INVALID_ARGUMENT,
-				"cannot use console socket if runc will not detach or allocate "
-				"tty");
 		io->console = RUNTIME_CONSOLE_SOCKET;
 		io->console_socket = in->o.console_socket;
 	} else if (p->terminal && !in->o.detach) {
 		io->console = RUNTIME_CONSOLE_RETURN;
+	}
+	return 0;
+}
+
+/* "a,b:/path" puts two rows in. */
+static int add_cgroups(struct arena *a, const char *text, struct oci_pairs *ret, struct err *e)
+{
+	const char *path = strchr(text, ':');
+
+	for (const char *name = text; name <= path;) {
+		size_t n = strcspn(name, ",:");
+		char *key = arena_strndup(a, name, n);
+
+		for (size_t i = 0; i < ret->n; i++)
+			if (strcmp(ret->v[i].key, key) == 0)
+				return err_set(e, ERR_INVALID_ARGUMENT,
+					       "invalid --cgroup argument(s): controller %s "
+					       "specified multiple times",
+					       key);
+		if (ret->n == CGROUPS_MAX)
+			return err_set(e, ERR_INVALID_ARGUMENT, "too many --cgroup arguments");
+		ret->v[ret->n++] = (struct oci_pair){ key, path + 1 };
+		name += n + 1;
+	}
+	return 0;
+}
+
+static int parse_cgroups(struct arena *a, const struct strv *given, struct oci_pairs *ret,
+			 struct err *e)
+{
+	ret->v = arena_array(a, CGROUPS_MAX, sizeof *ret->v);
+	for (size_t i = 0; i < given->n; i++) {
+		const char *text = given->v[i], *colon = strchr(text, ':');
+
+		if (colon && strchr(colon + 1, ':'))
+			return err_set(e, ERR_INVALID_ARGUMENT, "invalid --cgroup argument: %s",
+				       text);
+		if (colon && add_cgroups(a, text, ret, e) < 0)
+			return -1;
+		if (colon)
+			continue;
+		if (given->n != 1)
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "invalid --cgroup argument: %s (missing <controller>: "
+				       "prefix)",
+				       text);
+		ret->v[ret->n++] = (struct oci_pair){ "", text };
 	}
 	return 0;
 }
@@ -174,26 +222,26 @@ static int run_exec(struct invocation *in, struct err *e)
 		.id = in->args[0],
 		.io = RUNTIME_IO_INHERIT,
 		.ignore_paused = in->o.ignore_paused,
-		.cgroup = in->o.cgroup,
 	};
 	struct oci_process *process = NULL;
+	struct runtime_state s;
 	AUTO_FD int signals = -1;
 
-	if (in->n_args < 2 && !in->o.process) {
-		struct runtime_state s; /* a container that is not there is the worse mistake */
-
-		if (runtime_state(&in->global->runtime, a, in->args[0], &s, e) < 0)
-			return -1;
+	/* a container that is not there is the worst mistake, and told first */
+	if (runtime_state(&in->global->runtime, a, in->args[0], &s, e) < 0)
+		return -1;
+	if (in->n_args < 2 && !in->o.process)
 		return err_set(e, ERR_INVALID_ARGUMENT, "process args cannot be empty");
-	}
 	if (in->o.preserve_fds < 0)
 		return err_set(e, ERR_INVALID_ARGUMENT, "--preserve-fds must not be negative");
-	if (runtime_protect_self(in->argv, e) < 0 || make_process(in, a, &process, e) < 0)
+	if (runtime_protect_self(in->argv, e) < 0 || make_process(in, a, s.bundle, &process, e) < 0)
 		return -1;
 	x.process = process;
 	x.io.pid_file = in->o.pid_file;
+	x.io.pidfd_socket = in->o.pidfd_socket;
 	x.io.preserve_fds = (unsigned)in->o.preserve_fds;
-	if (choose_console(in, process, &x.io, e) < 0)
+	if (choose_console(in, process, &x.io, e) < 0 ||
+	    parse_cgroups(a, &in->o.cgroups, &x.cgroups, e) < 0)
 		return -1;
 	if (!in->o.detach) {
 		signals = foreground_begin(false, e);
@@ -202,12 +250,12 @@ static int run_exec(struct invocation *in, struct err *e)
 	}
 	if (runtime_exec(&in->global->runtime, &x, &p, e) < 0)
 		return -1;
-	return in->o.detach ? 0 : foreground_wait(&p, signals, e);
+	return in->o.detach ? 0 : foreground_wait(&p, signals, NULL, e);
 }
 
 const struct command command_exec = {
 	.name = "exec",
-	.usage = "[command options] <container-id> <command> [command options]  || -p process.json "
+	.usage = "<container-id> <command> [command options]  || -p process.json "
 		 "<container-id>\n\n"
 		 "Where \"<container-id>\" is the name for the instance of the container and\n"
 		 "\"<command>\" is the command to be executed in the container.\n"
@@ -217,6 +265,7 @@ const struct command command_exec = {
 	.options = exec_options,
 	.min_args = 1,
 	.max_args = -1,
+	.keep_order = true,
 	.run = run_exec,
 	.failure = "exec failed",
 	.failure_status = 255,

@@ -1,6 +1,8 @@
 /* A process in the foreground: its terminal copied, our signals passed on, its end awaited. */
 #include "cmd/runc/cli.h"
+#include "cmd/runc/notify.h"
 
+#include "base/log.h"
 #include "os/fd.h"
 #include "os/syscall.h"
 
@@ -14,7 +16,7 @@
 #include <sys/wait.h>
 #include <termios.h>
 
-enum { SLOT_PROCESS, SLOT_SIGNALS, SLOT_INPUT, SLOT_MASTER, SLOTS };
+enum { SLOT_PROCESS, SLOT_SIGNALS, SLOT_INPUT, SLOT_MASTER, SLOT_NOTIFY, SLOTS };
 
 struct foreground {
 	struct runtime_process *process;
@@ -125,6 +127,17 @@ static void take_input(struct foreground *f)
 		(void)!write(f->process->console, &eot, 1);
 }
 
+/* We stay, so we are the one to watch.  A manager that does not listen is no reason to end. */
+static void take_notify(struct notify *n)
+{
+	struct err e = { 0 };
+
+	if (notify_take(n, getpid(), &e) < 0) {
+		log_warn(LOG_NONE, "%s", e.msg);
+		n->is_done = true;
+	}
+}
+
 /* What the terminal still holds after the end. */
 static void drain(int master)
 {
@@ -147,7 +160,8 @@ static int end_status(const struct runtime_process *p, struct err *e)
 	return how.si_code == CLD_EXITED ? how.si_status : 128 + how.si_status;
 }
 
-int foreground_wait(struct runtime_process *process, int signals, struct err *e)
+int foreground_wait(struct runtime_process *process, int signals, struct notify *notify,
+		    struct err *e)
 {
 	struct foreground f = { .process = process, .signals = signals };
 	int master = process->console;
@@ -159,6 +173,7 @@ int foreground_wait(struct runtime_process *process, int signals, struct err *e)
 			[SLOT_SIGNALS] = { signals, POLLIN, 0 },
 			[SLOT_INPUT] = { f.input_open ? STDIN_FILENO : -1, POLLIN, 0 },
 			[SLOT_MASTER] = { master, POLLIN, 0 },
+			[SLOT_NOTIFY] = { notify && !notify->is_done ? notify->fd : -1, POLLIN, 0 },
 		};
 
 		if (poll(p, SLOTS, -1) < 0 && errno != EINTR) {
@@ -171,6 +186,8 @@ int foreground_wait(struct runtime_process *process, int signals, struct err *e)
 			take_input(&f);
 		if (p[SLOT_MASTER].revents && !copy_some(master, STDOUT_FILENO))
 			master = -1;
+		if (p[SLOT_NOTIFY].revents)
+			take_notify(notify);
 		if (p[SLOT_PROCESS].revents)
 			break;
 	}

@@ -4,26 +4,18 @@
 
 #include "base/log.h"
 #include "os/fd.h"
+#include "os/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 const struct command *const commands[] = {
-	&command_create,
-	&command_delete,
-	&command_exec,
-	&command_kill,
-	&command_list,
-	&command_pause,
-	&command_ps,
-	&command_resume,
-	&command_run,
-	&command_spec,
-	&command_start,
-	&command_state,
-	NULL,
+	&command_create, &command_delete, &command_exec,     &command_kill, &command_list,
+	&command_pause,  &command_ps,     &command_resume,   &command_run,  &command_spec,
+	&command_start,  &command_state,  &command_features, NULL,
 };
 
 #define G(field) offsetof(struct global, field)
@@ -36,8 +28,7 @@ const struct option global_options[] = {
 	{ "root", NULL, OPTION_STRING, G(root),
 	  "root directory for storage of container state (this should be located in tmpfs) "
 	  "(default: \"/run/runc\")" },
-	{ "criu", NULL, OPTION_STRING, G(criu),
-	  "ignored; checkpoint and restore are not done yet" },
+	{ "criu", NULL, OPTION_STRING, G(criu), NULL },
 	{ "systemd-cgroup", NULL, OPTION_BOOL, G(systemd_cgroup),
 	  "enable systemd cgroup support, expects cgroupsPath to be of form "
 	  "\"slice:prefix:name\" for e.g. \"system.slice:runc:434234\"" },
@@ -76,25 +67,63 @@ static int set_up_log(struct global *g, struct err *e)
 	return 0;
 }
 
+/* The whole range of ids mapped to itself is the first one's. */
+static bool is_in_user_namespace(void)
+{
+	AUTO_FREE char *map = NULL;
+	unsigned first, host, n;
+
+	if (file_read(AT_FDCWD, "/proc/self/uid_map", 4096, &map, NULL) < 0)
+		return false; /* a kernel without user namespaces */
+	return sscanf(map, "%u %u %u", &first, &host, &n) != 3 || first != 0 || host != 0 ||
+	       n != UINT32_MAX;
+}
+
+/* Who is not the machine's root keeps state where the login session lets him. */
+static int choose_root(struct global *g, struct err *e)
+{
+	const char *xdg = getenv("XDG_RUNTIME_DIR"), *user = getenv("USER");
+	bool is_own =
+		geteuid() != 0 || (is_in_user_namespace() && (!user || strcmp(user, "root") != 0));
+
+	g->runtime.root = g->root;
+	if (g->root)
+		return 0;
+	g->runtime.root = "/run/runc";
+	if (!is_own || !xdg || !*xdg)
+		return 0;
+	g->runtime.root = xasprintf("%s/runc", xdg);
+	int r = file_mkdirs(g->runtime.root, 0700);
+	/* sticky: what cleans up the session's folder leaves it alone */
+	if (r == 0 && chmod(g->runtime.root, S_ISVTX | 0700) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_sys(e, -r,
+			       "root directory for storage of container state: mkdir %s (the path "
+			       "in $XDG_RUNTIME_DIR must be writable by the user)",
+			       g->runtime.root);
+	return 0;
+}
+
 static int set_up_global(struct global *g, struct err *e)
 {
-	const char *xdg = getenv("XDG_RUNTIME_DIR");
-	const char *rootless = g->rootless ?: "auto";
-
-	if (set_up_log(g, e) < 0)
+	if (set_up_log(g, e) < 0 || choose_root(g, e) < 0)
 		return -1;
-	if (strcmp(rootless, "auto") == 0)
-		g->runtime.rootless = geteuid() != 0;
-	else if (strcmp(rootless, "true") == 0 || strcmp(rootless, "false") == 0)
-		g->runtime.rootless = rootless[0] == 't';
-	else
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "failed to parse --rootless: invalid value %s", rootless);
+	if (!g->rootless || !cli_parse_bool(g->rootless, &g->runtime.rootless))
+		g->runtime.rootless = geteuid() != 0 || is_in_user_namespace();
 	g->runtime.systemd_cgroup = g->systemd_cgroup;
-	g->runtime.root = g->root;
-	if (!g->root)
-		g->runtime.root = geteuid() == 0 || !xdg ? "/run/runc" : xasprintf("%s/runc", xdg);
 	return 0;
+}
+
+int cli_check_rootless(const struct global *g, struct err *e)
+{
+	bool ignored;
+
+	if (!g->rootless || strcmp(g->rootless, "auto") == 0 ||
+	    cli_parse_bool(g->rootless, &ignored))
+		return 0;
+	return err_set(e, ERR_INVALID_ARGUMENT, "strconv.ParseBool: parsing \"%s\": invalid syntax",
+		       g->rootless);
 }
 
 static const struct command *find_command(const char *name)
@@ -106,7 +135,7 @@ static const struct command *find_command(const char *name)
 }
 
 /* runc has them, we do not have them yet: that is another thing than a word nobody knows. */
-static const char *const not_done[] = { "checkpoint", "events", "features", "restore", "update" };
+static const char *const not_done[] = { "events", "update" };
 
 static int unknown_command(const struct global *g, const char *name)
 {
@@ -117,7 +146,7 @@ static int unknown_command(const struct global *g, const char *name)
 			say_error(g, why);
 			return 1;
 		}
-	AUTO_FREE char *text = xasprintf("No help topic for '%s'", name);
+	AUTO_FREE char *text = xasprintf("No help topic for '%s'\n", name);
 
 	say_error(g, text);
 	return 3;
@@ -153,9 +182,11 @@ static int check_args(const char *self, const struct command *c, int n, struct e
 	return 0;
 }
 
-static int usage_error(const struct global *g, const struct command *c, const struct err *e)
+/* text: what stands behind "Incorrect Usage" */
+static int usage_error(const struct global *g, const struct command *c, const char *text,
+		       const struct err *e)
 {
-	dprintf(STDOUT_FILENO, "Incorrect Usage.\n\n");
+	dprintf(STDOUT_FILENO, "Incorrect Usage%s%s\n\n", text, *text == ':' ? e->msg : "");
 	cli_help_command(STDOUT_FILENO, c);
 	say_error(g, e->msg);
 	return 1;
@@ -166,16 +197,18 @@ static int run_command(const struct global *g, const struct command *c, char **o
 {
 	struct invocation in = { .global = g, .command = c, .argv = own };
 	struct err e = { 0 };
-	int used = cli_parse(c->options, argc, argv, &in.o, &in.given, &e);
 
-	if (used < 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)) {
+	in.args = xcalloc((size_t)argc + 1, sizeof *in.args); /* lives as long as we do */
+	in.n_args =
+		cli_parse(c->options, argc, argv, !c->keep_order, &in.o, &in.given, in.args, &e);
+	if (in.n_args < 0)
+		return usage_error(g, c, ": ", &e);
+	if (in.o.help) {
 		cli_help_command(STDOUT_FILENO, c);
 		return 0;
 	}
-	in.args = argv + used;
-	in.n_args = argc - used;
-	if (used < 0 || check_args(own[0], c, in.n_args, &e) < 0)
-		return usage_error(g, c, &e);
+	if (check_args(own[0], c, in.n_args, &e) < 0)
+		return usage_error(g, c, ".", &e);
 	int status = c->run(&in, &e);
 	if (status >= 0)
 		return status;
@@ -190,10 +223,12 @@ int main(int argc, char **argv)
 	struct global g = { .log_fd = STDERR_FILENO };
 	struct err e = { 0 };
 
+	log_whole_seconds();
 	if (fd_fill_std() < 0)
 		return 1;
-	int used = cli_parse(global_options, argc - 1, argv + 1, &g, NULL, &e);
-	if (used < 0) {
+	char **words = xcalloc((size_t)argc + 1, sizeof *words); /* lives as long as we do */
+	int n = cli_parse(global_options, argc - 1, argv + 1, false, &g, NULL, words, &e);
+	if (n < 0) {
 		dprintf(STDOUT_FILENO, "Incorrect Usage. %s\n\n", e.msg);
 		cli_help_global(STDOUT_FILENO);
 		say_error(&g, e.msg);
@@ -203,16 +238,18 @@ int main(int argc, char **argv)
 		cli_version();
 		return 0;
 	}
-	argv += used + 1;
-	argc -= used + 1;
-	if (g.help || !argc || strcmp(argv[0], "help") == 0 || strcmp(argv[0], "h") == 0)
-		return help(&g, argc ? argc - 1 : 0, argv + 1);
+	if (g.help || !n) {
+		cli_help_global(STDOUT_FILENO);
+		return 0;
+	}
+	if (strcmp(words[0], "help") == 0 || strcmp(words[0], "h") == 0)
+		return help(&g, n - 1, words + 1);
 	if (set_up_global(&g, &e) < 0) {
 		say_error(&g, e.msg);
 		return 1;
 	}
-	const struct command *c = find_command(argv[0]);
+	const struct command *c = find_command(words[0]);
 	if (!c)
-		return unknown_command(&g, argv[0]);
-	return run_command(&g, c, argv - used - 1, argc - 1, argv + 1);
+		return unknown_command(&g, words[0]);
+	return run_command(&g, c, argv, n - 1, words + 1);
 }

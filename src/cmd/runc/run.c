@@ -1,5 +1,6 @@
 /* runc create, runc run. */
 #include "cmd/runc/cli.h"
+#include "cmd/runc/notify.h"
 
 #include "base/log.h"
 #include "base/num.h"
@@ -21,6 +22,9 @@
 		  "path to an AF_UNIX socket which will receive a file descriptor referencing "  \
 		  "the "                                                                         \
 		  "master end of the console's pseudoterminal" },                                \
+		{ "pidfd-socket", NULL, OPTION_STRING, O(pidfd_socket),                          \
+		  "path to an AF_UNIX socket which will receive a file descriptor referencing "  \
+		  "the init process" },                                                          \
 		{ "pid-file", NULL, OPTION_STRING, O(pid_file),                                  \
 		  "specify the file to write the process id to" },                               \
 		{ "no-pivot", NULL, OPTION_BOOL, O(no_pivot),                                    \
@@ -68,40 +72,52 @@ static int add_listen_fds(struct arena *a, struct oci_process *p, unsigned *pres
 	return 0;
 }
 
-static int prepare(struct invocation *in, struct arena *a, bool detach, struct runtime_create *c,
-		   struct err *e)
+static int choose_console(const struct invocation *in, const struct oci_process *p, bool detach,
+			  struct runtime_io *io, struct err *e)
+{
+	bool terminal = p && p->terminal;
+
+	if (in->o.console_socket && (!detach || !terminal))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "cannot use console socket if runc will not detach or allocate tty");
+	if (terminal && detach && !in->o.console_socket)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "cannot allocate tty if runc will detach without setting console "
+			       "socket");
+	if (in->o.console_socket) {
+		io->console = RUNTIME_CONSOLE_SOCKET;
+		io->console_socket = in->o.console_socket;
+	} else if (terminal) {
+		io->console = RUNTIME_CONSOLE_RETURN;
+	}
+	return 0;
+}
+
+int run_prepare(struct invocation *in, struct arena *a, bool detach, struct runtime_create *c,
+		struct notify *n, struct err *e)
 {
 	struct oci_spec *spec = NULL;
 
-	if (in->o.preserve_fds < 0)
-		return err_set(e, ERR_INVALID_ARGUMENT, "--preserve-fds must not be negative");
 	*c = (struct runtime_create){
 		.id = in->args[0],
-		.bundle = in->o.bundle ?: ".",
+		.bundle = in->o.bundle && *in->o.bundle ? in->o.bundle : ".",
 		.io = RUNTIME_IO_INHERIT,
 		.no_pivot = in->o.no_pivot,
 		.no_new_keyring = in->o.no_new_keyring,
 	};
-	if (runtime_load_spec(a, c->bundle, &spec, e) < 0)
+	if (runtime_load_spec(a, c->bundle, &spec, e) < 0 || cli_check_rootless(in->global, e) < 0)
 		return -1;
+	if (in->o.preserve_fds < 0)
+		return err_set(e, ERR_INVALID_ARGUMENT, "--preserve-fds must not be negative");
 	for (size_t i = 0; i < spec->warnings.n; i++)
 		log_warn(LOG_NONE, "%s", spec->warnings.v[i]);
-	if (getenv("NOTIFY_SOCKET"))
-		log_warn(LOG_NONE, "NOTIFY_SOCKET is not passed on to the container yet");
 	c->spec = spec;
 	c->io.pid_file = in->o.pid_file;
+	c->io.pidfd_socket = in->o.pidfd_socket;
 	c->io.preserve_fds = (unsigned)in->o.preserve_fds;
-	if (in->o.console_socket) {
-		c->io.console = RUNTIME_CONSOLE_SOCKET;
-		c->io.console_socket = in->o.console_socket;
-		if (!detach)
-			return err_set(
-				e, ERR_INVALID_ARGUMENT,
-				"cannot use console socket if runc will not detach or allocate "
-				"tty");
-	} else if (!detach && spec->process && spec->process->terminal) {
-		c->io.console = RUNTIME_CONSOLE_RETURN;
-	}
+	if (choose_console(in, spec->process, detach, &c->io, e) < 0 ||
+	    notify_prepare(n, a, &in->global->runtime, spec, c, e) < 0)
+		return -1;
 	return add_listen_fds(a, spec->process, &c->io.preserve_fds, e);
 }
 
@@ -109,36 +125,22 @@ static int run_create(struct invocation *in, struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
 	CLEANUP(runtime_process_done) struct runtime_process p = RUNTIME_PROCESS_NONE;
+	CLEANUP(notify_done) struct notify n = notify_from_env();
 	struct runtime_create c;
 
-	if (runtime_protect_self(in->argv, e) < 0 || prepare(in, a, true, &c, e) < 0)
+	n.is_create = true;
+	if (runtime_protect_self(in->argv, e) < 0 || run_prepare(in, a, true, &c, &n, e) < 0)
 		return -1;
 	return runtime_create(&in->global->runtime, &c, &p, e);
 }
 
-static int run_run(struct invocation *in, struct err *e)
+int run_to_its_end(struct invocation *in, struct runtime_process *p, int signals, struct notify *n,
+		   struct err *e)
 {
-	AUTO_ARENA struct arena *a = arena_new();
-	CLEANUP(runtime_process_done) struct runtime_process p = RUNTIME_PROCESS_NONE;
-	const struct runtime *rt = &in->global->runtime;
-	AUTO_FD int signals = -1;
-	struct runtime_create c;
-
-	if (runtime_protect_self(in->argv, e) < 0 || prepare(in, a, in->o.detach, &c, e) < 0)
-		return -1;
-	if (!in->o.detach) {
-		signals = foreground_begin(!in->o.no_subreaper, e);
-		if (signals < 0)
-			return -1;
-	}
-	if (runtime_run(rt, &c, &p, e) < 0)
-		return -1;
-	if (in->o.detach)
-		return 0;
-
-	int status = foreground_wait(&p, signals, e);
+	int status = foreground_wait(p, signals, n, e);
 	struct err gone = { 0 };
-	if (!in->o.keep && runtime_delete(rt, c.id, false, &gone) < 0) {
+
+	if (!in->o.keep && runtime_delete(&in->global->runtime, in->args[0], false, &gone) < 0) {
 		if (status < 0)
 			return -1; /* the first error is the one to tell */
 		return err_copy(e, &gone);
@@ -146,9 +148,32 @@ static int run_run(struct invocation *in, struct err *e)
 	return status;
 }
 
+static int run_run(struct invocation *in, struct err *e)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	CLEANUP(runtime_process_done) struct runtime_process p = RUNTIME_PROCESS_NONE;
+	CLEANUP(notify_done) struct notify n = notify_from_env();
+	AUTO_FD int signals = -1;
+	struct runtime_create c;
+
+	if (runtime_protect_self(in->argv, e) < 0 ||
+	    run_prepare(in, a, in->o.detach, &c, &n, e) < 0)
+		return -1;
+	if (!in->o.detach) {
+		signals = foreground_begin(!in->o.no_subreaper, e);
+		if (signals < 0)
+			return -1;
+	}
+	if (runtime_run(&in->global->runtime, &c, &p, e) < 0)
+		return -1;
+	if (in->o.detach)
+		return notify_wait(&n, p.pid, e);
+	return run_to_its_end(in, &p, signals, &n, e);
+}
+
 const struct command command_create = {
 	.name = "create",
-	.usage = "[command options] <container-id>\n\n" ID_TEXT,
+	.usage = "<container-id>\n\n" ID_TEXT,
 	.summary = "create a container",
 	.description = BUNDLE_TEXT " The container waits there for `runc start`.",
 	.options = create_options,
@@ -160,7 +185,7 @@ const struct command command_create = {
 
 const struct command command_run = {
 	.name = "run",
-	.usage = "[command options] <container-id>\n\n" ID_TEXT,
+	.usage = "<container-id>\n\n" ID_TEXT,
 	.summary = "create and run a container",
 	.description = BUNDLE_TEXT " Runs it, and deletes it when it has ended.",
 	.options = run_options,

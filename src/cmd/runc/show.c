@@ -304,7 +304,7 @@ const struct command command_state = {
 
 const struct command command_list = {
 	.name = "list",
-	.usage = "[command options]\n\n"
+	.usage = "\n\n"
 		 "Where the given root is specified via the global option \"--root\"\n"
 		 "(default: \"/run/runc\").",
 	.summary = "lists containers started by runc with the given root",
@@ -316,10 +316,11 @@ const struct command command_list = {
 
 const struct command command_ps = {
 	.name = "ps",
-	.usage = "[command options] <container-id> [ps options]",
+	.usage = "<container-id> [ps options]",
 	.summary = "ps displays the processes running inside a container",
 	.options = ps_options,
 	.min_args = 1,
 	.max_args = -1,
+	.keep_order = true,
 	.run = run_ps,
 };

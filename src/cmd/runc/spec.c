@@ -108,10 +108,11 @@ static int run_spec(struct invocation *in, struct err *e)
 {
 	AUTO_STR struct str text = STR_INIT(1 << 16), out = STR_INIT(1 << 16);
 	bool rootless = in->o.rootless;
-	AUTO_FREE char *path =
-		xasprintf("%s%sconfig.json", in->o.bundle ?: "", in->o.bundle ? "/" : "");
-	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	static const char path[] = "config.json";
 
+	if (in->o.bundle && *in->o.bundle && chdir(in->o.bundle) < 0)
+		return err_sys(e, errno, "chdir %s", in->o.bundle);
+	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0 && errno == EEXIST)
 		return err_set(e, ERR_ALREADY_EXISTS, "File config.json exists. Remove it first");
 	if (fd < 0)
@@ -135,7 +136,7 @@ static int run_spec(struct invocation *in, struct err *e)
 
 const struct command command_spec = {
 	.name = "spec",
-	.usage = "[command options] [arguments...]",
+	.usage = "[arguments...]",
 	.summary = "create a new specification file",
 	.description =
 		"   Writes a starter config.json into the bundle (the current folder). It\n"

@@ -1,0 +1,222 @@
+#include "cmd/runc/notify.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "os/socket.h"
+#include "os/syscall.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define SOCKET_NAME "notify.sock"
+#define INSIDE "/run/notify"
+
+enum { MESSAGE_MAX = 4096, BARRIER_MS = 30000 };
+
+void notify_done(struct notify *n)
+{
+	close_fd(&n->fd);
+}
+
+struct notify notify_from_env(void)
+{
+	struct notify n = NOTIFY_NONE;
+	const char *path = getenv("NOTIFY_SOCKET");
+
+	n.host = path && *path ? path : NULL;
+	return n;
+}
+
+/* Through the folder's descriptor, so that the length of its path does not matter. */
+static int bind_in(struct notify *n, int dirfd, struct err *e)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	n->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (n->fd < 0)
+		return err_sys(e, errno, "make the notify socket");
+	snprintf(addr.sun_path, sizeof addr.sun_path, "/proc/self/fd/%d/" SOCKET_NAME, dirfd);
+	if (unlinkat(dirfd, SOCKET_NAME, 0) < 0 && errno != ENOENT)
+		return err_sys(e, errno, "remove the old notify socket");
+	if (bind(n->fd, (struct sockaddr *)&addr, sizeof addr) < 0)
+		return err_sys(e, errno, "bind the notify socket");
+	/* whoever the container's process is, it may write; the folder above is root's */
+	if (fchmodat(dirfd, SOCKET_NAME, 0777, 0) < 0)
+		return err_sys(e, errno, "open the notify socket to the container");
+	return 0;
+}
+
+static int open_dir(int statefd, struct err *e)
+{
+	int fd = openat(statefd, "notify", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? err_sys(e, errno, "open the notify folder") : fd;
+}
+
+static int make_dir(int statefd, void *arg, struct err *e)
+{
+	struct notify *n = arg;
+
+	if (mkdirat(statefd, "notify", 0755) < 0)
+		return err_sys(e, errno, "make the notify folder");
+	AUTO_FD int dir = open_dir(statefd, e);
+	if (dir < 0)
+		return -1;
+	return n->is_create ? 0 : bind_in(n, dir, e);
+}
+
+int notify_prepare(struct notify *n, struct arena *a, const struct runtime *rt,
+		   struct oci_spec *spec, struct runtime_create *c, struct err *e)
+{
+	static const char *options[] = { "bind", "nosuid", "noexec", "nodev", "ro", NULL };
+	struct oci_process *p = spec->process;
+
+	if (!n->host || !p)
+		return 0;
+	AUTO_FREE char *here = *rt->root == '/' ? xstrdup("") : getcwd(NULL, 0);
+	if (!here)
+		return err_sys(e, errno, "getcwd");
+
+	struct oci_mount *mounts = arena_array(a, spec->n_mounts + 1, sizeof *mounts);
+	for (size_t i = 0; i < spec->n_mounts; i++)
+		mounts[i] = spec->mounts[i];
+	mounts[spec->n_mounts++] = (struct oci_mount){
+		.destination = INSIDE,
+		.source = arena_printf(a, "%s%s%s/%s/notify", here, *here ? "/" : "", rt->root,
+				       c->id),
+		.options = { options, ARRAY_LEN(options) - 1 },
+	};
+	spec->mounts = mounts;
+
+	const char **env = arena_array(a, p->env.n + 2, sizeof *env);
+	for (size_t i = 0; i < p->env.n; i++)
+		env[i] = p->env.v[i];
+	env[p->env.n++] = "NOTIFY_SOCKET=" INSIDE "/" SOCKET_NAME;
+	p->env.v = env;
+	c->on_dir = make_dir;
+	c->on_dir_arg = n;
+	return 0;
+}
+
+int notify_bind(struct notify *n, const struct runtime *rt, const char *id, struct err *e)
+{
+	AUTO_FREE char *path = xasprintf("%s/%s", rt->root, id);
+	AUTO_FD int state = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (state < 0)
+		return err_sys(e, errno, "open %s", path);
+	AUTO_FD int dir = open_dir(state, e);
+	if (dir < 0 && e->errnum == ENOENT) { /* created without NOTIFY_SOCKET */
+		err_clear(e);
+		n->host = NULL;
+		return 0;
+	}
+	return dir < 0 ? -1 : bind_in(n, dir, e);
+}
+
+static int connect_host(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	size_t n = strlen(path);
+	AUTO_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (n >= sizeof addr.sun_path)
+		return -ENAMETOOLONG;
+	memcpy(addr.sun_path, path, n);
+	if (*path == '@') /* as systemd writes an abstract one */
+		addr.sun_path[0] = 0;
+	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, len) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+/* The manager closes its copy of the pipe when it has read everything before it. */
+static int wait_barrier(int host, struct err *e)
+{
+	AUTO_FD int in = -1;
+	AUTO_FD int out = -1;
+	int pair[2];
+
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "make the barrier");
+	in = pair[0];
+	out = pair[1];
+	ssize_t r = socket_send_fds(host, "BARRIER=1", 9, &out, 1);
+	if (r < 0)
+		return err_sys(e, (int)-r, "send the barrier");
+	close_fd(&out);
+	out = -1;
+	struct pollfd p = { .fd = in, .events = POLLIN };
+	if (poll(&p, 1, BARRIER_MS) == 0)
+		log_warn(LOG_NONE, "Timeout after waiting 30s for barrier. Ignored.");
+	return 0;
+}
+
+static int tell_host(const struct notify *n, const char *ready, pid_t main_pid, bool barrier,
+		     struct err *e)
+{
+	AUTO_FD int host = connect_host(n->host);
+	char pid[32];
+
+	if (host < 0)
+		return err_sys(e, -host, "dial unixgram %s", n->host);
+	int len = snprintf(pid, sizeof pid, "MAINPID=%d\n", (int)main_pid);
+	if (send(host, ready, strlen(ready), MSG_NOSIGNAL) < 0 ||
+	    send(host, pid, (size_t)len, MSG_NOSIGNAL) < 0)
+		return err_sys(e, errno, "write to %s", n->host);
+	return barrier ? wait_barrier(host, e) : 0;
+}
+
+static int take(struct notify *n, pid_t main_pid, bool barrier, struct err *e)
+{
+	char text[MESSAGE_MAX + 1];
+	ssize_t got = recv(n->fd, text, MESSAGE_MAX, MSG_DONTWAIT);
+
+	if (got < 0)
+		return errno == EAGAIN || errno == EINTR
+			       ? 0
+			       : err_sys(e, errno, "read the notify socket");
+	text[got] = 0;
+	for (char *line = text, *next; *line; line = next) {
+		next = line + strcspn(line, "\n");
+		if (*next)
+			*next++ = 0;
+		if (strncmp(line, "READY=", 6) != 0)
+			continue;
+		AUTO_FREE char *ready = xasprintf("%s\n", line);
+
+		n->is_done = true;
+		return tell_host(n, ready, main_pid, barrier, e);
+	}
+	return 0;
+}
+
+int notify_take(struct notify *n, pid_t main_pid, struct err *e)
+{
+	return take(n, main_pid, false, e);
+}
+
+int notify_wait(struct notify *n, pid_t pid, struct err *e)
+{
+	AUTO_FD int pidfd = sys_pidfd_open(pid, 0);
+
+	while (n->host && n->fd >= 0 && !n->is_done) {
+		struct pollfd p[2] = { { n->fd, POLLIN, 0 }, { pidfd, POLLIN, 0 } };
+
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return err_sys(e, errno, "poll");
+		if (take(n, pid, true, e) < 0)
+			return -1;
+		if (pidfd < 0 || (p[1].revents && !p[0].revents))
+			return 0; /* it ended, and said nothing more */
+	}
+	return 0;
+}
