@@ -14,7 +14,7 @@ LAYERS = {
     "wire":    "base os loop proto",
     "oci":     "base",
     "cgroup":  "base os oci",
-    "runtime": "base os oci cgroup",
+    "runtime": "base os proto oci cgroup",
     "shim":    "base os loop wire proto oci cgroup runtime",
     "store":   "base os loop",
     "net":     "base os loop oci",
@@ -24,7 +24,7 @@ LAYERS = {
     "api":     "base os loop wire proto oci engine image store task",
     "cmd":     "base os loop wire proto oci cgroup runtime shim store image net task engine api",
 }
-PROTO_ROOTS = {"containerd", "google", "grpc", "ttrpc", "cgroups"}
+PROTO_ROOTS = {"containerd", "google", "grpc", "ttrpc", "cgroups", "criu"}
 
 
 def main(src):

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #ifndef PIPEFS_MAGIC
@@ -69,13 +70,47 @@ static int connect_stdio(const struct runtime_io *io, struct err *e)
 	return 0;
 }
 
+static bool is_null_device(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+/* The host's /dev/null becomes the container's, so that nothing of the host's mounts stays open:
+ * a checkpoint could not name it.  A container without one keeps the host's. */
+static void reopen_null(int rootfd)
+{
+	AUTO_FD int fd = -1;
+
+	for (int i = 0; i < 3; i++) {
+		if (!is_null_device(i))
+			continue;
+		if (fd < 0) {
+			/* looked at before it is opened: opening a device can do things */
+			AUTO_FD int path = path_open(rootfd, "/dev/null", O_PATH | O_NOFOLLOW, 0);
+
+			if (path < 0 || !is_null_device(path))
+				return;
+			fd = path_open(rootfd, "/dev/null", O_RDWR | O_NOFOLLOW, 0);
+			if (fd < 0 || !is_null_device(fd))
+				return;
+		}
+		(void)dup3(fd, i, 0); /* the old one serves too */
+	}
+}
+
 int process_connect(const struct launch_end *l, int rootfd, bool bind, struct err *e)
 {
 	AUTO_CONSOLE struct console c = CONSOLE_NONE;
 	const struct plan_process *p = l->process;
 
-	if (!p->terminal)
-		return connect_stdio(l->io, e);
+	if (!p->terminal) {
+		if (connect_stdio(l->io, e) < 0)
+			return -1;
+		reopen_null(rootfd);
+		return 0;
+	}
 	if (console_open(rootfd, l->host_ptmx, &c, e) < 0)
 		return -1;
 	/* A terminal of the host's devpts has no mount in here that could be bound. */

@@ -12,11 +12,27 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* One row a line, in the order of the help text: events and update come here too. */
+/* clang-format off */
 const struct command *const commands[] = {
-	&command_create, &command_delete, &command_exec,     &command_kill, &command_list,
-	&command_pause,  &command_ps,     &command_resume,   &command_run,  &command_spec,
-	&command_start,  &command_state,  &command_features, NULL,
+	&command_checkpoint,
+	&command_create,
+	&command_delete,
+	&command_exec,
+	&command_kill,
+	&command_list,
+	&command_pause,
+	&command_ps,
+	&command_restore,
+	&command_resume,
+	&command_run,
+	&command_spec,
+	&command_start,
+	&command_state,
+	&command_features,
+	NULL,
 };
+/* clang-format on */
 
 #define G(field) offsetof(struct global, field)
 const struct option global_options[] = {

@@ -1,0 +1,534 @@
+/* Restore: a container whose processes criu makes.  The order is create's: folder, cgroup, then
+ * the processes in it; config.json is asked for everything that the images need not say. */
+#include "runtime/criu.h"
+
+#include "base/jsonr.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "os/fd.h"
+#include "os/file.h"
+#include "os/socket.h"
+#include "os/syscall.h"
+#include "runtime/birth.h"
+#include "runtime/hooks.h"
+#include "runtime/procfs.h"
+#include "runtime/state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#define LOG_NAME "restore.log"
+#define ROOT_NAME "criu-root"
+#define SET(o, field, value) ((o)->has_##field = 1, (o)->field = (value))
+
+enum { DESCRIPTORS_MAX = 1 << 16, LISTS_MAX = 64 };
+
+struct restore {
+	const struct runtime *rt;
+	const struct runtime_create *create;
+	const struct checkpoint *c;
+	struct arena *arena;
+	struct plan plan;
+	struct state state;
+	struct cgroup *cgroup;
+	struct criu_mounts mounts;
+	struct criu_start start;
+	CriuCgroupRoot *cg_roots[LISTS_MAX];
+	CriuInheritFd *inherit[LISTS_MAX];
+	CriuJoinNamespace *joins[LISTS_MAX];
+	const char *root; /* where criu finds the root file system */
+	int own_mounts, private_mounts, cwd; /* see enter_private_mounts() */
+	int procfd, images, work, console_socket, console;
+	pid_t pid; /* of the first process, once criu told us */
+	int pidfd;
+	bool has_dir, is_checked, is_done;
+};
+
+/* To the mount namespace that we came from, and back; the working folder is that of the caller. */
+static int go_to_mounts(const struct restore *k, int ns, struct err *e)
+{
+	if (ns < 0)
+		return 0;
+	if (setns(ns, CLONE_NEWNS) < 0)
+		return err_sys(e, errno, "join a mount namespace");
+	if (ns == k->own_mounts && fchdir(k->cwd) < 0)
+		return err_sys(e, errno, "go back to the working directory");
+	return 0;
+}
+
+static void restore_done(struct restore *k)
+{
+	struct err ignored = { 0 };
+
+	if (go_to_mounts(k, k->own_mounts, &ignored) < 0)
+		log_error(LOG_NONE, "%s", ignored.msg);
+	err_clear(&ignored);
+	close_fd(&k->own_mounts);
+	close_fd(&k->private_mounts);
+	close_fd(&k->cwd);
+
+	if (!k->is_done && k->cgroup) {
+		(void)cgroup_kill(k->cgroup, SIGKILL, &ignored); /* the first error is told */
+		err_clear(&ignored);
+		(void)cgroup_destroy(k->cgroup, &ignored);
+		err_clear(&ignored);
+	}
+	if (!k->is_done && k->has_dir)
+		(void)state_remove_dir(k->rt->root, k->create->id, &ignored);
+	for (size_t i = 0; i < k->start.n_fds; i++)
+		close_fd(&k->start.fds[i]);
+	cgroup_free(k->cgroup);
+	state_done(&k->state);
+	plan_done(&k->plan);
+	close_fd(&k->procfd);
+	close_fd(&k->images);
+	close_fd(&k->work);
+	close_fd(&k->console_socket);
+	close_fd(&k->console);
+	close_fd(&k->pidfd);
+	arena_free(k->arena);
+}
+
+static int make_plan(struct restore *k, struct err *e)
+{
+	struct plan_input in = { .id = k->create->id, .spec = k->create->spec };
+	char *bundle = realpath(k->create->bundle, NULL);
+
+	if (!bundle)
+		return err_sys(e, errno, "open bundle %s", k->create->bundle);
+	in.bundle = arena_strdup(k->arena, bundle);
+	free(bundle);
+	if (plan_make(k->arena, &in, &k->plan, e) < 0)
+		return -1;
+	if (!k->plan.has_process)
+		return err_set(e, ERR_INVALID_ARGUMENT, "process property must not be empty");
+	return 0;
+}
+
+/* CRIU wants its root to be a mount point that nothing covers, and opens our folders by our
+ * descriptors: so we and it go to a mount namespace where nobody else is, and where nothing needs
+ * to be cleaned up, whatever ends us. */
+static int enter_private_mounts(struct restore *k, struct err *e)
+{
+	static const char ns[] = "/proc/self/ns/mnt";
+
+	k->cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	k->own_mounts = open(ns, O_RDONLY | O_CLOEXEC);
+	if (k->cwd < 0 || k->own_mounts < 0 || unshare(CLONE_NEWNS) < 0)
+		return err_sys(e, errno, "unshare the mount namespace");
+	k->private_mounts = open(ns, O_RDONLY | O_CLOEXEC);
+	if (k->private_mounts < 0 || mount("", "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return err_sys(e, errno, "cut the mounts off from the host's");
+	AUTO_FD int tree = sys_open_tree(AT_FDCWD, k->plan.rootfs,
+					 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (tree < 0)
+		return err_sys(e, -tree, "copy the mount of %s", k->plan.rootfs);
+	int r = sys_move_mount(tree, "", AT_FDCWD, k->root, MOVE_MOUNT_F_EMPTY_PATH);
+	if (r < 0)
+		return err_sys(e, -r, "mount %s for criu", k->plan.rootfs);
+	return 0;
+}
+
+static int open_folders(struct restore *k, struct err *e)
+{
+	k->images = open(k->c->image_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (k->images < 0)
+		return err_sys(e, errno, "open %s", k->c->image_path);
+	if (!k->c->work_path)
+		return 0;
+	int r = file_mkdirs(k->c->work_path, 0700);
+	k->work = r < 0 ? -1 : open(k->c->work_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (k->work < 0)
+		return err_sys(e, r < 0 ? -r : errno, "open the work folder %s", k->c->work_path);
+	return 0;
+}
+
+static int connect_console(struct restore *k, struct err *e)
+{
+	const struct runtime_io *io = &k->create->io;
+
+	if (io->console != RUNTIME_CONSOLE_SOCKET)
+		return 0;
+	k->console_socket = socket_connect(io->console_socket);
+	if (k->console_socket < 0)
+		return err_sys(e, -k->console_socket, "dial unix %s: connect", io->console_socket);
+	return 0;
+}
+
+static int make_state(struct restore *k, struct err *e)
+{
+	const struct oci_spec *spec = k->create->spec;
+	struct state *s = &k->state;
+
+	s->dirfd = state_make_dir(k->rt->root, k->create->id, e);
+	if (s->dirfd < 0)
+		return -1;
+	k->has_dir = true;
+	AUTO_FREE char *root = xasprintf("%s/%s/" ROOT_NAME, k->rt->root, k->create->id);
+	char *real = mkdirat(s->dirfd, ROOT_NAME, 0755) < 0 ? NULL : realpath(root, NULL);
+	if (!real)
+		return err_sys(e, errno, "make %s", root);
+	k->root = arena_strdup(k->arena, real);
+	free(real);
+	s->pub = (struct runtime_state){
+		.id = k->create->id,
+		.bundle = k->plan.bundle,
+		.rootfs = k->plan.rootfs,
+		.oci_version = spec->version,
+		.status = RUNTIME_CREATING,
+		.owner = geteuid(),
+		.annotations = spec->annotations,
+	};
+	clock_gettime(CLOCK_REALTIME, &s->pub.created);
+	s->ns = k->plan.all_ns;
+	s->caps = k->plan.process.caps;
+	s->no_new_keyring = k->create->no_new_keyring;
+	s->poststart = spec->hooks.poststart;
+	s->poststop = spec->hooks.poststop;
+	return 0;
+}
+
+/* For exec, which brings its own processes. */
+static int save_seccomp(struct restore *k, struct err *e)
+{
+	const char *cache = arena_printf(k->arena, "%s/.seccomp", k->rt->root);
+	struct seccomp_filter filter = { 0 };
+
+	if (!k->create->spec->linux.seccomp)
+		return 0;
+	if (seccomp_compile(k->create->spec->linux.seccomp, cache, &filter, e) < 0)
+		return err_wrap(e, "seccomp");
+	int r = filter.insns ? state_save_seccomp(k->state.dirfd, &filter, e) : 0;
+	seccomp_filter_done(&filter);
+	return r;
+}
+
+static int make_cgroup(struct restore *k, struct err *e)
+{
+	const struct oci_spec *s = k->create->spec;
+	struct cgroup_config cfg = {
+		.path = s->linux.cgroups_path,
+		.id = k->create->id,
+		.systemd = k->rt->systemd_cgroup,
+		.rootless = k->rt->rootless,
+	};
+
+	if (cgroup_create(&cfg, s->linux.resources, &k->cgroup, e) < 0)
+		return err_wrap(e, "unable to apply cgroup configuration");
+	cgroup_paths(k->cgroup, k->arena, &k->state.pub.cgroup_paths);
+	return 0;
+}
+
+/* "/proc/PID/cgroup" of criu, which sits in the new cgroup: there the images' cgroups begin. */
+static int add_cgroup_roots(struct restore *k, pid_t pid, CriuOpts *o, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	char path[64];
+
+	snprintf(path, sizeof path, "%d/cgroup", (int)pid);
+	int r = file_read(k->procfd, path, 1 << 20, &text, NULL);
+	if (r < 0)
+		return err_sys(e, -r, "read criu's cgroups");
+	o->cg_root = k->cg_roots;
+	for (char *line = text, *next; *line; line = next) {
+		next = line + strcspn(line, "\n");
+		if (*next)
+			*next++ = 0;
+		char *names = strchr(line, ':'), *where = names ? strchr(names + 1, ':') : NULL;
+		if (!where)
+			continue;
+		for (char *n = names + 1; n <= where; n += strcspn(n, ",:") + 1) {
+			CriuCgroupRoot *row = ARENA_NEW(k->arena, CriuCgroupRoot);
+
+			if (o->n_cg_root == LISTS_MAX)
+				return err_set(e, ERR_RESOURCE_EXHAUSTED, "too many cgroups");
+			criu_cgroup_root__init(row);
+			row->ctrl = arena_strndup(k->arena, n, strcspn(n, ",:"));
+			row->path = arena_strdup(k->arena, where + 1);
+			o->cg_root[o->n_cg_root++] = row;
+		}
+	}
+	return 0;
+}
+
+static int add_inherited(struct restore *k, CriuOpts *o, const char *key, int fd, struct err *e)
+{
+	CriuInheritFd *row = ARENA_NEW(k->arena, CriuInheritFd);
+
+	if (o->n_inherit_fd == LISTS_MAX)
+		return err_set(e, ERR_RESOURCE_EXHAUSTED, "too many inherited descriptors");
+	criu_inherit_fd__init(row);
+	row->key = arena_strdup(k->arena, key);
+	row->fd = fd;
+	o->inherit_fd = k->inherit;
+	o->inherit_fd[o->n_inherit_fd++] = row;
+	return 0;
+}
+
+/* Pipes that were the process's stdio are ours now.  The file is one of the images: regular, short,
+ * and good for nothing but the names of pipes. */
+static int add_stdio(struct restore *k, CriuOpts *o, struct err *e)
+{
+	AUTO_FD int fd = openat(k->images, "descriptors.json",
+				O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_FREE char *text = xcalloc(1, DESCRIPTORS_MAX + 1);
+	AUTO_JSON json_object *list = NULL;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, errno, "open %s/descriptors.json", k->c->image_path);
+	if (!S_ISREG(st.st_mode) || st.st_size > DESCRIPTORS_MAX)
+		return err_set(e, ERR_INVALID_ARGUMENT, "descriptors.json is not a short file");
+	ssize_t n = fd_read_all(fd, text, DESCRIPTORS_MAX);
+	if (n < 0)
+		return err_sys(e, (int)-n, "read descriptors.json");
+	if (jsonr_parse(text, (size_t)n, &list, e) < 0)
+		return err_wrap(e, "descriptors.json");
+	if (!json_object_is_type(list, json_type_array))
+		return err_set(e, ERR_INVALID_ARGUMENT, "descriptors.json is not a list");
+	for (size_t i = 0; i < json_object_array_length(list) && i < 3; i++) {
+		const char *name = json_object_get_string(json_object_array_get_idx(list, i));
+
+		if (name && str_starts(name, "pipe:[") &&
+		    name[6 + strspn(name + 6, "0123456789")] == ']' &&
+		    add_inherited(k, o, name, (int)i, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int join(struct restore *k, CriuOpts *o, const struct plan_join *j, struct err *e)
+{
+	static const char *const names[OCI_NS_COUNT] = {
+		[OCI_NS_IPC] = "ipc",
+		[OCI_NS_UTS] = "uts",
+		[OCI_NS_USER] = "user",
+		[OCI_NS_MOUNT] = "mnt",
+	};
+
+	if (j->type == OCI_NS_NETWORK || j->type == OCI_NS_PID) {
+		int fd = open(j->path, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0 || k->start.n_fds == CRIU_FDS_MAX)
+			return err_sys(e, errno, "Requested %s namespace %s does not exist",
+				       oci_ns_names[j->type], j->path);
+		k->start.fds[k->start.n_fds++] = fd;
+		return add_inherited(k, o, j->type == OCI_NS_PID ? "extRootPidNS" : "extRootNetNS",
+				     CRIU_FIRST_FD + (int)k->start.n_fds - 1, e);
+	}
+	if (!names[j->type])
+		return err_set(e, ERR_UNIMPLEMENTED, "Do not know how to handle namespace %s",
+			       oci_ns_names[j->type]);
+	CriuJoinNamespace *row = ARENA_NEW(k->arena, CriuJoinNamespace);
+	criu_join_namespace__init(row);
+	row->ns = (char *)names[j->type];
+	row->ns_file = (char *)j->path;
+	o->join_ns = k->joins;
+	o->join_ns[o->n_join_ns++] = row;
+	return 0;
+}
+
+static int fill(struct restore *k, CriuOpts *o, struct err *e)
+{
+	criu_fill_opts(k->c, k->create->spec, k->arena, o);
+	o->images_dir_fd = k->images;
+	o->log_file = (char *)LOG_NAME;
+	o->root = (char *)k->root;
+	SET(o, evasive_devices, 1);
+	SET(o, rst_sibling, 1); /* our child, not criu's */
+	if (k->work >= 0)
+		SET(o, work_dir_fd, k->work);
+	o->lsm_profile = (char *)k->c->lsm_profile;
+	o->lsm_mount_context = (char *)k->c->lsm_mount_context;
+	for (size_t i = 0; i < k->plan.n_joins; i++)
+		if (join(k, o, &k->plan.joins[i], e) < 0)
+			return -1;
+	if (criu_mounts_restore(k->arena, &k->plan, &k->state.pub.cgroup_paths, &k->mounts, e) < 0)
+		return -1;
+	o->ext_mnt = k->mounts.v;
+	o->n_ext_mnt = k->mounts.n;
+	return add_stdio(k, o, e);
+}
+
+static int run_hooks(struct restore *k, struct err *e)
+{
+	const struct oci_hooks *h = &k->create->spec->hooks;
+	AUTO_STR struct str out = STR_INIT(1 << 20);
+	struct runtime_state s = k->state.pub;
+
+	s.pid = k->pid;
+	runtime_state_json(&s, &out);
+	/* hooks set up the host's side: they belong to its mounts */
+	if (go_to_mounts(k, k->own_mounts, e) < 0 ||
+	    hooks_run(&h->prestart, "prestart", str_c(&out), e) < 0 ||
+	    hooks_run(&h->create_runtime, "createRuntime", str_c(&out), e) < 0)
+		return -1;
+	return go_to_mounts(k, k->private_mounts, e);
+}
+
+/* criu gives restored processes a time namespace of their own where it can. */
+static void note_time_namespace(struct restore *k)
+{
+	struct stat own, theirs;
+	char path[64];
+
+	snprintf(path, sizeof path, "%d/ns/time", (int)k->pid);
+	if (fstatat(k->procfd, "self/ns/time", &own, 0) == 0 &&
+	    fstatat(k->procfd, path, &theirs, 0) == 0 && own.st_ino != theirs.st_ino)
+		k->state.ns |= plan_ns_flag(OCI_NS_TIME);
+}
+
+static int record(struct restore *k, struct err *e)
+{
+	char state;
+
+	/* our child and not reaped: the number can't be anybody else's */
+	k->pidfd = sys_pidfd_open(k->pid, 0);
+	if (k->pidfd < 0)
+		return err_sys(e, -k->pidfd, "open a pidfd of process %d", (int)k->pid);
+	int r = procfs_start_time(k->procfd, k->pid, &k->state.start_time, &state);
+	if (r < 0)
+		return err_sys(e, -r, "read the start time of process %d", (int)k->pid);
+	k->state.init_pid = k->pid;
+	note_time_namespace(k);
+	return state_write(&k->state, e);
+}
+
+/* All stand still, with everything that they will have. */
+static int verify(struct restore *k, struct err *e)
+{
+	AUTO_CGROUP_PIDS struct cgroup_pids pids = { 0 };
+
+	if (cgroup_list_pids(k->cgroup, &pids, e) < 0)
+		return -1;
+	size_t n = 0;
+	for (size_t i = 0; i < pids.n; i++) /* criu itself is there too */
+		if (pids.v[i] != k->state.pub.pid)
+			pids.v[n++] = pids.v[i];
+	if (criu_verify(&k->plan, k->create->spec->linux.seccomp != NULL, k->procfd, k->pid, pids.v,
+			n, e) < 0) {
+		struct err ignored = { 0 };
+
+		(void)cgroup_kill(k->cgroup, SIGKILL, &ignored); /* not one of them may run */
+		return -1;
+	}
+	k->is_checked = true;
+	return 0;
+}
+
+static int take_master(struct restore *k, int master, struct err *e)
+{
+	static const char name[] = "/dev/ptmx";
+
+	if (k->create->io.console == RUNTIME_CONSOLE_RETURN) {
+		close_fd(&k->console);
+		k->console = master;
+		return 0;
+	}
+	ssize_t r = k->console_socket < 0
+			    ? -ENOTCONN
+			    : socket_send_fds(k->console_socket, name, sizeof name - 1, &master, 1);
+	close(master);
+	if (r < 0)
+		return err_sys(e, (int)-r, "send the terminal to the console socket");
+	return 0;
+}
+
+static int on_notify(void *arg, const char *script, pid_t pid, int fd, struct err *e)
+{
+	struct restore *k = arg;
+
+	if (strcmp(script, "orphan-pts-master") == 0 && fd >= 0)
+		return take_master(k, fd, e);
+	close_fd(&fd);
+	if (pid > 0 && !k->pid)
+		k->pid = pid;
+	if (strcmp(script, "setup-namespaces") == 0)
+		return run_hooks(k, e);
+	if (strcmp(script, "post-restore") == 0)
+		return record(k, e);
+	if (strcmp(script, "pre-resume") == 0)
+		return verify(k, e);
+	return 0;
+}
+
+static int run(struct restore *k, struct err *e)
+{
+	AUTO_CRIU struct criu criu = CRIU_NONE;
+	CriuReq req = CRIU_REQ__INIT;
+	CriuOpts opts = CRIU_OPTS__INIT;
+
+	k->start.program = k->c->criu;
+	if (fill(k, &opts, e) < 0 || criu_start(&k->start, &criu, e) < 0)
+		return -1;
+	if (cgroup_attach(k->cgroup, criu.pid, e) < 0 || cgroup_finish(k->cgroup, e) < 0)
+		return err_wrap(e, "unable to apply cgroup configuration");
+	if (add_cgroup_roots(k, criu.pid, &opts, e) < 0)
+		return -1;
+	k->state.pub.pid = criu.pid;
+	req.type = CRIU_REQ_TYPE__RESTORE;
+	req.opts = &opts;
+	int r = criu_call(&criu, &req, on_notify, k, NULL, e);
+	k->state.pub.pid = 0;
+	if (r == 0 && !k->is_checked)
+		return err_set(e, ERR_UNAVAILABLE,
+			       "criu did not ask before the processes went on: too old?");
+	if (r == 0)
+		return 0;
+	criu_quote_log(k->work >= 0 ? k->work : k->images,
+		       k->work >= 0 ? k->c->work_path : k->c->image_path, LOG_NAME);
+	return -1;
+}
+
+static int prepare(struct restore *k, struct err *e)
+{
+	const struct checkpoint *c = k->c;
+
+	if (make_plan(k, e) < 0 ||
+	    criu_check_version(c->criu,
+			       c->lsm_profile || c->lsm_mount_context ? CRIU_VERSION_LSM
+								      : CRIU_VERSION_MIN,
+			       e) < 0)
+		return -1;
+	k->procfd = procfs_open(e);
+	if (k->procfd < 0 || connect_console(k, e) < 0 || make_state(k, e) < 0 ||
+	    save_seccomp(k, e) < 0 || make_cgroup(k, e) < 0 || criu_mounts_prepare(&k->plan, e) < 0)
+		return -1;
+	return enter_private_mounts(k, e) < 0 || open_folders(k, e) < 0 ? -1 : 0;
+}
+
+int runtime_restore(const struct runtime *rt, const struct runtime_create *create,
+		    const struct checkpoint *c, struct runtime_process *ret, struct err *e)
+{
+	CLEANUP(restore_done)
+	struct restore k = {
+		.rt = rt,
+		.create = create,
+		.c = c,
+		.arena = arena_new(),
+		.state = STATE_NONE,
+		.own_mounts = -1,
+		.private_mounts = -1,
+		.cwd = -1,
+		.procfd = -1,
+		.images = -1,
+		.work = -1,
+		.console_socket = -1,
+		.console = -1,
+		.pidfd = -1,
+	};
+
+	*ret = RUNTIME_PROCESS_NONE;
+	if (prepare(&k, e) < 0 || run(&k, e) < 0 || go_to_mounts(&k, k.own_mounts, e) < 0 ||
+	    birth_write_pid_file(create->io.pid_file, k.pid, e) < 0)
+		return -1;
+	(void)unlinkat(k.state.dirfd, ROOT_NAME,
+		       AT_REMOVEDIR); /* it goes with the rest otherwise */
+	*ret = (struct runtime_process){ k.pid, TAKE_FD(k.pidfd), TAKE_FD(k.console) };
+	k.is_done = true;
+	return 0;
+}
