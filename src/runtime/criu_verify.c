@@ -6,11 +6,11 @@
 #include "os/path.h"
 #include "os/syscall.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -162,12 +162,17 @@ static int check_extra(const struct plan *p, int procfd, pid_t init, struct err 
 	return 0;
 }
 
-/* "CapBnd:\t000001ffffffffff" */
-static uint64_t field(const char *status, const char *name, int base)
+/* "\nCapBnd:\t000001ffffffffff": the kernel's own hexadecimal, at most 16 digits. */
+static uint64_t field(const char *status, const char *name)
 {
 	const char *at = strstr(status, name);
+	uint64_t v = 0;
 
-	return at ? strtoull(at + strlen(name), NULL, base) : 0;
+	if (!at)
+		return 0;
+	for (at += strlen(name) + 1; isxdigit((unsigned char)*at); at++)
+		v = v << 4 | (uint64_t)(*at <= '9' ? *at - '0' : (*at | 32) - 'a' + 10);
+	return v;
 }
 
 static int check_thread(const struct plan *p, bool has_seccomp, const char *status, struct err *e)
@@ -177,11 +182,11 @@ static int check_thread(const struct plan *p, bool has_seccomp, const char *stat
 	const struct plan_caps *caps = &p->process.caps;
 
 	for (size_t i = 0; caps->is_set && i < ARRAY_LEN(sets); i++)
-		if (field(status, sets[i], 16) & ~caps->bounding)
+		if (field(status, sets[i]) & ~caps->bounding)
 			return refuse(e, "a process has more capabilities", NULL);
-	if (p->process.no_new_privileges && field(status, "\nNoNewPrivs:", 10) != 1)
+	if (p->process.no_new_privileges && field(status, "\nNoNewPrivs:") != 1)
 		return refuse(e, "a process has no no_new_privs", NULL);
-	if (has_seccomp && field(status, "\nSeccomp:", 10) != 2)
+	if (has_seccomp && field(status, "\nSeccomp:") != 2)
 		return refuse(e, "a process has no seccomp filter", NULL);
 	return 0;
 }
