@@ -4,17 +4,14 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import socket
 import subprocess
-import sys
 import time
 import unittest
 
-from bundle import RuncTest
 from casco import program, wait_for
+from checkpointed import Checkpointed, StubbedCriu, why_no_criu
 
-STUB = pathlib.Path(__file__).resolve().parent / "stub_criu.py"
 CHECKPOINT = ("--image-path --work-path --parent-path --leave-running --tcp-established --tcp-skip-in-flight --link-remap "
               "--ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --pre-dump --manage-cgroups-mode "
               "--empty-ns --auto-dedup")
@@ -22,54 +19,6 @@ RESTORE = ("--console-socket --image-path --work-path --tcp-established --ext-un
            "--manage-cgroups-mode --bundle --detach --pid-file --no-subreaper --no-pivot --empty-ns --auto-dedup --lazy-pages "
            "--lsm-profile --lsm-mount-context")
 MASKED = next(p for p in ("/proc/kcore", "/proc/keys", "/proc/timer_list") if os.path.exists(p))
-
-
-def why_no_criu():
-    """None, or why the machine's criu can't be used: Debian 12's own knows no kernel as new as 6.x with its vdso."""
-    if not shutil.which("criu"):
-        return "criu is not installed"
-    r = subprocess.run(["criu", "check"], capture_output=True, text=True, check=False)
-    errors = [l for l in r.stderr.splitlines() if "Error" in l]
-    return None if r.returncode == 0 else "criu check: " + (errors[0] if errors else f"exit {r.returncode}")
-
-
-class Checkpointed(RuncTest):
-    images = property(lambda self: self.top / "images")
-    work = property(lambda self: self.top / "work")
-
-    def counter(self):
-        """A container that counts into a file of a folder of the host's."""
-        (self.top / "data").mkdir(exist_ok=True)
-        self.b.mount("/data", type="bind", source=str(self.top / "data"), options=["rbind", "rw"])
-        self.b.config["process"]["args"] = ["sh", "-c", "i=0; while :; do i=$((i+1)); echo $i >/data/n; sleep 0.05; done"]
-        self.b.write()
-        self.start("run", "-d", self.id)
-        self.counts()
-
-    def start(self, *args, status=0):
-        """With nothing of the host's on stdio, which criu could not name.  Returns what was logged."""
-        log = self.top / "log"
-        log.unlink(missing_ok=True)
-        r = subprocess.run([program("runc"), "--log", log, "--root", self.state, *args], cwd=self.b.path, stdin=subprocess.DEVNULL,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False)
-        text = log.read_text().replace("\\", "") if log.exists() else ""
-        self.assertEqual(r.returncode, status, text)
-        return text
-
-    def number(self):
-        text = (self.top / "data/n").read_text().strip()
-        return int(text) if text else 0
-
-    def counts(self):
-        (self.top / "data/n").write_text("0\n") if not (self.top / "data/n").exists() else None
-        first = self.number()
-        wait_for("counting", lambda: self.number() > first)
-
-    def paths(self):
-        return "--image-path", str(self.images), "--work-path", str(self.work)
-
-    def status(self):
-        return json.loads(self.runc("state", self.id).stdout)["status"]
 
 
 class Flags(Checkpointed):
@@ -98,24 +47,8 @@ class Flags(Checkpointed):
         self.assertIn("Container cannot be checkpointed in stopped state", self.runc("checkpoint", self.id).stderr)
 
 
-class Stub(Checkpointed):
+class Stub(StubbedCriu):
     """What criu is asked, and what happens when it answers badly."""
-
-    def setUp(self):
-        super().setUp()
-        folder = self.top / "bin"
-        folder.mkdir()
-        (folder / "criu").write_text(f'#!/bin/sh\nexec {sys.executable} {STUB} "$@"\n')
-        (folder / "criu").chmod(0o755)
-        self.log = self.top / "asked"
-        self.path = f"{folder}:{os.environ['PATH']}"
-
-    def say(self, words, *args):
-        env = {**os.environ, "PATH": self.path, "STUB_CRIU": words, "STUB_CRIU_LOG": str(self.log)}
-        return self.runc(*args, env=env)
-
-    def asked(self):
-        return [json.loads(l) for l in self.log.read_text().splitlines()]
 
     def test_dump_asks_by_tokens(self):
         (self.b.root / "link").symlink_to("real")
@@ -159,15 +92,6 @@ class Stub(Checkpointed):
         self.assertEqual(self.status(), "running")
         r = self.runc("checkpoint", *self.paths(), self.id, env={"PATH": "/nonexistent"})
         self.assertIn('exec: "criu": executable file not found in $PATH', r.stderr.replace("\\", ""))
-
-    def prepare_restore(self, descriptors='["/dev/null","pipe:[12]","../x"]'):
-        self.b.write()
-        self.images.mkdir(exist_ok=True)
-        (self.images / "descriptors.json").write_text(descriptors)
-
-    def nothing_left(self):
-        self.assertEqual(list(self.state.glob("[!.]*")), [])
-        self.assertEqual(list(pathlib.Path("/sys/fs/cgroup").rglob(self.id)), [])
 
     def test_restore_asks_by_tokens(self):
         data = self.top / "data"
