@@ -26,9 +26,11 @@ if [ "$verb" = install ] && [ ! -e "$dest$etc/containerd/config.toml" ]; then
 	put 644 dist/config.toml "$etc/containerd/config.toml"
 fi
 
-put 644 dist/completion/bash/ctr "$prefix/share/bash-completion/completions/ctr"
-put 644 dist/completion/zsh/_ctr "$prefix/share/zsh/site-functions/_ctr"
-put 644 dist/completion/fish/ctr.fish "$prefix/share/fish/vendor_completions.d/ctr.fish"
+for p in ctr runc; do
+	put 644 "dist/completion/bash/$p" "$prefix/share/bash-completion/completions/$p"
+	put 644 "dist/completion/zsh/_$p" "$prefix/share/zsh/site-functions/_$p"
+	put 644 "dist/completion/fish/$p.fish" "$prefix/share/fish/vendor_completions.d/$p.fish"
+done
 
 for page in docs/man/*.md; do
 	name=$(basename "$page" .md) # runc.8

@@ -9,7 +9,8 @@ class Install(unittest.TestCase):
     FILES = """usr/sbin/runc usr/bin/containerd usr/bin/containerd-shim-runc-v2 usr/bin/ctr
         usr/libexec/casco/containerd-transfer usr/lib/systemd/system/containerd.service etc/containerd/config.toml
         usr/share/bash-completion/completions/ctr usr/share/zsh/site-functions/_ctr
-        usr/share/fish/vendor_completions.d/ctr.fish usr/share/man/man8/runc.8 usr/share/man/man8/ctr.8
+        usr/share/fish/vendor_completions.d/ctr.fish usr/share/bash-completion/completions/runc
+        usr/share/zsh/site-functions/_runc usr/share/fish/vendor_completions.d/runc.fish usr/share/man/man8/runc.8 usr/share/man/man8/ctr.8
         usr/share/man/man8/containerd.8""".split()
 
     def setUp(self):

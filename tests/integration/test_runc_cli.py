@@ -12,12 +12,13 @@ import time
 import unittest
 
 from bundle import RuncTest
-from casco import Terminal, program, wait_for
+from casco import TOP, Terminal, our_env, program, wait_for
 
 PEER = "/usr/sbin/runc"
 GLOBAL = "--debug --log --log-format --root --systemd-cgroup --rootless --help --version"
 CREATE = "--bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds"
 FLAGS = {  # what the original's 1.3 shows
+    "checkpoint": None,  # test_runc_checkpoint.py has these two
     "create": CREATE,
     "delete": "--force",
     "exec": "--console-socket --pidfd-socket --cwd --env --tty --user --additional-gids --process --detach --pid-file "
@@ -27,6 +28,7 @@ FLAGS = {  # what the original's 1.3 shows
     "list": "--format --quiet",
     "pause": "",
     "ps": "--format",
+    "restore": None,
     "resume": "",
     "run": CREATE + " --detach --keep --no-subreaper",
     "spec": "--bundle --rootless",
@@ -87,6 +89,10 @@ delete nope -f
 delete nope --force
 delete nope --bogus
 pause
+checkpoint
+checkpoint nope
+restore
+restore nope
 pause nope
 resume nope
 ps
@@ -146,6 +152,8 @@ class Help(unittest.TestCase):
 
     def test_every_flag_has_its_row(self):
         for name, flags in FLAGS.items():
+            if flags is None:
+                continue
             text = self.text(name, "--help")
             self.assertEqual(set(re.findall(r"^   (--[a-z-]+)", text, re.M)), set(flags.split()), name)
             self.assertTrue(text.startswith(f"NAME:\n   runc {name} - "), text)
@@ -163,6 +171,25 @@ class Help(unittest.TestCase):
         lines = self.text("--version").splitlines()
         self.assertRegex(lines[0], r"^runc version \d+\.\d+")
         self.assertRegex(lines[1], r"^spec: 1\.\d+\.\d+$")
+
+
+class Completion(unittest.TestCase):
+    def complete(self, line):
+        words = line.split(" ")
+        quoted = " ".join(f"'{w}'" for w in words)
+        script = (f"source {TOP}/dist/completion/bash/runc; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _runc; "
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+        r = subprocess.run(["bash", "-c", script], env=our_env(), capture_output=True, text=True, check=True)
+        self.assertEqual(r.stderr, "")
+        return r.stdout.split()
+
+    def test_bash(self):
+        self.assertEqual(self.complete("runc re"), ["restore", "resume"])
+        self.assertEqual(self.complete("runc --log x sp"), ["spec"])
+        self.assertEqual(self.complete("runc --sys"), ["--systemd-cgroup"])
+        self.assertEqual(self.complete("runc exec --pi"), ["--pidfd-socket", "--pid-file"])
+        self.assertEqual(self.complete("runc list --format "), ["table", "json"])
+        self.assertIn("SIGKILL", self.complete("runc kill x SIGK"))
 
 
 class Features(RuncTest):
