@@ -174,6 +174,9 @@ static int make_state(struct restore *k, struct err *e)
 		return err_sys(e, errno, "make %s", root);
 	k->root = arena_strdup(k->arena, real);
 	free(real);
+	/* for a container that had a service manager's socket; nobody listens any more */
+	if (mkdirat(s->dirfd, "notify", 0755) < 0)
+		return err_sys(e, errno, "make the notify folder");
 	s->pub = (struct runtime_state){
 		.id = k->create->id,
 		.bundle = k->plan.bundle,
@@ -347,7 +350,10 @@ static int fill(struct restore *k, CriuOpts *o, struct err *e)
 	for (size_t i = 0; i < k->plan.n_joins; i++)
 		if (join(k, o, &k->plan.joins[i], e) < 0)
 			return -1;
-	if (criu_mounts_restore(k->arena, &k->plan, &k->state.pub.cgroup_paths, &k->mounts, e) < 0)
+	const char *notify = arena_printf(k->arena, "%.*s/notify",
+					  (int)(strrchr(k->root, '/') - k->root), k->root);
+	if (criu_mounts_restore(k->arena, &k->plan, &k->state.pub.cgroup_paths, notify, &k->mounts,
+				e) < 0)
 		return -1;
 	o->ext_mnt = k->mounts.v;
 	o->n_ext_mnt = k->mounts.n;
