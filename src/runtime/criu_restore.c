@@ -218,11 +218,16 @@ static int make_cgroup(struct restore *k, struct err *e)
 		.id = k->create->id,
 		.systemd = k->rt->systemd_cgroup,
 		.rootless = k->rt->rootless,
+		.annotations = &s->annotations,
 	};
 
+	if (s->linux.resources && s->linux.resources->unsupported)
+		return err_set(e, ERR_UNIMPLEMENTED, "%s is not supported yet",
+			       s->linux.resources->unsupported);
 	if (cgroup_create(&cfg, s->linux.resources, &k->cgroup, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
 	cgroup_paths(k->cgroup, k->arena, &k->state.pub.cgroup_paths);
+	(void)cgroup_unit(k->cgroup, &k->state.unit); /* borrowed: both live as long as k */
 	return 0;
 }
 
