@@ -125,11 +125,13 @@ int cgroup_kill(struct cgroup *cg, int sig, struct err *e);
  * What is gone already is fine. */
 int cgroup_destroy(struct cgroup *cg, struct err *e);
 
-/* OOM events: an fd that polls readable; after each wake-up cgroup_oom_read says how many
- * processes were killed since (0: something else happened). gone: the cgroup was removed. */
+/* OOM events: an fd that polls readable; after each wake-up cgroup_oom_read says how often memory
+ * ran out since (0: something else happened).  gone: the cgroup was removed or, on v2, has no
+ * process any more.  A v2 cgroup without the memory controller only tells when it is gone. */
 struct cgroup_oom {
 	int fd;
-	int event_fd; /* where the count is read */
+	int event_fd; /* where the count is read; -1: nowhere */
+	int populated_fd; /* v2: cgroup.events */
 	uint64_t seen;
 	bool is_v2;
 };
@@ -165,9 +167,11 @@ struct cgroup_memory_v2 {
 	} events;
 };
 
-struct cgroup_cpu_v1 { /* nanoseconds */
+struct cgroup_cpu_v1 { /* nanoseconds; the lists are by processor */
 	uint64_t total, kernel, user, *per_cpu, periods, throttled_periods, throttled_time;
 	size_t n_per_cpu;
+	uint64_t *per_cpu_kernel, *per_cpu_user;
+	size_t n_per_cpu_modes;
 };
 
 struct cgroup_cpu_v2 { /* microseconds */
@@ -192,21 +196,69 @@ struct cgroup_io { /* v2 */
 struct cgroup_hugetlb {
 	const char *page_size; /* "2MB" */
 	uint64_t usage, max, failcnt;
+	bool has_reserved; /* Linux 5.7; max and failcnt of reservations: v1 only */
+	uint64_t reserved, reserved_max, reserved_failcnt;
+};
+
+/* A file of lines "key number", whole, sorted by key. */
+struct cgroup_counters {
+	struct cgroup_counter {
+		const char *key;
+		uint64_t value;
+	} * v;
+	size_t n;
+};
+
+/* v2: how long processes waited for a resource.  Averages in hundredths of a percent, the total in
+ * microseconds. */
+struct cgroup_pressure {
+	bool has; /* the kernel keeps it, and for this cgroup */
+	struct cgroup_pressure_line {
+		uint32_t avg10, avg60, avg300;
+		uint64_t total;
+	} some, full;
+};
+
+struct cgroup_cpuset { /* v1 */
+	uint16_t *cpus, *mems;
+	size_t n_cpus, n_mems;
+	uint64_t cpu_exclusive, mem_hardwall, mem_exclusive, memory_migrate, memory_spread_page,
+		memory_spread_slab, memory_pressure, sched_load_balance;
+	int64_t sched_relax_domain_level;
+};
+
+struct cgroup_rdma {
+	const char *device;
+	uint32_t hca_handles, hca_objects; /* UINT32_MAX: no limit */
+};
+
+struct cgroup_misc { /* v2 */
+	const char *name;
+	uint64_t usage, events;
 };
 
 struct cgroup_stat {
 	enum cgroup_layout layout; /* hybrid is filled as v1 */
-	bool has_pids, has_memory, has_cpu, has_io;
-	uint64_t pids_current, pids_limit; /* 0: no limit */
+	bool has_pids, has_memory, has_cpu, has_io, has_rdma;
+	uint64_t pids_current, pids_limit; /* 0: no limit; current is counted without has_pids */
 	struct cgroup_memory_v1 memory_v1;
 	struct cgroup_memory_v2 memory_v2;
+	struct cgroup_counters memory_raw; /* memory.stat */
 	struct cgroup_cpu_v1 cpu_v1;
 	struct cgroup_cpu_v2 cpu_v2;
-	struct cgroup_blkio io_service_bytes, io_serviced; /* v1, recursive */
+	struct cgroup_pressure cpu_pressure, memory_pressure, io_pressure;
+	struct cgroup_cpuset cpuset;
+	/* v1, recursive */
+	struct cgroup_blkio io_service_bytes, io_serviced, io_queued, io_service_time, io_wait_time,
+		io_merged, io_time, io_sectors;
 	struct cgroup_io *io;
 	size_t n_io;
-	struct cgroup_hugetlb *hugetlb;
+	struct cgroup_hugetlb *hugetlb; /* by size's name */
 	size_t n_hugetlb;
+	struct cgroup_rdma *rdma_current, *rdma_limit;
+	size_t n_rdma; /* of each */
+	struct cgroup_misc *misc;
+	size_t n_misc;
 };
 
 /* What it points to lives in the arena. */

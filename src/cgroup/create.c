@@ -1,4 +1,5 @@
 /* From a spec's words to folders with limits; and back from saved paths. */
+#include "cgroup/apply.h"
 #include "cgroup/devices.h"
 #include "cgroup/private.h"
 #include "cgroup/resources.h"
@@ -131,8 +132,15 @@ int cgroup_refuse_if_used(const struct cgroup *cg, struct err *e)
 	return 0;
 }
 
+/* Who is not root and did not ask for a place of his own goes without one. */
+static bool may_do_without(const struct cgroup_config *cfg, const struct err *why)
+{
+	return cfg->rootless && !(cfg->path && *cfg->path) &&
+	       (why->errnum == EACCES || why->errnum == EPERM || why->errnum == EROFS);
+}
+
 int cgroup_make_dirs(const struct cgroup_config *cfg, const struct cgroup_mounts *m,
-		     unsigned wanted, struct cgroup *cg, struct err *e)
+		     unsigned wanted, bool has_limits, struct cgroup *cg, struct err *e)
 {
 	for (size_t i = 0; i < m->n; i++) {
 		const struct hierarchy *h = &m->h[i];
@@ -155,71 +163,16 @@ int cgroup_make_dirs(const struct cgroup_config *cfg, const struct cgroup_mounts
 		struct cgroup_dir *dir = cgroup_add_dir(cg, bits, is_v2, NULL);
 		if (cgroup_make_dir(h->mount, rel, maker, dir, &here) == 0)
 			continue;
-		if (!cfg->rootless ||
-		    (here.errnum != EACCES && here.errnum != EPERM && here.errnum != EROFS))
+		if (!may_do_without(cfg, &here))
 			return err_copy(e, &here);
-		free(dir->path); /* a limit that needs it will say so */
+		if (is_v2 && m->layout == CGROUP_V2 && has_limits)
+			return err_set(e, ERR_PERMISSION_DENIED,
+				       "rootless needs no limits + no cgrouppath when no "
+				       "permission is granted for cgroups: %s",
+				       here.msg);
+		free(dir->path); /* on v1 a limit that needs it will say so */
+		*dir = (struct cgroup_dir){ .fd = -1 };
 		cg->n--;
-	}
-	return 0;
-}
-
-static int write_one(const struct cgroup_dir *dir, const struct cgroup_write *w)
-{
-	int r = cg_write(dir->fd, w->file, w->value);
-
-	if (r == -ENOENT && w->other_file)
-		r = cg_write(dir->fd, w->other_file, w->other_value);
-	return r == -ENOENT && w->may_miss ? 0 : r;
-}
-
-static int explain(const struct cgroup_dir *dir, const struct cgroup_write *w, int errnum,
-		   struct err *e)
-{
-	uint64_t usage, peak;
-
-	if (errnum == ENOENT)
-		return err_sys(e, errnum, "cannot set %s to %s in %s (is the controller enabled?)",
-			       w->file, w->value, dir->path);
-	if (errnum == EBUSY && strcmp(w->file, "memory.limit_in_bytes") == 0 &&
-	    cg_read_u64(dir->fd, "memory.usage_in_bytes", &usage) == 0 &&
-	    cg_read_u64(dir->fd, "memory.max_usage_in_bytes", &peak) == 0)
-		return err_set(e, ERR_FAILED_PRECONDITION,
-			       "unable to set memory limit to %s (current usage: %" PRIu64
-			       ", peak usage: %" PRIu64 ")",
-			       w->value, usage, peak);
-	return err_sys(e, errnum, "cannot set %s to %s in %s", w->file, w->value, dir->path);
-}
-
-/* Some pairs are only accepted in an order that depends on the values before (memory and
- * memory+swap, period and quota): what is refused as invalid is tried again behind the rest. */
-int cgroup_run_plan(const struct cgroup *cg, const struct cgroup_plan *p, struct err *e)
-{
-	const struct cgroup_write *later[8];
-	size_t n_later = 0;
-
-	for (size_t i = 0; i < p->n; i++) {
-		const struct cgroup_write *w = &p->v[i];
-		const struct cgroup_dir *dir = cgroup_find(cg, w->controller);
-
-		if (!dir && w->may_miss)
-			continue;
-		if (!dir)
-			return err_set(e, ERR_FAILED_PRECONDITION,
-				       "cannot set %s: the container has no %s cgroup", w->file,
-				       cgroup_controller_name(w->controller));
-		int r = write_one(dir, w);
-		if (r == -EINVAL && n_later < ARRAY_LEN(later))
-			later[n_later++] = w;
-		else if (r < 0)
-			return explain(dir, w, -r, e);
-	}
-	for (size_t i = 0; i < n_later; i++) {
-		const struct cgroup_dir *dir = cgroup_find(cg, later[i]->controller);
-		int r = write_one(dir, later[i]);
-
-		if (r < 0)
-			return explain(dir, later[i], -r, e);
 	}
 	return 0;
 }
@@ -317,7 +270,10 @@ static int fill(const struct cgroup_config *cfg, const struct oci_resources *r, 
 	unsigned wanted = wanted_controllers(m, r);
 	struct cgroup_plan plan = { 0 };
 
-	if (cgroup_make_dirs(cfg, m, wanted, cg, e) < 0 || cgroup_refuse_if_used(cg, e) < 0)
+	/* what can't be is told before anything is made; so is whether there is a limit */
+	if (r && cgroup_plan_resources(a, r, m->layout == CGROUP_V2 ? CG_V2_ALL : 0, &plan, e) < 0)
+		return -1;
+	if (cgroup_make_dirs(cfg, m, wanted, plan.n > 0, cg, e) < 0 || cgroup_refuse_if_used(cg, e) < 0)
 		return -1;
 	if (m->layout == CGROUP_HYBRID && wanted & CG_UNIFIED)
 		for (size_t i = 0; i < cg->n; i++)
@@ -325,7 +281,7 @@ static int fill(const struct cgroup_config *cfg, const struct oci_resources *r, 
 				cg->dirs[i].controllers |= CG_HUGETLB;
 	if (r && cgroup_plan_resources(a, r, cgroup_v2_controllers(cg), &plan, e) < 0)
 		return -1;
-	if (cgroup_run_plan(cg, &plan, e) < 0)
+	if (cgroup_apply_plan(cg, &plan, false, e) < 0)
 		return -1;
 	return cgroup_apply_devices(cg, r, cfg->rootless, cfg->devices_later, e);
 }
@@ -363,8 +319,7 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *res, struct err
 	struct cgroup_plan plan = { 0 };
 
 	if ((cg->unit ? cgroup_systemd_update(cg, a, res, &plan, e)
-		      : cgroup_plan_resources(a, res, cgroup_v2_controllers(cg), &plan, e)) < 0 ||
-	    cgroup_run_plan(cg, &plan, e) < 0)
+		      : cgroup_plan_resources(a, res, cgroup_v2_controllers(cg), &plan, e)) < 0)
 		return -1;
-	return res->n_devices ? cgroup_apply_devices(cg, res, false, false, e) : 0;
+	return cgroup_apply_plan(cg, &plan, true, e);
 }

@@ -130,10 +130,9 @@ extern const struct cgroup_dir_maker cgroup_v1_maker, cgroup_cpuset_maker, cgrou
 struct cgroup_plan;
 unsigned cgroup_v2_controllers(const struct cgroup *cg);
 int cgroup_make_dirs(const struct cgroup_config *cfg, const struct cgroup_mounts *m,
-		     unsigned wanted, struct cgroup *cg, struct err *e);
+		     unsigned wanted, bool has_limits, struct cgroup *cg, struct err *e);
 int cgroup_refuse_if_used(const struct cgroup *cg, struct err *e);
 int cgroup_move(const struct cgroup *cg, pid_t pid, struct err *e);
-int cgroup_run_plan(const struct cgroup *cg, const struct cgroup_plan *p, struct err *e);
 int cgroup_apply_devices(struct cgroup *cg, const struct oci_resources *r, bool rootless,
 			 bool later, struct err *e);
 

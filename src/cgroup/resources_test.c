@@ -43,6 +43,15 @@ static const struct {
 	{ "{\"memory\":{\"limit\":100,\"swap\":50}}",
 	  "memory.limit_in_bytes=100\nmemory.memsw.limit_in_bytes=50\n",
 	  "memory+swap limit should be >= memory limit" },
+	{ "{\"memory\":{\"limit\":-1,\"swap\":50}}",
+	  "memory.limit_in_bytes=-1\nmemory.memsw.limit_in_bytes=50\n",
+	  "memory.swap.max=50\nmemory.max=max\n" },
+	{ "{\"memory\":{\"limit\":100,\"swap\":-1,\"kernel\":5,\"kernelTCP\":6,"
+	  "\"useHierarchy\":true}}",
+	  "memory.limit_in_bytes=100\nmemory.memsw.limit_in_bytes=-1\n",
+	  "memory.swap.max?=max\nmemory.max=100\n" },
+	{ "{\"memory\":{\"limit\":-2,\"swap\":5}}",
+	  "memory.limit_in_bytes=-2\nmemory.memsw.limit_in_bytes=5\n", "invalid memory value: -2" },
 	{ "{\"memory\":{\"swap\":50}}", "memory.memsw.limit_in_bytes=50\n",
 	  "unable to set swap limit without memory limit" },
 	{ "{\"memory\":{\"swappiness\":101}}",
@@ -51,9 +60,9 @@ static const struct {
 	  "memory.oom_control=1\nmemory.swappiness=0\n", "" },
 	{ "{\"cpu\":{\"shares\":1024,\"quota\":50000,\"period\":100000}}",
 	  "cpu.shares=1024\ncpu.cfs_period_us=100000\ncpu.cfs_quota_us=50000\n",
-	  "cpu.weight=39\ncpu.max=50000 100000\n" },
+	  "cpu.weight=100\ncpu.max=50000 100000\n" },
 	{ "{\"cpu\":{\"quota\":-1,\"burst\":0,\"idle\":1,\"shares\":2}}",
-	  "cpu.shares=2\ncpu.cfs_quota_us=-1\ncpu.cfs_burst_us=0\ncpu.idle=1\n",
+	  "cpu.idle=1\ncpu.cfs_quota_us=-1\ncpu.cfs_burst_us=0\n",
 	  "cpu.idle=1\ncpu.max=max 100000\ncpu.max.burst=0\n" },
 	{ "{\"cpu\":{\"cpus\":\"0-1\",\"mems\":\"0\"}}", "cpuset.cpus=0-1\ncpuset.mems=0\n",
 	  "cpuset.cpus=0-1\ncpuset.mems=0\n" },
@@ -68,6 +77,29 @@ static const struct {
 	  "blkio.throttle.read_bps_device=8:1 9\nblkio.throttle.write_iops_device=8:1 3\n",
 	  "io.bfq.weight=10|io.weight=1\nio.bfq.weight=8:0 1000|io.weight=8:0 10000\n"
 	  "io.max=8:1 rbps=9\nio.max=8:1 wiops=3\n" },
+	{ "{\"blockIO\":{\"leafWeight\":20,\"weightDevice\":[{\"major\":8,\"minor\":0,"
+	  "\"leafWeight\":30}],\"throttleWriteBpsDevice\":[{\"major\":8,\"minor\":1,\"rate\":0}],"
+	  "\"throttleReadIOPSDevice\":[{\"major\":8,\"minor\":1,\"rate\":4}]}}",
+	  "blkio.leaf_weight=20\nblkio.leaf_weight_device=8:0 30\n"
+	  "blkio.throttle.write_bps_device=8:1 0\nblkio.throttle.read_iops_device=8:1 4\n",
+	  "io.max=8:1 wbps=max\nio.max=8:1 riops=4\n" },
+	{ "{\"rdma\":{\"mlx5_1\":{\"hcaHandles\":3,\"hcaObjects\":10000},\"b\":{\"hcaObjects\":0},"
+	  "\"c\":{}}}",
+	  "rdma.max=mlx5_1 hca_handle=3 hca_object=10000\nrdma.max=b hca_object=0\n",
+	  "rdma.max=mlx5_1 hca_handle=3 hca_object=10000\nrdma.max=b hca_object=0\n" },
+	{ "{\"network\":{\"classID\":1048577,\"priorities\":[{\"name\":\"eth0\",\"priority\":500}]}"
+	  "}",
+	  "net_cls.classid=1048577\nnet_prio.ifpriomap=eth0 500\n",
+	  "linux.resources.network.classID is not supported on cgroup v2" },
+	{ "{\"network\":{\"priorities\":[{\"name\":\"eth0\",\"priority\":500}]}}",
+	  "net_prio.ifpriomap=eth0 500\n",
+	  "linux.resources.network.priorities is not supported on cgroup v2" },
+	{ "{\"cpu\":{\"realtimeRuntime\":5,\"realtimePeriod\":6}}",
+	  "cpu.rt_period_us=6\ncpu.rt_runtime_us=5\n",
+	  "linux.resources.cpu.realtimeRuntime is not supported on cgroup v2" },
+	{ "{\"cpu\":{\"idle\":0,\"shares\":100,\"period\":9}}",
+	  "cpu.idle=0\ncpu.shares=100\ncpu.cfs_period_us=9\n",
+	  "cpu.idle=0\ncpu.weight=17\ncpu.max=max 9\n" },
 	{ "{\"blockIO\":{\"weight\":5}}", "invalid blkio weight 5 (valid range is 10-1000)",
 	  "invalid blkio weight 5 (valid range is 10-1000)" },
 	{ "{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4}]}",
@@ -90,10 +122,15 @@ TEST(plans)
 
 TEST(weights)
 {
-	CHECK(cgroup_cpu_weight(0) == 0 && cgroup_cpu_weight(1) == 1 && cgroup_cpu_weight(2) == 1);
-	CHECK(cgroup_cpu_weight(1024) == 39 && cgroup_cpu_weight(262144) == 10000);
-	CHECK(cgroup_cpu_weight(UINT64_MAX) == 10000);
+	static const uint64_t rows[][2] = {
+		{ 0, 0 },      { 1, 1 },          { 2, 1 },          { 3, 2 },
+		{ 1024, 100 }, { 262143, 10000 }, { 262144, 10000 }, { UINT64_MAX, 10000 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		CHECK(cgroup_cpu_weight(rows[i][0]) == rows[i][1]);
 	CHECK(cgroup_io_weight(10) == 1 && cgroup_io_weight(1000) == 10000);
+	CHECK(cgroup_io_weight(750) == 7475);
 }
 
 static const struct {

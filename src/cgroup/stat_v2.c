@@ -1,28 +1,20 @@
 /* Statistics of a v2 cgroup, read from the files of its folder. */
 #include "base/num.h"
-#include "cgroup/private.h"
+#include "cgroup/stat.h"
 #include "os/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
-enum { TEXT_MAX = 16 << 20, HUGETLB_MAX = 16 };
-
 int cgroup_v2_stat(const struct cgroup *cg, struct arena *a, struct cgroup_stat *ret,
 		   struct err *e);
-
-struct row {
-	const char *key;
-	size_t at;
-};
 
 #define M(member)                                                  \
 	{                                                          \
 #member, offsetof(struct cgroup_memory_v2, member) \
 	}
-static const struct row memory_rows[] = {
+static const struct stat_row memory_rows[] = {
 	M(anon),
 	M(file),
 	M(kernel_stack),
@@ -56,7 +48,7 @@ static const struct row memory_rows[] = {
 	M(thp_collapse_alloc),
 };
 
-static const struct row event_rows[] = {
+static const struct stat_row event_rows[] = {
 	{ "low", offsetof(struct cgroup_memory_v2, events.low) },
 	{ "high", offsetof(struct cgroup_memory_v2, events.high) },
 	{ "max", offsetof(struct cgroup_memory_v2, events.max) },
@@ -70,23 +62,11 @@ static const struct row event_rows[] = {
 	{                                                       \
 #member, offsetof(struct cgroup_cpu_v2, member) \
 	}
-static const struct row cpu_rows[] = {
+static const struct stat_row cpu_rows[] = {
 	C(usage_usec),   C(user_usec),      C(system_usec), C(nr_periods),
 	C(nr_throttled), C(throttled_usec), C(nr_bursts),   C(burst_usec),
 };
 #undef C
-
-static bool read_rows(int dirfd, const char *file, const struct row *rows, size_t n, void *out)
-{
-	AUTO_FREE char *text = NULL;
-
-	if (file_read(dirfd, file, TEXT_MAX, &text, NULL) < 0)
-		return false;
-	for (size_t i = 0; i < n; i++) /* a key of a newer kernel stays 0 */
-		(void)cg_text_u64(text, rows[i].key,
-				  (uint64_t *)(void *)((char *)out + rows[i].at));
-	return true;
-}
 
 /* "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6" */
 static bool parse_io(char *line, struct cgroup_io *ret)
@@ -122,7 +102,7 @@ static bool stat_io(int dirfd, struct arena *a, struct cgroup_stat *ret)
 	char *save = NULL;
 	size_t room = 1;
 
-	if (file_read(dirfd, "io.stat", TEXT_MAX, &text, NULL) < 0)
+	if (file_read(dirfd, "io.stat", STAT_TEXT_MAX, &text, NULL) < 0)
 		return false;
 	for (const char *p = text; *p; p++)
 		room += *p == '\n';
@@ -133,60 +113,55 @@ static bool stat_io(int dirfd, struct arena *a, struct cgroup_stat *ret)
 	return true;
 }
 
-/* hugetlb.SIZE.current names the sizes of this machine. */
-static void stat_hugetlb(int dirfd, struct arena *a, struct cgroup_stat *ret)
+static void stat_memory(int fd, struct arena *a, struct cgroup_stat *ret)
 {
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *d;
+	struct cgroup_memory_v2 *m = &ret->memory_v2;
+	const char *text = stat_text(fd, "memory.stat", a);
 
-	if (!dir) {
-		close_fd(&fd);
+	ret->has_memory = *text;
+	if (!ret->has_memory)
+		return;
+	stat_rows(text, memory_rows, ARRAY_LEN(memory_rows), m);
+	stat_counters(text, a, &ret->memory_raw);
+	(void)cg_read_u64(fd, "memory.current", &m->usage); /* absent: 0, and so below */
+	(void)cg_read_u64(fd, "memory.max", &m->usage_limit);
+	(void)cg_read_u64(fd, "memory.peak", &m->max_usage);
+	(void)cg_read_u64(fd, "memory.swap.current", &m->swap_usage);
+	(void)cg_read_u64(fd, "memory.swap.max", &m->swap_limit);
+	(void)cg_read_u64(fd, "memory.swap.peak", &m->swap_max_usage);
+	stat_rows(stat_text(fd, "memory.events", a), event_rows, ARRAY_LEN(event_rows), m);
+}
+
+static void stat_pids(int fd, struct arena *a, struct cgroup_stat *ret)
+{
+	ret->has_pids = cg_read_u64(fd, "pids.current", &ret->pids_current) == 0;
+	if (!ret->has_pids) { /* no controller: the list is as good */
+		for (const char *p = stat_text(fd, "cgroup.procs", a); *p; p++)
+			ret->pids_current += *p == '\n';
 		return;
 	}
-	ret->hugetlb = arena_array(a, HUGETLB_MAX, sizeof *ret->hugetlb);
-	while ((d = readdir(dir)) && ret->n_hugetlb < HUGETLB_MAX) {
-		const char *size = d->d_name + strlen("hugetlb.");
-
-		if (!str_starts(d->d_name, "hugetlb.") || !str_ends(d->d_name, "B.current"))
-			continue;
-		if (strcspn(size, ".") != strlen(size) - strlen(".current"))
-			continue; /* rsvd */
-		struct cgroup_hugetlb *h = &ret->hugetlb[ret->n_hugetlb++];
-		h->page_size = arena_strndup(a, size, strcspn(size, "."));
-		(void)cg_read_u64(fd, d->d_name, &h->usage);
-		(void)cg_read_u64(fd, arena_printf(a, "hugetlb.%s.max", h->page_size), &h->max);
-		AUTO_FREE char *events = NULL;
-		if (file_read(fd, arena_printf(a, "hugetlb.%s.events", h->page_size), TEXT_MAX,
-			      &events, NULL) == 0)
-			(void)cg_text_u64(events, "max", &h->failcnt);
-	}
-	closedir(dir);
+	if (cg_read_u64(fd, "pids.max", &ret->pids_limit) < 0 || ret->pids_limit == UINT64_MAX)
+		ret->pids_limit = 0;
 }
 
 int cgroup_v2_stat(const struct cgroup *cg, struct arena *a, struct cgroup_stat *ret, struct err *e)
 {
-	struct cgroup_memory_v2 *m = &ret->memory_v2;
 	int fd = cg->dirs[0].fd;
+	const char *text;
 
 	if (fd < 0)
 		return err_set(e, ERR_NOT_FOUND, "the cgroup is gone");
-	ret->has_memory = read_rows(fd, "memory.stat", memory_rows, ARRAY_LEN(memory_rows), m);
-	if (ret->has_memory) {
-		(void)cg_read_u64(fd, "memory.current", &m->usage);
-		(void)cg_read_u64(fd, "memory.max", &m->usage_limit);
-		(void)cg_read_u64(fd, "memory.peak", &m->max_usage);
-		(void)cg_read_u64(fd, "memory.swap.current", &m->swap_usage);
-		(void)cg_read_u64(fd, "memory.swap.max", &m->swap_limit);
-		(void)cg_read_u64(fd, "memory.swap.peak", &m->swap_max_usage);
-		(void)read_rows(fd, "memory.events", event_rows, ARRAY_LEN(event_rows), m);
-	}
-	ret->has_cpu = read_rows(fd, "cpu.stat", cpu_rows, ARRAY_LEN(cpu_rows), &ret->cpu_v2);
-	ret->has_pids = cg_read_u64(fd, "pids.current", &ret->pids_current) == 0;
-	if (ret->has_pids &&
-	    (cg_read_u64(fd, "pids.max", &ret->pids_limit) < 0 || ret->pids_limit == UINT64_MAX))
-		ret->pids_limit = 0;
+	stat_memory(fd, a, ret);
+	text = stat_text(fd, "cpu.stat", a);
+	ret->has_cpu = *text;
+	stat_rows(text, cpu_rows, ARRAY_LEN(cpu_rows), &ret->cpu_v2);
+	stat_pids(fd, a, ret);
 	ret->has_io = stat_io(fd, a, ret);
-	stat_hugetlb(fd, a, ret);
+	stat_hugetlb(fd, true, a, ret);
+	stat_rdma(fd, a, ret);
+	stat_misc(fd, a, ret);
+	psi_read(fd, "cpu.pressure", &ret->cpu_pressure);
+	psi_read(fd, "memory.pressure", &ret->memory_pressure);
+	psi_read(fd, "io.pressure", &ret->io_pressure);
 	return 0;
 }

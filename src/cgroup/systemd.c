@@ -3,6 +3,7 @@
  * A scope cannot start empty.  So cgroup_create only says where it will be, and cgroup_attach
  * starts it with its first process and sets the limits, in properties and in files.  The bus is
  * open during a call only, so that no child inherits it. */
+#include "cgroup/apply.h"
 #include "cgroup/systemd_bus.h"
 
 #include "base/log.h"
@@ -265,14 +266,14 @@ static int complete(struct cgroup *cg, const struct starting *s, const char *dir
 
 	cfg.path = dir;
 	forget_dirs(cg);
-	if (cgroup_make_dirs(&cfg, &s->mounts, CG_V2_ALL | CG_SYSTEMD, cg, e) < 0)
+	if (cgroup_make_dirs(&cfg, &s->mounts, CG_V2_ALL | CG_SYSTEMD, false, cg, e) < 0)
 		return -1;
 	if (cg->layout != CGROUP_V2 && cgroup_move(cg, pid, e) < 0)
 		return -1;
 	if (cfg.has_owner && cg->layout == CGROUP_V2 && give_away(&cg->dirs[0], cfg.owner, e) < 0)
 		return -1;
 	note_hybrid(cg);
-	if (cgroup_run_plan(cg, plan, e) < 0)
+	if (cgroup_apply_plan(cg, plan, false, e) < 0)
 		return -1;
 	return cgroup_apply_devices(cg, s->res, cfg.rootless, cfg.devices_later, e);
 }

@@ -127,24 +127,36 @@ static int v2_kill(const struct cgroup *cg, struct err *e)
 	return r < 0 ? err_sys(e, -r, "cannot write %s/cgroup.kill", cg->dirs[0].path) : 0;
 }
 
+static int watch(const struct cgroup_dir *dir, int inotify, const char *file, int *ret,
+		 struct err *e)
+{
+	AUTO_FREE char *path = xasprintf("%s/%s", dir->path, file);
+	AUTO_FD int fd = openat(dir->fd, file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(e, errno, "cannot open %s", path);
+	if (inotify_add_watch(inotify, path, IN_MODIFY) < 0)
+		return err_sys(e, errno, "cannot watch %s", path);
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
 static int v2_oom_open(const struct cgroup *cg, struct cgroup_oom *ret, struct err *e)
 {
 	const struct cgroup_dir *dir = &cg->dirs[0];
-	AUTO_FREE char *path = xasprintf("%s/memory.events", dir->path);
-	AUTO_FD int file = openat(dir->fd, "memory.events", O_RDONLY | O_CLOEXEC);
-
-	if (file < 0 && errno == ENOENT)
-		return err_set(e, ERR_NOT_FOUND, "%s has no memory controller", dir->path);
-	if (file < 0)
-		return err_sys(e, errno, "cannot open %s", path);
-
 	AUTO_FD int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	AUTO_FD int events = -1, populated = -1;
+	struct err absent = { 0 };
+
 	if (fd < 0)
 		return err_sys(e, errno, "cannot make an inotify");
-	if (inotify_add_watch(fd, path, IN_MODIFY) < 0)
-		return err_sys(e, errno, "cannot watch %s", path);
+	if (watch(dir, fd, "cgroup.events", &populated, e) < 0)
+		return -1;
+	if (watch(dir, fd, "memory.events", &events, &absent) < 0 && absent.errnum != ENOENT)
+		return err_copy(e, &absent);
 	ret->fd = TAKE_FD(fd);
-	ret->event_fd = TAKE_FD(file);
+	ret->event_fd = TAKE_FD(events);
+	ret->populated_fd = TAKE_FD(populated);
 	ret->is_v2 = true;
 	return 0;
 }

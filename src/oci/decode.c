@@ -218,6 +218,31 @@ static int get_list(struct decoder *d, json_object *o, const struct decode_table
 	return 0;
 }
 
+static int get_map(struct decoder *d, json_object *o, const struct decode_table *t, void **ret,
+		   size_t *ret_n)
+{
+	struct decode_step step = { .up = d->at };
+	char *out;
+
+	if (!json_object_is_type(o, json_type_object))
+		return wrong_type(d, o, "an object");
+	out = arena_array(d->arena, (size_t)json_object_object_length(o), t->size);
+	*ret = out;
+	*ret_n = 0;
+	d->at = &step;
+	json_object_object_foreach(o, key, value)
+	{
+		step.name = key;
+		*(const char **)(void *)out = arena_strdup(d->arena, key);
+		if (decode_struct(d, value, t, out) < 0)
+			return -1;
+		out += t->size;
+		++*ret_n;
+	}
+	d->at = step.up;
+	return 0;
+}
+
 /* Empty objects and lists ask for nothing, and neither do objects of such. */
 static bool asks_nothing(json_object *o)
 {
@@ -294,6 +319,8 @@ static int get_value(struct decoder *d, json_object *o, const struct decode_fiel
 		return decode_struct(d, o, f->table, *(void **)at);
 	case DECODE_LIST:
 		return get_list(d, o, f->table, at, at_n);
+	case DECODE_MAP:
+		return get_map(d, o, f->table, at, at_n);
 	case DECODE_UNSUPPORTED:
 		if (!*(const char **)at && !asks_nothing(o))
 			*(const char **)at = decode_path(d, NULL);
@@ -302,12 +329,24 @@ static int get_value(struct decoder *d, json_object *o, const struct decode_fiel
 	BUG("a decode kind without a case");
 }
 
+/* The originals' JSON reader takes names in any case ("CPU": {"Cpus": "0"}), and so must who wants
+ * to read the same out of a document as they do. */
+static json_object *find_member(json_object *o, const char *name)
+{
+	json_object *m = NULL;
+
+	if (json_object_object_get_ex(o, name, &m))
+		return m;
+	json_object_object_foreach(o, key, value) if (strcasecmp(key, name) == 0) m = value;
+	return m;
+}
+
 int decode_member(struct decoder *d, json_object *o, const struct decode_field *f, void *out)
 {
 	struct decode_step step = { .up = d->at, .name = f->name };
-	json_object *m;
+	json_object *m = find_member(o, f->name);
 
-	if (!json_object_object_get_ex(o, f->name, &m) || !m)
+	if (!m)
 		return f->required ? decode_fail(d, f->name, "is missing") : 0;
 	d->at = &step;
 	if (get_value(d, m, f, out) < 0)

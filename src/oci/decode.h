@@ -27,6 +27,8 @@ enum decode_kind {
 	DECODE_STRUCT, /* a struct in place, by table */
 	DECODE_STRUCT_PTR, /* a pointer to one, NULL when absent */
 	DECODE_LIST, /* a pointer to many, at_n: size_t */
+	DECODE_MAP, /* the same from an object; a struct's first member is a const char *: its key
+		     */
 	DECODE_UNSUPPORTED, /* const char *: the first such field's path, where it is not empty */
 };
 

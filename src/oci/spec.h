@@ -182,6 +182,22 @@ struct oci_blkio {
 	struct oci_throttles read_bps, write_bps, read_iops, write_iops;
 };
 
+struct oci_rdma {
+	const char *device; /* "mlx5_1" */
+	struct oci_u64 hca_handles, hca_objects;
+};
+
+struct oci_if_priority {
+	const char *name; /* of a network interface */
+	uint64_t priority;
+};
+
+struct oci_network {
+	struct oci_u64 class_id;
+	struct oci_if_priority *priorities;
+	size_t n_priorities;
+};
+
 struct oci_resources {
 	struct oci_device_rule *devices;
 	size_t n_devices;
@@ -191,9 +207,10 @@ struct oci_resources {
 	struct oci_blkio blkio;
 	struct oci_hugepage *hugepages;
 	size_t n_hugepages;
+	struct oci_rdma *rdma;
+	size_t n_rdma;
+	struct oci_network network;
 	struct oci_pairs unified;
-	/* Present, but not done yet: the runtime refuses by name ("linux.resources.rdma"). */
-	const char *unsupported;
 };
 
 /* linux.seccomp, names as the spec writes them ("SCMP_ACT_ERRNO") */
@@ -269,3 +286,16 @@ int oci_resources_parse(struct arena *a, const char *text, size_t n, struct oci_
  * behind the last. */
 bool oci_spec_knows(const char *path);
 const char *oci_hook_name(size_t i);
+
+/* The same object as JSON again, for a state file; devices are left out (their filter is not
+ * something an update changes). */
+struct jsonw;
+void oci_resources_print(const struct oci_resources *r, struct jsonw *w);
+
+/* An update: *ret_all is old with given on top of it, field by field and entry by entry;
+ * *ret_write is what has to be told to the kernel for it: given, and those of the old values that
+ * the kernel takes together with a new one (memory and swap, quota and period).  old may be NULL.
+ * Strings and lists are shared with the two or live in the arena. */
+void oci_resources_merge(struct arena *a, const struct oci_resources *old,
+			 const struct oci_resources *given, struct oci_resources *ret_all,
+			 struct oci_resources *ret_write);

@@ -168,6 +168,83 @@ static const struct decode_table hugepage_table = {
 		},
 };
 
+/* Names that become words of a line that the kernel splits. */
+static bool is_word(const char *s)
+{
+	for (const char *p = s; *p; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f)
+			return false;
+	return *s;
+}
+
+static int rdma_check(struct decoder *d, void *out)
+{
+	struct oci_rdma *r = out;
+
+	if (!is_word(r->device))
+		return decode_fail(d, NULL, "has the device \"%s\", which is no name", r->device);
+	if (r->hca_handles.v > UINT32_MAX)
+		return decode_fail(d, "hcaHandles", "is out of range");
+	if (r->hca_objects.v > UINT32_MAX)
+		return decode_fail(d, "hcaObjects", "is out of range");
+	return 0;
+}
+
+static const struct decode_table rdma_table = {
+	.size = sizeof(struct oci_rdma),
+	.check = rdma_check,
+	.fields =
+		(const struct decode_field[]){
+			FIELD(DECODE_HAS_U64, struct oci_rdma, hca_handles, "hcaHandles"),
+			FIELD(DECODE_HAS_U64, struct oci_rdma, hca_objects, "hcaObjects"),
+			{ 0 },
+		},
+};
+
+static int priority_check(struct decoder *d, void *out)
+{
+	struct oci_if_priority *p = out;
+
+	if (!is_word(p->name))
+		return decode_fail(d, "name", "is \"%s\", which is no name of an interface",
+				   p->name);
+	if (p->priority > UINT32_MAX)
+		return decode_fail(d, "priority", "is out of range");
+	return 0;
+}
+
+static const struct decode_table priority_table = {
+	.size = sizeof(struct oci_if_priority),
+	.check = priority_check,
+	.fields =
+		(const struct decode_field[]){
+			REQUIRED(DECODE_STRING, struct oci_if_priority, name, "name"),
+			REQUIRED(DECODE_U64, struct oci_if_priority, priority, "priority"),
+			{ 0 },
+		},
+};
+
+static int network_check(struct decoder *d, void *out)
+{
+	struct oci_network *n = out;
+
+	if (n->class_id.v > UINT32_MAX)
+		return decode_fail(d, "classID", "is out of range");
+	return 0;
+}
+
+static const struct decode_table network_table = {
+	.size = sizeof(struct oci_network),
+	.check = network_check,
+	.fields =
+		(const struct decode_field[]){
+			FIELD(DECODE_HAS_U64, struct oci_network, class_id, "classID"),
+			LIST(struct oci_network, priorities, n_priorities, "priorities",
+			     &priority_table),
+			{ 0 },
+		},
+};
+
 struct pids {
 	struct oci_i64 limit;
 };
@@ -189,11 +266,15 @@ static int resources_check(struct decoder *d, void *out)
 	for (size_t i = 0; i < r->unified.n; i++) {
 		const char *key = r->unified.v[i].key;
 
-		if (!*key || strchr(key, '/') || *key == '.' || !strchr(key, '.'))
-			return decode_fail(d, "unified",
-					   "has the key \"%s\", which must be a file name of the "
-					   "form controller.name",
-					   key);
+		if (strchr(key, '/'))
+			return err_set(d->e, ERR_INVALID_ARGUMENT,
+				       "unified resource \"%s\" must be a file name (no slashes)",
+				       key);
+		if (!strchr(key, '.') || *key == '.')
+			return err_set(d->e, ERR_INVALID_ARGUMENT,
+				       "unified resource \"%s\" must be in the form "
+				       "CONTROLLER.PARAMETER",
+				       key);
 	}
 	return 0;
 }
@@ -211,8 +292,8 @@ const struct decode_table oci_resources_table = {
 			NESTED(DECODE_STRUCT, R, blkio, "blockIO", &blkio_table),
 			LIST(R, hugepages, n_hugepages, "hugepageLimits", &hugepage_table),
 			FIELD(DECODE_PAIRS, R, unified, "unified"),
-			FIELD(DECODE_UNSUPPORTED, R, unsupported, "network"),
-			FIELD(DECODE_UNSUPPORTED, R, unsupported, "rdma"),
+			MAP(R, rdma, n_rdma, "rdma", &rdma_table),
+			NESTED(DECODE_STRUCT, R, network, "network", &network_table),
 			{ 0 },
 		},
 };

@@ -26,6 +26,11 @@
 		.name = (text), .kind = DECODE_LIST, .at = offsetof(type, member), \
 		.at_n = offsetof(type, count), .table = (t)                        \
 	}
+#define MAP(type, member, count, text, t)                                         \
+	{                                                                         \
+		.name = (text), .kind = DECODE_MAP, .at = offsetof(type, member), \
+		.at_n = offsetof(type, count), .table = (t)                       \
+	}
 #define IDS(type, member, count, text)                                            \
 	{                                                                         \
 		.name = (text), .kind = DECODE_IDS, .at = offsetof(type, member), \

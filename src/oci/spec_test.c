@@ -108,7 +108,8 @@ TEST(linux_fields)
 	CHECK(l->resources->devices[0].type == 'a' && !l->resources->devices[0].major.has);
 	CHECK(l->resources->devices[1].major.v == 1);
 	CHECK(l->resources->pids_limit.has && l->resources->pids_limit.v == 5);
-	CHECK_STR(l->resources->unsupported, "linux.resources.rdma");
+	CHECK(l->resources->n_rdma == 1 && l->resources->rdma[0].hca_handles.v == 1);
+	CHECK_STR(l->resources->rdma[0].device, "mlx");
 	CHECK(!l->unsupported);
 	CHECK(l->seccomp->default_errno_ret.v == 38 && l->seccomp->syscalls[0].names.n == 2);
 	CHECK(l->seccomp->syscalls[0].args[0].value == UINT64_MAX);
@@ -181,8 +182,7 @@ static const struct {
 	{ DOC(SH, ",\"linux\":{\"resources\":{\"devices\":[{\"allow\":true}]}}"),
 	  "device access at 0 field cannot be empty" },
 	{ DOC(SH, ",\"linux\":{\"resources\":{\"unified\":{\"../x\":\"1\"}}}"),
-	  "linux.resources.unified has the key \"../x\", which must be a file name of the form "
-	  "controller.name" },
+	  "unified resource \"../x\" must be a file name (no slashes)" },
 	{ DOC(SH, ",\"linux\":{\"resources\":{\"hugepageLimits\":[{\"pageSize\":\"../2MB\","
 		  "\"limit\":1}]}}"),
 	  "linux.resources.hugepageLimits[0].pageSize is \"../2MB\", must be as \"2MB\"" },

@@ -212,18 +212,6 @@ int runtime_resume(const struct runtime *rt, const char *id, struct err *e)
 	return open_cgroup(&o, e) < 0 ? -1 : cgroup_thaw(o.cgroup, e);
 }
 
-int runtime_update(const struct runtime *rt, const char *id, const struct oci_resources *r,
-		   struct err *e)
-{
-	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
-
-	if (r->unsupported)
-		return err_set(e, ERR_UNIMPLEMENTED, "%s is not supported yet", r->unsupported);
-	if (container_open(rt, id, &o, e) < 0 || open_cgroup(&o, e) < 0)
-		return -1;
-	return cgroup_update(o.cgroup, r, e);
-}
-
 int runtime_pids(const struct runtime *rt, const char *id, pid_t **ret, size_t *ret_n,
 		 struct err *e)
 {

@@ -9,6 +9,7 @@
 #include "runtime/procfs.h"
 #include "runtime/rootless.h"
 #include "runtime/state.h"
+#include "runtime/update.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -198,9 +199,8 @@ static int make_cgroup(struct creation *k, struct err *e)
 		.annotations = &s->annotations,
 	};
 
-	if (s->linux.resources && s->linux.resources->unsupported)
-		return err_set(e, ERR_UNIMPLEMENTED, "%s is not supported yet",
-			       s->linux.resources->unsupported);
+	if (s->linux.resources)
+		update_warn_kernel_memory(k->c->id, s->linux.resources);
 	if (cgroup_create(&cfg, s->linux.resources, &k->cgroup, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
 	cgroup_paths(k->cgroup, k->arena, &k->state.pub.cgroup_paths);
@@ -231,6 +231,7 @@ static int make_state(struct creation *k, bool is_run, struct err *e)
 	s->ns = k->plan.all_ns;
 	s->caps = k->plan.process.caps;
 	s->no_new_keyring = k->c->no_new_keyring;
+	s->resources = update_print(k->arena, k->c->spec->linux.resources);
 	s->poststart = k->c->spec->hooks.poststart;
 	s->poststop = k->c->spec->hooks.poststop;
 	if (k->seccomp.insns && state_save_seccomp(s->dirfd, &k->seccomp, e) < 0)

@@ -110,7 +110,9 @@ int runtime_exec(const struct runtime *rt, const struct runtime_exec *x,
 int runtime_pause(const struct runtime *rt, const char *id, struct err *e);
 int runtime_resume(const struct runtime *rt, const char *id, struct err *e);
 
-/* New limits for a container: what `update` and the task API's Update carry. */
+/* New limits for a container: what `update` and the task API's Update carry.  All of r or nothing
+ * takes effect; what it leaves out stays, and devices are left alone.  The state file remembers
+ * the sum for the next update.  Stopped: "container not running". */
 int runtime_update(const struct runtime *rt, const char *id, const struct oci_resources *r,
 		   struct err *e);
 

@@ -20,6 +20,7 @@ struct state {
 	struct cgroup_unit unit; /* systemd's; name NULL or "": none */
 	bool no_new_keyring; /* exec keeps the caller's session keyring, as init did */
 	struct oci_hook_list poststart, poststop;
+	const char *resources; /* linux.resources without devices, as JSON; NULL: none */
 	int dirfd; /* ROOT/ID */
 };
 #define STATE_NONE ((struct state){ .dirfd = -1 })

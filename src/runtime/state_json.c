@@ -139,6 +139,10 @@ void state_print(const struct state *s, struct str *out)
 	put_caps(&w, &s->caps);
 	if (s->no_new_keyring)
 		jsonw_kbool(&w, "no_new_keyring", true);
+	if (s->resources) {
+		jsonw_key(&w, "resources");
+		jsonw_raw(&w, s->resources);
+	}
 	put_hooks(&w, "poststart", &s->poststart);
 	put_hooks(&w, "poststop", &s->poststop);
 	jsonw_end(&w);
@@ -261,6 +265,18 @@ static int get_namespaces(struct arena *a, json_object *o, uint64_t *ret, struct
 	return 0;
 }
 
+/* Kept as text: only an update looks inside. */
+static int get_resources(struct arena *a, json_object *o, const char **ret, struct err *e)
+{
+	json_object *m = NULL;
+
+	if (jsonr_object(o, "resources", &m, e) < 0)
+		return -1;
+	*ret = m ? arena_strdup(a, json_object_to_json_string_ext(m, JSON_C_TO_STRING_PLAIN))
+		 : NULL;
+	return 0;
+}
+
 static int get_all(struct arena *a, json_object *o, struct state *s, struct err *e)
 {
 	struct runtime_state *p = &s->pub;
@@ -283,6 +299,7 @@ static int get_all(struct arena *a, json_object *o, struct state *s, struct err 
 	    get_pairs(a, o, "annotations", &p->annotations, e) < 0 ||
 	    get_caps(a, o, &s->caps, e) < 0 ||
 	    jsonr_bool(o, "no_new_keyring", &s->no_new_keyring, e) < 0 ||
+	    get_resources(a, o, &s->resources, e) < 0 ||
 	    get_hooks(a, o, "poststart", &s->poststart, e) < 0 ||
 	    get_hooks(a, o, "poststop", &s->poststop, e) < 0)
 		return -1;

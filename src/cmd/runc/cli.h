@@ -38,6 +38,19 @@ struct criu_flags {
 	int status_fd;
 };
 
+struct update_flags {
+	const char *resources, *cpu_period, *cpu_quota, *cpu_burst, *cpu_share, *cpu_rt_period,
+		*cpu_rt_runtime, *cpuset_cpus, *cpuset_mems, *kernel_memory, *kernel_memory_tcp,
+		*memory, *cpu_idle, *memory_reservation, *memory_swap, *l3_cache_schema,
+		*mem_bw_schema;
+	int blkio_weight, pids_limit;
+};
+
+struct events_flags {
+	const char *interval;
+	bool stats;
+};
+
 /* The options of all commands in one struct; each table names the ones that are its own. */
 struct options {
 	const char *bundle, *console_socket, *pidfd_socket, *pid_file, *cwd, *user, *process,
@@ -47,6 +60,8 @@ struct options {
 		no_new_privs, ignore_paused, rootless, help;
 	struct strv env, caps, gids, cgroups;
 	struct criu_flags criu;
+	struct update_flags update;
+	struct events_flags events;
 };
 
 struct invocation {
@@ -75,9 +90,11 @@ struct command {
 
 extern const struct command *const commands[]; /* ends with NULL */
 
-extern const struct command command_checkpoint, command_create, command_delete, command_exec,
+extern const struct command command_checkpoint, command_create, command_delete, command_events,
+	command_exec,
 	command_features, command_kill, command_list, command_pause, command_ps, command_restore,
-	command_resume, command_run, command_spec, command_start, command_state;
+	command_resume, command_run, command_spec, command_start, command_state,
+	command_update;
 
 /* Fills opts from argv.  args has room for argc + 1 words and gets those that are no options;
  * returns their number.  As in Go, -x and --x are the same, and values come behind '=' or as the
