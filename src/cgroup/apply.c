@@ -2,6 +2,8 @@
  * that fails in the middle puts back what was there. */
 #include "cgroup/apply.h"
 
+#include "base/num.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -39,9 +41,9 @@ static int write_one(const struct cgroup_dir *dir, const struct cgroup_write *w)
 /* v1's kernel bends shares that are out of range; nobody is told unless we look. */
 static int check_shares(const struct cgroup_dir *dir, const struct cgroup_write *w, struct err *e)
 {
-	uint64_t is, want = strtoull(w->value, NULL, 10); /* our own digits */
+	uint64_t is, want;
 
-	if (cg_read_u64(dir->fd, w->file, &is) < 0 || is == want)
+	if (num_u64(w->value, &want) < 0 || cg_read_u64(dir->fd, w->file, &is) < 0 || is == want)
 		return 0;
 	return err_set(e, ERR_INVALID_ARGUMENT, "the %s allowed cpu-shares is %" PRIu64,
 		       want > is ? "maximum" : "minimum", is);
@@ -99,28 +101,33 @@ static int explain(const struct cgroup_dir *dir, const struct cgroup_write *w, i
 }
 
 /* What a file held before, as something that can be written to it again; NULL: nothing such. */
-static char *read_old(const struct cgroup_dir *dir, const struct cgroup_write *w)
+static char *read_old(const struct cgroup_dir *dir, const struct cgroup_write *w,
+		      const char **ret_file)
 {
 	char text[OLD_MAX];
+	int r = cg_read(dir->fd, w->file, text, sizeof text);
 
-	if (w->is_keyed || cg_read(dir->fd, w->file, text, sizeof text) < 0)
-		return NULL;
-	if (strpbrk(text, "\n=:"))
+	*ret_file = w->file;
+	if (r == -ENOENT && w->other_file) {
+		*ret_file = w->other_file;
+		r = cg_read(dir->fd, w->other_file, text, sizeof text);
+	}
+	if (w->is_keyed || r < 0 || strpbrk(text, "\n=:"))
 		return NULL; /* several values, by a key */
 	return xstrdup(*text ? text : "\n"); /* an empty write would not even arrive */
 }
 
 struct undo {
 	const struct cgroup_dir *dir;
-	const struct cgroup_write *w;
-	char *old;
+	const char *file;
+	char *old; /* NULL: nothing to put back */
 };
 
 static void undo_all(struct undo *v, size_t n)
 {
 	while (n-- > 0) /* backwards: pairs of limits must stay in order */
 		if (v[n].old)
-			(void)cg_write(v[n].dir->fd, v[n].w->file, v[n].old); /* best effort */
+			(void)cg_write(v[n].dir->fd, v[n].file, v[n].old); /* best effort */
 }
 
 static int do_write(const struct cgroup_dir *dir, const struct cgroup_write *w, bool may_wait,
@@ -168,15 +175,17 @@ static int write_all(const struct cgroup *cg, const struct cgroup_plan *p, struc
 			const struct cgroup_write *w = &p->v[i];
 			const struct cgroup_dir *dir;
 			bool must_wait = false;
-			char *old;
 
 			if (is_done[i])
 				continue;
 			if (find_dir(cg, w, &dir, e) < 0)
 				return -1;
-			old = undo && dir ? read_old(dir, w) : NULL;
-			if (undo)
-				undo[(*n_undo)++] = (struct undo){ dir, w, old };
+			if (undo) {
+				struct undo *u = &undo[(*n_undo)++];
+
+				u->dir = dir;
+				u->old = dir ? read_old(dir, w, &u->file) : NULL;
+			}
 			if (dir && dir->fd >= 0 &&
 			    do_write(dir, w, n_before > 1, &must_wait, e) < 0)
 				return -1;

@@ -35,12 +35,11 @@ static void add_weight(struct planner *p, const char *device, uint64_t weight)
 		w = plan_add(p, CG_BLKIO, "io.bfq.weight", text);
 		w->other_file = "io.weight";
 		w->other_value = arena_printf(p->a, "%s%" PRIu64, device, cgroup_io_weight(weight));
-		w->is_keyed = true; /* "default 100" and a line a device */
-		return;
+	} else {
+		w = plan_add(p, CG_BLKIO, *device ? "blkio.weight_device" : "blkio.weight", text);
+		w->other_file = *device ? "blkio.bfq.weight_device" : "blkio.bfq.weight";
+		w->other_value = text;
 	}
-	w = plan_add(p, CG_BLKIO, *device ? "blkio.weight_device" : "blkio.weight", text);
-	w->other_file = *device ? "blkio.bfq.weight_device" : "blkio.bfq.weight";
-	w->other_value = text;
 	w->is_keyed = *device;
 }
 

@@ -125,6 +125,29 @@ static V1(BlkIOEntry) * *blkio_v1(struct arena *a, const struct cgroup_blkio *fr
 	return v;
 }
 
+static void rdma_v1(struct arena *a, const struct cgroup_stat *s, V1(Metrics) * m)
+{
+	const struct cgroup_rdma *const from[] = { s->rdma_current, s->rdma_limit };
+	V1(RdmaEntry) * *lists[2];
+
+	for (size_t l = 0; l < ARRAY_LEN(from); l++) {
+		lists[l] = arena_array(a, s->n_rdma + 1, sizeof **lists);
+		for (size_t i = 0; i < s->n_rdma; i++) {
+			V1(RdmaEntry) *x = lists[l][i] = ARENA_NEW(a, V1(RdmaEntry));
+
+			io__containerd__cgroups__v1__rdma_entry__init(x);
+			x->device = (char *)from[l][i].device;
+			x->hca_handles = from[l][i].hca_handles;
+			x->hca_objects = from[l][i].hca_objects;
+		}
+	}
+	m->rdma = ARENA_NEW(a, V1(RdmaStat));
+	io__containerd__cgroups__v1__rdma_stat__init(m->rdma);
+	m->rdma->current = lists[0];
+	m->rdma->limit = lists[1];
+	m->rdma->n_current = m->rdma->n_limit = s->n_rdma;
+}
+
 static void metrics_v1(struct arena *a, const struct cgroup_stat *s, V1(Metrics) * m)
 {
 	V1(PidsStat) *pids = ARENA_NEW(a, V1(PidsStat));
@@ -134,10 +157,20 @@ static void metrics_v1(struct arena *a, const struct cgroup_stat *s, V1(Metrics)
 	io__containerd__cgroups__v1__blk_iostat__init(io);
 	pids->current = s->pids_current;
 	pids->limit = s->pids_limit;
-	io->io_service_bytes_recursive = blkio_v1(a, &s->io_service_bytes);
-	io->n_io_service_bytes_recursive = s->io_service_bytes.n;
-	io->io_serviced_recursive = blkio_v1(a, &s->io_serviced);
-	io->n_io_serviced_recursive = s->io_serviced.n;
+#define BLKIO(to, from)                             \
+	io->to##_recursive = blkio_v1(a, &s->from); \
+	io->n_##to##_recursive = s->from.n
+	BLKIO(io_service_bytes, io_service_bytes);
+	BLKIO(io_serviced, io_serviced);
+	BLKIO(io_queued, io_queued);
+	BLKIO(io_service_time, io_service_time);
+	BLKIO(io_wait_time, io_wait_time);
+	BLKIO(io_merged, io_merged);
+	BLKIO(io_time, io_time);
+	BLKIO(sectors, io_sectors);
+#undef BLKIO
+	if (s->has_rdma)
+		rdma_v1(a, s, m);
 	if (s->has_pids)
 		m->pids = pids;
 	if (s->has_io)
@@ -157,6 +190,53 @@ static void metrics_v1(struct arena *a, const struct cgroup_stat *s, V1(Metrics)
 		h->failcnt = s->hugetlb[i].failcnt;
 		h->pagesize = (char *)s->hugetlb[i].page_size;
 	}
+}
+
+static V2(PSIData) * pressure_line(struct arena *a, const struct cgroup_pressure_line *from)
+{
+	V2(PSIData) *d = ARENA_NEW(a, V2(PSIData));
+
+	io__containerd__cgroups__v2__psidata__init(d);
+	d->avg10 = from->avg10 / 100.0;
+	d->avg60 = from->avg60 / 100.0;
+	d->avg300 = from->avg300 / 100.0;
+	d->total = from->total;
+	return d;
+}
+
+static V2(PSIStats) * pressure(struct arena *a, const struct cgroup_pressure *from)
+{
+	V2(PSIStats) *p = ARENA_NEW(a, V2(PSIStats));
+
+	if (!from->has)
+		return NULL;
+	io__containerd__cgroups__v2__psistats__init(p);
+	p->some = pressure_line(a, &from->some);
+	p->full = pressure_line(a, &from->full);
+	return p;
+}
+
+static void rdma_v2(struct arena *a, const struct cgroup_stat *s, V2(Metrics) * m)
+{
+	const struct cgroup_rdma *const from[] = { s->rdma_current, s->rdma_limit };
+	V2(RdmaEntry) * *lists[2];
+
+	for (size_t l = 0; l < ARRAY_LEN(from); l++) {
+		lists[l] = arena_array(a, s->n_rdma + 1, sizeof **lists);
+		for (size_t i = 0; i < s->n_rdma; i++) {
+			V2(RdmaEntry) *x = lists[l][i] = ARENA_NEW(a, V2(RdmaEntry));
+
+			io__containerd__cgroups__v2__rdma_entry__init(x);
+			x->device = (char *)from[l][i].device;
+			x->hca_handles = from[l][i].hca_handles;
+			x->hca_objects = from[l][i].hca_objects;
+		}
+	}
+	m->rdma = ARENA_NEW(a, V2(RdmaStat));
+	io__containerd__cgroups__v2__rdma_stat__init(m->rdma);
+	m->rdma->current = lists[0];
+	m->rdma->limit = lists[1];
+	m->rdma->n_current = m->rdma->n_limit = s->n_rdma;
 }
 
 static void memory_v2(struct arena *a, const struct cgroup_memory_v2 *from, V2(Metrics) * to)
@@ -216,10 +296,17 @@ static void metrics_v2(struct arena *a, const struct cgroup_stat *s, V2(Metrics)
 		m->pids = pids;
 	if (s->has_cpu)
 		m->cpu = cpu;
-	if (s->has_memory)
+	cpu->psi = pressure(a, &s->cpu_pressure);
+	if (s->has_memory) {
 		memory_v2(a, &s->memory_v2, m);
-	if (s->has_io)
+		m->memory->psi = pressure(a, &s->memory_pressure);
+	}
+	if (s->has_io) {
 		io_v2(a, s, m);
+		m->io->psi = pressure(a, &s->io_pressure);
+	}
+	if (s->has_rdma)
+		rdma_v2(a, s, m);
 	m->hugetlb = arena_array(a, s->n_hugetlb + 1, sizeof *m->hugetlb);
 	m->n_hugetlb = s->n_hugetlb;
 	for (size_t i = 0; i < s->n_hugetlb; i++) {
@@ -228,6 +315,7 @@ static void metrics_v2(struct arena *a, const struct cgroup_stat *s, V2(Metrics)
 		io__containerd__cgroups__v2__huge_tlb_stat__init(h);
 		h->current = s->hugetlb[i].usage;
 		h->max = s->hugetlb[i].max;
+		h->failcnt = s->hugetlb[i].failcnt;
 		h->pagesize = (char *)s->hugetlb[i].page_size;
 	}
 }

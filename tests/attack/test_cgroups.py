@@ -55,6 +55,26 @@ class Cgroups(Attack):
             config["linux"]["resources"] = {"unified": {key: "1"}}
             self.assert_clear_error(self.run_config(config, wrap=attack.V2_VIEW))
 
+    def test_unified_key_of_an_update_leaves_the_folder(self):
+        """GHSA-5g49-rx9x-qfc6, by the other door; and a name that is a line for the kernel to split."""
+        name = f"attack-{os.getpid()}-unified"
+        config = self.config("/bin/sleep", "1000")
+        self.write(config)
+        log = open(self.scratch.path / "run.log", "wb")
+        try:
+            with log:
+                subprocess.run([*attack.V2_VIEW, *self.command("run", "--detach", "--bundle", self.bundle, name)], check=True,
+                               stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            for resources in ({"unified": {"../cgroup.max.depth": "1"}}, {"unified": {"..": "1"}}, {"unified": {"": "1"}},
+                              {"hugepageLimits": [{"pageSize": "../2MB", "limit": 1}]},
+                              {"rdma": {"a hca_handle=1\nb": {"hcaHandles": 1}}},
+                              {"network": {"priorities": [{"name": "lo 1\neth0", "priority": 1}]}}):
+                (self.bundle / "update.json").write_text(json.dumps(resources))
+                r = self.runc("update", "-r", self.bundle / "update.json", name, wrap=attack.V2_VIEW)
+                self.assert_clear_error(r)
+        finally:
+            self.runc("delete", "--force", name, wrap=attack.V2_VIEW)
+
     def test_cgroup_path_does_not_climb(self):
         config = self.config("/bin/cat", "/proc/self/cgroup")
         config["linux"]["cgroupsPath"] = f"/../../../../attack-{os.getpid()}-climb"

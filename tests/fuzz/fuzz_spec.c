@@ -1,5 +1,8 @@
 /* config.json, and the process and resources objects that travel alone. */
+#include "base/jsonw.h"
 #include "oci/spec.h"
+
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -8,6 +11,27 @@ static void check_strings(const struct oci_strings *l)
 	for (size_t i = 0; i < l->n; i++)
 		if (!l->v[i])
 			__builtin_trap();
+}
+
+/* What a state file keeps of an object must be read as the same object. */
+static void check_way_back(struct arena *a, const struct oci_resources *r)
+{
+	AUTO_STR struct str first = STR_INIT(1 << 20), second = STR_INIT(1 << 20);
+	struct oci_resources *again, all, write;
+	struct err e = { 0 };
+	struct jsonw w;
+
+	jsonw_init(&w, &first, 0);
+	oci_resources_print(r, &w);
+	if (first.over)
+		return;
+	if (oci_resources_parse(a, str_c(&first), first.len, &again, &e) < 0)
+		__builtin_trap();
+	jsonw_init(&w, &second, 0);
+	oci_resources_print(again, &w);
+	if (strcmp(str_c(&first), str_c(&second)) != 0)
+		__builtin_trap();
+	oci_resources_merge(a, again, r, &all, &write);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -32,6 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (oci_process_parse(a, (const char *)data, n, &process, &e) == 0 && !process->args.n)
 		__builtin_trap();
 	err_clear(&e);
-	(void)oci_resources_parse(a, (const char *)data, n, &resources, &e);
+	if (oci_resources_parse(a, (const char *)data, n, &resources, &e) == 0)
+		check_way_back(a, resources);
 	return 0;
 }
