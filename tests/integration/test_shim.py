@@ -11,10 +11,13 @@ import subprocess
 import time
 import unittest
 
+from bundle import Bundle
 from casco import Daemon, DaemonTest, Scratch, mounts, our_env, processes, program, run, wait_for
 from test_debian_containerd import CONTAINERD, CTR, V2_CONFIG
 
 SHIM = program("containerd-shim-runc-v2")
+V2_VIEW = ["unshare", "-m", "--propagation", "private", "sh", "-c",
+           'umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec "$@"', "sh"]
 
 
 # --- protobuf and ttrpc, as little as it takes -----------------------------------------------------
@@ -128,8 +131,8 @@ class Start(unittest.TestCase):
         (d / "config.json").write_text(json.dumps(config or {}))
         return d
 
-    def start(self, bundle, env=None, stdin=b"", check=True, id=None):
-        r = subprocess.run([SHIM, "-namespace", "default", "-address", self.address, "-publish-binary", "/bin/true",
+    def start(self, bundle, env=None, stdin=b"", check=True, id=None, wrap=()):
+        r = subprocess.run([*wrap, SHIM, "-namespace", "default", "-address", self.address, "-publish-binary", "/bin/true",
                             "-id", id or bundle.name, "start"], cwd=bundle, input=stdin, capture_output=True,
                            env=our_env(**(env or {})), timeout=10, check=False)
         if not check:
@@ -232,6 +235,69 @@ class Start(unittest.TestCase):
         self.assertEqual((code, text), (2, "open bundle /nonexistent: no such file or directory"))
         self.assertEqual(c.call("Shutdown", one)[0], 0)
         wait_for("the shim's end", lambda: not os.path.exists(path))
+
+    def limited(self, id, wrap=()):
+        """A container of a shim of its own; its client and the path of its cgroups."""
+        b = Bundle(self.scratch.path / id)
+        path = f"/casco-shim-{os.getpid()}-{id}"
+        b.config["linux"]["cgroupsPath"] = path
+        b.config["process"]["args"] = ["sleep", "60"]
+        b.write()
+        _, address = self.start(b.path, self.NEW, self.boot(id), wrap=wrap)
+        c = Client(address)
+        self.addCleanup(c.close)
+        self.assertEqual(c.call("Create", field(1, id) + field(2, str(b.path)))[:2], (0, ""))
+        self.assertEqual(c.call("Start", field(1, id))[:2], (0, ""))
+
+        def end():
+            c.call("Kill", field(1, id) + field(3, 9))
+            c.call("Wait", field(1, id))
+            self.assertEqual(c.call("Delete", field(1, id))[:2], (0, ""))
+
+        return c, path, end
+
+    def stats(self, c, id):
+        code, text, answer = c.call("Stats", field(1, id))
+        self.assertEqual((code, text), (0, ""))
+        any_ = fields(answer[1])
+        return any_[1].decode(), fields(any_[2])
+
+    def update(self, c, id, resources):
+        return c.call("Update", field(1, id) + field(2, field(1, "x") + field(2, json.dumps(resources))))[:2]
+
+    @unittest.skipUnless(os.path.isdir("/sys/fs/cgroup/memory"), "the machine has no v1 hierarchies")
+    def test_update_and_stats_on_v1(self):
+        c, path, end = self.limited("lim")
+        self.assertEqual(self.update(c, "lim", {"memory": {"limit": 64 << 20}, "pids": {"limit": 9},
+                                                "cpu": {"quota": 50000, "period": 100000}}), (0, ""))
+        name, m = self.stats(c, "lim")
+        self.assertEqual(name, "io.containerd.cgroups.v1.Metrics")
+        self.assertEqual(fields(m[2]), {1: 1, 2: 9})  # pids
+        usage = fields(fields(m[4])[33])  # memory.usage
+        self.assertEqual(usage[1], 64 << 20)
+        self.assertGreater(usage[2], 0)
+        self.assertIn(34, fields(m[4]))  # swap
+        self.assertGreater(fields(fields(m[3])[1])[1], 0)  # cpu.usage.total
+        self.assertIn(2, fields(m[3]))  # throttling
+        self.assertIn(9, m)  # memory_oom_control
+        code, text = self.update(c, "lim", {"cpu": {"shares": 1}, "pids": {"limit": 8}})
+        self.assertEqual(code, 2)
+        self.assertIn("the minimum allowed cpu-shares is 2", text)
+        self.assertEqual(pathlib.Path(f"/sys/fs/cgroup/pids{path}/pids.max").read_text(), "9\n")
+        end()
+
+    @unittest.skipUnless(os.path.isdir("/sys/fs/cgroup/unified"), "the machine has no view of cgroup2 beside v1")
+    def test_update_and_stats_on_v2(self):
+        c, path, end = self.limited("lim2", wrap=V2_VIEW)
+        self.assertEqual(self.update(c, "lim2", {"hugepageLimits": [{"pageSize": "2MB", "limit": 4 << 20}]}), (0, ""))
+        self.assertEqual(pathlib.Path(f"/sys/fs/cgroup/unified{path}/hugetlb.2MB.max").read_text(), f"{4 << 20}\n")
+        name, m = self.stats(c, "lim2")
+        self.assertEqual(name, "io.containerd.cgroups.v2.Metrics")
+        self.assertGreater(fields(m[2])[1], 0)  # cpu.usage_usec
+        if os.path.exists("/sys/fs/cgroup/unified/cpu.pressure"):
+            self.assertIn(1, fields(fields(m[2])[7]))  # cpu.psi.some
+        self.assertIn(fields(m[7])[3], (b"2MB", b"1GB"))  # hugetlb
+        end()
 
     def test_bad_frames_cost_one_answer(self):
         _, path = self.start(self.bundle("f"), self.NEW, self.boot("f"))
