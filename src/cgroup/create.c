@@ -273,7 +273,8 @@ static int fill(const struct cgroup_config *cfg, const struct oci_resources *r, 
 	/* what can't be is told before anything is made; so is whether there is a limit */
 	if (r && cgroup_plan_resources(a, r, m->layout == CGROUP_V2 ? CG_V2_ALL : 0, &plan, e) < 0)
 		return -1;
-	if (cgroup_make_dirs(cfg, m, wanted, plan.n > 0, cg, e) < 0 || cgroup_refuse_if_used(cg, e) < 0)
+	if (cgroup_make_dirs(cfg, m, wanted, plan.n > 0, cg, e) < 0 ||
+	    cgroup_refuse_if_used(cg, e) < 0)
 		return -1;
 	if (m->layout == CGROUP_HYBRID && wanted & CG_UNIFIED)
 		for (size_t i = 0; i < cg->n; i++)

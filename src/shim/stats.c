@@ -335,7 +335,7 @@ void task_stats(struct ttrpc_call *call)
 
 	if (c && c->init.state == PROC_STOPPED)
 		err_set(&e, ERR_NOT_FOUND, "cgroup does not exist");
-	if (!c || e.code || cgroup_load_pid(c->init.pid, &cg, &e) < 0 ||
+	if (!c || e.code || container_load_cgroup(c, &cg, &e) < 0 ||
 	    cgroup_stat(cg, a, &s, &e) < 0) {
 		ttrpc_fail(call, &e);
 		return;

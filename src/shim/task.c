@@ -163,11 +163,30 @@ void container_free(struct container *c)
 	loop_io_remove(c->oom_io);
 	if (c->oom_io)
 		cgroup_oom_close(&c->oom);
+	arena_free(c->cgroup_arena);
 	oci_runtime_done(&c->runtime);
 	close_fd(&c->bundlefd);
 	free(c->id);
 	free(c->bundle);
 	free(c);
+}
+
+void container_note_cgroup(struct container *c)
+{
+	AUTO_CGROUP struct cgroup *cg = NULL;
+	struct err ignored = { 0 }; /* without cgroups, each question says so again */
+
+	if (cgroup_load_pid(c->init.pid, &cg, &ignored) < 0)
+		return;
+	c->cgroup_arena = arena_new();
+	cgroup_paths(cg, c->cgroup_arena, &c->cgroup_paths);
+}
+
+int container_load_cgroup(const struct container *c, struct cgroup **ret, struct err *e)
+{
+	if (c->cgroup_paths.n)
+		return cgroup_load(&c->cgroup_paths, ret, e);
+	return cgroup_load_pid(c->init.pid, ret, e);
 }
 
 struct proc *exec_new(struct container *c, const char *id)

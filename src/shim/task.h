@@ -83,6 +83,9 @@ struct container {
 	uid_t io_uid;
 	gid_t io_gid;
 	bool no_pivot_root, no_new_keyring;
+	/* Where init was born: later it may be deeper, in a cgroup of its own making. */
+	struct arena *cgroup_arena;
+	struct oci_pairs cgroup_paths;
 	struct cgroup_oom oom;
 	struct loop_io *oom_io;
 	struct container *next;
@@ -120,6 +123,11 @@ void proc_watch(struct proc *p);
 void proc_started(struct proc *p);
 /* One that will not start after all. */
 void proc_abandoned(struct proc *p);
+
+/* The container's cgroup: noted while init stands still before its program (best effort), and
+ * opened from then on.  The caller frees *ret. */
+void container_note_cgroup(struct container *c);
+int container_load_cgroup(const struct container *c, struct cgroup **ret, struct err *e);
 
 /* OOM events of the container's cgroup, best effort. */
 void container_watch_oom(struct container *c);

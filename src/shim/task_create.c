@@ -121,6 +121,7 @@ static void on_created(const struct err *e, pid_t pid, int console, void *arg)
 		return;
 	}
 	c->init.pid = pid;
+	container_note_cgroup(c);
 	c->is_creating = false;
 	announce_create(c, c->init.op->req);
 

@@ -184,7 +184,7 @@ void container_watch_oom(struct container *c)
 
 	if (c->oom_io)
 		return;
-	if (cgroup_load_pid(c->init.pid, &cg, &e) < 0 || cgroup_oom_open(cg, &c->oom, &e) < 0) {
+	if (container_load_cgroup(c, &cg, &e) < 0 || cgroup_oom_open(cg, &c->oom, &e) < 0) {
 		log_debug(LOG({ "id", c->id }, { "error", e.msg }), "no OOM events");
 		return;
 	}

@@ -116,7 +116,7 @@ void task_pids(struct ttrpc_call *call)
 	struct err e = { 0 };
 	struct container *c = container_get(call->user, q->id, &e);
 
-	if (!c || (c->init.state != PROC_STOPPED && (cgroup_load_pid(c->init.pid, &cg, &e) < 0 ||
+	if (!c || (c->init.state != PROC_STOPPED && (container_load_cgroup(c, &cg, &e) < 0 ||
 						     cgroup_list_pids(cg, &pids, &e) < 0))) {
 		ttrpc_fail(call, &e);
 		return;

@@ -236,12 +236,12 @@ class Start(unittest.TestCase):
         self.assertEqual(c.call("Shutdown", one)[0], 0)
         wait_for("the shim's end", lambda: not os.path.exists(path))
 
-    def limited(self, id, wrap=()):
-        """A container of a shim of its own; its client and the path of its cgroups."""
+    def limited(self, id, wrap=(), args=("sleep", "60")):
+        """A container of a shim of its own; its client, the path of its cgroups, and its end."""
         b = Bundle(self.scratch.path / id)
         path = f"/casco-shim-{os.getpid()}-{id}"
         b.config["linux"]["cgroupsPath"] = path
-        b.config["process"]["args"] = ["sleep", "60"]
+        b.config["process"]["args"] = list(args)
         b.write()
         _, address = self.start(b.path, self.NEW, self.boot(id), wrap=wrap)
         c = Client(address)
@@ -284,6 +284,17 @@ class Start(unittest.TestCase):
         self.assertEqual(code, 2)
         self.assertIn("the minimum allowed cpu-shares is 2", text)
         self.assertEqual(pathlib.Path(f"/sys/fs/cgroup/pids{path}/pids.max").read_text(), "9\n")
+        end()
+
+    @unittest.skipUnless(os.path.isdir("/sys/fs/cgroup/pids"), "the machine has no v1 hierarchies")
+    def test_init_in_a_cgroup_of_its_own_making(self):
+        """As systemd does it in a container: the numbers are those of the whole container all the same."""
+        c, path, end = self.limited("deep", args=("sh", "-c", "sleep 60 & sleep 60"))
+        outer = pathlib.Path(f"/sys/fs/cgroup/pids{path}")
+        (outer / "init.scope").mkdir()
+        init = c.call("State", field(1, "deep"))[2][3]
+        (outer / "init.scope/cgroup.procs").write_text(str(init))
+        self.assertEqual(fields(self.stats(c, "deep")[1][2])[1], 2)  # pids.current
         end()
 
     @unittest.skipUnless(os.path.isdir("/sys/fs/cgroup/unified"), "the machine has no view of cgroup2 beside v1")

@@ -91,9 +91,8 @@ struct command {
 extern const struct command *const commands[]; /* ends with NULL */
 
 extern const struct command command_checkpoint, command_create, command_delete, command_events,
-	command_exec,
-	command_features, command_kill, command_list, command_pause, command_ps, command_restore,
-	command_resume, command_run, command_spec, command_start, command_state,
+	command_exec, command_features, command_kill, command_list, command_pause, command_ps,
+	command_restore, command_resume, command_run, command_spec, command_start, command_state,
 	command_update;
 
 /* Fills opts from argv.  args has room for argc + 1 words and gets those that are no options;

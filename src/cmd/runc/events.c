@@ -133,7 +133,7 @@ static int run_events(struct invocation *in, struct err *e)
 
 const struct command command_events = {
 	.name = "events",
-	.usage = "[command options] <container-id>\n\n"
+	.usage = "<container-id>\n\n"
 		 "Where \"<container-id>\" is the name for the instance of the container.",
 	.summary = "display container events such as OOM notifications, cpu, memory, and IO usage "
 		   "statistics",

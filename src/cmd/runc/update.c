@@ -37,9 +37,8 @@ static const struct option update_options[] = {
 	  "CPU realtime hardcap limit (in usecs). Allowed cpu time in a given period" },
 	{ "cpuset-cpus", NULL, OPTION_STRING, U(cpuset_cpus), "CPU(s) to use" },
 	{ "cpuset-mems", NULL, OPTION_STRING, U(cpuset_mems), "Memory node(s) to use" },
-	{ "kernel-memory", NULL, OPTION_STRING, U(kernel_memory), "(obsoleted; do not use)" },
-	{ "kernel-memory-tcp", NULL, OPTION_STRING, U(kernel_memory_tcp),
-	  "(obsoleted; do not use)" },
+	{ "kernel-memory", NULL, OPTION_STRING, U(kernel_memory), NULL },
+	{ "kernel-memory-tcp", NULL, OPTION_STRING, U(kernel_memory_tcp), NULL },
 	{ "memory", NULL, OPTION_STRING, U(memory), "Memory limit (in bytes)" },
 	{ "cpu-idle", NULL, OPTION_STRING, U(cpu_idle),
 	  "set cgroup SCHED_IDLE or not, 0: default behavior, 1: SCHED_IDLE" },
@@ -219,7 +218,7 @@ static int run_update(struct invocation *in, struct err *e)
 
 const struct command command_update = {
 	.name = "update",
-	.usage = "[command options] <container-id>",
+	.usage = "<container-id>",
 	.summary = "update container resource constraints",
 	.options = update_options,
 	.min_args = 1,
