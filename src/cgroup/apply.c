@@ -164,8 +164,7 @@ static int find_dir(const struct cgroup *cg, const struct cgroup_write *w,
 static int write_all(const struct cgroup *cg, const struct cgroup_plan *p, struct undo *undo,
 		     size_t *n_undo, struct err *e)
 {
-	bool *is_done = xcalloc(p->n + 1, sizeof *is_done);
-	AUTO_FREE bool *owned = is_done;
+	AUTO_FREE bool *is_done = xcalloc(p->n + 1, sizeof *is_done);
 	size_t n_left = p->n, n_before;
 
 	do {

@@ -171,6 +171,22 @@ void container_free(struct container *c)
 	free(c);
 }
 
+/* On hybrid layouts a container has a folder in the v2 hierarchy only for limits that live there;
+ * without one, init is where we are: not a place to count in. */
+static void drop_foreign(struct oci_pairs *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		bool is_own = *p->v[i].key || i == 0 ||
+			      strcmp(strrchr(p->v[i].value, '/'), strrchr(p->v[0].value, '/')) == 0;
+
+		if (is_own)
+			p->v[kept++] = p->v[i];
+	}
+	p->n = kept;
+}
+
 void container_note_cgroup(struct container *c)
 {
 	AUTO_CGROUP struct cgroup *cg = NULL;
@@ -180,6 +196,8 @@ void container_note_cgroup(struct container *c)
 		return;
 	c->cgroup_arena = arena_new();
 	cgroup_paths(cg, c->cgroup_arena, &c->cgroup_paths);
+	if (cgroup_layout_of(cg) != CGROUP_V2)
+		drop_foreign(&c->cgroup_paths);
 }
 
 int container_load_cgroup(const struct container *c, struct cgroup **ret, struct err *e)

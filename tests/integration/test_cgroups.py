@@ -268,6 +268,15 @@ class OnTheMachine(Common, Limits):
             ["--cpu-period", "10000", "--cpu-quota", "3000"])
         self.assertEqual(values[5]["pids.max"], "10\n")
 
+    def test_sizes(self):
+        self.start()
+        for text, size in {"1.5g": 3 << 29, "64 MiB": 64 << 20, "8192": 8192, "8192b": 8192, "16kb": 16384, "1.5GIB": 3 << 29,
+                           ".5M": 1 << 19, "2T": 2 << 40, "0.25p": 1 << 48}.items():
+            self.update("--memory-reservation", text)
+            self.assertEqual(self.value("memory", "memory.soft_limit_in_bytes"), str(size), text)
+        for text in ("1.2.3", "-5", "5 5", "1kbx", "1bb", "k", ".", "9999999p", "1e3"):
+            self.refuse("invalid value for memory-reservation: invalid s", "--memory-reservation", text)
+
     def test_blkio_as_debians(self):
         major, minor = a_disk()
 
