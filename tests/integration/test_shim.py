@@ -237,9 +237,9 @@ class Start(unittest.TestCase):
         wait_for("the shim's end", lambda: not os.path.exists(path))
 
     def limited(self, id, wrap=(), args=("sleep", "60")):
-        """A container of a shim of its own; its client, the path of its cgroups, and its end."""
+        """A container of a shim of its own, until the test's end; its client and the path of its cgroups."""
         b = Bundle(self.scratch.path / id)
-        path = f"/casco-shim-{os.getpid()}-{id}"
+        path = f"/casco-{id}"
         b.config["linux"]["cgroupsPath"] = path
         b.config["process"]["args"] = list(args)
         b.write()
@@ -254,7 +254,8 @@ class Start(unittest.TestCase):
             c.call("Wait", field(1, id))
             self.assertEqual(c.call("Delete", field(1, id))[:2], (0, ""))
 
-        return c, path, end
+        self.addCleanup(end)
+        return c, path
 
     def stats(self, c, id):
         code, text, answer = c.call("Stats", field(1, id))
@@ -267,10 +268,10 @@ class Start(unittest.TestCase):
 
     @unittest.skipUnless(os.path.isdir("/sys/fs/cgroup/memory"), "the machine has no v1 hierarchies")
     def test_update_and_stats_on_v1(self):
-        c, path, end = self.limited("lim")
-        self.assertEqual(self.update(c, "lim", {"memory": {"limit": 64 << 20}, "pids": {"limit": 9},
-                                                "cpu": {"quota": 50000, "period": 100000}}), (0, ""))
-        name, m = self.stats(c, "lim")
+        c, path = self.limited(id := f"lim{os.getpid()}")
+        self.assertEqual(self.update(c, id, {"memory": {"limit": 64 << 20}, "pids": {"limit": 9},
+                                             "cpu": {"quota": 50000, "period": 100000}}), (0, ""))
+        name, m = self.stats(c, id)
         self.assertEqual(name, "io.containerd.cgroups.v1.Metrics")
         self.assertEqual(fields(m[2]), {1: 1, 2: 9})  # pids
         usage = fields(fields(m[4])[33])  # memory.usage
@@ -280,35 +281,32 @@ class Start(unittest.TestCase):
         self.assertGreater(fields(fields(m[3])[1])[1], 0)  # cpu.usage.total
         self.assertIn(2, fields(m[3]))  # throttling
         self.assertIn(9, m)  # memory_oom_control
-        code, text = self.update(c, "lim", {"cpu": {"shares": 1}, "pids": {"limit": 8}})
+        code, text = self.update(c, id, {"cpu": {"shares": 1}, "pids": {"limit": 8}})
         self.assertEqual(code, 2)
         self.assertIn("the minimum allowed cpu-shares is 2", text)
         self.assertEqual(pathlib.Path(f"/sys/fs/cgroup/pids{path}/pids.max").read_text(), "9\n")
-        end()
 
     @unittest.skipUnless(os.path.isdir("/sys/fs/cgroup/pids"), "the machine has no v1 hierarchies")
     def test_init_in_a_cgroup_of_its_own_making(self):
         """As systemd does it in a container: the numbers are those of the whole container all the same."""
-        c, path, end = self.limited("deep", args=("sh", "-c", "sleep 60 & sleep 60"))
+        c, path = self.limited(id := f"deep{os.getpid()}", args=("sh", "-c", "sleep 60 & sleep 60"))
         outer = pathlib.Path(f"/sys/fs/cgroup/pids{path}")
         (outer / "init.scope").mkdir()
-        init = c.call("State", field(1, "deep"))[2][3]
+        init = c.call("State", field(1, id))[2][3]
         (outer / "init.scope/cgroup.procs").write_text(str(init))
-        self.assertEqual(fields(self.stats(c, "deep")[1][2])[1], 2)  # pids.current
-        end()
+        wait_for("both to be counted", lambda: fields(self.stats(c, id)[1][2])[1] == 2)  # pids.current
 
     @unittest.skipUnless(os.path.isdir("/sys/fs/cgroup/unified"), "the machine has no view of cgroup2 beside v1")
     def test_update_and_stats_on_v2(self):
-        c, path, end = self.limited("lim2", wrap=V2_VIEW)
-        self.assertEqual(self.update(c, "lim2", {"hugepageLimits": [{"pageSize": "2MB", "limit": 4 << 20}]}), (0, ""))
+        c, path = self.limited(id := f"lim2{os.getpid()}", wrap=V2_VIEW)
+        self.assertEqual(self.update(c, id, {"hugepageLimits": [{"pageSize": "2MB", "limit": 4 << 20}]}), (0, ""))
         self.assertEqual(pathlib.Path(f"/sys/fs/cgroup/unified{path}/hugetlb.2MB.max").read_text(), f"{4 << 20}\n")
-        name, m = self.stats(c, "lim2")
+        name, m = self.stats(c, id)
         self.assertEqual(name, "io.containerd.cgroups.v2.Metrics")
         self.assertGreater(fields(m[2])[1], 0)  # cpu.usage_usec
         if os.path.exists("/sys/fs/cgroup/unified/cpu.pressure"):
             self.assertIn(1, fields(fields(m[2])[7]))  # cpu.psi.some
         self.assertIn(fields(m[7])[3], (b"2MB", b"1GB"))  # hugetlb
-        end()
 
     def test_bad_frames_cost_one_answer(self):
         _, path = self.start(self.bundle("f"), self.NEW, self.boot("f"))
