@@ -69,6 +69,23 @@ struct oci_capabilities {
 	struct oci_strings bounding, effective, inheritable, permitted, ambient;
 };
 
+struct oci_scheduler {
+	const char *policy; /* "SCHED_FIFO" */
+	int64_t nice, priority;
+	struct oci_strings flags; /* "SCHED_FLAG_RESET_ON_FORK" */
+	uint64_t runtime, deadline, period;
+};
+
+struct oci_io_priority {
+	const char *class; /* "IOPRIO_CLASS_BE" */
+	int64_t priority;
+};
+
+/* Lists of processors ("0-3,7") for processes of exec. */
+struct oci_cpu_affinity {
+	const char *initial, *final;
+};
+
 struct oci_process {
 	bool terminal;
 	bool has_console_size;
@@ -82,8 +99,9 @@ struct oci_process {
 	bool no_new_privileges;
 	struct oci_i64 oom_score_adj;
 	const char *apparmor_profile, *selinux_label;
-	/* There, but not done yet: the runtime refuses by name what is not NULL. */
-	const char *unsupported;
+	struct oci_scheduler *scheduler; /* NULL: none, and so the next two */
+	struct oci_io_priority *io_priority;
+	struct oci_cpu_affinity *exec_cpu_affinity;
 };
 
 struct oci_mount {
@@ -237,6 +255,34 @@ struct oci_seccomp {
 	const char *listener_path, *listener_metadata;
 };
 
+struct oci_personality {
+	const char *domain; /* "LINUX32" */
+	struct oci_strings flags;
+};
+
+struct oci_memory_policy {
+	const char *mode, *nodes; /* "MPOL_BIND", "0-3" */
+	struct oci_strings flags;
+};
+
+struct oci_time_offset {
+	const char *clock; /* "monotonic", "boottime" */
+	int64_t secs;
+	uint32_t nanosecs;
+};
+
+struct oci_net_device {
+	const char *name; /* on the host */
+	const char *new_name; /* in the container; NULL: the same */
+};
+
+struct oci_intel_rdt {
+	const char *clos_id;
+	struct oci_strings schemata;
+	const char *l3_cache_schema, *mem_bw_schema;
+	bool enable_monitoring;
+};
+
 struct oci_linux {
 	struct oci_idmappings uid_mappings, gid_mappings;
 	struct oci_pairs sysctl;
@@ -250,7 +296,13 @@ struct oci_linux {
 	const char *rootfs_propagation;
 	struct oci_strings masked_paths, readonly_paths;
 	const char *mount_label;
-	const char *unsupported; /* "linux.intelRdt" … */
+	struct oci_personality *personality; /* NULL: none, and so the next two */
+	struct oci_memory_policy *memory_policy;
+	struct oci_intel_rdt *intel_rdt;
+	struct oci_time_offset *time_offsets;
+	size_t n_time_offsets;
+	struct oci_net_device *net_devices;
+	size_t n_net_devices;
 };
 
 struct oci_spec {
@@ -268,8 +320,9 @@ struct oci_spec {
 	struct oci_strings warnings;
 };
 
-/* Parses and checks a whole document.  Unknown fields are ignored, as the spec says; fields that
- * are known and not done yet fill `unsupported`.  ERR_INVALID_ARGUMENT names the field. */
+/* Parses and checks a whole document.  Unknown fields are ignored, as the spec says; those of
+ * linux.resources that are not done yet fill its `unsupported`.  ERR_INVALID_ARGUMENT names the
+ * field. */
 int oci_spec_parse(struct arena *a, const char *text, size_t n, struct oci_spec **ret,
 		   struct err *e);
 

@@ -121,6 +121,61 @@ static int linux_check(struct decoder *d, void *out)
 	return 0;
 }
 
+static const struct decode_table personality_table = {
+	.size = sizeof(struct oci_personality),
+	.fields =
+		(const struct decode_field[]){
+			FIELD(DECODE_STRING, struct oci_personality, domain, "domain"),
+			FIELD(DECODE_STRINGS, struct oci_personality, flags, "flags"),
+			{ 0 },
+		},
+};
+
+static const struct decode_table memory_policy_table = {
+	.size = sizeof(struct oci_memory_policy),
+	.fields =
+		(const struct decode_field[]){
+			FIELD(DECODE_STRING, struct oci_memory_policy, mode, "mode"),
+			FIELD(DECODE_STRING, struct oci_memory_policy, nodes, "nodes"),
+			FIELD(DECODE_STRINGS, struct oci_memory_policy, flags, "flags"),
+			{ 0 },
+		},
+};
+
+static const struct decode_table intel_rdt_table = {
+	.size = sizeof(struct oci_intel_rdt),
+	.fields =
+		(const struct decode_field[]){
+			FIELD(DECODE_STRING, struct oci_intel_rdt, clos_id, "closID"),
+			FIELD(DECODE_STRINGS, struct oci_intel_rdt, schemata, "schemata"),
+			FIELD(DECODE_STRING, struct oci_intel_rdt, l3_cache_schema,
+			      "l3CacheSchema"),
+			FIELD(DECODE_STRING, struct oci_intel_rdt, mem_bw_schema, "memBwSchema"),
+			FIELD(DECODE_BOOL, struct oci_intel_rdt, enable_monitoring,
+			      "enableMonitoring"),
+			{ 0 },
+		},
+};
+
+static const struct decode_table time_offset_table = {
+	.size = sizeof(struct oci_time_offset),
+	.fields =
+		(const struct decode_field[]){
+			FIELD(DECODE_I64, struct oci_time_offset, secs, "secs"),
+			FIELD(DECODE_U32, struct oci_time_offset, nanosecs, "nanosecs"),
+			{ 0 },
+		},
+};
+
+static const struct decode_table net_device_table = {
+	.size = sizeof(struct oci_net_device),
+	.fields =
+		(const struct decode_field[]){
+			FIELD(DECODE_STRING, struct oci_net_device, new_name, "name"),
+			{ 0 },
+		},
+};
+
 #define L struct oci_linux
 const struct decode_table oci_linux_table = {
 	.size = sizeof(L),
@@ -141,11 +196,13 @@ const struct decode_table oci_linux_table = {
 			FIELD(DECODE_STRINGS, L, masked_paths, "maskedPaths"),
 			FIELD(DECODE_STRINGS, L, readonly_paths, "readonlyPaths"),
 			FIELD(DECODE_STRING, L, mount_label, "mountLabel"),
-			FIELD(DECODE_UNSUPPORTED, L, unsupported, "intelRdt"),
-			FIELD(DECODE_UNSUPPORTED, L, unsupported, "personality"),
-			FIELD(DECODE_UNSUPPORTED, L, unsupported, "timeOffsets"),
-			FIELD(DECODE_UNSUPPORTED, L, unsupported, "memoryPolicy"),
-			FIELD(DECODE_UNSUPPORTED, L, unsupported, "netDevices"),
+			NESTED(DECODE_STRUCT_PTR, L, intel_rdt, "intelRdt", &intel_rdt_table),
+			NESTED(DECODE_STRUCT_PTR, L, personality, "personality",
+			       &personality_table),
+			NESTED(DECODE_STRUCT_PTR, L, memory_policy, "memoryPolicy",
+			       &memory_policy_table),
+			MAP(L, time_offsets, n_time_offsets, "timeOffsets", &time_offset_table),
+			MAP(L, net_devices, n_net_devices, "netDevices", &net_device_table),
 			{ 0 },
 		},
 };

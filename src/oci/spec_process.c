@@ -75,6 +75,41 @@ _Static_assert(offsetof(struct oci_process, console_width) -
 		       offsetof(struct console_size, width),
 	       "consoleSize is decoded into the two members");
 
+static const struct decode_table scheduler_table = {
+	.size = sizeof(struct oci_scheduler),
+	.fields =
+		(const struct decode_field[]){
+			FIELD(DECODE_STRING, struct oci_scheduler, policy, "policy"),
+			FIELD(DECODE_I64, struct oci_scheduler, nice, "nice"),
+			FIELD(DECODE_I64, struct oci_scheduler, priority, "priority"),
+			FIELD(DECODE_STRINGS, struct oci_scheduler, flags, "flags"),
+			FIELD(DECODE_U64, struct oci_scheduler, runtime, "runtime"),
+			FIELD(DECODE_U64, struct oci_scheduler, deadline, "deadline"),
+			FIELD(DECODE_U64, struct oci_scheduler, period, "period"),
+			{ 0 },
+		},
+};
+
+static const struct decode_table io_priority_table = {
+	.size = sizeof(struct oci_io_priority),
+	.fields =
+		(const struct decode_field[]){
+			FIELD(DECODE_STRING, struct oci_io_priority, class, "class"),
+			FIELD(DECODE_I64, struct oci_io_priority, priority, "priority"),
+			{ 0 },
+		},
+};
+
+static const struct decode_table cpu_affinity_table = {
+	.size = sizeof(struct oci_cpu_affinity),
+	.fields =
+		(const struct decode_field[]){
+			FIELD(DECODE_STRING, struct oci_cpu_affinity, initial, "initial"),
+			FIELD(DECODE_STRING, struct oci_cpu_affinity, final, "final"),
+			{ 0 },
+		},
+};
+
 #define P struct oci_process
 const struct decode_table oci_process_table = {
 	.size = sizeof(P),
@@ -98,9 +133,10 @@ const struct decode_table oci_process_table = {
 			FIELD(DECODE_HAS_I64, P, oom_score_adj, "oomScoreAdj"),
 			FIELD(DECODE_STRING, P, apparmor_profile, "apparmorProfile"),
 			FIELD(DECODE_STRING, P, selinux_label, "selinuxLabel"),
-			FIELD(DECODE_UNSUPPORTED, P, unsupported, "ioPriority"),
-			FIELD(DECODE_UNSUPPORTED, P, unsupported, "scheduler"),
-			FIELD(DECODE_UNSUPPORTED, P, unsupported, "execCPUAffinity"),
+			NESTED(DECODE_STRUCT_PTR, P, io_priority, "ioPriority", &io_priority_table),
+			NESTED(DECODE_STRUCT_PTR, P, scheduler, "scheduler", &scheduler_table),
+			NESTED(DECODE_STRUCT_PTR, P, exec_cpu_affinity, "execCPUAffinity",
+			       &cpu_affinity_table),
 			{ 0 },
 		},
 };

@@ -60,7 +60,9 @@ TEST(process_fields)
 				"\"capabilities\":{\"bounding\":[\"CAP_KILL\"]},"
 				"\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":1,"
 				"\"hard\":18446744073709551615}],\"noNewPrivileges\":true,"
-				"\"scheduler\":{\"policy\":\"SCHED_IDLE\"},\"ioPriority\":null}",
+				"\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"runtime\":3,"
+				"\"flags\":[\"F\"]},\"ioPriority\":null,"
+				"\"execCPUAffinity\":{\"initial\":\"0-1\"}}",
 				""))
 			->process;
 
@@ -72,7 +74,10 @@ TEST(process_fields)
 	CHECK(p->capabilities->bounding.n == 1 && !p->capabilities->ambient.n);
 	CHECK(p->n_rlimits == 1 && p->rlimits[0].hard == UINT64_MAX);
 	CHECK(p->no_new_privileges);
-	CHECK_STR(p->unsupported, "process.scheduler");
+	CHECK_STR(p->scheduler->policy, "SCHED_DEADLINE");
+	CHECK(p->scheduler->runtime == 3 && p->scheduler->flags.n == 1 && !p->io_priority);
+	CHECK_STR(p->exec_cpu_affinity->initial, "0-1");
+	CHECK(!p->exec_cpu_affinity->final);
 }
 
 TEST(linux_fields)
@@ -96,7 +101,12 @@ TEST(linux_fields)
 				 "\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":5,"
 				 "\"value\":18446744073709551615,\"valueTwo\":1,"
 				 "\"op\":\"SCMP_CMP_MASKED_EQ\"}]}]},"
-				 "\"intelRdt\":{\"closID\":\"\"}}"))
+				 "\"intelRdt\":{\"closID\":\"g\",\"schemata\":[\"L3:0=f\"]},"
+				 "\"personality\":{\"domain\":\"LINUX32\"},"
+				 "\"memoryPolicy\":{\"mode\":\"MPOL_BIND\",\"nodes\":\"0\"},"
+				 "\"timeOffsets\":{\"boottime\":{\"secs\":-3,\"nanosecs\":4},"
+				 "\"monotonic\":{\"secs\":5}},"
+				 "\"netDevices\":{\"eth0\":{\"name\":\"in0\"},\"eth1\":{}}}"))
 			 ->linux;
 
 	CHECK(l->uid_mappings.n == 1 && l->uid_mappings.v[0].host_id == 1000);
@@ -110,7 +120,15 @@ TEST(linux_fields)
 	CHECK(l->resources->pids_limit.has && l->resources->pids_limit.v == 5);
 	CHECK(l->resources->n_rdma == 1 && l->resources->rdma[0].hca_handles.v == 1);
 	CHECK_STR(l->resources->rdma[0].device, "mlx");
-	CHECK(!l->unsupported);
+	CHECK_STR(l->intel_rdt->clos_id, "g");
+	CHECK(l->intel_rdt->schemata.n == 1);
+	CHECK_STR(l->personality->domain, "LINUX32");
+	CHECK_STR(l->memory_policy->mode, "MPOL_BIND");
+	CHECK(l->n_time_offsets == 2 && l->time_offsets[0].secs == -3);
+	CHECK_STR(l->time_offsets[1].clock, "monotonic");
+	CHECK(l->n_net_devices == 2 && !l->net_devices[1].new_name);
+	CHECK_STR(l->net_devices[0].name, "eth0");
+	CHECK_STR(l->net_devices[0].new_name, "in0");
 	CHECK(l->seccomp->default_errno_ret.v == 38 && l->seccomp->syscalls[0].names.n == 2);
 	CHECK(l->seccomp->syscalls[0].args[0].value == UINT64_MAX);
 }
@@ -186,6 +204,10 @@ static const struct {
 	{ DOC(SH, ",\"linux\":{\"resources\":{\"hugepageLimits\":[{\"pageSize\":\"../2MB\","
 		  "\"limit\":1}]}}"),
 	  "linux.resources.hugepageLimits[0].pageSize is \"../2MB\", must be as \"2MB\"" },
+	{ DOC(SH, ",\"linux\":{\"timeOffsets\":{\"boottime\":{\"nanosecs\":-1}}}"),
+	  "linux.timeOffsets.boottime.nanosecs is negative" },
+	{ DOC(SH, ",\"linux\":{\"netDevices\":[]}"),
+	  "linux.netDevices is an array, must be an object" },
 	{ DOC(SH, ",\"linux\":{\"cgroups\":{\"memory\":{\"limit\":\"1\"}}}"),
 	  "linux.cgroups.memory.limit is a string, must be an integer" },
 	{ DOC(SH, ",\"linux\":{\"seccomp\":{\"defaultAction\":\"A\",\"syscalls\":[{\"names\":[],"

@@ -51,6 +51,11 @@ static inline int sys_pidfd_send_signal(int pidfd, int sig, siginfo_t *info, uns
 	return sys_ret(syscall(SYS_pidfd_send_signal, pidfd, sig, info, flags));
 }
 
+static inline int sys_pidfd_getfd(int pidfd, int fd, unsigned flags)
+{
+	return sys_ret(syscall(SYS_pidfd_getfd, pidfd, fd, flags));
+}
+
 static inline int sys_close_range(unsigned first, unsigned last, unsigned flags)
 {
 	return sys_ret(syscall(SYS_close_range, first, last, flags));

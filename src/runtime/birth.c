@@ -3,6 +3,7 @@
 #include "os/file.h"
 #include "os/socket.h"
 #include "os/syscall.h"
+#include "runtime/seccomp_notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -167,6 +168,25 @@ static int take_console(struct birth *s, enum runtime_console console, int maste
 	return 0;
 }
 
+/* We have our own fd of it before the child goes on; it waits by itself where it must. */
+static int take_listener(const struct birth *s, int number, struct err *e)
+{
+	struct runtime_state state;
+
+	if (!s->listener.path)
+		return err_set(e, ERR_INTERNAL, "an unexpected seccomp listener");
+	AUTO_FD int fd = sys_pidfd_getfd(s->pidfd, number, 0);
+	if (fd < 0)
+		return err_sys(e, -fd,
+			       "get the seccomp listener's fd %d from the child: "
+			       "pidfd_getfd",
+			       number);
+	state = *s->listener.state;
+	if (s->listener.is_init)
+		state.pid = s->pid;
+	return seccomp_notify_send(s->listener.path, s->listener.metadata, &state, s->pid, fd, e);
+}
+
 int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, struct err *e)
 {
 	for (;;) {
@@ -183,6 +203,11 @@ int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, s
 				       how.si_code == CLD_EXITED ? "ended with status"
 								 : "was killed by signal",
 				       how.si_status);
+		}
+		if (*ret == STAGE_SECCOMP) {
+			if (take_listener(s, fd, e) < 0)
+				return -1;
+			continue;
 		}
 		if (*ret != STAGE_CONSOLE)
 			return 0;

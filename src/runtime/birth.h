@@ -5,7 +5,15 @@
 #include "runtime/launch.h"
 #include "runtime/stage.h"
 
+/* To whom the listener of a filter that notifies is sent. */
+struct birth_listener {
+	const char *path, *metadata; /* NULL: none is expected */
+	const struct runtime_state *state; /* the container's, for the receiver */
+	bool is_init; /* the process is the container's own: its pid is the state's */
+};
+
 struct birth {
+	struct birth_listener listener;
 	pid_t pid;
 	int pidfd, sync; /* the parent's end */
 	int console_socket; /* connected; -1 */

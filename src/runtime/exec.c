@@ -76,10 +76,30 @@ static int clone_successor(const struct execution *k, struct err *e)
 	_exit(0);
 }
 
+/* Without a mount namespace of its own the container is where its init is, by chroot. */
+static int enter_root(const struct execution *k, struct err *e)
+{
+	char path[32];
+
+	if (k->state.ns & CLONE_NEWNS)
+		return 0;
+	snprintf(path, sizeof path, "%d/root", (int)k->state.init_pid);
+	AUTO_FD int fd = openat(k->end.procfd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, errno, "open the container's root");
+	/* the number is init's only as long as init lives */
+	int r = sys_pidfd_send_signal(k->init, 0, NULL, 0);
+	if (r < 0)
+		return err_sys(e, -r, "open the container's root");
+	if (fchdir(fd) < 0 || chroot(".") < 0)
+		return err_sys(e, errno, "enter the container's root");
+	return 0;
+}
+
 static int exec_prepare(const struct execution *k, char **ret_path, struct err *e)
 {
 	if (process_begin(&k->end, e) < 0 || join(k, e) < 0 ||
-	    (k->in_two_steps && clone_successor(k, e) < 0) ||
+	    (k->in_two_steps && clone_successor(k, e) < 0) || enter_root(k, e) < 0 ||
 	    (!k->state.no_new_keyring && process_join_keyring(k->state.pub.id, e) < 0))
 		return -1;
 	AUTO_FD int rootfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -98,7 +118,7 @@ static void exec_main(const struct execution *k)
 	char *path = NULL;
 
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* before anybody in there can see us */
-	if (exec_prepare(k, &path, &e) == 0 && stage_send(k->end.sync, STAGE_READY, -1, &e) == 0 &&
+	if (exec_prepare(k, &path, &e) == 0 && stage_say(k->end.sync, STAGE_READY, 0, &e) == 0 &&
 	    stage_wait(k->end.sync, STAGE_START, &e) == 0)
 		process_execute(&k->end, path, &e);
 	stage_send_failed(k->end.sync, &e);
@@ -153,7 +173,12 @@ static int prepare(struct execution *k, const struct runtime *rt, struct err *e)
 		log_warn(LOG({ "id", k->x->id }), "%s", k->warnings.v[i]);
 	if (birth_prepare_io(&k->process, &k->x->io, &k->birth, &k->end.host_ptmx, e) < 0)
 		return -1;
-	return state_load_seccomp(k->state.dirfd, &k->seccomp, e);
+	if (state_load_seccomp(k->state.dirfd, &k->seccomp, e) < 0)
+		return -1;
+	k->birth.listener = (struct birth_listener){ .path = k->state.listener_path,
+						     .metadata = k->state.listener_metadata,
+						     .state = &k->state.pub };
+	return 0;
 }
 
 static int give_birth(struct execution *k, struct err *e)
@@ -199,7 +224,7 @@ static int start_process(struct execution *k, struct err *e)
 		if (procfs_write(k->end.procfd, path, value, e) < 0)
 			return err_wrap(e, "failed to set oom_score_adj");
 	}
-	bool ahead = !k->x->io.pid_file && !k->x->io.pidfd_socket &&
+	bool ahead = !k->x->io.pid_file && !k->x->io.pidfd_socket && !k->birth.listener.path &&
 		     k->x->io.console == RUNTIME_CONSOLE_NONE;
 
 	/* it is where it belongs now, and START is what it waits for before anything runs */

@@ -11,8 +11,11 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 static int join_namespaces(const struct launch *l, struct err *e)
@@ -76,6 +79,17 @@ static int run_hooks(const struct launch *l, struct err *e)
 	return hooks_run(&h->create_container, "createContainer", l->state_json, e);
 }
 
+/* A new network namespace has a loopback interface, and the kernel leaves it down. */
+static int loopback_up(struct err *e)
+{
+	AUTO_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* any socket's ioctl */
+	struct ifreq r = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &r) < 0)
+		return err_sys(e, errno, "bring the loopback interface up");
+	return 0;
+}
+
 /* New namespaces belong to the user namespace that one is in when they are made: for a joined one
  * that is after setns, so a second clone is needed.  The parent gets the new process as its own
  * child; we end.  Returns in the new process. */
@@ -83,7 +97,7 @@ static int clone_successor(const struct launch *l, struct err *e)
 {
 	const struct plan *p = l->plan;
 	struct clone_args args = {
-		.flags = (p->new_ns & ~(uint64_t)CLONE_NEWCGROUP) | CLONE_PARENT,
+		.flags = plan_clone_flags(p) | CLONE_PARENT,
 	};
 
 	for (size_t i = 0; i < p->n_joins; i++) {
@@ -107,6 +121,24 @@ static int clone_successor(const struct launch *l, struct err *e)
 	_exit(0);
 }
 
+/* The parent writes the offsets, which is over once anybody is in the namespace; then we go in, as
+ * a process with one thread may. */
+static int enter_time_namespace(const struct launch *l, struct err *e)
+{
+	if (unshare(CLONE_NEWTIME) < 0)
+		return err_sys(e, errno, "unshare the time namespace");
+	if (stage_send(l->end.sync, STAGE_TIME, -1, e) < 0 ||
+	    stage_wait(l->end.sync, STAGE_RESUME, e) < 0)
+		return -1;
+	AUTO_FD int fd =
+		openat(l->end.procfd, "thread-self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, errno, "open the time namespace");
+	if (setns(fd, CLONE_NEWTIME) < 0)
+		return err_sys(e, errno, "enter the time namespace");
+	return 0;
+}
+
 static int enter_namespaces(const struct launch *l, struct err *e)
 {
 	if (l->go == LAUNCH_AT_ONCE && stage_wait(l->end.sync, STAGE_GO, e) < 0)
@@ -118,6 +150,10 @@ static int enter_namespaces(const struct launch *l, struct err *e)
 	if (join_namespaces(l, e) < 0)
 		return -1;
 	if ((l->plan->all_ns & CLONE_NEWUSER) && become_root(l, e) < 0)
+		return -1;
+	if (l->plan->time_offsets && enter_time_namespace(l, e) < 0)
+		return -1;
+	if ((l->plan->new_ns & CLONE_NEWNET) && !l->net && loopback_up(e) < 0)
 		return -1;
 	/* Only now: its root is the cgroup that we are in. */
 	if ((l->plan->new_ns & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
@@ -189,7 +225,7 @@ void init_main(const struct launch *l)
 	/* Our parent's memory is in here: nobody may look into it or at our fds. */
 	if (!l->plan->uid_map) /* else once the parent is done */
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	if (init_prepare(l, &path, &e) < 0 || stage_send(l->end.sync, STAGE_READY, -1, &e) < 0) {
+	if (init_prepare(l, &path, &e) < 0 || stage_say(l->end.sync, STAGE_READY, 0, &e) < 0) {
 		stage_send_failed(l->end.sync, &e);
 		_exit(1);
 	}

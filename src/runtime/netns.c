@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -23,6 +25,21 @@ union control {
 	char room[CMSG_SPACE(sizeof(int))];
 };
 
+/* The kernel leaves the loopback interface of a new namespace down.  For helper(), as that. */
+__attribute__((no_sanitize("address", "undefined"), no_stack_protector)) static inline long
+loopback_up(void)
+{
+	/* any socket's ioctl; what is open here ends with us */
+	long sock = raw_syscall5(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, 0, 0);
+	struct ifreq r;
+
+	r.ifr_name[0] = 'l';
+	r.ifr_name[1] = 'o';
+	r.ifr_name[2] = 0;
+	r.ifr_flags = IFF_UP;
+	return sock < 0 ? sock : raw_syscall5(SYS_ioctl, sock, SIOCSIFFLAGS, (long)&r, 0, 0);
+}
+
 /* Runs on our memory and beside us, thread pointer and all: no libc function that may touch errno,
  * no lock, no allocation.  What it opens is in a descriptor table of its own. */
 __attribute__((no_sanitize("address", "undefined"), no_stack_protector)) static int
@@ -33,6 +50,8 @@ helper(void *arg)
 	long fd = error < 0 ? -1
 			    : raw_syscall5(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/ns/net",
 					   O_RDONLY | O_CLOEXEC, 0, 0);
+	if (fd >= 0)
+		error = loopback_up();
 	int word = (int)(error < 0 ? error : fd < 0 ? fd : 0);
 	struct iovec iov = { &word, sizeof word };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };

@@ -7,6 +7,7 @@
 #include "runtime/join.h"
 #include "runtime/mount.h"
 #include "runtime/procfs.h"
+#include "runtime/rootfs.h"
 #include "runtime/rootless.h"
 #include "runtime/state.h"
 #include "runtime/update.h"
@@ -32,6 +33,8 @@ struct creation {
 	struct netns net;
 	int pidns; /* fd of the one to join, or -1 */
 	bool has_dir, is_done;
+	bool is_on_host; /* no mount namespace of its own */
+	uint64_t host_mount; /* then: the one that held the rootfs before */
 };
 
 static void creation_init(struct creation *k, const struct runtime *rt,
@@ -85,6 +88,8 @@ static void creation_done(struct creation *k)
 	err_clear(&ignored);
 	if (!k->is_done && k->has_dir)
 		(void)state_remove_dir(k->rt->root, k->c->id, &ignored);
+	if (!k->is_done && k->is_on_host)
+		rootfs_undo(k->plan.rootfs, k->host_mount);
 	close_launch(k);
 	cgroup_free(k->cgroup);
 	state_done(&k->state);
@@ -117,8 +122,9 @@ static int make_plan(struct creation *k, struct err *e)
 	return 0;
 }
 
-static int check_rootfs(const struct plan *p, struct err *e)
+static int check_rootfs(struct creation *k, struct err *e)
 {
+	const struct plan *p = &k->plan;
 	struct stat st;
 
 	if (stat(p->rootfs, &st) < 0)
@@ -126,6 +132,11 @@ static int check_rootfs(const struct plan *p, struct err *e)
 	if (!S_ISDIR(st.st_mode))
 		return err_set(e, ERR_INVALID_ARGUMENT, "invalid rootfs: %s is not a directory",
 			       p->rootfs);
+	if (p->all_ns & CLONE_NEWNS)
+		return 0;
+	if (rootfs_mount_id(p->rootfs, &k->host_mount, e) < 0)
+		return -1;
+	k->is_on_host = true;
 	return 0;
 }
 
@@ -136,6 +147,15 @@ static int compile_seccomp(struct creation *k, struct err *e)
 	const char *cache = arena_printf(k->arena, "%s/.seccomp", k->rt->root);
 	if (seccomp_compile(k->c->spec->linux.seccomp, cache, &k->seccomp, e) < 0)
 		return err_wrap(e, "seccomp");
+	return 0;
+}
+
+static int check_kernel(const struct creation *k, struct err *e)
+{
+	if (k->plan.all_ns & CLONE_NEWTIME &&
+	    faccessat(k->launch.end.procfd, "self/timens_offsets", F_OK, 0) < 0)
+		return err_set(e, ERR_UNIMPLEMENTED,
+			       "time namespaces aren't enabled in the kernel");
 	return 0;
 }
 
@@ -153,7 +173,7 @@ static int open_joins(struct creation *k, struct err *e)
 			return -1;
 		if (j->type == OCI_NS_PID)
 			k->pidns = fd;
-		if (j->type == OCI_NS_USER && (k->plan.new_ns & ~(uint64_t)CLONE_NEWCGROUP))
+		if (j->type == OCI_NS_USER && plan_clone_flags(&k->plan))
 			k->launch.in_two_steps = true;
 	}
 	return 0;
@@ -238,6 +258,14 @@ static int make_state(struct creation *k, bool is_run, struct err *e)
 		return -1;
 	if (k->c->on_dir && k->c->on_dir(s->dirfd, k->c->on_dir_arg, e) < 0)
 		return -1;
+	if (seccomp_has_listener(&k->seccomp)) {
+		s->listener_path = k->c->spec->linux.seccomp->listener_path;
+		s->listener_metadata = k->c->spec->linux.seccomp->listener_metadata;
+		k->birth.listener = (struct birth_listener){ .path = s->listener_path,
+							     .metadata = s->listener_metadata,
+							     .state = &s->pub,
+							     .is_init = true };
+	}
 	if (is_run)
 		return 0;
 	if (mkfifoat(s->dirfd, STATE_FIFO, 0600) < 0)
@@ -270,7 +298,7 @@ static int begin_netns(struct creation *k, struct err *e)
 
 static int prepare(struct creation *k, bool is_run, struct err *e)
 {
-	if (make_plan(k, e) < 0 || check_rootfs(&k->plan, e) < 0 || begin_netns(k, e) < 0)
+	if (make_plan(k, e) < 0 || check_rootfs(k, e) < 0 || begin_netns(k, e) < 0)
 		return -1;
 	k->launch.end.procfd = procfs_open(e);
 	if (k->launch.end.procfd < 0)
@@ -278,8 +306,8 @@ static int prepare(struct creation *k, bool is_run, struct err *e)
 	if (birth_prepare_io(&k->plan.process, &k->c->io, &k->birth, &k->launch.end.host_ptmx, e) <
 	    0)
 		return -1;
-	if (open_joins(k, e) < 0 || compile_seccomp(k, e) < 0 || make_state(k, is_run, e) < 0 ||
-	    make_cgroup(k, e) < 0 || open_trees(k, e) < 0)
+	if (check_kernel(k, e) < 0 || open_joins(k, e) < 0 || compile_seccomp(k, e) < 0 ||
+	    make_state(k, is_run, e) < 0 || make_cgroup(k, e) < 0 || open_trees(k, e) < 0)
 		return -1;
 	k->launch.state_json = state_text(k, RUNTIME_CREATING, 1);
 	return 0;
@@ -325,7 +353,7 @@ static int record_child(struct creation *k, struct err *e)
 
 static int give_birth(struct creation *k, struct err *e)
 {
-	uint64_t flags = k->plan.new_ns & ~(uint64_t)CLONE_NEWCGROUP;
+	uint64_t flags = plan_clone_flags(&k->plan);
 	int pair[2];
 
 	if (k->launch.net)
@@ -357,6 +385,18 @@ static int give_birth(struct creation *k, struct err *e)
 	return r < 0 ? -1 : 0;
 }
 
+static int set_time_offsets(struct creation *k, struct err *e)
+{
+	char path[64];
+
+	if (!k->plan.time_offsets)
+		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", STAGE_TIME);
+	snprintf(path, sizeof path, "%d/timens_offsets", (int)k->birth.pid);
+	if (procfs_write(k->launch.end.procfd, path, k->plan.time_offsets, e) < 0)
+		return err_wrap(e, "failed to update the time namespace's offsets");
+	return stage_send(k->birth.sync, STAGE_RESUME, -1, e);
+}
+
 /* Until the child has only execve to do. */
 static int accompany(struct creation *k, struct err *e)
 {
@@ -368,6 +408,11 @@ static int accompany(struct creation *k, struct err *e)
 			return -1;
 		if (step == STAGE_READY)
 			return 0;
+		if (step == STAGE_TIME) {
+			if (set_time_offsets(k, e) < 0)
+				return -1;
+			continue;
+		}
 		if (step != STAGE_HOOKS)
 			return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);
 		const char *state = state_text(k, RUNTIME_CREATING, k->birth.pid);
@@ -385,7 +430,8 @@ static bool may_start_ahead(const struct creation *k)
 	const struct oci_hooks *h = &k->c->spec->hooks;
 
 	return !h->prestart.n && !h->create_runtime.n && !k->c->io.pid_file &&
-	       !k->c->io.pidfd_socket && k->c->io.console == RUNTIME_CONSOLE_NONE;
+	       !k->c->io.pidfd_socket && !k->plan.time_offsets && !k->birth.listener.path &&
+	       k->c->io.console == RUNTIME_CONSOLE_NONE;
 }
 
 static int start_process(struct creation *k, bool is_run, struct err *e)

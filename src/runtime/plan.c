@@ -24,7 +24,7 @@ uint64_t plan_ns_flag(enum oci_ns ns)
  * paths of the others, so it comes last. */
 static const enum oci_ns join_order[] = {
 	OCI_NS_USER, OCI_NS_PID,    OCI_NS_NETWORK, OCI_NS_IPC,
-	OCI_NS_UTS,  OCI_NS_CGROUP, OCI_NS_MOUNT,
+	OCI_NS_UTS,  OCI_NS_CGROUP, OCI_NS_TIME,    OCI_NS_MOUNT,
 };
 
 bool plan_knows_ns(enum oci_ns ns)
@@ -33,6 +33,13 @@ bool plan_knows_ns(enum oci_ns ns)
 		if (join_order[i] == ns)
 			return true;
 	return false;
+}
+
+uint64_t plan_clone_flags(const struct plan *p)
+{
+	uint64_t flags = p->new_ns & ~(uint64_t)CLONE_NEWCGROUP;
+
+	return p->time_offsets ? flags & ~(uint64_t)CLONE_NEWTIME : flags;
 }
 
 static const struct oci_namespace *find_ns(const struct oci_spec *s, enum oci_ns type)
@@ -56,17 +63,19 @@ static int check_namespaces(const struct oci_spec *s, struct err *e)
 				       "malformed spec file: duplicated ns %s",
 				       oci_ns_names[n->type]);
 		seen |= flag;
-		if (n->type == OCI_NS_TIME)
-			return err_set(e, ERR_UNIMPLEMENTED,
-				       "linux.namespaces: a time namespace is not supported yet");
 		if (n->path && n->path[0] != '/')
 			return err_set(e, ERR_INVALID_ARGUMENT,
 				       "linux.namespaces: path %s of %s is not absolute", n->path,
 				       oci_ns_names[n->type]);
 	}
-	if (!(seen & CLONE_NEWNS))
-		return err_set(e, ERR_UNIMPLEMENTED,
-			       "a container without a mount namespace is not supported yet");
+	if (seen & CLONE_NEWNS)
+		return 0;
+	if (s->linux.masked_paths.n || s->linux.readonly_paths.n)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "unable to restrict sys entries without a private MNT namespace");
+	if (seen & CLONE_NEWUSER) /* it has no right to mount in somebody else's */
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "unable to use a user namespace without a private MNT namespace");
 	return 0;
 }
 
@@ -105,6 +114,35 @@ int plan_namespaces(struct arena *a, const struct oci_spec *s, struct plan *ret,
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "unable to set %s without a private UTS namespace",
 			       s->hostname ? "hostname" : "domainname");
+	return 0;
+}
+
+static int plan_time_offsets(struct arena *a, const struct oci_spec *s, struct plan *ret,
+			     struct err *e)
+{
+	AUTO_STR struct str text = STR_INIT(4096);
+	const struct oci_linux *l = &s->linux;
+
+	if (l->n_time_offsets && !(ret->all_ns & CLONE_NEWTIME))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "time namespace offsets specified, but time namespace isn't "
+			       "enabled in the config");
+	for (size_t i = 0; i < l->n_time_offsets; i++) {
+		const struct oci_time_offset *o = &l->time_offsets[i];
+
+		if (strcmp(o->clock, "monotonic") != 0 && strcmp(o->clock, "boottime") != 0)
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "linux.timeOffsets: clock %s is not monotonic or boottime",
+				       o->clock);
+		if (o->nanosecs >= 1000000000)
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "linux.timeOffsets.%s.nanosecs is a second or more",
+				       o->clock);
+		str_addf(&text, "%s %lld %u\n", o->clock, (long long)o->secs, o->nanosecs);
+	}
+	/* a joined namespace has its own, as runc leaves it */
+	if (l->n_time_offsets && ret->new_ns & CLONE_NEWTIME)
+		ret->time_offsets = arena_strdup(a, str_c(&text));
 	return 0;
 }
 
@@ -289,8 +327,9 @@ static int plan_rest(struct arena *a, const struct plan_input *in, struct plan *
 {
 	const struct oci_spec *s = in->spec;
 
-	if (plan_propagation(s, ret, e) < 0 || plan_mounts(a, s, ret, e) < 0 ||
-	    plan_devices(a, s, ret, e) < 0 || plan_sysctls(a, s, ret, e) < 0)
+	if (plan_time_offsets(a, s, ret, e) < 0 || plan_propagation(s, ret, e) < 0 ||
+	    plan_mounts(a, s, ret, e) < 0 || plan_devices(a, s, ret, e) < 0 ||
+	    plan_sysctls(a, s, ret, e) < 0)
 		return -1;
 	if (plan_paths("linux.maskedPaths", &s->linux.masked_paths, &ret->masked, e) < 0 ||
 	    plan_paths("linux.readonlyPaths", &s->linux.readonly_paths, &ret->readonly, e) < 0)
@@ -298,9 +337,6 @@ static int plan_rest(struct arena *a, const struct plan_input *in, struct plan *
 	ret->has_process = s->process != NULL;
 	if (s->process && plan_process(a, s->process, &ret->process, &ret->warnings, e) < 0)
 		return -1;
-	if (s->linux.seccomp && s->linux.seccomp->listener_path && *s->linux.seccomp->listener_path)
-		return err_set(e, ERR_UNIMPLEMENTED,
-			       "linux.seccomp.listenerPath is not supported yet");
 	if (s->linux.mount_label && *s->linux.mount_label)
 		return err_set(e, ERR_UNIMPLEMENTED, "linux.mountLabel is not supported yet");
 	return 0;
@@ -324,9 +360,6 @@ int plan_make(struct arena *a, const struct plan_input *in, struct plan *ret, st
 	ret->rootfs = plan_clean_path(
 		a, s->root_path[0] == '/' ? s->root_path
 					  : arena_printf(a, "%s/%s", in->bundle, s->root_path));
-	if (s->linux.unsupported)
-		return err_set(e, ERR_UNIMPLEMENTED, "%s is not supported yet",
-			       s->linux.unsupported);
 	if (plan_namespaces(a, s, ret, e) < 0 || plan_rest(a, in, ret, e) < 0) {
 		plan_done(ret);
 		return -1;

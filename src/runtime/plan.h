@@ -81,6 +81,7 @@ struct plan {
 	size_t n_joins;
 	uint64_t all_ns; /* new and joined */
 	const char *uid_map, *gid_map; /* the kernel's text, NULL without a new user namespace */
+	const char *time_offsets; /* the same; NULL: none, or not a new time namespace */
 	uint64_t root_propagation; /* MS_… of "/" in the end */
 	bool root_readonly;
 	struct mount_op *mounts;
@@ -126,3 +127,7 @@ uint64_t plan_ns_flag(enum oci_ns ns);
 bool plan_knows_ns(enum oci_ns ns);
 const char *plan_mount_option_name(size_t i);
 bool plan_knows_mount_option(const char *name);
+
+/* The new namespaces that the child is born in.  Others it makes itself: a cgroup namespace's root
+ * is the cgroup one is in, and a time namespace's offsets are set before anybody enters it. */
+uint64_t plan_clone_flags(const struct plan *p);

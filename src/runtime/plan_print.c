@@ -110,6 +110,8 @@ static void print_namespaces(const struct plan *p, struct str *out)
 	str_addc(out, '\n');
 	if (p->uid_map)
 		str_addf(out, "uid_map %sgid_map %s", p->uid_map, p->gid_map);
+	if (p->time_offsets)
+		str_addf(out, "time %s", p->time_offsets);
 }
 
 void plan_print(const struct plan *p, struct str *out)

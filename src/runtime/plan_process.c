@@ -63,8 +63,6 @@ static void plan_groups(struct arena *a, const struct oci_user *u, struct plan_p
 
 static int check_process(const struct oci_process *p, struct err *e)
 {
-	if (p->unsupported)
-		return err_set(e, ERR_UNIMPLEMENTED, "%s is not supported yet", p->unsupported);
 	if (!p->args.n)
 		return err_set(e, ERR_INVALID_ARGUMENT, "process.args must not be empty");
 	if (!p->cwd || p->cwd[0] != '/')

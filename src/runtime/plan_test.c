@@ -106,8 +106,17 @@ TEST(refusals)
 	static const struct {
 		const char *rest, *want;
 	} cases[] = {
-		{ PROCESS ",\"linux\":{}}",
-		  "a container without a mount namespace is not supported yet" },
+		{ PROCESS ",\"linux\":{\"maskedPaths\":[\"/x\"]}}",
+		  "unable to restrict sys entries without a private MNT namespace" },
+		{ PROCESS ",\"linux\":{\"namespaces\":[{\"type\":\"user\"}]}}",
+		  "unable to use a user namespace without a private MNT namespace" },
+		{ PROCESS ",\"linux\":{\"timeOffsets\":{\"boottime\":{\"secs\":1}}," NAMESPACES
+			  "}}",
+		  "time namespace offsets specified, but time namespace isn't enabled in the "
+		  "config" },
+		{ PROCESS ",\"linux\":{\"timeOffsets\":{\"boottime\":{\"nanosecs\":1000000000}},"
+			  "\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"time\"}]}}",
+		  "linux.timeOffsets.boottime.nanosecs is a second or more" },
 		{ PROCESS ",\"hostname\":\"h\",\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}",
 		  "unable to set hostname without a private UTS namespace" },
 		{ PROCESS ",\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"user\"}]}}",

@@ -312,6 +312,16 @@ static int close_rest(const struct launch_end *l, struct err *e)
 	return 0;
 }
 
+static int load_filter(const struct launch_end *l, struct err *e)
+{
+	int listener;
+
+	if (seccomp_filter_load(l->seccomp, &listener, e) < 0)
+		return -1;
+	/* it closes with execve: until then the parent has long taken its own */
+	return listener < 0 ? 0 : stage_say(l->sync, STAGE_SECCOMP, listener, e);
+}
+
 int process_become(const struct launch_end *l, int rootfd_take, char **ret_path, struct err *e)
 {
 	const struct plan_process *p = l->process;
@@ -324,7 +334,7 @@ int process_become(const struct launch_end *l, int rootfd_take, char **ret_path,
 	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, errno, "set no_new_privs");
 	/* Without no_new_privs a filter needs the rights that are given up below. */
-	if (!p->no_new_privileges && seccomp_filter_load(l->seccomp, e) < 0)
+	if (!p->no_new_privileges && load_filter(l, e) < 0)
 		return -1;
 	/* Twice: root may enter what the user can't read, and the user what root can't (NFS). */
 	if (enter_cwd(p, true, e) < 0)
@@ -337,7 +347,7 @@ int process_become(const struct launch_end *l, int rootfd_take, char **ret_path,
 		umask(p->umask);
 	if (find_program(p, ret_path, e) < 0)
 		return -1;
-	if (p->no_new_privileges && seccomp_filter_load(l->seccomp, e) < 0)
+	if (p->no_new_privileges && load_filter(l, e) < 0)
 		return -1;
 	return 0;
 }

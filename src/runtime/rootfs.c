@@ -56,6 +56,30 @@ static int isolate_parent(const struct launch *l, int fd, struct err *e)
 	return 0;
 }
 
+static bool is_on_host(const struct plan *p)
+{
+	return !(p->all_ns & CLONE_NEWNS);
+}
+
+int rootfs_mount_id(const char *path, uint64_t *ret, struct err *e)
+{
+	struct statx st;
+
+	if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &st) < 0)
+		return err_sys(e, errno, "statx %s", path);
+	*ret = st.stx_mnt_id;
+	return 0;
+}
+
+void rootfs_undo(const char *path, uint64_t id_before)
+{
+	struct err ignored = { 0 };
+	uint64_t id;
+
+	if (rootfs_mount_id(path, &id, &ignored) == 0 && id != id_before)
+		(void)umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW); /* the first error is told */
+}
+
 static int attach_at_path(const struct launch *l, struct err *e)
 {
 	const struct plan *p = l->plan;
@@ -63,7 +87,7 @@ static int attach_at_path(const struct launch *l, struct err *e)
 
 	if (at < 0)
 		return err_sys(e, errno, "error preparing rootfs: open %s", p->rootfs);
-	if ((p->root_propagation & MS_SHARED) && isolate_parent(l, at, e) < 0)
+	if ((p->root_propagation & MS_SHARED) && !is_on_host(p) && isolate_parent(l, at, e) < 0)
 		return -1;
 	AUTO_FD int tree = sys_open_tree(
 		at, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -99,7 +123,7 @@ int rootfs_attach(const struct launch *l, struct err *e)
 
 	if (!flags)
 		flags = MS_SLAVE | MS_REC;
-	if (mount(NULL, "/", NULL, flags, NULL) < 0)
+	if (!is_on_host(l->plan) && mount(NULL, "/", NULL, flags, NULL) < 0)
 		return err_sys(e, errno, "error preparing rootfs: set the propagation of /");
 	return l->root_tree >= 0 ? attach_over_root(l, e) : attach_at_path(l, e);
 }
@@ -116,8 +140,17 @@ static int enter_by_chroot(int rootfd, struct err *e)
 	return 0;
 }
 
+static int enter_on_host(int rootfd, struct err *e)
+{
+	if (fchdir(rootfd) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return err_sys(e, errno, "error jailing process inside rootfs: chroot");
+	return 0;
+}
+
 int rootfs_enter(const struct launch *l, int rootfd, struct err *e)
 {
+	if (is_on_host(l->plan)) /* before all else: what follows moves or unmounts "/" */
+		return enter_on_host(rootfd, e);
 	if (l->no_pivot)
 		return enter_by_chroot(rootfd, e);
 	if (fchdir(rootfd) < 0)

@@ -34,6 +34,7 @@ static const struct {
 	{ "SCMP_ACT_TRACE", SCMP_ACT_TRACE(0), true },
 	{ "SCMP_ACT_ALLOW", SCMP_ACT_ALLOW, false },
 	{ "SCMP_ACT_LOG", SCMP_ACT_LOG, false },
+	{ "SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY, false },
 };
 
 static const struct {
@@ -74,8 +75,7 @@ static const struct {
 	{ "SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64 },
 };
 
-/* TSYNC is for programs with threads: the child that loads has one.  WAIT_KILLABLE_RECV changes
- * what a listener does, and there is none. */
+/* TSYNC is for programs with threads: the child that loads has one. */
 static const struct {
 	const char *name;
 	unsigned flag;
@@ -83,16 +83,13 @@ static const struct {
 	{ "SECCOMP_FILTER_FLAG_TSYNC", 0 },
 	{ "SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG },
 	{ "SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW },
-	{ "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 0 },
+	{ "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV },
 };
 
 static int get_action(const char *name, struct oci_u64 errno_ret, uint32_t *ret, struct err *e)
 {
 	uint64_t number = errno_ret.has ? errno_ret.v : EPERM;
 
-	if (strcmp(name, "SCMP_ACT_NOTIFY") == 0)
-		return err_set(e, ERR_UNIMPLEMENTED,
-			       "seccomp: SCMP_ACT_NOTIFY is not supported yet");
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
 		if (strcmp(actions[i].name, name) != 0)
 			continue;
@@ -143,11 +140,45 @@ static int add_architectures(scmp_filter_ctx ctx, const struct oci_strings *list
 	return 0;
 }
 
+static bool is_notify(const char *action)
+{
+	return strcmp(action, "SCMP_ACT_NOTIFY") == 0;
+}
+
+/* The child tells us its listener's number by write(2) after the filter is in force: nobody would
+ * answer for that one call. */
+static int check_notify(const struct oci_seccomp *s, bool *ret_has, struct err *e)
+{
+	*ret_has = false;
+	if (is_notify(s->default_action))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "SCMP_ACT_NOTIFY cannot be used as default action");
+	for (size_t i = 0; i < s->n_syscalls; i++) {
+		const struct oci_syscall *c = &s->syscalls[i];
+
+		if (!is_notify(c->action))
+			continue;
+		*ret_has = true;
+		for (size_t k = 0; k < c->names.n; k++)
+			if (strcmp(c->names.v[k], "write") == 0)
+				return err_set(e, ERR_INVALID_ARGUMENT,
+					       "SCMP_ACT_NOTIFY cannot be used for the write "
+					       "syscall");
+	}
+	if (*ret_has && (!s->listener_path || !*s->listener_path))
+		return err_set(e, ERR_INVALID_ARGUMENT, "seccomp listenerPath is not set");
+	return 0;
+}
+
 static int get_flags(const struct oci_seccomp *s, unsigned *ret, struct err *e)
 {
-	*ret = 0;
+	bool has_listener;
+
+	if (check_notify(s, &has_listener, e) < 0)
+		return -1;
+	*ret = has_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
 	if (!s->flags.v) { /* none said: no slow-down for all, as runc since 1.2 */
-		*ret = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+		*ret |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 		return 0;
 	}
 	for (size_t i = 0; i < s->flags.n; i++) {
@@ -161,6 +192,9 @@ static int get_flags(const struct oci_seccomp *s, unsigned *ret, struct err *e)
 				       s->flags.v[i]);
 		*ret |= flags[k].flag;
 	}
+	/* it changes what a listener does, and the kernel refuses it without one */
+	if (!has_listener)
+		*ret &= ~(unsigned)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 	return 0;
 }
 
@@ -287,9 +321,6 @@ int seccomp_compile(const struct oci_seccomp *s, const char *cache_dir, struct s
 	unsigned bits;
 
 	*ret = (struct seccomp_filter){ 0 };
-	if (s->listener_path)
-		return err_set(e, ERR_UNIMPLEMENTED,
-			       "linux.seccomp.listenerPath is not supported yet");
 	if (get_flags(s, &bits, e) < 0)
 		return -1;
 	seccomp_cache_key(s, key);
@@ -305,14 +336,23 @@ int seccomp_compile(const struct oci_seccomp *s, const char *cache_dir, struct s
 	return 0;
 }
 
-int seccomp_filter_load(const struct seccomp_filter *f, struct err *e)
+bool seccomp_has_listener(const struct seccomp_filter *f)
+{
+	return f->insns && f->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER;
+}
+
+int seccomp_filter_load(const struct seccomp_filter *f, int *ret_listener, struct err *e)
 {
 	const struct sock_fprog prog = { .len = (unsigned short)f->n, .filter = f->insns };
 
+	*ret_listener = -1;
 	if (!f->insns)
 		return 0;
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, f->flags, &prog) < 0)
+	long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, f->flags, &prog);
+	if (r < 0)
 		return err_sys(e, errno, "error loading seccomp filter into kernel");
+	if (seccomp_has_listener(f))
+		*ret_listener = (int)r;
 	return 0;
 }
 

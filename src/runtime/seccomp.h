@@ -17,13 +17,16 @@ struct seccomp_filter {
 
 /* cache_dir is made 0700 when it is absent; NULL: no cache.  A cache that can't be used costs time
  * and is no error.  ERR_INVALID_ARGUMENT for unknown actions, operators, architectures and flags;
- * unknown syscall names are left out, as runc does; ERR_UNIMPLEMENTED for SCMP_ACT_NOTIFY. */
+ * unknown syscall names are left out, as runc does. */
 int seccomp_compile(const struct oci_seccomp *s, const char *cache_dir, struct seccomp_filter *ret,
 		    struct err *e);
 
+/* SCMP_ACT_NOTIFY is in it: loading makes a listener, whose fd somebody has to get. */
+bool seccomp_has_listener(const struct seccomp_filter *f);
+
 /* In the child, async-signal-safe: one system call.  Without no_new_privs the caller still needs
- * CAP_SYS_ADMIN. */
-int seccomp_filter_load(const struct seccomp_filter *f, struct err *e);
+ * CAP_SYS_ADMIN.  *ret_listener is the listener's fd (close-on-exec) or -1. */
+int seccomp_filter_load(const struct seccomp_filter *f, int *ret_listener, struct err *e);
 
 void seccomp_filter_done(struct seccomp_filter *f);
 #define AUTO_SECCOMP_FILTER CLEANUP(seccomp_filter_done)

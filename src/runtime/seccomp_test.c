@@ -1,7 +1,9 @@
 #include "runtime/seccomp.h"
 
+#include "base/str.h"
 #include "base/test.h"
 #include "runtime/seccomp_cache.h"
+#include "runtime/seccomp_notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,12 +29,13 @@ static const struct oci_seccomp *profile(struct arena *a, const char *text)
 static int verdict(const struct seccomp_filter *f, long nr, long arg)
 {
 	struct err e = { 0 };
-	int status;
+	int status, listener;
 	pid_t pid = fork();
 
 	CHECK(pid >= 0);
 	if (!pid) {
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || seccomp_filter_load(f, &e) < 0)
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		    seccomp_filter_load(f, &listener, &e) < 0)
 			syscall(SYS_exit_group, 255);
 		syscall(SYS_exit_group, syscall(nr, arg, 0, 0, 0, 0, 0) < 0 ? errno : 0);
 	}
@@ -108,8 +111,14 @@ static const struct {
 } refusals[] = {
 	{ DOC("{\"defaultAction\":\"ALLOW\"}"), "string ALLOW is not a valid action for seccomp",
 	  ERR_INVALID_ARGUMENT },
-	{ DOC("{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}"),
-	  "seccomp: SCMP_ACT_NOTIFY is not supported yet", ERR_UNIMPLEMENTED },
+	{ DOC("{\"defaultAction\":\"SCMP_ACT_NOTIFY\",\"listenerPath\":\"/s\"}"),
+	  "SCMP_ACT_NOTIFY cannot be used as default action", ERR_INVALID_ARGUMENT },
+	{ DOC("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/s\",\"syscalls\":[{"
+	      "\"names\":[\"dup\",\"write\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}"),
+	  "SCMP_ACT_NOTIFY cannot be used for the write syscall", ERR_INVALID_ARGUMENT },
+	{ DOC("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"\",\"syscalls\":[{"
+	      "\"names\":[\"dup\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}"),
+	  "seccomp listenerPath is not set", ERR_INVALID_ARGUMENT },
 	{ DOC("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"VAX\"]}"),
 	  "string VAX is not a valid arch for seccomp", ERR_INVALID_ARGUMENT },
 	{ DOC("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"X\"]}"),
@@ -149,6 +158,52 @@ TEST(flags)
 		    "[\"SECCOMP_FILTER_FLAG_LOG\",\"SECCOMP_FILTER_FLAG_TSYNC\"]}"),
 		NULL, &g);
 	CHECK(g.flags == 2);
+}
+
+/* NEW_LISTENER is 8, WAIT_KILLABLE_RECV 32: the one says nothing without the other. */
+TEST(listener_flags)
+{
+	static const char flag[] = "\"flags\":[\"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV\"]";
+	AUTO_ARENA struct arena *a = arena_new();
+	AUTO_SECCOMP_FILTER struct seccomp_filter f = { 0 }, g = { 0 }, h = { 0 };
+
+	compile(a,
+		arena_printf(
+			a, DOC("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/s\",%s}"),
+			flag),
+		NULL, &f);
+	CHECK(f.flags == 0 && !seccomp_has_listener(&f));
+	compile(a,
+		arena_printf(a,
+			     DOC("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/s\",%s,"
+				 "\"syscalls\":[{\"names\":[\"dup\"],\"action\":"
+				 "\"SCMP_ACT_NOTIFY\"}]}"),
+			     flag),
+		NULL, &g);
+	CHECK(g.flags == (8 | 32) && seccomp_has_listener(&g));
+	compile(a,
+		DOC("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/s\",\"syscalls\":[{"
+		    "\"names\":[\"dup\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}"),
+		NULL, &h);
+	CHECK(h.flags == (8 | 4));
+}
+
+TEST(what_an_agent_gets)
+{
+	struct oci_pair pair = { "a", "b" };
+	const struct runtime_state s = { .id = "c",
+					 .bundle = "/b",
+					 .oci_version = "1.3.0",
+					 .pid = 7,
+					 .status = RUNTIME_RUNNING,
+					 .annotations = { &pair, 1 } };
+	AUTO_STR struct str out = STR_INIT(4096);
+
+	seccomp_notify_json("m", &s, 9, &out);
+	CHECK_STR(str_c(&out),
+		  "{\"ociVersion\":\"1.3.0\",\"fds\":[\"seccompFd\"],\"pid\":9,\"metadata\":\"m\","
+		  "\"state\":{\"ociVersion\":\"1.3.0\",\"id\":\"c\",\"status\":\"running\","
+		  "\"pid\":7,\"bundle\":\"/b\",\"annotations\":{\"a\":\"b\"}}}");
 }
 
 /* A file that was tampered with, or is not ours alone, is not taken. */

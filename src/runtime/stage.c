@@ -9,7 +9,7 @@
 
 struct message {
 	enum stage step;
-	pid_t pid; /* only with STAGE_CHILD */
+	int number; /* a pid with STAGE_CHILD, an fd with STAGE_SECCOMP */
 	struct err why; /* only with STAGE_FAILED: others are sent without it */
 };
 
@@ -41,7 +41,7 @@ void stage_send_failed(int sock, const struct err *why)
 {
 	struct message m = { .step = STAGE_FAILED, .why = *why };
 
-	(void)send(sock, &m, sizeof m, MSG_NOSIGNAL); /* a parent that is gone needs no reason */
+	(void)!write(sock, &m, sizeof m); /* a parent that is gone needs no reason */
 }
 
 static ssize_t receive(int sock, struct message *m, int fds[1], size_t *ret_n_fds)
@@ -77,13 +77,26 @@ int stage_recv(int sock, enum stage *ret, int *ret_fd, struct err *e)
 		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", m.step);
 	*ret = m.step;
 	if (ret_fd)
-		*ret_fd = TAKE_FD(fd);
+		*ret_fd = m.step == STAGE_SECCOMP ? m.number : TAKE_FD(fd);
+	return 0;
+}
+
+int stage_say(int sock, enum stage step, int number, struct err *e)
+{
+	struct message m = { .step = step, .number = number };
+	ssize_t n;
+
+	do
+		n = write(sock, &m, SHORT_SIZE);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_sys(e, errno, "send start stage %d", step);
 	return 0;
 }
 
 int stage_send_child(int sock, pid_t pid, struct err *e)
 {
-	struct message m = { .step = STAGE_CHILD, .pid = pid };
+	struct message m = { .step = STAGE_CHILD, .number = pid };
 
 	if (send(sock, &m, SHORT_SIZE, MSG_NOSIGNAL) < 0)
 		return err_sys(e, errno, "send start stage %d", STAGE_CHILD);
@@ -102,9 +115,9 @@ int stage_recv_child(int sock, pid_t *ret, struct err *e)
 		m.why.msg[sizeof m.why.msg - 1] = 0;
 		return err_copy(e, &m.why);
 	}
-	if (n != SHORT_SIZE || m.step != STAGE_CHILD || m.pid <= 0)
+	if (n != SHORT_SIZE || m.step != STAGE_CHILD || m.number <= 0)
 		return err_set(e, ERR_INTERNAL, "the first child ended without a second one");
-	*ret = m.pid;
+	*ret = m.number;
 	return 0;
 }
 

@@ -8,12 +8,17 @@
  *					needed: enum launch_go; exec has none)
  *	        <--- CHILD --		(a joined user namespace with new ones in it: the first
  *					child can only clone the real one, and ends)
+ *	        <--- TIME ---		(a new time namespace with offsets, which can only be
+ *	offsets				written from outside before anybody is in it)
+ *	        --- RESUME ->
  *					joins namespaces, mounts
  *	        <-- CONSOLE -		(terminal) the master's fd goes with it
  *	        <--- HOOKS --		(if there are hooks for this moment)
  *	prestart, createRuntime
  *	        --- RESUME ->
  *					createContainer hooks, pivot, user, capabilities, seccomp
+ *	        <-- SECCOMP -		(a filter that notifies: the number of the listener's fd,
+ *					which the parent takes by pidfd_getfd and sends on)
  *	        <--- READY --
  *	state.json, pid file
  *	        ---- START ->		(run, exec; sent ahead of READY where nothing is to be done
@@ -31,9 +36,11 @@
 enum stage {
 	STAGE_GO = 1,
 	STAGE_CHILD,
+	STAGE_TIME,
 	STAGE_CONSOLE,
 	STAGE_HOOKS,
 	STAGE_RESUME,
+	STAGE_SECCOMP,
 	STAGE_READY,
 	STAGE_START,
 	STAGE_FAILED,
@@ -50,10 +57,15 @@ int stage_send(int sock, enum stage step, int fd, struct err *e);
 int stage_send_child(int sock, pid_t pid, struct err *e);
 int stage_recv_child(int sock, pid_t *ret, struct err *e);
 
+/* The child's READY and SECCOMP, which carries the number of the listener's fd in the child.  Only
+ * write(2): the container's filter may be in force.  A parent that is gone kills by SIGPIPE. */
+int stage_say(int sock, enum stage step, int number, struct err *e);
+
 /* The child's last word; cannot fail in a way that anybody could hear. */
 void stage_send_failed(int sock, const struct err *why);
 
-/* The parent's: STAGE_FAILED makes it -1 with the child's error in e.  ret_fd may be NULL. */
+/* The parent's: STAGE_FAILED makes it -1 with the child's error in e.  ret_fd may be NULL; with
+ * SECCOMP it is the number in the child. */
 int stage_recv(int sock, enum stage *ret, int *ret_fd, struct err *e);
 
 /* The child's: waits for exactly this step.  Only read(2), so that it works under a filter. */

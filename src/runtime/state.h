@@ -21,6 +21,7 @@ struct state {
 	bool no_new_keyring; /* exec keeps the caller's session keyring, as init did */
 	struct oci_hook_list poststart, poststop;
 	const char *resources; /* linux.resources without devices, as JSON; NULL: none */
+	const char *listener_path, *listener_metadata; /* of a filter that notifies; or NULL */
 	int dirfd; /* ROOT/ID */
 };
 #define STATE_NONE ((struct state){ .dirfd = -1 })

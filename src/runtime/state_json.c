@@ -143,6 +143,10 @@ void state_print(const struct state *s, struct str *out)
 		jsonw_key(&w, "resources");
 		jsonw_raw(&w, s->resources);
 	}
+	if (s->listener_path)
+		jsonw_kstring(&w, "seccomp_listener_path", s->listener_path);
+	if (s->listener_metadata)
+		jsonw_kstring(&w, "seccomp_listener_metadata", s->listener_metadata);
 	put_hooks(&w, "poststart", &s->poststart);
 	put_hooks(&w, "poststop", &s->poststop);
 	jsonw_end(&w);
@@ -157,6 +161,18 @@ static int get_string(struct arena *a, json_object *o, const char *key, const ch
 	if (jsonr_string(o, key, &s, e) < 0)
 		return -1;
 	*ret = arena_strdup(a, s ? s : "");
+	return 0;
+}
+
+/* NULL where there is none. */
+static int get_optional(struct arena *a, json_object *o, const char *key, const char **ret,
+			struct err *e)
+{
+	const char *s = NULL;
+
+	if (jsonr_string(o, key, &s, e) < 0)
+		return -1;
+	*ret = s ? arena_strdup(a, s) : NULL;
 	return 0;
 }
 
@@ -300,6 +316,8 @@ static int get_all(struct arena *a, json_object *o, struct state *s, struct err 
 	    get_caps(a, o, &s->caps, e) < 0 ||
 	    jsonr_bool(o, "no_new_keyring", &s->no_new_keyring, e) < 0 ||
 	    get_resources(a, o, &s->resources, e) < 0 ||
+	    get_optional(a, o, "seccomp_listener_path", &s->listener_path, e) < 0 ||
+	    get_optional(a, o, "seccomp_listener_metadata", &s->listener_metadata, e) < 0 ||
 	    get_hooks(a, o, "poststart", &s->poststart, e) < 0 ||
 	    get_hooks(a, o, "poststop", &s->poststop, e) < 0)
 		return -1;
