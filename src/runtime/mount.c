@@ -7,9 +7,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 
 /* What the kernel wrote about a failed fsopen operation, behind its "e " mark; "" without. */
@@ -178,12 +180,85 @@ int mount_copy_source(const struct mount_op *op, const char *bundle, bool is_sha
 	return TAKE_FD(tree);
 }
 
-static int finish_bind(const struct mount_op *op, int tree, struct err *e)
+int mount_set_idmap(const struct mount_op *op, int tree, int userns, struct err *e)
 {
-	if (mount_set_attr(tree, op->rec_set, op->rec_clear, true, op->dest, e) < 0 ||
-	    mount_set_attr(tree, op->set, op->clear, false, op->dest, e) < 0)
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
+	int r = sys_mount_setattr(tree, "", AT_EMPTY_PATH | (op->rec_idmap ? AT_RECURSIVE : 0),
+				  &attr);
+
+	if (r == 0)
+		return 0;
+	err_sys(e, -r, "failed to set MOUNT_ATTR_IDMAP on %s", op->source);
+	if (r == -EINVAL) {
+		size_t n = strlen(e->msg);
+
+		snprintf(e->msg + n, sizeof e->msg - n,
+			 " (maybe the filesystem used doesn't support idmap mounts on this "
+			 "kernel?)");
+	}
+	return -1;
+}
+
+/* The attributes of the source that a user namespace other than its owner's may not take away. */
+static uint64_t locked_attrs(int tree)
+{
+	static const struct {
+		unsigned long st;
+		uint64_t attr;
+	} flags[] = {
+		{ ST_RDONLY, MOUNT_ATTR_RDONLY },   { ST_NOSUID, MOUNT_ATTR_NOSUID },
+		{ ST_NODEV, MOUNT_ATTR_NODEV },     { ST_NOEXEC, MOUNT_ATTR_NOEXEC },
+		{ ST_NOATIME, MOUNT_ATTR_NOATIME }, { ST_NODIRATIME, MOUNT_ATTR_NODIRATIME },
+	};
+	struct statvfs fs;
+	uint64_t attrs = 0;
+
+	if (fstatvfs(tree, &fs) < 0)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+		if (fs.f_flag & flags[i].st)
+			attrs |= flags[i].attr;
+	if (!(fs.f_flag & (ST_NOATIME | ST_RELATIME)))
+		attrs |= MOUNT_ATTR_STRICTATIME;
+	return attrs;
+}
+
+/* What was asked to go, or to be other times, and is locked. */
+static bool asks_for_locked(const struct mount_op *op, uint64_t locked)
+{
+	const uint64_t times = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
+
+	if (op->clear & MOUNT_ATTR__ATIME && ((op->set ^ locked) & times))
+		return true;
+	return op->clear & ~(op->set | times) & locked;
+}
+
+/* Any option makes the mount have just what the options say; but where the source belongs to
+ * another user namespace, what it has and nobody spoke of stays (runc; mount(8) too). */
+static int set_bind_attrs(const struct mount_op *op, int tree, bool in_userns, struct err *e)
+{
+	struct err first = { 0 };
+
+	if (!op->drop && !op->set && !op->clear)
+		return 0;
+	if (!in_userns) {
+		if (mount_set_attr(tree, op->set, op->clear | op->drop, false, op->dest, &first) ==
+		    0)
+			return 0;
+		if (first.errnum != EPERM)
+			return err_copy(e, &first);
+	}
+	uint64_t locked = locked_attrs(tree);
+	if (asks_for_locked(op, locked))
+		return err_sys(e, EPERM, "set mount attributes of %s", op->dest);
+	return mount_set_attr(tree, op->set, (op->clear | op->drop) & ~locked, false, op->dest, e);
+}
+
+static int finish_bind(const struct mount_op *op, int tree, bool in_userns, struct err *e)
+{
+	if (set_bind_attrs(op, tree, in_userns, e) < 0)
 		return -1;
-	return 0;
+	return mount_set_attr(tree, op->rec_set, op->rec_clear, true, op->dest, e);
 }
 
 /* After it is attached: sharing a detached mount would not reach its copies. */
@@ -212,7 +287,8 @@ static int do_bind(const struct launch *l, const struct mount_op *op, int ahead,
 	AUTO_FD int target = mount_open_target(rootfd, op->dest, S_ISDIR(st.st_mode), e);
 	if (target < 0 || mount_check_target(op, rootfd, target, tree, e) < 0)
 		return -1;
-	if (finish_bind(op, tree, e) < 0 || mount_attach(tree, target, op->dest, e) < 0)
+	if (finish_bind(op, tree, l->plan->all_ns & CLONE_NEWUSER, e) < 0 ||
+	    mount_attach(tree, target, op->dest, e) < 0)
 		return -1;
 	return finish_propagation(op, tree, e);
 }
@@ -305,11 +381,43 @@ static bool needs_netns(const char *fstype)
 	return true;
 }
 
-static int do_fs(const struct launch *l, const struct mount_op *op, int rootfd, struct err *e)
+static bool has_param(const struct mount_op *op, const char *key)
 {
-	AUTO_FD int target = mount_open_target(rootfd, op->dest, true, e);
+	for (size_t i = 0; i < op->n_params; i++)
+		if (strcmp(op->params[i].key, key) == 0)
+			return true;
+	return false;
+}
 
-	if (target < 0 || mount_check_target(op, rootfd, target, -1, e) < 0)
+/* A tmpfs over a folder has the folder's mode, unless told otherwise. */
+static int keep_mode(struct mount_op *op, int rootfd, char text[16], struct err *e)
+{
+	struct stat st;
+
+	if (strcmp(op->fstype, "tmpfs") != 0 || has_param(op, "mode"))
+		return 0;
+	AUTO_FD int fd = path_open(rootfd, op->dest, O_PATH, 0);
+	if (fd == -ENOENT)
+		return 0; /* it will be made */
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, fd < 0 ? -fd : errno, "open mount point %s", op->dest);
+	snprintf(text, 16, "%04o", st.st_mode & 07777U);
+	/* the plan leaves room for one more */
+	op->params[op->n_params++] = (struct fs_param){ "mode", text };
+	return 0;
+}
+
+static int do_fs(const struct launch *l, const struct mount_op *given, int rootfd, struct err *e)
+{
+	struct mount_op copy = *given, *op = &copy;
+	char mode[16];
+
+	if (keep_mode(op, rootfd, mode, e) < 0)
+		return -1;
+	AUTO_FD int target = mount_open_target(rootfd, op->dest, true, e);
+	if (target < 0)
+		return -1;
+	if (mount_check_target(op, rootfd, target, -1, e) < 0)
 		return -1;
 	if (l->net && needs_netns(op->fstype) && netns_enter(l->net, e) < 0)
 		return -1;

@@ -7,7 +7,7 @@
 int mount_all(const struct launch *l, int rootfd, struct err *e);
 
 /* A detached copy of a host's mount, for the parent to make ahead.  Propagation to the host is
- * cut unless is_shared. */
+ * cut unless is_shared.  No id maps yet: mount_set_idmap(). */
 int mount_copy_source(const struct mount_op *op, const char *bundle, bool is_shared, struct err *e);
 
 /* A new, detached file system. attr: MOUNT_ATTR_…  Negative errno in *ret_errnum on failure. */
@@ -17,6 +17,9 @@ int mount_new_fs(const char *fstype, const char *source, const struct fs_param *
 int mount_attach(int tree, int target, const char *dest, struct err *e);
 int mount_set_attr(int tree, uint64_t set, uint64_t clear, bool recursive, const char *dest,
 		   struct err *e);
+
+/* Other owners for a detached tree, by the ids of a user namespace. */
+int mount_set_idmap(const struct mount_op *op, int tree, int userns, struct err *e);
 
 /* The mount point in the root, made when it is missing: a folder or an empty file. */
 int mount_open_target(int rootfd, const char *dest, bool is_dir, struct err *e);

@@ -5,11 +5,11 @@
 #include "runtime/birth.h"
 #include "runtime/hooks.h"
 #include "runtime/join.h"
-#include "runtime/mount.h"
 #include "runtime/procfs.h"
 #include "runtime/rootfs.h"
 #include "runtime/rootless.h"
 #include "runtime/state.h"
+#include "runtime/trees.h"
 #include "runtime/update.h"
 
 #include <errno.h>
@@ -150,12 +150,16 @@ static int compile_seccomp(struct creation *k, struct err *e)
 	return 0;
 }
 
-static int check_kernel(const struct creation *k, struct err *e)
+/* What the plan cannot know: this kernel, and how we were called. */
+static int check_more(const struct creation *k, struct err *e)
 {
 	if (k->plan.all_ns & CLONE_NEWTIME &&
 	    faccessat(k->launch.end.procfd, "self/timens_offsets", F_OK, 0) < 0)
 		return err_set(e, ERR_UNIMPLEMENTED,
 			       "time namespaces aren't enabled in the kernel");
+	if (k->c->no_pivot && k->plan.root_propagation & MS_PRIVATE)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "rootfsPropagation of [r]private is not safe without pivot_root");
 	return 0;
 }
 
@@ -175,34 +179,6 @@ static int open_joins(struct creation *k, struct err *e)
 			k->pidns = fd;
 		if (j->type == OCI_NS_USER && plan_clone_flags(&k->plan))
 			k->launch.in_two_steps = true;
-	}
-	return 0;
-}
-
-/* Mounts that a user namespace could not reach by path are copied here, as root. */
-static int open_trees(struct creation *k, struct err *e)
-{
-	const struct plan *p = &k->plan;
-	struct mount_op root = {
-		.kind = MOUNT_BIND, .dest = "/", .source = p->rootfs, .recursive = true
-	};
-
-	/* a caller who can't copy mounts here finds all that he may use from inside, too */
-	if (!(p->all_ns & CLONE_NEWUSER) || !rootless_is_privileged())
-		return 0;
-	k->launch.root_tree = mount_copy_source(&root, p->bundle, false, e);
-	if (k->launch.root_tree < 0)
-		return -1;
-	k->launch.trees = arena_array(k->arena, p->n_mounts, sizeof(int));
-	for (size_t i = 0; i < p->n_mounts; i++)
-		k->launch.trees[i] = -1;
-	for (size_t i = 0; i < p->n_mounts; i++) {
-		if (p->mounts[i].kind != MOUNT_BIND)
-			continue;
-		k->launch.trees[i] = mount_copy_source(&p->mounts[i], p->bundle, false, e);
-		if (k->launch.trees[i] < 0)
-			return err_wrap(e, "error mounting \"%s\" to rootfs at \"%s\"",
-					p->mounts[i].source, p->mounts[i].dest);
 	}
 	return 0;
 }
@@ -306,8 +282,9 @@ static int prepare(struct creation *k, bool is_run, struct err *e)
 	if (birth_prepare_io(&k->plan.process, &k->c->io, &k->birth, &k->launch.end.host_ptmx, e) <
 	    0)
 		return -1;
-	if (check_kernel(k, e) < 0 || open_joins(k, e) < 0 || compile_seccomp(k, e) < 0 ||
-	    make_state(k, is_run, e) < 0 || make_cgroup(k, e) < 0 || open_trees(k, e) < 0)
+	if (check_more(k, e) < 0 || open_joins(k, e) < 0 || compile_seccomp(k, e) < 0 ||
+	    make_state(k, is_run, e) < 0 || make_cgroup(k, e) < 0 ||
+	    trees_open(&k->launch, k->arena, e) < 0)
 		return -1;
 	k->launch.state_json = state_text(k, RUNTIME_CREATING, 1);
 	return 0;

@@ -30,10 +30,13 @@ struct mount_op {
 	bool copy_up; /* tmpcopyup: a new tmpfs gets what was below */
 	bool may_cover_proc; /* /proc or one of the files that lxcfs replaces */
 	uint64_t set, clear; /* MOUNT_ATTR_… of the mount */
+	uint64_t drop; /* of a bind with options: what they don't name, and its source may have */
 	uint64_t rec_set, rec_clear; /* of everything below it ("rro" …) */
 	uint64_t propagation, rec_propagation; /* MS_SHARED, … or 0 */
 	struct fs_param *params;
 	size_t n_params;
+	bool idmap, rec_idmap; /* of a bind: other owners, by a user namespace with … */
+	const char *uid_map, *gid_map; /* … these maps; NULL: by the one that is joined */
 };
 
 struct plan_join {

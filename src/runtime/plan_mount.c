@@ -3,6 +3,7 @@
 #include "runtime/plan.h"
 
 #include "os/syscall.h"
+#include "runtime/idmap.h"
 
 #include <string.h>
 #include <sys/mount.h>
@@ -11,6 +12,7 @@ enum option_kind {
 	OPT_SET, /* an attribute of the mount */
 	OPT_CLEAR,
 	OPT_ATIME, /* one of a field's values */
+	OPT_ATIME_OFF, /* takes that choice back, and is no other one: "atime" leaves relatime */
 	OPT_REC_SET, /* the same, of all mounts below too */
 	OPT_REC_CLEAR,
 	OPT_REC_ATIME,
@@ -21,6 +23,8 @@ enum option_kind {
 	OPT_IGNORE, /* says what is so already */
 	OPT_REMOUNT,
 	OPT_COPY_UP,
+	OPT_IDMAP,
+	OPT_REC_IDMAP,
 };
 
 static const struct mount_option {
@@ -29,13 +33,14 @@ static const struct mount_option {
 	uint64_t value;
 } options[] = {
 	{ "async", OPT_IGNORE },
-	{ "atime", OPT_ATIME, MOUNT_ATTR_RELATIME },
+	{ "atime", OPT_ATIME_OFF, MOUNT_ATTR_NOATIME },
 	{ "bind", OPT_BIND },
 	{ "defaults", OPT_IGNORE },
 	{ "dev", OPT_CLEAR, MOUNT_ATTR_NODEV },
 	{ "diratime", OPT_CLEAR, MOUNT_ATTR_NODIRATIME },
 	{ "dirsync", OPT_SUPER },
 	{ "exec", OPT_CLEAR, MOUNT_ATTR_NOEXEC },
+	{ "idmap", OPT_IDMAP },
 	{ "iversion", OPT_SUPER },
 	{ "lazytime", OPT_SUPER },
 	{ "loud", OPT_IGNORE },
@@ -47,8 +52,8 @@ static const struct mount_option {
 	{ "noiversion", OPT_IGNORE },
 	{ "nolazytime", OPT_IGNORE },
 	{ "nomand", OPT_IGNORE },
-	{ "norelatime", OPT_ATIME, MOUNT_ATTR_STRICTATIME },
-	{ "nostrictatime", OPT_ATIME, MOUNT_ATTR_RELATIME },
+	{ "norelatime", OPT_ATIME_OFF, MOUNT_ATTR_RELATIME },
+	{ "nostrictatime", OPT_ATIME_OFF, MOUNT_ATTR_STRICTATIME },
 	{ "nosuid", OPT_SET, MOUNT_ATTR_NOSUID },
 	{ "nosymfollow", OPT_SET, MOUNT_ATTR_NOSYMFOLLOW },
 	{ "private", OPT_PROPAGATION, MS_PRIVATE },
@@ -59,6 +64,7 @@ static const struct mount_option {
 	{ "relatime", OPT_ATIME, MOUNT_ATTR_RELATIME },
 	{ "remount", OPT_REMOUNT },
 	{ "rexec", OPT_REC_CLEAR, MOUNT_ATTR_NOEXEC },
+	{ "ridmap", OPT_REC_IDMAP },
 	{ "rnoatime", OPT_REC_ATIME, MOUNT_ATTR_NOATIME },
 	{ "rnodev", OPT_REC_SET, MOUNT_ATTR_NODEV },
 	{ "rnodiratime", OPT_REC_SET, MOUNT_ATTR_NODIRATIME },
@@ -89,9 +95,6 @@ static const struct mount_option {
 	{ "tmpcopyup", OPT_COPY_UP },
 	{ "unbindable", OPT_PROPAGATION, MS_UNBINDABLE },
 };
-
-/* Options for idmapped mounts: known, refused by name rather than handed to a file system. */
-static const char *const not_done[] = { "idmap", "ridmap" };
 
 /* File systems that are as good as read-only once the mount is: their superblock is shared with
  * others, or made for us alone. */
@@ -162,8 +165,24 @@ static void set_atime(uint64_t *set, uint64_t *clear, uint64_t value)
 	*clear |= MOUNT_ATTR__ATIME;
 }
 
+static void unset_atime(struct mount_op *op, uint64_t value)
+{
+	if (!(op->clear & MOUNT_ATTR__ATIME) || (op->set & MOUNT_ATTR__ATIME) != value)
+		return;
+	op->set &= ~(uint64_t)MOUNT_ATTR__ATIME;
+	op->clear &= ~(uint64_t)MOUNT_ATTR__ATIME;
+}
+
+/* What a bind drops of its source's attributes once any option names one, as runc's remount does.
+ */
+#define DROPPED                                                                         \
+	(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | \
+	 MOUNT_ATTR_NOSYMFOLLOW)
+
 static void apply_option(struct mount_op *op, const struct mount_option *o)
 {
+	if (o->kind <= OPT_ATIME_OFF)
+		op->drop = DROPPED;
 	switch (o->kind) {
 	case OPT_SET:
 		op->set |= o->value;
@@ -175,6 +194,9 @@ static void apply_option(struct mount_op *op, const struct mount_option *o)
 		break;
 	case OPT_ATIME:
 		set_atime(&op->set, &op->clear, o->value);
+		break;
+	case OPT_ATIME_OFF:
+		unset_atime(op, o->value);
 		break;
 	case OPT_REC_SET:
 		op->rec_set |= o->value;
@@ -206,6 +228,11 @@ static void apply_option(struct mount_op *op, const struct mount_option *o)
 	case OPT_COPY_UP:
 		op->copy_up = true;
 		break;
+	case OPT_IDMAP:
+	case OPT_REC_IDMAP:
+		op->idmap = true;
+		op->rec_idmap = o->kind == OPT_REC_IDMAP;
+		break;
 	case OPT_SUPER:
 		add_param(op, o->name, NULL);
 		break;
@@ -214,27 +241,40 @@ static void apply_option(struct mount_op *op, const struct mount_option *o)
 	}
 }
 
-static int take_options(struct arena *a, const struct oci_mount *m, struct mount_op *op,
-			struct err *e)
+/* An option that no row names belongs to a file system, and a bind has none of its own. */
+static void take_options(struct arena *a, const struct oci_mount *m, struct mount_op *op,
+			 bool *ret_has_data)
 {
+	*ret_has_data = false;
 	for (size_t i = 0; i < m->options.n; i++) {
 		const char *text = m->options.v[i];
 		const struct mount_option *o = find_option(text);
 		const char *eq = strchr(text, '=');
 
-		if (is_one_of(text, not_done, ARRAY_LEN(not_done)))
-			return err_set(e, ERR_UNIMPLEMENTED,
-				       "mount %s: option %s is not supported yet", m->destination,
-				       text);
-		if (o)
+		if (o) {
 			apply_option(op, o);
-		else if (eq)
+			continue;
+		}
+		if (eq)
 			add_param(op, arena_strndup(a, text, (size_t)(eq - text)),
 				  arena_strdup(a, eq + 1));
 		else if (*text)
 			add_param(op, text, NULL);
+		*ret_has_data |= *text;
 	}
-	return 0;
+}
+
+/* The times' attributes go together: naming one of them decides all, naming none keeps all. */
+static void complete_bind(struct mount_op *op)
+{
+	bool has_atime = op->clear & MOUNT_ATTR__ATIME;
+
+	if (!has_atime && (op->set & MOUNT_ATTR_NODIRATIME))
+		set_atime(&op->set, &op->clear, MOUNT_ATTR_RELATIME);
+	else if (has_atime && !(op->set & MOUNT_ATTR_NODIRATIME))
+		op->clear |= MOUNT_ATTR_NODIRATIME;
+	op->drop &= ~(op->set | op->clear);
+	op->n_params = 0; /* flags of a superblock that is not ours */
 }
 
 static int check_op(struct mount_op *op, struct err *e)
@@ -268,6 +308,34 @@ static int check_op(struct mount_op *op, struct err *e)
 	return 0;
 }
 
+/* As runc has it: maps make a mount an idmapped one, whatever the options say. */
+static int plan_mount_idmap(struct arena *a, const struct oci_mount *m, struct mount_op *op,
+			    struct err *e)
+{
+	size_t n_uid = m->uid_mappings.n, n_gid = m->gid_mappings.n;
+
+	op->idmap |= n_uid || n_gid;
+	if (!op->idmap)
+		return 0;
+	if (op->kind != MOUNT_BIND)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "invalid mount %s: id-mapped mounts are only supported for "
+			       "bind-mounts",
+			       op->dest);
+	if (!n_uid != !n_gid)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "invalid mount %s: id-mapped mounts must have both uid and gid "
+			       "mappings specified",
+			       op->dest);
+	if (!n_uid)
+		return 0;
+	if (idmap_text(a, &m->uid_mappings, &op->uid_map, e) < 0)
+		return err_wrap(e, "invalid mount %s: uidMappings", op->dest);
+	if (idmap_text(a, &m->gid_mappings, &op->gid_map, e) < 0)
+		return err_wrap(e, "invalid mount %s: gidMappings", op->dest);
+	return 0;
+}
+
 int plan_mount(struct arena *a, const struct oci_mount *m, struct mount_op *ret, struct err *e)
 {
 	*ret = (struct mount_op){
@@ -275,18 +343,23 @@ int plan_mount(struct arena *a, const struct oci_mount *m, struct mount_op *ret,
 		.dest = plan_clean_path(a, m->destination),
 		.fstype = m->type,
 		.source = m->source,
-		.params = arena_array(a, m->options.n + 1, sizeof(struct fs_param)),
+		/* and ours: ro, context, mode */
+		.params = arena_array(a, m->options.n + 3, sizeof(struct fs_param)),
 	};
-	if (m->uid_mappings.n || m->gid_mappings.n)
-		return err_set(e, ERR_UNIMPLEMENTED,
-			       "mount %s: uidMappings and gidMappings are not supported yet",
-			       m->destination);
+	bool has_data;
+
 	if (m->type && (strcmp(m->type, "bind") == 0 || strcmp(m->type, "rbind") == 0)) {
 		ret->kind = MOUNT_BIND;
 		ret->recursive = strcmp(m->type, "rbind") == 0;
 	}
-	if (take_options(a, m, ret, e) < 0)
-		return -1;
+	take_options(a, m, ret, &has_data);
+	if (ret->kind == MOUNT_BIND && has_data)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "invalid mount %s: bind mounts cannot have any filesystem-specific "
+			       "options applied",
+			       ret->dest);
+	if (ret->kind == MOUNT_BIND)
+		complete_bind(ret);
 	if (ret->kind == MOUNT_FS && m->type &&
 	    (strcmp(m->type, "cgroup") == 0 || strcmp(m->type, "cgroup2") == 0))
 		ret->kind = MOUNT_CGROUP;
@@ -295,7 +368,26 @@ int plan_mount(struct arena *a, const struct oci_mount *m, struct mount_op *ret,
 	if (ret->kind == MOUNT_FS && m->type && (ret->set & MOUNT_ATTR_RDONLY) &&
 	    !is_one_of(m->type, pseudo, ARRAY_LEN(pseudo)))
 		add_param(ret, "ro", NULL);
+	if (ret->kind == MOUNT_FS || ret->kind == MOUNT_CGROUP) /* nothing is below it */
+		ret->set = (ret->set & ~ret->rec_clear) | ret->rec_set;
+	if (plan_mount_idmap(a, m, ret, e) < 0)
+		return -1;
 	return check_op(ret, e);
+}
+
+/* Maps that the mount doesn't have itself are the container's. */
+static int complete_idmap(const struct plan *p, struct mount_op *op, struct err *e)
+{
+	if (!op->idmap || op->uid_map)
+		return 0;
+	if (!(p->all_ns & CLONE_NEWUSER))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "invalid mount %s: id-mapped mounts must have both uid and gid "
+			       "mappings specified",
+			       op->dest);
+	op->uid_map = p->uid_map; /* NULL: a joined namespace's */
+	op->gid_map = p->gid_map;
+	return 0;
 }
 
 int plan_mounts(struct arena *a, const struct oci_spec *s, struct plan *ret, struct err *e)
@@ -305,8 +397,13 @@ int plan_mounts(struct arena *a, const struct oci_spec *s, struct plan *ret, str
 	for (size_t i = 0; i < s->n_mounts; i++) {
 		struct mount_op *op = &ret->mounts[i];
 
-		if (plan_mount(a, &s->mounts[i], op, e) < 0)
+		if (plan_mount(a, &s->mounts[i], op, e) < 0 || complete_idmap(ret, op, e) < 0)
 			return -1;
+		if (s->mounts[i].destination[0] != '/')
+			strv_addf(&ret->warnings,
+				  "mount destination %s is not absolute. Support for non-absolute "
+				  "mount destinations will be removed in a future release.",
+				  s->mounts[i].destination);
 		ret->n_mounts++;
 		if (strcmp(op->dest, "/dev") == 0)
 			ret->make_devices = op->kind != MOUNT_BIND;

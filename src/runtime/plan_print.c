@@ -3,6 +3,7 @@
 
 #include "os/syscall.h"
 
+#include <string.h>
 #include <sys/mount.h>
 
 static const struct {
@@ -54,6 +55,11 @@ static void print_mount(const struct mount_op *m, struct str *out)
 	for (size_t i = 0; i < m->n_params; i++)
 		str_addf(out, " %s%s%s", m->params[i].key, m->params[i].value ? "=" : "",
 			 m->params[i].value ? m->params[i].value : "");
+	if (m->idmap)
+		str_addf(out, " %sidmap", m->rec_idmap ? "r" : "");
+	if (m->idmap && m->uid_map)
+		str_addf(out, " %.*s/ %.*s", (int)strcspn(m->uid_map, "\n"), m->uid_map,
+			 (int)strcspn(m->gid_map, "\n"), m->gid_map);
 	if (m->copy_up)
 		str_add(out, " copy-up");
 	str_addc(out, '\n');

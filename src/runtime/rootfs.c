@@ -121,7 +121,8 @@ int rootfs_attach(const struct launch *l, struct err *e)
 {
 	uint64_t flags = l->plan->root_propagation;
 
-	if (!flags)
+	/* an unbindable mount could not be copied: it becomes so in the end */
+	if (!flags || flags & MS_UNBINDABLE)
 		flags = MS_SLAVE | MS_REC;
 	if (!is_on_host(l->plan) && mount(NULL, "/", NULL, flags, NULL) < 0)
 		return err_sys(e, errno, "error preparing rootfs: set the propagation of /");
@@ -147,20 +148,31 @@ static int enter_on_host(int rootfd, struct err *e)
 	return 0;
 }
 
+/* Some of the old root's mounts may still be peers of the host's: only where that was asked for. */
+static bool may_reach_host(const struct plan *p)
+{
+	uint64_t flags = p->root_propagation;
+
+	return flags && !(flags & MS_UNBINDABLE) && (flags & MS_SHARED || !(flags & MS_REC));
+}
+
 int rootfs_enter(const struct launch *l, int rootfd, struct err *e)
 {
 	if (is_on_host(l->plan)) /* before all else: what follows moves or unmounts "/" */
 		return enter_on_host(rootfd, e);
 	if (l->no_pivot)
 		return enter_by_chroot(rootfd, e);
-	if (fchdir(rootfd) < 0)
+	AUTO_FD int old =
+		may_reach_host(l->plan) ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if ((old < 0 && may_reach_host(l->plan)) || fchdir(rootfd) < 0)
 		return err_sys(e, errno, "error jailing process inside rootfs: chdir");
 	/* The old root lands on top of the new one, where it is unmounted at once. */
 	int r = sys_pivot_root(".", ".");
 	if (r < 0)
 		return err_sys(e, -r, "error jailing process inside rootfs: pivot_root");
-	/* Its unmounting must not reach the host, whatever its propagation. */
-	if (mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+	/* Its unmounting must not reach the host.  By its own fd: "." is the new root, which may
+	 * have shared mounts below it that stay so. */
+	if (old >= 0 && (fchdir(old) < 0 || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0))
 		return err_sys(e, errno,
 			       "error jailing process inside rootfs: cut off the old root");
 	if (umount2(".", MNT_DETACH) < 0)

@@ -333,10 +333,6 @@ class BadInput(RuncTest):
         self.b.mount("/x", type="bind", source="/does/not/exist", options=["bind"])
         self.fails("stat /does/not/exist: no such file or directory")
 
-    def test_not_done_is_said(self):
-        self.b.config["linux"]["intelRdt"] = {"closID": "x"}
-        self.fails("not supported yet")
-
 
 if __name__ == "__main__":
     unittest.main()
