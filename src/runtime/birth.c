@@ -12,10 +12,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#ifndef CLONE_CLEAR_SIGHAND
-#define CLONE_CLEAR_SIGHAND 0x100000000ULL
-#endif
-
 void birth_done(struct birth *s)
 {
 	siginfo_t how;
@@ -131,6 +127,17 @@ int birth_clone(struct birth *s, uint64_t flags, int cgroupfd, int pidns, struct
 		return err_sys(e, -pid, "clone3");
 	s->pid = pid;
 	return 1;
+}
+
+int birth_set_rlimits(const struct birth *s, const struct plan_process *p, struct err *e)
+{
+	for (size_t i = 0; i < p->n_rlimits; i++)
+		if (prlimit(s->pid, p->rlimits[i].resource, &p->rlimits[i].limit, NULL) < 0)
+			return err_sys(e, errno,
+				       "error setting rlimits for ready process: error setting "
+				       "rlimit type %d (%s)",
+				       p->rlimits[i].resource, p->rlimits[i].name);
+	return 0;
 }
 
 int birth_adopt(struct birth *s, struct err *e)

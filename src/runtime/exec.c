@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "os/syscall.h"
 #include "runtime/birth.h"
+#include "runtime/lsm.h"
 #include "runtime/process.h"
 #include "runtime/procfs.h"
 #include "runtime/rootless.h"
@@ -169,6 +170,10 @@ static int prepare(struct execution *k, const struct runtime *rt, struct err *e)
 		return -1;
 	if (!k->process.caps.is_set)
 		k->process.caps = k->state.caps;
+	if (lsm_check(&k->process, NULL, e) < 0)
+		return -1;
+	tune_inherit(&k->process.tune, &k->state.tune);
+	k->end.keep_processors = k->process.tune.initial.text || k->process.tune.final.text;
 	for (size_t i = 0; i < k->warnings.n; i++)
 		log_warn(LOG({ "id", k->x->id }), "%s", k->warnings.v[i]);
 	if (birth_prepare_io(&k->process, &k->x->io, &k->birth, &k->end.host_ptmx, e) < 0)
@@ -181,6 +186,26 @@ static int prepare(struct execution *k, const struct runtime *rt, struct err *e)
 	return 0;
 }
 
+/* Initial processors are those before the process enters the cgroup: it is not born there. */
+static int birth_cgroup(const struct execution *k)
+{
+	return k->process.tune.initial.text ? -1 : cgroup_dirfd(k->own);
+}
+
+/* Ours, for as long as it takes to have a child that inherits them. */
+static int start_processors(const struct execution *k, struct tune_set *ret_before, struct err *e)
+{
+	const struct tune_set *initial = &k->process.tune.initial;
+	int r = 0;
+
+	if (!initial->text)
+		return 0;
+	r = tune_get_processors(ret_before);
+	if (r == 0)
+		r = tune_set_processors(0, initial);
+	return r < 0 ? err_sys(e, -r, "error setting initial CPU affinity") : 0;
+}
+
 static int give_birth(struct execution *k, struct err *e)
 {
 	/* a pidfd serves as the pid namespace of its process */
@@ -191,7 +216,13 @@ static int give_birth(struct execution *k, struct err *e)
 		return -1;
 	k->birth.sync = pair[0];
 	k->end.sync = pair[1];
-	int r = birth_clone(&k->birth, 0, cgroup_dirfd(k->own), pidns, e);
+	struct tune_set before;
+	if (start_processors(k, &before, e) < 0) {
+		close(pair[1]);
+		k->end.sync = -1;
+		return -1;
+	}
+	int r = birth_clone(&k->birth, 0, birth_cgroup(k), pidns, e);
 	/* Without the right to move processes there, rootless stays where we are, as with runc. */
 	if (r < 0 && k->is_rootless && (e->errnum == EACCES || e->errnum == EPERM)) {
 		err_clear(e);
@@ -201,35 +232,53 @@ static int give_birth(struct execution *k, struct err *e)
 		close(k->birth.sync); /* so that our parent's death is an end of file */
 		exec_main(k);
 	}
+	if (k->process.tune.initial.text)
+		(void)tune_set_processors(0, &before); /* where we were a moment ago */
 	close_fd(&k->end.sync);
 	k->end.sync = -1;
 	return r < 0 ? -1 : 0;
 }
 
+/* What the process may not, or no longer, do to itself. */
+static int set_from_outside(struct execution *k, struct err *e)
+{
+	char path[64], value[16];
+
+	if (k->process.tune.final.text) {
+		int r = tune_set_processors(k->birth.pid, &k->process.tune.final);
+
+		if (r < 0)
+			return err_sys(e, -r, "error setting final CPU affinity");
+	}
+	if (birth_set_rlimits(&k->birth, &k->process, e) < 0)
+		return -1;
+	if (!k->process.has_oom_score_adj)
+		return 0;
+	snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);
+	snprintf(value, sizeof value, "%d", k->process.oom_score_adj);
+	if (procfs_write(k->end.procfd, path, value, e) < 0)
+		return err_wrap(e, "failed to set oom_score_adj");
+	return 0;
+}
+
 static int start_process(struct execution *k, struct err *e)
 {
 	enum stage step;
-	char path[64], value[16];
 
 	if (give_birth(k, e) < 0)
 		return -1;
-	if (cgroup_dirfd(k->own) < 0 && cgroup_attach(k->own, k->birth.pid, e) < 0) {
+	if (birth_cgroup(k) < 0 && cgroup_attach(k->own, k->birth.pid, e) < 0) {
 		if (!k->is_rootless || (e->errnum != EACCES && e->errnum != EPERM))
 			return err_wrap(e, "error adding pid %d to cgroups", (int)k->birth.pid);
 		err_clear(e);
 	}
-	if (k->process.has_oom_score_adj) {
-		snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);
-		snprintf(value, sizeof value, "%d", k->process.oom_score_adj);
-		if (procfs_write(k->end.procfd, path, value, e) < 0)
-			return err_wrap(e, "failed to set oom_score_adj");
-	}
+	if ((k->in_two_steps && birth_adopt(&k->birth, e) < 0) || set_from_outside(k, e) < 0)
+		return -1;
 	bool ahead = !k->x->io.pid_file && !k->x->io.pidfd_socket && !k->birth.listener.path &&
 		     k->x->io.console == RUNTIME_CONSOLE_NONE;
 
 	/* it is where it belongs now, and START is what it waits for before anything runs */
-	if ((k->in_two_steps && birth_adopt(&k->birth, e) < 0) ||
-	    (ahead && birth_permit(&k->birth, e) < 0) ||
+	if ((ahead && birth_permit(&k->birth, e) < 0) ||
 	    birth_next(&k->birth, k->x->io.console, &step, e) < 0)
 		return -1;
 	if (step != STAGE_READY)

@@ -14,6 +14,7 @@ enum { OUTPUT_MAX = 4096 };
 
 struct hook_run {
 	const struct oci_hook *hook;
+	const char *dir;
 	int in, out, err; /* memfds: no pipe to fill, nothing to wait for but the end */
 };
 
@@ -22,9 +23,14 @@ static void hook_child(const struct hook_run *r)
 	const struct oci_hook *h = r->hook;
 	static const char *const none[] = { NULL };
 	const char *argv[] = { h->path, NULL };
+	sigset_t mask;
 
 	if (dup3(r->in, 0, 0) < 0 || dup3(r->out, 1, 0) < 0 || dup3(r->err, 2, 0) < 0)
 		_exit(127);
+	if (r->dir)
+		(void)!chdir(r->dir);
+	sigemptyset(&mask); /* what our caller blocks is not the hook's */
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 	(void)sys_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	execve(h->path, (char *const *)(h->args.n ? h->args.v : argv),
 	       (char *const *)(h->env.n ? h->env.v : (const char **)none));
@@ -51,8 +57,7 @@ static int judge(const struct hook_run *r, const siginfo_t *how, struct err *e)
 	if (how->si_code == CLD_EXITED && how->si_status == 0)
 		return 0;
 	if (how->si_code == CLD_EXITED && how->si_status >= 126)
-		return err_set(e, ERR_UNKNOWN, "error running hook: fork/exec %s: %s",
-			       r->hook->path,
+		return err_set(e, ERR_UNKNOWN, "fork/exec %s: %s", r->hook->path,
 			       err_errno_text(how->si_status == 127 ? ENOENT : EACCES));
 	add_output(&said, r->out, "stdout");
 	add_output(&said, r->err, "stderr");
@@ -81,17 +86,16 @@ static int wait_hook(const struct hook_run *r, int pidfd, struct err *e)
 			return err_sys(e, errno, "wait for hook %s", r->hook->path);
 	if (n == 0)
 		return err_set(e, ERR_DEADLINE_EXCEEDED,
-			       "error running hook: hook ran past specified timeout of %lld.0s",
-			       (long long)timeout);
+			       "hook ran past specified timeout of %lld.0s", (long long)timeout);
 	return judge(r, &how, e);
 }
 
-static int run_one(const struct oci_hook *h, const char *state, struct err *e)
+static int run_one(const struct oci_hook *h, const char *state, const char *dir, struct err *e)
 {
 	AUTO_FD int in = memfd_create("hook-state", MFD_CLOEXEC);
 	AUTO_FD int out = memfd_create("hook-out", MFD_CLOEXEC);
 	AUTO_FD int errfd = memfd_create("hook-err", MFD_CLOEXEC);
-	struct hook_run r = { h, in, out, errfd };
+	struct hook_run r = { h, dir, in, out, errfd };
 
 	if (in < 0 || out < 0 || errfd < 0)
 		return err_sys(e, errno, "make a hook's files");
@@ -101,7 +105,7 @@ static int run_one(const struct oci_hook *h, const char *state, struct err *e)
 
 	AUTO_FD int pidfd = -1;
 	struct clone_args args = {
-		.flags = CLONE_PIDFD,
+		.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
@@ -113,11 +117,19 @@ static int run_one(const struct oci_hook *h, const char *state, struct err *e)
 	return wait_hook(&r, pidfd, e);
 }
 
+int hooks_run_one(const struct oci_hook_list *l, size_t i, const char *kind, const char *state_json,
+		  const char *dir, struct err *e)
+{
+	if (run_one(&l->v[i], state_json, dir, e) < 0)
+		return err_wrap(e, "error running %s hook #%zu", kind, i);
+	return 0;
+}
+
 int hooks_run(const struct oci_hook_list *l, const char *kind, const char *state_json,
-	      struct err *e)
+	      const char *dir, struct err *e)
 {
 	for (size_t i = 0; i < l->n; i++)
-		if (run_one(&l->v[i], state_json, e) < 0)
-			return err_wrap(e, "error running %s hook #%zu", kind, i);
+		if (hooks_run_one(l, i, kind, state_json, dir, e) < 0)
+			return -1;
 	return 0;
 }

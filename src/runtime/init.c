@@ -67,6 +67,21 @@ static int set_sysctls(const struct launch *l, struct err *e)
 	return 0;
 }
 
+/* Hooks in here see themselves: the pid is the one that the container knows. */
+static int run_own_hooks(const struct launch *l, const struct oci_hook_list *hooks,
+			 const char *kind, enum runtime_status status, struct err *e)
+{
+	AUTO_STR struct str text = STR_INIT(1 << 20);
+	struct runtime_state s = *l->state;
+
+	if (!hooks->n)
+		return 0;
+	s.status = status;
+	s.pid = getpid();
+	runtime_state_json(&s, &text);
+	return hooks_run(hooks, kind, str_c(&text), NULL, e);
+}
+
 static int run_hooks(const struct launch *l, struct err *e)
 {
 	const struct oci_hooks *h = l->hooks;
@@ -76,7 +91,7 @@ static int run_hooks(const struct launch *l, struct err *e)
 		    stage_wait(l->end.sync, STAGE_RESUME, e) < 0)
 			return -1;
 	}
-	return hooks_run(&h->create_container, "createContainer", l->state_json, e);
+	return run_own_hooks(l, &h->create_container, "createContainer", RUNTIME_CREATING, e);
 }
 
 /* A new network namespace has a loopback interface, and the kernel leaves it down. */
@@ -229,8 +244,8 @@ void init_main(const struct launch *l)
 		stage_send_failed(l->end.sync, &e);
 		_exit(1);
 	}
-	if (wait_for_start(l, &e) == 0 &&
-	    hooks_run(&l->hooks->start_container, "startContainer", l->state_json, &e) == 0)
+	if (wait_for_start(l, &e) == 0 && run_own_hooks(l, &l->hooks->start_container,
+							"startContainer", RUNTIME_CREATED, &e) == 0)
 		process_execute(&l->end, path, &e);
 	if (l->end.fifo < 0) {
 		stage_send_failed(l->end.sync, &e);

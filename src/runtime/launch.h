@@ -18,6 +18,7 @@ struct launch_end {
 	bool keeps_groups; /* rootless: setgroups is denied in there */
 	int host_ptmx; /* with a terminal: for containers without a devpts; else -1 */
 	int fifo; /* create: exec.fifo; run and exec: -1 */
+	bool keep_processors; /* the parent decides on which it runs */
 };
 
 /* When the child waits for GO, because the parent has to do something to it. */
@@ -32,7 +33,7 @@ struct launch {
 	struct launch_end end;
 	const struct plan *plan;
 	const struct oci_hooks *hooks;
-	const char *state_json; /* for hooks that run in the child */
+	const struct runtime_state *state; /* for hooks that run in the child */
 	int join_fds[OCI_NS_COUNT]; /* beside plan->joins */
 	int *trees; /* beside plan->mounts: bind sources opened ahead, for a new user namespace */
 	int root_tree; /* the same of the rootfs */

@@ -48,19 +48,57 @@ static int open_cgroup(struct open_container *o, struct err *e)
 	return 0;
 }
 
-static int run_hooks(const struct open_container *o, const struct oci_hook_list *l,
-		     const char *kind, enum runtime_status status, struct err *e)
+static int run_poststart(const struct open_container *o, struct err *e)
 {
 	AUTO_STR struct str out = STR_INIT(1 << 20);
 	struct runtime_state s = o->state.pub;
 
-	if (!l->n)
-		return 0;
-	s.status = status;
-	if (status == RUNTIME_STOPPED)
-		s.pid = 0;
+	s.status = RUNTIME_RUNNING;
 	runtime_state_json(&s, &out);
-	return hooks_run(l, kind, str_c(&out), e);
+	return hooks_run(&o->state.poststart, "poststart", str_c(&out), s.bundle, e);
+}
+
+/* The container is gone whatever they say: a failing hook is a warning, and the next one runs
+ * (spec, Lifecycle). */
+static void run_poststop(const struct open_container *o)
+{
+	const struct oci_hook_list *l = &o->state.poststop;
+	AUTO_STR struct str out = STR_INIT(1 << 20);
+	struct runtime_state s = o->state.pub;
+
+	s.status = RUNTIME_STOPPED;
+	s.pid = 0;
+	if (l->n)
+		runtime_state_json(&s, &out);
+	for (size_t i = 0; i < l->n; i++) {
+		struct err e = { 0 };
+
+		if (hooks_run_one(l, i, "poststop", str_c(&out), s.bundle, &e) < 0)
+			log_warn(LOG({ "id", s.id }), "%s", e.msg);
+	}
+}
+
+static int signal_init(const struct open_container *o, int sig, struct err *e)
+{
+	AUTO_FD int pidfd = state_open_init(&o->state, o->procfd, e);
+
+	if (pidfd < 0)
+		return -1;
+	int r = sys_pidfd_send_signal(pidfd, sig, NULL, 0);
+	if (r == -ESRCH)
+		return err_set(e, ERR_FAILED_PRECONDITION, "container not running");
+	if (r < 0)
+		return err_sys(e, -r, "unable to signal init");
+	return 0;
+}
+
+/* The last reader of the fifo is init, which has it close-on-exec (or ends). */
+static void wait_for_execve(int fifo)
+{
+	struct pollfd p = { .fd = fifo };
+
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
 }
 
 int runtime_start(const struct runtime *rt, const char *id, struct err *e)
@@ -89,21 +127,15 @@ int runtime_start(const struct runtime *rt, const char *id, struct err *e)
 				       : err_sys(e, errno, "open " STATE_FIFO);
 	if (write(fifo, "", 1) != 1)
 		return err_sys(e, errno, "start the container");
-	return run_hooks(&o, &o.state.poststart, "poststart", RUNTIME_RUNNING, e);
-}
-
-static int signal_init(const struct open_container *o, int sig, struct err *e)
-{
-	AUTO_FD int pidfd = state_open_init(&o->state, o->procfd, e);
-
-	if (pidfd < 0)
-		return -1;
-	int r = sys_pidfd_send_signal(pidfd, sig, NULL, 0);
-	if (r == -ESRCH)
-		return err_set(e, ERR_FAILED_PRECONDITION, "container not running");
-	if (r < 0)
-		return err_sys(e, -r, "unable to signal init");
-	return 0;
+	if (!o.state.poststart.n)
+		return 0;
+	wait_for_execve(fifo);
+	if (run_poststart(&o, e) == 0)
+		return 0;
+	/* the spec: an error, and the container is stopped */
+	struct err ignored = { 0 };
+	(void)signal_init(&o, SIGKILL, &ignored); /* it may have ended */
+	return -1;
 }
 
 int runtime_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e)
@@ -181,11 +213,7 @@ int runtime_delete(const struct runtime *rt, const char *id, bool force, struct 
 		return err_wrap(e, "unable to remove container cgroup");
 	if (state_remove_dir(rt->root, id, e) < 0)
 		return -1;
-	/* The container is gone whatever they say: a failing hook is a warning (spec, Lifecycle).
-	 */
-	struct err hook = { 0 };
-	if (run_hooks(&o, &o.state.poststop, "poststop", RUNTIME_STOPPED, &hook) < 0)
-		log_warn(LOG({ "id", id }), "%s", hook.msg);
+	run_poststop(&o);
 	return 0;
 }
 

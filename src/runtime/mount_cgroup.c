@@ -56,14 +56,15 @@ static const char *hierarchy_name(struct arena *a, const char *path)
 static int mount_v1(const struct launch *l, const struct mount_op *op, int rootfd, struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
-	static const struct fs_param mode = { "mode", "755" };
+	const struct fs_param params[] = { { "mode", "755" }, { "context", l->plan->mount_label } };
+	size_t n_params = l->plan->mount_label ? 2 : 1;
 	AUTO_FD int target = mount_open_target(rootfd, op->dest, true, e);
 
 	if (target < 0 || mount_check_target(op, rootfd, target, -1, e) < 0)
 		return -1;
 
-	AUTO_FD int top =
-		mount_new_fs("tmpfs", "tmpfs", &mode, 1, op->set & ~(uint64_t)MOUNT_ATTR_RDONLY, e);
+	AUTO_FD int top = mount_new_fs("tmpfs", "tmpfs", params, n_params,
+				       op->set & ~(uint64_t)MOUNT_ATTR_RDONLY, e);
 	if (top < 0 || mount_attach(top, target, op->dest, e) < 0)
 		return -1;
 	for (size_t i = 0; i < l->cgroup_paths.n; i++) {

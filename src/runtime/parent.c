@@ -5,6 +5,7 @@
 #include "runtime/birth.h"
 #include "runtime/hooks.h"
 #include "runtime/join.h"
+#include "runtime/lsm.h"
 #include "runtime/procfs.h"
 #include "runtime/rootfs.h"
 #include "runtime/rootless.h"
@@ -157,6 +158,8 @@ static int check_more(const struct creation *k, struct err *e)
 	    faccessat(k->launch.end.procfd, "self/timens_offsets", F_OK, 0) < 0)
 		return err_set(e, ERR_UNIMPLEMENTED,
 			       "time namespaces aren't enabled in the kernel");
+	if (lsm_check(&k->plan.process, k->plan.mount_label, e) < 0)
+		return -1;
 	if (k->c->no_pivot && k->plan.root_propagation & MS_PRIVATE)
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "rootfsPropagation of [r]private is not safe without pivot_root");
@@ -228,6 +231,7 @@ static int make_state(struct creation *k, bool is_run, struct err *e)
 	s->caps = k->plan.process.caps;
 	s->no_new_keyring = k->c->no_new_keyring;
 	s->resources = update_print(k->arena, k->c->spec->linux.resources);
+	s->tune = k->plan.process.tune;
 	s->poststart = k->c->spec->hooks.poststart;
 	s->poststop = k->c->spec->hooks.poststop;
 	if (k->seccomp.insns && state_save_seccomp(s->dirfd, &k->seccomp, e) < 0)
@@ -286,7 +290,7 @@ static int prepare(struct creation *k, bool is_run, struct err *e)
 	    make_state(k, is_run, e) < 0 || make_cgroup(k, e) < 0 ||
 	    trees_open(&k->launch, k->arena, e) < 0)
 		return -1;
-	k->launch.state_json = state_text(k, RUNTIME_CREATING, 1);
+	k->launch.state = &k->state.pub;
 	return 0;
 }
 
@@ -300,7 +304,8 @@ static int set_up_child(struct creation *k, struct err *e)
 	if (p->uid_map && rootless_write_maps(k->launch.end.procfd, k->birth.pid, p, e) < 0)
 		return -1;
 	rootless_show_child(p, false);
-	if (k->launch.go != LAUNCH_NOW && stage_send(k->birth.sync, STAGE_GO, -1, e) < 0)
+	if (birth_set_rlimits(&k->birth, &p->process, e) < 0 ||
+	    (k->launch.go != LAUNCH_NOW && stage_send(k->birth.sync, STAGE_GO, -1, e) < 0))
 		return -1;
 	return k->launch.in_two_steps ? birth_adopt(&k->birth, e) : 0;
 }
@@ -393,8 +398,9 @@ static int accompany(struct creation *k, struct err *e)
 		if (step != STAGE_HOOKS)
 			return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);
 		const char *state = state_text(k, RUNTIME_CREATING, k->birth.pid);
-		if (hooks_run(&h->prestart, "prestart", state, e) < 0 ||
-		    hooks_run(&h->create_runtime, "createRuntime", state, e) < 0 ||
+		const char *dir = k->plan.bundle;
+		if (hooks_run(&h->prestart, "prestart", state, dir, e) < 0 ||
+		    hooks_run(&h->create_runtime, "createRuntime", state, dir, e) < 0 ||
 		    stage_send(k->birth.sync, STAGE_RESUME, -1, e) < 0)
 			return -1;
 	}
@@ -440,7 +446,7 @@ static int create(const struct runtime *rt, const struct runtime_create *c, bool
 	if (start_process(&k, is_run, e) < 0 && birth_explain(&k.birth, e) < 0)
 		return err_wrap(e, "unable to start container process");
 	if (is_run && hooks_run(&c->spec->hooks.poststart, "poststart",
-				state_text(&k, RUNTIME_RUNNING, k.birth.pid), e) < 0)
+				state_text(&k, RUNTIME_RUNNING, k.birth.pid), k.plan.bundle, e) < 0)
 		return -1;
 	birth_take(&k.birth, ret);
 	k.is_done = true;

@@ -337,8 +337,8 @@ static int plan_rest(struct arena *a, const struct plan_input *in, struct plan *
 	ret->has_process = s->process != NULL;
 	if (s->process && plan_process(a, s->process, &ret->process, &ret->warnings, e) < 0)
 		return -1;
-	if (s->linux.mount_label && *s->linux.mount_label)
-		return err_set(e, ERR_UNIMPLEMENTED, "linux.mountLabel is not supported yet");
+	if (tune_plan_linux(&s->linux, &ret->process.tune, &ret->warnings, e) < 0)
+		return -1;
 	return 0;
 }
 
@@ -352,6 +352,8 @@ int plan_make(struct arena *a, const struct plan_input *in, struct plan *ret, st
 		.hostname = s->hostname && *s->hostname ? s->hostname : NULL,
 		.domainname = s->domainname && *s->domainname ? s->domainname : NULL,
 		.root_readonly = s->root_readonly,
+		.mount_label =
+			s->linux.mount_label && *s->linux.mount_label ? s->linux.mount_label : NULL,
 	};
 	if (check_version(s, e) < 0)
 		return -1;

@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "oci/spec.h"
+#include "runtime/tune.h"
 
 #include <sys/resource.h>
 
@@ -74,6 +75,7 @@ struct plan_process {
 	bool terminal;
 	unsigned short rows, columns; /* 0: left as the terminal has them */
 	const char *apparmor, *selinux; /* NULL: none */
+	struct tune tune;
 };
 
 struct plan {
@@ -87,6 +89,7 @@ struct plan {
 	const char *time_offsets; /* the same; NULL: none, or not a new time namespace */
 	uint64_t root_propagation; /* MS_… of "/" in the end */
 	bool root_readonly;
+	const char *mount_label; /* SELinux's context of new file systems; NULL: none */
 	struct mount_op *mounts;
 	size_t n_mounts;
 	bool make_devices; /* /dev is not bound from the host */

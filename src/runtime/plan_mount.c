@@ -390,6 +390,17 @@ static int complete_idmap(const struct plan *p, struct mount_op *op, struct err 
 	return 0;
 }
 
+/* Label new file systems with SELinux's own option; the kernel's pseudo ones have labels already,
+ * and what is bound keeps its files'. */
+static void add_context(const struct plan *p, struct mount_op *op)
+{
+	static const char *const unlabeled[] = { "proc", "sysfs" };
+
+	if (p->mount_label && op->kind == MOUNT_FS &&
+	    !is_one_of(op->fstype, unlabeled, ARRAY_LEN(unlabeled)))
+		add_param(op, "context", p->mount_label);
+}
+
 int plan_mounts(struct arena *a, const struct oci_spec *s, struct plan *ret, struct err *e)
 {
 	ret->mounts = arena_array(a, s->n_mounts, sizeof *ret->mounts);
@@ -399,6 +410,7 @@ int plan_mounts(struct arena *a, const struct oci_spec *s, struct plan *ret, str
 
 		if (plan_mount(a, &s->mounts[i], op, e) < 0 || complete_idmap(ret, op, e) < 0)
 			return -1;
+		add_context(ret, op);
 		if (s->mounts[i].destination[0] != '/')
 			strv_addf(&ret->warnings,
 				  "mount destination %s is not absolute. Support for non-absolute "

@@ -82,6 +82,7 @@ static void print_process(const struct plan_process *p, struct str *out)
 			 (unsigned long long)p->rlimits[i].limit.rlim_max);
 	if (p->has_oom_score_adj)
 		str_addf(out, "oom_score_adj %d\n", p->oom_score_adj);
+	tune_print(&p->tune, out);
 	if (p->caps.is_set) {
 		print_caps(out, "bounding", p->caps.bounding);
 		print_caps(out, "effective", p->caps.effective);

@@ -104,7 +104,8 @@ int plan_process(struct arena *a, const struct oci_process *p, struct plan_proce
 		.apparmor = or_null(p->apparmor_profile),
 		.selinux = or_null(p->selinux_label),
 	};
-	if (check_process(p, e) < 0 || plan_rlimits(a, p, ret, e) < 0)
+	if (check_process(p, e) < 0 || plan_rlimits(a, p, ret, e) < 0 ||
+	    tune_plan_process(p, &ret->tune, e) < 0)
 		return -1;
 	if (p->terminal && p->has_console_size) {
 		ret->rows = (unsigned short)p->console_height;

@@ -101,6 +101,30 @@ TEST(golden_process)
 		   "exec a b\n");
 }
 
+TEST(golden_labels_and_time)
+{
+	check_plan(HEAD PROCESS
+		   ",\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\"},"
+		   "{\"destination\":\"/t\",\"type\":\"tmpfs\",\"options\":[\"mode=1\"]},"
+		   "{\"destination\":\"/dev/mqueue\",\"type\":\"mqueue\"},"
+		   "{\"destination\":\"/dev\",\"source\":\"/dev\",\"options\":[\"rbind\"]}],"
+		   "\"domainname\":\"d\",\"linux\":{\"mountLabel\":\"u:r:t:s0:c1,c2\","
+		   "\"rootfsPropagation\":\"runbindable\","
+		   "\"timeOffsets\":{\"boottime\":{\"secs\":-1,\"nanosecs\":2},\"monotonic\":{}},"
+		   "\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"uts\"},{\"type\":\"time\"}]}}",
+		   "new mount uts time\n"
+		   "time boottime -1 2\nmonotonic 0 0\n"
+		   "root /b/rootfs runbindable\n"
+		   "mount /proc type proc\n"
+		   "mount /t type tmpfs mode=1 context=u:r:t:s0:c1,c2\n"
+		   "mount /dev/mqueue type mqueue context=u:r:t:s0:c1,c2\n"
+		   "rbind /dev from /dev\n"
+		   "domainname d\n"
+		   "user 0:0 groups 0\n"
+		   "chdir /\n"
+		   "exec sh\n");
+}
+
 TEST(refusals)
 {
 	static const struct {

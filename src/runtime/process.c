@@ -41,8 +41,6 @@ int process_join_keyring(const char *id, struct err *e)
 
 int process_begin(const struct launch_end *l, struct err *e)
 {
-	const struct plan_process *p = l->process;
-
 	sigset_t none;
 
 	/* a daemon that called us may block and ignore what its children should not */
@@ -51,9 +49,9 @@ int process_begin(const struct launch_end *l, struct err *e)
 		return err_sys(e, errno, "reset signals");
 	if (setsid() < 0)
 		return err_sys(e, errno, "setsid");
-	for (size_t i = 0; i < p->n_rlimits; i++)
-		if (setrlimit(p->rlimits[i].resource, &p->rlimits[i].limit) < 0)
-			return err_sys(e, errno, "error setting rlimit %s", p->rlimits[i].name);
+	/* a caller that is confined to some processors does not confine the container */
+	if (!l->keep_processors)
+		(void)tune_set_processors(0, NULL); /* as well as the cgroup lets it */
 	return 0;
 }
 
@@ -269,9 +267,11 @@ static int set_labels(const struct launch_end *l, struct err *e)
 	self[n] = 0;
 	if (p->apparmor) {
 		AUTO_FREE char *value = xasprintf("exec %s", p->apparmor);
-		AUTO_FREE char *file = xasprintf("%s/attr/apparmor/exec", self);
+		AUTO_FREE char *own = xasprintf("%s/attr/apparmor/exec", self);
+		AUTO_FREE char *shared = xasprintf("%s/attr/exec", self); /* before 5.1 */
+		bool has_own = faccessat(l->procfd, own, F_OK, 0) == 0;
 
-		if (procfs_write(l->procfd, file, value, e) < 0)
+		if (procfs_write(l->procfd, has_own ? own : shared, value, e) < 0)
 			return err_wrap(e, "unable to apply apparmor profile");
 	}
 	if (p->selinux) {
@@ -329,7 +329,7 @@ int process_become(const struct launch_end *l, int rootfd_take, char **ret_path,
 	add_home(p, rootfd_take);
 	close(rootfd_take);
 	give_stdio(l);
-	if (set_labels(l, e) < 0 || close_rest(l, e) < 0)
+	if (tune_apply(&p->tune, e) < 0 || set_labels(l, e) < 0 || close_rest(l, e) < 0)
 		return -1;
 	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, errno, "set no_new_privs");

@@ -5,7 +5,7 @@
 #include "runtime/console.h"
 #include "runtime/launch.h"
 
-/* A new session; rlimits. */
+/* A new session, default signals, all processors. */
 int process_begin(const struct launch_end *l, struct err *e);
 
 /* The container's session keyring in place of the caller's, which may hold keys of the host.  After

@@ -143,6 +143,10 @@ void state_print(const struct state *s, struct str *out)
 		jsonw_key(&w, "resources");
 		jsonw_raw(&w, s->resources);
 	}
+	if (!tune_is_empty(&s->tune)) {
+		jsonw_key(&w, "tune");
+		tune_put(&w, &s->tune);
+	}
 	if (s->listener_path)
 		jsonw_kstring(&w, "seccomp_listener_path", s->listener_path);
 	if (s->listener_metadata)
@@ -268,6 +272,15 @@ static int get_caps(struct arena *a, json_object *o, struct plan_caps *ret, stru
 	return 0;
 }
 
+static int get_tune(struct arena *a, json_object *o, struct tune *ret, struct err *e)
+{
+	json_object *t = NULL;
+
+	if (jsonr_object(o, "tune", &t, e) < 0)
+		return -1;
+	return t ? tune_get(a, t, ret, e) : 0;
+}
+
 static int get_namespaces(struct arena *a, json_object *o, uint64_t *ret, struct err *e)
 {
 	struct oci_strings names = { 0 };
@@ -316,6 +329,7 @@ static int get_all(struct arena *a, json_object *o, struct state *s, struct err 
 	    get_caps(a, o, &s->caps, e) < 0 ||
 	    jsonr_bool(o, "no_new_keyring", &s->no_new_keyring, e) < 0 ||
 	    get_resources(a, o, &s->resources, e) < 0 ||
+	    get_tune(a, o, &s->tune, e) < 0 ||
 	    get_optional(a, o, "seccomp_listener_path", &s->listener_path, e) < 0 ||
 	    get_optional(a, o, "seccomp_listener_metadata", &s->listener_metadata, e) < 0 ||
 	    get_hooks(a, o, "poststart", &s->poststart, e) < 0 ||
