@@ -239,6 +239,13 @@ static int give_birth(struct execution *k, struct err *e)
 	return r < 0 ? -1 : 0;
 }
 
+static int join_rdt(const struct execution *k, struct err *e)
+{
+	AUTO_FD int root = rdt_open(e);
+
+	return root < 0 ? -1 : rdt_attach(root, &k->state.rdt, k->birth.pid, e);
+}
+
 /* What the process may not, or no longer, do to itself. */
 static int set_from_outside(struct execution *k, struct err *e)
 {
@@ -250,6 +257,8 @@ static int set_from_outside(struct execution *k, struct err *e)
 		if (r < 0)
 			return err_sys(e, -r, "error setting final CPU affinity");
 	}
+	if (k->state.rdt.group && join_rdt(k, e) < 0)
+		return err_wrap(e, "error adding pid %d to Intel RDT", (int)k->birth.pid);
 	if (birth_set_rlimits(&k->birth, &k->process, e) < 0)
 		return -1;
 	if (!k->process.has_oom_score_adj)

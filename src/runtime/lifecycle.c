@@ -186,6 +186,15 @@ static int remove_remains(const struct runtime *rt, const char *id, struct err *
 	return state_remove_dir(rt->root, id, e);
 }
 
+static void remove_rdt(const struct rdt_state *s)
+{
+	struct err ignored = { 0 };
+	AUTO_FD int root = rdt_open(&ignored); /* unmounted since: its groups went with it */
+
+	if (root >= 0)
+		rdt_remove(root, s);
+}
+
 int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *e)
 {
 	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
@@ -209,6 +218,8 @@ int runtime_delete(const struct runtime *rt, const char *id, bool force, struct 
 	} else if (!(o.state.ns & CLONE_NEWPID) && cgroup_kill(o.cgroup, SIGKILL, e) < 0) {
 		return -1; /* init's death ended nobody else in a shared pid namespace */
 	}
+	if (o.state.rdt.group)
+		remove_rdt(&o.state.rdt);
 	if (cgroup_destroy(o.cgroup, e) < 0)
 		return err_wrap(e, "unable to remove container cgroup");
 	if (state_remove_dir(rt->root, id, e) < 0)

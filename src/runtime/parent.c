@@ -6,6 +6,7 @@
 #include "runtime/hooks.h"
 #include "runtime/join.h"
 #include "runtime/lsm.h"
+#include "runtime/netdev.h"
 #include "runtime/procfs.h"
 #include "runtime/rootfs.h"
 #include "runtime/rootless.h"
@@ -36,6 +37,8 @@ struct creation {
 	bool has_dir, is_done;
 	bool is_on_host; /* no mount namespace of its own */
 	uint64_t host_mount; /* then: the one that held the rootfs before */
+	struct netdev_moves moves;
+	int resctrl; /* fd of its root, where the spec asks for it; or -1 */
 };
 
 static void creation_init(struct creation *k, const struct runtime *rt,
@@ -48,6 +51,8 @@ static void creation_init(struct creation *k, const struct runtime *rt,
 		.state = STATE_NONE,
 		.birth = BIRTH_NONE,
 		.net = NETNS_NONE,
+		.moves = NETDEV_MOVES_NONE,
+		.resctrl = -1,
 		.pidns = -1,
 		.launch = { .root_tree = -1,
 			    .no_pivot = c->no_pivot,
@@ -89,6 +94,12 @@ static void creation_done(struct creation *k)
 	err_clear(&ignored);
 	if (!k->is_done && k->has_dir)
 		(void)state_remove_dir(k->rt->root, k->c->id, &ignored);
+	if (!k->is_done && k->resctrl >= 0)
+		rdt_remove(k->resctrl, &k->state.rdt);
+	close_fd(&k->resctrl);
+	if (!k->is_done)
+		netdev_undo(&k->moves);
+	netdev_moves_done(&k->moves);
 	if (!k->is_done && k->is_on_host)
 		rootfs_undo(k->plan.rootfs, k->host_mount);
 	close_launch(k);
@@ -152,7 +163,7 @@ static int compile_seccomp(struct creation *k, struct err *e)
 }
 
 /* What the plan cannot know: this kernel, and how we were called. */
-static int check_more(const struct creation *k, struct err *e)
+static int check_more(struct creation *k, struct err *e)
 {
 	if (k->plan.all_ns & CLONE_NEWTIME &&
 	    faccessat(k->launch.end.procfd, "self/timens_offsets", F_OK, 0) < 0)
@@ -160,6 +171,14 @@ static int check_more(const struct creation *k, struct err *e)
 			       "time namespaces aren't enabled in the kernel");
 	if (lsm_check(&k->plan.process, k->plan.mount_label, e) < 0)
 		return -1;
+	if (k->plan.rdt) {
+		k->resctrl = rdt_open(e);
+		if (k->resctrl < 0)
+			return -1;
+	}
+	if (k->plan.n_net_devices && (k->rt->rootless || geteuid() != 0))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "network devices are not supported for rootless containers");
 	if (k->c->no_pivot && k->plan.root_propagation & MS_PRIVATE)
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "rootfsPropagation of [r]private is not safe without pivot_root");
@@ -267,10 +286,12 @@ static char *state_text(struct creation *k, enum runtime_status status, pid_t pi
 	return arena_strdup(k->arena, str_c(&out));
 }
 
-/* In a new user namespace only its own root may make one: there clone3() does. */
+/* In a new user namespace only its own root may make one: there clone3() does, and where we need
+ * the namespace ourselves. */
 static int begin_netns(struct creation *k, struct err *e)
 {
-	if (!(k->plan.new_ns & CLONE_NEWNET) || (k->plan.all_ns & CLONE_NEWUSER))
+	if (!(k->plan.new_ns & CLONE_NEWNET) || (k->plan.all_ns & CLONE_NEWUSER) ||
+	    k->plan.n_net_devices)
 		return 0;
 	k->launch.net = &k->net;
 	return netns_begin(&k->net, e);
@@ -294,6 +315,23 @@ static int prepare(struct creation *k, bool is_run, struct err *e)
 	return 0;
 }
 
+static int move_net_devices(struct creation *k, struct err *e)
+{
+	char path[64];
+
+	if (!k->plan.n_net_devices)
+		return 0;
+	for (size_t i = 0; i < k->plan.n_joins; i++)
+		if (k->plan.joins[i].type == OCI_NS_NETWORK)
+			return netdev_move_all(&k->plan, k->launch.end.procfd,
+					       k->launch.join_fds[i], &k->moves, e);
+	snprintf(path, sizeof path, "%d/ns/net", (int)k->birth.pid);
+	AUTO_FD int netns = openat(k->launch.end.procfd, path, O_RDONLY | O_CLOEXEC);
+	if (netns < 0)
+		return err_sys(e, errno, "open the container's network namespace");
+	return netdev_move_all(&k->plan, k->launch.end.procfd, netns, &k->moves, e);
+}
+
 /* From the host's side of the new process: what it can't, or may not, do to itself. */
 static int set_up_child(struct creation *k, struct err *e)
 {
@@ -304,10 +342,16 @@ static int set_up_child(struct creation *k, struct err *e)
 	if (p->uid_map && rootless_write_maps(k->launch.end.procfd, k->birth.pid, p, e) < 0)
 		return -1;
 	rootless_show_child(p, false);
+	if (p->rdt &&
+	    rdt_apply(k->resctrl, p->rdt, p->id, k->birth.pid, k->arena, &k->state.rdt, e) < 0)
+		return err_wrap(e, "unable to apply Intel RDT configuration");
 	if (birth_set_rlimits(&k->birth, &p->process, e) < 0 ||
+	    (!k->launch.in_two_steps && move_net_devices(k, e) < 0) ||
 	    (k->launch.go != LAUNCH_NOW && stage_send(k->birth.sync, STAGE_GO, -1, e) < 0))
 		return -1;
-	return k->launch.in_two_steps ? birth_adopt(&k->birth, e) : 0;
+	if (!k->launch.in_two_steps)
+		return 0;
+	return birth_adopt(&k->birth, e) < 0 ? -1 : move_net_devices(k, e);
 }
 
 static int record_child(struct creation *k, struct err *e)
@@ -349,7 +393,7 @@ static int give_birth(struct creation *k, struct err *e)
 	if (k->plan.uid_map || k->launch.in_two_steps ||
 	    (is_elsewhere && (k->plan.new_ns & CLONE_NEWCGROUP)))
 		k->launch.go = LAUNCH_AT_ONCE;
-	else if (is_elsewhere)
+	else if (is_elsewhere || k->plan.n_net_devices)
 		k->launch.go = LAUNCH_BEFORE_HOOKS;
 	if (k->launch.in_two_steps) { /* the first child does these itself, in the right order */
 		flags = 0;

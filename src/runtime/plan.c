@@ -3,6 +3,7 @@
 #include "base/ident.h"
 #include "os/syscall.h"
 #include "runtime/idmap.h"
+#include "runtime/netdev.h"
 
 #include <string.h>
 #include <sys/mount.h>
@@ -323,11 +324,23 @@ static int check_version(const struct oci_spec *s, struct err *e)
 	return 0;
 }
 
+static int plan_rdt(const struct oci_spec *s, struct plan *ret, struct err *e)
+{
+	const struct oci_intel_rdt *r = s->linux.intel_rdt;
+	const char *id = r && r->clos_id ? r->clos_id : "";
+
+	ret->rdt = r;
+	if (strcmp(id, ".") == 0 || strcmp(id, "..") == 0 || strchr(id, '/'))
+		return err_set(e, ERR_INVALID_ARGUMENT, "invalid intelRdt.ClosID \"%s\"", id);
+	return 0;
+}
+
 static int plan_rest(struct arena *a, const struct plan_input *in, struct plan *ret, struct err *e)
 {
 	const struct oci_spec *s = in->spec;
 
-	if (plan_time_offsets(a, s, ret, e) < 0 || plan_propagation(s, ret, e) < 0 ||
+	if (plan_time_offsets(a, s, ret, e) < 0 || netdev_plan(s, ret, e) < 0 ||
+	    plan_rdt(s, ret, e) < 0 || plan_propagation(s, ret, e) < 0 ||
 	    plan_mounts(a, s, ret, e) < 0 || plan_devices(a, s, ret, e) < 0 ||
 	    plan_sysctls(a, s, ret, e) < 0)
 		return -1;

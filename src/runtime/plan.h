@@ -98,6 +98,9 @@ struct plan {
 	size_t n_devices;
 	struct oci_strings masked, readonly;
 	struct oci_pairs sysctl; /* keys with '/' */
+	const struct oci_net_device *net_devices; /* the spec's */
+	size_t n_net_devices;
+	const struct oci_intel_rdt *rdt; /* the spec's; NULL: none */
 	bool has_process;
 	struct plan_process process;
 	struct strv warnings; /* what the caller should tell the user; freed by plan_done */

@@ -134,6 +134,14 @@ void plan_print(const struct plan *p, struct str *out)
 			 p->devices[i].type, (long long)p->devices[i].major,
 			 (long long)p->devices[i].minor, p->devices[i].file_mode, p->devices[i].uid,
 			 p->devices[i].gid);
+	for (size_t i = 0; i < p->n_net_devices; i++)
+		str_addf(out, "net_device %s%s%s\n", p->net_devices[i].name,
+			 p->net_devices[i].new_name ? " as " : "",
+			 p->net_devices[i].new_name ? p->net_devices[i].new_name : "");
+	if (p->rdt)
+		str_addf(out, "intel_rdt %s%s\n",
+			 p->rdt->clos_id && *p->rdt->clos_id ? p->rdt->clos_id : p->id,
+			 p->rdt->enable_monitoring ? " monitored" : "");
 	for (size_t i = 0; i < p->readonly.n; i++)
 		str_addf(out, "readonly %s\n", p->readonly.v[i]);
 	for (size_t i = 0; i < p->masked.n; i++)

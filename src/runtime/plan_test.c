@@ -108,17 +108,21 @@ TEST(golden_labels_and_time)
 		   "{\"destination\":\"/t\",\"type\":\"tmpfs\",\"options\":[\"mode=1\"]},"
 		   "{\"destination\":\"/dev/mqueue\",\"type\":\"mqueue\"},"
 		   "{\"destination\":\"/dev\",\"source\":\"/dev\",\"options\":[\"rbind\"]}],"
-		   "\"domainname\":\"d\",\"linux\":{\"mountLabel\":\"u:r:t:s0:c1,c2\","
+		   "\"domainname\":\"d\",\"linux\":{\"netDevices\":{\"e0\":{\"name\":\"in0\"},"
+		   "\"e1\":{}},\"mountLabel\":\"u:r:t:s0:c1,c2\","
 		   "\"rootfsPropagation\":\"runbindable\","
 		   "\"timeOffsets\":{\"boottime\":{\"secs\":-1,\"nanosecs\":2},\"monotonic\":{}},"
-		   "\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"uts\"},{\"type\":\"time\"}]}}",
-		   "new mount uts time\n"
+		   "\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"uts\"},{\"type\":\"time\"},"
+		   "{\"type\":\"network\"}]}}",
+		   "new network mount uts time\n"
 		   "time boottime -1 2\nmonotonic 0 0\n"
 		   "root /b/rootfs runbindable\n"
 		   "mount /proc type proc\n"
 		   "mount /t type tmpfs mode=1 context=u:r:t:s0:c1,c2\n"
 		   "mount /dev/mqueue type mqueue context=u:r:t:s0:c1,c2\n"
 		   "rbind /dev from /dev\n"
+		   "net_device e0 as in0\n"
+		   "net_device e1\n"
 		   "domainname d\n"
 		   "user 0:0 groups 0\n"
 		   "chdir /\n"
@@ -159,6 +163,13 @@ TEST(refusals)
 		{ PROCESS
 		  ",\"linux\":{\"sysctl\":{\"user/../kernel/core_pattern\":\"1\"}," NAMESPACES "}}",
 		  "sysctl \"user/../kernel/core_pattern\" is not a key" },
+		{ PROCESS ",\"linux\":{\"netDevices\":{\"e\":{}}," NAMESPACES "}}",
+		  "unable to move network devices without a NET namespace" },
+		{ PROCESS ",\"linux\":{\"netDevices\":{\"a/b\":{}},"
+			  "\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"network\"}]}}",
+		  "invalid network device name \"a/b\"" },
+		{ PROCESS ",\"linux\":{\"intelRdt\":{\"closID\":\"..\"}," NAMESPACES "}}",
+		  "invalid intelRdt.ClosID \"..\"" },
 		{ PROCESS ",\"linux\":{\"rootfsPropagation\":\"odd\"," NAMESPACES "}}",
 		  "rootfsPropagation=odd is not supported" },
 	};

@@ -6,6 +6,7 @@
 
 #include "cgroup/cgroup.h"
 #include "runtime/plan.h"
+#include "runtime/rdt.h"
 #include "runtime/runtime.h"
 #include "runtime/seccomp.h"
 
@@ -22,6 +23,7 @@ struct state {
 	bool no_new_keyring; /* exec keeps the caller's session keyring, as init did */
 	struct oci_hook_list poststart, poststop;
 	const char *resources; /* linux.resources without devices, as JSON; NULL: none */
+	struct rdt_state rdt;
 	const char *listener_path, *listener_metadata; /* of a filter that notifies; or NULL */
 	int dirfd; /* ROOT/ID */
 };

@@ -113,6 +113,17 @@ static void put_namespaces(struct jsonw *w, uint64_t flags)
 	jsonw_end(w);
 }
 
+static void put_rdt(struct jsonw *w, const struct rdt_state *r)
+{
+	jsonw_key(w, "intel_rdt");
+	jsonw_object(w);
+	jsonw_kstring(w, "group", r->group);
+	if (r->monitor)
+		jsonw_kstring(w, "monitor", r->monitor);
+	jsonw_kbool(w, "is_ours", r->is_ours);
+	jsonw_end(w);
+}
+
 void state_print(const struct state *s, struct str *out)
 {
 	const struct runtime_state *p = &s->pub;
@@ -147,6 +158,8 @@ void state_print(const struct state *s, struct str *out)
 		jsonw_key(&w, "tune");
 		tune_put(&w, &s->tune);
 	}
+	if (s->rdt.group)
+		put_rdt(&w, &s->rdt);
 	if (s->listener_path)
 		jsonw_kstring(&w, "seccomp_listener_path", s->listener_path);
 	if (s->listener_metadata)
@@ -281,6 +294,20 @@ static int get_tune(struct arena *a, json_object *o, struct tune *ret, struct er
 	return t ? tune_get(a, t, ret, e) : 0;
 }
 
+static int get_rdt(struct arena *a, json_object *o, struct rdt_state *ret, struct err *e)
+{
+	json_object *m = NULL;
+
+	if (jsonr_object(o, "intel_rdt", &m, e) < 0)
+		return -1;
+	if (!m)
+		return 0;
+	if (get_optional(a, m, "group", &ret->group, e) < 0 ||
+	    get_optional(a, m, "monitor", &ret->monitor, e) < 0)
+		return -1;
+	return jsonr_bool(m, "is_ours", &ret->is_ours, e);
+}
+
 static int get_namespaces(struct arena *a, json_object *o, uint64_t *ret, struct err *e)
 {
 	struct oci_strings names = { 0 };
@@ -329,7 +356,7 @@ static int get_all(struct arena *a, json_object *o, struct state *s, struct err 
 	    get_caps(a, o, &s->caps, e) < 0 ||
 	    jsonr_bool(o, "no_new_keyring", &s->no_new_keyring, e) < 0 ||
 	    get_resources(a, o, &s->resources, e) < 0 ||
-	    get_tune(a, o, &s->tune, e) < 0 ||
+	    get_tune(a, o, &s->tune, e) < 0 || get_rdt(a, o, &s->rdt, e) < 0 ||
 	    get_optional(a, o, "seccomp_listener_path", &s->listener_path, e) < 0 ||
 	    get_optional(a, o, "seccomp_listener_metadata", &s->listener_metadata, e) < 0 ||
 	    get_hooks(a, o, "poststart", &s->poststart, e) < 0 ||

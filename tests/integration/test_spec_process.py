@@ -194,6 +194,12 @@ class Labels(RuncTest):
         self.fails("selinux mount label is specified in config, but selinux is disabled or not supported")
 
 
+    @unittest.skipIf(os.path.exists("/sys/fs/resctrl/tasks"), "resctrl is mounted")
+    def test_resctrl_is_missing(self):
+        self.b.config["linux"]["intelRdt"] = {"closID": "x"}
+        self.fails("intelRdt is specified in config, but Intel RDT is not enabled")
+
+
 class Hooks(RuncTest):
     KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
