@@ -191,7 +191,8 @@ static int build_root(const struct launch *l, int rootfd, struct err *e)
 	/* after the hooks, and still before anything of the container's could run */
 	if (process_connect(&l->end, rootfd, l->plan->make_devices, e) < 0)
 		return -1;
-	if (rootfs_finish(l, rootfd, e) < 0 || set_names(l->plan, e) < 0)
+	if (mount_make_readonly(l, e) < 0 || rootfs_finish(l, rootfd, e) < 0 ||
+	    set_names(l->plan, e) < 0)
 		return -1;
 	return set_sysctls(l, e);
 }

@@ -24,9 +24,9 @@ struct launch_end {
 /* When the child waits for GO, because the parent has to do something to it. */
 enum launch_go {
 	LAUNCH_NOW, /* not at all: it was born where it belongs */
-	LAUNCH_BEFORE_HOOKS, /* it only has to be in its cgroups before anything else runs in there
-			      */
-	LAUNCH_AT_ONCE, /* id maps, or a cgroup namespace, whose root is the cgroup it is in */
+	LAUNCH_BEFORE_HOOKS, /* cgroups, network devices: before anything else runs in there */
+	LAUNCH_AT_ONCE, /* id maps, a time namespace's offsets, or a cgroup namespace, whose root is
+			 * the cgroup it is in */
 };
 
 struct launch {
@@ -36,6 +36,7 @@ struct launch {
 	const struct runtime_state *state; /* for hooks that run in the child */
 	int join_fds[OCI_NS_COUNT]; /* beside plan->joins */
 	int *trees; /* beside plan->mounts: bind sources opened ahead, for a new user namespace */
+	int *late; /* the same: the child's mounts that become read-only in the end; or NULL */
 	int root_tree; /* the same of the rootfs */
 	struct netns *net; /* the one that is being made beside us; or NULL */
 	enum cgroup_layout cgroup_layout;

@@ -407,9 +407,9 @@ static int keep_mode(struct mount_op *op, int rootfd, char text[16], struct err 
 	return 0;
 }
 
-static int do_fs(const struct launch *l, const struct mount_op *given, int rootfd, struct err *e)
+static int do_fs(const struct launch *l, size_t i, int rootfd, struct err *e)
 {
-	struct mount_op copy = *given, *op = &copy;
+	struct mount_op copy = l->plan->mounts[i], *op = &copy;
 	char mode[16];
 
 	if (keep_mode(op, rootfd, mode, e) < 0)
@@ -423,16 +423,16 @@ static int do_fs(const struct launch *l, const struct mount_op *given, int rootf
 		return -1;
 	/* the source of a nodev file system is a name that only mountinfo shows */
 	AUTO_FD int tree =
-		mount_new_fs(op->fstype, op->source, op->params, op->n_params,
-			     op->copy_up ? op->set & ~(uint64_t)MOUNT_ATTR_RDONLY : op->set, e);
+		mount_new_fs(op->fstype, op->source, op->params, op->n_params, op->set, e);
 	if (tree < 0)
 		return -1;
-	if (op->copy_up && (copy_up(target, tree, 0, e) < 0 ||
-			    mount_set_attr(tree, op->set, 0, false, op->dest, e) < 0))
+	if (op->copy_up && copy_up(target, tree, 0, e) < 0)
 		return err_wrap(e, "tmpcopyup");
-	if (mount_attach(tree, target, op->dest, e) < 0)
+	if (mount_attach(tree, target, op->dest, e) < 0 || finish_propagation(op, tree, e) < 0)
 		return -1;
-	return finish_propagation(op, tree, e);
+	if (op->late_readonly)
+		l->late[i] = TAKE_FD(tree); /* the mount itself, wherever its path leads later */
+	return 0;
 }
 
 /* "remount": the mount that is there gets other attributes. */
@@ -455,13 +455,23 @@ static int mount_one(const struct launch *l, size_t i, int rootfd, struct err *e
 	case MOUNT_BIND:
 		return do_bind(l, op, l->trees ? l->trees[i] : -1, rootfd, e);
 	case MOUNT_FS:
-		return do_fs(l, op, rootfd, e);
+		return do_fs(l, i, rootfd, e);
 	case MOUNT_CGROUP:
 		return mount_cgroup(l, op, rootfd, e);
 	case MOUNT_CHANGE:
 		return do_change(op, rootfd, e);
 	}
 	BUG("unknown mount kind");
+}
+
+int mount_make_readonly(const struct launch *l, struct err *e)
+{
+	for (size_t i = 0; l->late && i < l->plan->n_mounts; i++)
+		if (l->late[i] >= 0 && mount_set_attr(l->late[i], MOUNT_ATTR_RDONLY, 0, false,
+						      l->plan->mounts[i].dest, e) < 0)
+			return err_wrap(e, "remounting \"%s\" as readonly",
+					l->plan->mounts[i].dest);
+	return 0;
 }
 
 int mount_all(const struct launch *l, int rootfd, struct err *e)

@@ -128,6 +128,11 @@ static int make_plan(struct creation *k, struct err *e)
 	k->launch.plan = &k->plan;
 	if (rootless_check(&k->plan, e) < 0)
 		return -1;
+	if (k->plan.has_late_readonly) {
+		k->launch.late = arena_array(k->arena, k->plan.n_mounts, sizeof(int));
+		for (size_t i = 0; i < k->plan.n_mounts; i++)
+			k->launch.late[i] = -1;
+	}
 	k->launch.end.process = &k->plan.process;
 	k->launch.end.keeps_groups = rootless_denies_groups(&k->plan);
 	k->launch.end.seccomp = &k->seccomp;
@@ -390,7 +395,7 @@ static int give_birth(struct creation *k, struct err *e)
 	k->launch.end.sync = pair[1];
 	int pidns = k->pidns;
 	bool is_elsewhere = cgroup_dirfd(k->cgroup) < 0; /* born in our cgroups, to be moved */
-	if (k->plan.uid_map || k->launch.in_two_steps ||
+	if (k->plan.uid_map || k->plan.time_offsets || k->launch.in_two_steps ||
 	    (is_elsewhere && (k->plan.new_ns & CLONE_NEWCGROUP)))
 		k->launch.go = LAUNCH_AT_ONCE;
 	else if (is_elsewhere || k->plan.n_net_devices)

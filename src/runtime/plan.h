@@ -29,6 +29,8 @@ struct mount_op {
 	const char *fstype, *source;
 	bool recursive; /* of a bind */
 	bool copy_up; /* tmpcopyup: a new tmpfs gets what was below */
+	bool late_readonly; /* read-only in the end: mount points and devices are made in it first
+			     */
 	bool may_cover_proc; /* /proc or one of the files that lxcfs replaces */
 	uint64_t set, clear; /* MOUNT_ATTR_… of the mount */
 	uint64_t drop; /* of a bind with options: what they don't name, and its source may have */
@@ -92,6 +94,7 @@ struct plan {
 	const char *mount_label; /* SELinux's context of new file systems; NULL: none */
 	struct mount_op *mounts;
 	size_t n_mounts;
+	bool has_late_readonly; /* any of them */
 	bool make_devices; /* /dev is not bound from the host */
 	bool has_devpts; /* a new one on /dev/pts */
 	struct oci_device *devices; /* the spec's and the default ones */

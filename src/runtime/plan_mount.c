@@ -277,6 +277,16 @@ static void complete_bind(struct mount_op *op)
 	op->n_params = 0; /* flags of a superblock that is not ours */
 }
 
+/* As runc: any tmpfs, and whatever is on /dev. */
+static void delay_readonly(struct mount_op *op)
+{
+	if (op->kind != MOUNT_FS || !(op->set & MOUNT_ATTR_RDONLY) ||
+	    (strcmp(op->fstype, "tmpfs") != 0 && strcmp(op->dest, "/dev") != 0))
+		return;
+	op->late_readonly = true;
+	op->set &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+}
+
 static int check_op(struct mount_op *op, struct err *e)
 {
 	if (strcmp(op->dest, "/") == 0 && op->kind != MOUNT_CHANGE)
@@ -411,6 +421,8 @@ int plan_mounts(struct arena *a, const struct oci_spec *s, struct plan *ret, str
 		if (plan_mount(a, &s->mounts[i], op, e) < 0 || complete_idmap(ret, op, e) < 0)
 			return -1;
 		add_context(ret, op);
+		delay_readonly(op);
+		ret->has_late_readonly |= op->late_readonly;
 		if (s->mounts[i].destination[0] != '/')
 			strv_addf(&ret->warnings,
 				  "mount destination %s is not absolute. Support for non-absolute "

@@ -87,7 +87,10 @@ TEST(recursive_options_of_a_new_file_system_are_its_own)
 	CHECK_OK(make(a, "\"type\":\"tmpfs\",\"options\":[\"rro\",\"nosuid\",\"rsuid\"]", NO_USERNS,
 		      &op, &e),
 		 &e);
-	CHECK(op.set == RO);
+	CHECK(op.set == 0 && op.late_readonly); /* a tmpfs: when all is made in it */
+	CHECK_OK(make(a, "\"type\":\"sysfs\",\"options\":[\"rro\",\"nosuid\"]", NO_USERNS, &op, &e),
+		 &e);
+	CHECK(op.set == (RO | NOSUID) && !op.late_readonly);
 }
 
 #define MAPS                                                             \

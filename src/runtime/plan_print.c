@@ -46,7 +46,7 @@ static void print_mount(const struct mount_op *m, struct str *out)
 		str_addf(out, " from %s", m->source);
 	else if (m->kind == MOUNT_FS)
 		str_addf(out, " type %s", m->fstype);
-	print_attrs(out, "", m->set);
+	print_attrs(out, "", m->set | (m->late_readonly ? MOUNT_ATTR_RDONLY : 0));
 	print_attrs(out, "-", m->clear & ~m->set & ~(uint64_t)MOUNT_ATTR__ATIME);
 	print_attrs(out, "r", m->rec_set);
 	print_attrs(out, "-r", m->rec_clear & ~m->rec_set & ~(uint64_t)MOUNT_ATTR__ATIME);

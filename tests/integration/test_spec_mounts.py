@@ -4,7 +4,7 @@ import subprocess
 import unittest
 
 from bundle import RuncTest
-from casco import program
+from casco import Terminal, program
 
 USER = [{"containerID": 0, "hostID": 100000, "size": 65536}]
 
@@ -311,6 +311,27 @@ class Sources(MountTest):
         before = sorted(os.listdir("/dev"))
         self.assertEqual(sorted(self.sh("ls /dev").split()), before)
         self.assertEqual(sorted(os.listdir("/dev")), before)
+
+    def test_readonly_dev_and_tmpfs(self):
+        """Read-only in the end: devices and mount points are made in them first."""
+        for m in self.b.config["mounts"]:
+            if m["destination"] == "/dev":
+                m["options"].append("ro")
+        self.b.mount("/t", type="tmpfs", source="tmpfs", options=["ro", "noexec"])
+        self.b.mount("/t/sub", type="tmpfs", source="tmpfs")
+        out = self.sh("ls /dev/null /dev/pts/ptmx /t; touch /dev/x /t/x 2>&1; touch /t/sub/x /dev/shm/x; echo >/dev/null; "
+                      "grep -E ' /(dev|t) ' /proc/self/mountinfo")
+        self.assertEqual(out.count("Read-only file system"), 2, out)
+        self.assertTrue(all(" ro," in l for l in out.splitlines() if "tmpfs" in l), out)
+        self.b.mount("/dev/own", source=str(self.data), options=["bind"])
+        self.b.config["process"].update(terminal=True)
+        self.b.config["process"]["args"] = ["sh", "-c", "ls -l /dev/console; touch /dev/x"]
+        self.b.write()
+        t = Terminal([program("runc"), "--root", self.state, "run", "-b", self.b.path, self.id])
+        self.addCleanup(t.close)
+        self.assertNotEqual(t.wait(), 0)
+        self.assertIn("/dev/console", t.seen)
+        self.assertIn("Read-only", t.seen)
 
     def test_relative_destination(self):
         self.b.mount("rel", type="tmpfs", source="tmpfs")

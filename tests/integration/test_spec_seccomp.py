@@ -114,6 +114,18 @@ class Notify(RuncTest):
             self.runc("delete", "-f", self.id)
         self.assertEqual(len(agent.states), 4)
 
+    def test_in_a_user_namespace(self):
+        agent = self.agent()
+        linux = self.b.config["linux"]
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        os.chmod(self.top, 0o711)
+        for on in (False, True):
+            self.nnp(on)
+            self.profile("mkdir")
+            self.assertIn("No medium found", self.sh("mkdir /dev/shm/x 2>&1 || true"))
+        self.assertEqual(len(agent.states), 2)
+
     def create(self, out):
         return subprocess.run([program("runc"), "--root", self.state, "create", self.id], cwd=self.b.path, check=False,
                               stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=30).returncode
