@@ -189,7 +189,12 @@ static int make_state(struct restore *k, struct err *e)
 	clock_gettime(CLOCK_REALTIME, &s->pub.created);
 	s->ns = k->plan.all_ns;
 	s->caps = k->plan.process.caps;
+	s->tune = k->plan.process.tune;
 	s->no_new_keyring = k->create->no_new_keyring;
+	if (spec->linux.seccomp) { /* asked for only by a filter that notifies */
+		s->listener_path = spec->linux.seccomp->listener_path;
+		s->listener_metadata = spec->linux.seccomp->listener_metadata;
+	}
 	s->poststart = spec->hooks.poststart;
 	s->poststop = spec->hooks.poststop;
 	return 0;
@@ -375,8 +380,8 @@ static int run_hooks(struct restore *k, struct err *e)
 	runtime_state_json(&s, &out);
 	/* hooks set up the host's side: they belong to its mounts */
 	if (go_to_mounts(k, k->own_mounts, e) < 0 ||
-	    hooks_run(&h->prestart, "prestart", str_c(&out), e) < 0 ||
-	    hooks_run(&h->create_runtime, "createRuntime", str_c(&out), e) < 0)
+	    hooks_run(&h->prestart, "prestart", str_c(&out), s.bundle, e) < 0 ||
+	    hooks_run(&h->create_runtime, "createRuntime", str_c(&out), s.bundle, e) < 0)
 		return -1;
 	return go_to_mounts(k, k->private_mounts, e);
 }

@@ -137,7 +137,7 @@ class Notify(RuncTest):
             self.nnp(on)
             self.profile("execve", "openat", "open", "read", "close", "sendto", "sendmsg")
             self.sh("true")
-        self.assertGreater(agent.count, 4)
+        self.assertGreaterEqual(agent.count, 2)  # the execve of each
 
     def test_start_container_hook_sees_no_listener(self):
         self.agent()
