@@ -204,6 +204,8 @@ static int open_fs(const struct rootfs_mount *m, const struct wanted *w, bool *r
 	if (r >= 0)
 		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
 	if (r < 0) {
+		/* before Linux 6.5 overlay takes any option and looks at all of them only now */
+		*ret_may_be_old = is_overlay && r == -EINVAL;
 		context_text(fs, text, sizeof text);
 		return err_sys(e, -r, "mount %s%s%s", m->type, *text ? ": " : "", text);
 	}
