@@ -3,6 +3,7 @@
 #include "os/file.h"
 #include "os/syscall.h"
 #include "runtime/birth.h"
+#include "runtime/delegate.h"
 #include "runtime/hooks.h"
 #include "runtime/join.h"
 #include "runtime/lsm.h"
@@ -224,6 +225,7 @@ static int make_cgroup(struct creation *k, struct err *e)
 
 	if (s->linux.resources)
 		update_warn_kernel_memory(k->c->id, s->linux.resources);
+	cfg.has_owner = delegate_owner(s, &cfg.owner);
 	if (cgroup_create(&cfg, s->linux.resources, &k->cgroup, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
 	cgroup_paths(k->cgroup, k->arena, &k->state.pub.cgroup_paths);

@@ -127,6 +127,8 @@ def disk():
         (root / "etc/hostname").write_text("vm\n")
         with open(root / "etc/passwd", "a", encoding="ascii") as f:
             f.write("user:x:1000:1000::/home/user:/bin/sh\n")
+        with open(root / "etc/shadow", "a", encoding="ascii") as f:
+            f.write("user:!:19000::::::\n")  # or PAM knows of no account
         with open(root / "etc/group", "a", encoding="ascii") as f:
             f.write("user:x:1000:\n")
         (root / "home/user").mkdir()

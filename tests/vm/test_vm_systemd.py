@@ -5,8 +5,9 @@ from vm import VmTest
 
 
 class Systemd(VmTest):
-    scripts = ("systemd.sh", "systemd_more.sh")
+    scripts = ("systemd.sh", "systemd_more.sh", "systemd_daemon.sh")
     has_disk = True
+    options = {"programs": ("runc", "containerd", "containerd-shim-runc-v2", "containerd-transfer", "ctr")}
 
 
 class SystemdHybrid(VmTest):

@@ -18,7 +18,7 @@ import tempfile
 import unittest
 
 import images
-from casco import program
+from casco import SHARE, program
 
 HERE = pathlib.Path(__file__).resolve().parent
 GUEST = HERE / "guest"
@@ -38,6 +38,8 @@ def payload(scripts, programs):
         if not os.path.exists(source):
             raise images.Missing(f"{source} is not built")
         c.file(f"casco/bin/{name}", source)
+    if "containerd" in programs:
+        c.file("casco/share/busybox.tar", SHARE / "busybox.tar")
     c.file("casco/run-tests", GUEST / "run-tests")
     c.file("casco/lib.sh", GUEST / "lib.sh")
     c.bytes("casco/apparmor.bin", images.apparmor_profile().read_bytes())

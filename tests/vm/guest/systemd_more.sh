@@ -94,3 +94,55 @@ test_the_rest_of_a_failed_start_goes() {
 	no_dir $top/system.slice/runc-casco14.scope
 	[ ! -e /run/casco-test/casco14 ]
 }
+
+as_user() { su -s /bin/sh user -c "export XDG_RUNTIME_DIR=/run/user/1000; $*"; }
+rootless_spec() {
+	namespaces='{"type":"user"},{"type":"pid"},{"type":"mount"},{"type":"ipc"},{"type":"uts"},{"type":"cgroup"}'
+	linux='"uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}],
+		"gidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}]'
+	spec "$@"
+}
+user_runc='/casco/bin/runc --systemd-cgroup --root /tmp/user-state'
+
+test_a_users_own_manager() {
+	systemctl start user@1000.service
+	wait_for [ -S /run/user/1000/bus ]
+	resources='"pids": {"limit": 20}, "memory": {"limit": 67108864}'
+	rootless_spec sleep 1000
+	as_user $user_runc run -d -b $bundle casco20 </dev/null >/tmp/user.out 2>&1 || fail "$(cat /tmp/user.out)"
+	dir=/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/user.slice/runc-casco20.scope
+	file_is $dir/pids.max 20
+	file_is $dir/memory.max 67108864
+	is "TasksMax of the user's unit" "$(as_user systemctl --user show -p TasksMax --value runc-casco20.scope)" 20
+	no_unit runc-casco20.scope
+	as_user $user_runc exec -d casco20 sleep 999
+	wait_for sh -c "[ \$(grep -c . $dir/cgroup.procs) = 2 ]"
+	as_user $user_runc pause casco20
+	grep -q '^frozen 1$' $dir/cgroup.events
+	as_user $user_runc resume casco20
+	as_user $user_runc delete -f casco20
+	no_dir $dir
+	is "the user's units" "$(as_user systemctl --user list-units --all --no-legend runc-casco20.scope)" ''
+}
+
+test_a_container_that_may_divide_its_cgroup() {
+	namespaces='{"type":"user"},{"type":"pid"},{"type":"mount"},{"type":"ipc"},{"type":"uts"},{"type":"cgroup"}'
+	linux='"uidMappings": [{"containerID": 0, "hostID": 70000, "size": 1000}],
+		"gidMappings": [{"containerID": 0, "hostID": 70000, "size": 1000}]'
+	mounts='{ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"] }'
+	spec sh -c 'mkdir /sys/fs/cgroup/inner && echo $$ >/sys/fs/cgroup/inner/cgroup.procs && cat /proc/self/cgroup; sleep 1000'
+	start casco22
+	wait_for grep -q . /tmp/container.out
+	is "the cgroup seen from inside" "$(cat /tmp/container.out)" 0::/inner
+	is "the owner" "$(stat -c %u $top/system.slice/runc-casco22.scope)" 70000
+	remove casco22
+	no_dir $top/system.slice/runc-casco22.scope
+}
+
+test_a_user_without_a_manager_is_told() {
+	rootless_spec true
+	text=$(su -s /bin/sh user -c "unset XDG_RUNTIME_DIR DBUS_SESSION_BUS_ADDRESS; $user_runc run -b $bundle casco21" 2>&1) &&
+		fail "it should fail"
+	has "the error" "$text" 'could not detect DBUS_SESSION_BUS_ADDRESS'
+	[ ! -e /tmp/user-state/casco21 ]
+}
