@@ -13,6 +13,7 @@
 #include "runtime/hooks.h"
 #include "runtime/procfs.h"
 #include "runtime/state.h"
+#include "runtime/update.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -226,9 +227,9 @@ static int make_cgroup(struct restore *k, struct err *e)
 		.annotations = &s->annotations,
 	};
 
-	if (s->linux.resources && s->linux.resources->unsupported)
-		return err_set(e, ERR_UNIMPLEMENTED, "%s is not supported yet",
-			       s->linux.resources->unsupported);
+	if (s->linux.resources)
+		update_warn_kernel_memory(k->create->id, s->linux.resources);
+	k->state.resources = update_print(k->arena, s->linux.resources);
 	if (cgroup_create(&cfg, s->linux.resources, &k->cgroup, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
 	cgroup_paths(k->cgroup, k->arena, &k->state.pub.cgroup_paths);
