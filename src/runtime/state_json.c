@@ -355,8 +355,8 @@ static int get_all(struct arena *a, json_object *o, struct state *s, struct err 
 	    get_pairs(a, o, "annotations", &p->annotations, e) < 0 ||
 	    get_caps(a, o, &s->caps, e) < 0 ||
 	    jsonr_bool(o, "no_new_keyring", &s->no_new_keyring, e) < 0 ||
-	    get_resources(a, o, &s->resources, e) < 0 ||
-	    get_tune(a, o, &s->tune, e) < 0 || get_rdt(a, o, &s->rdt, e) < 0 ||
+	    get_resources(a, o, &s->resources, e) < 0 || get_tune(a, o, &s->tune, e) < 0 ||
+	    get_rdt(a, o, &s->rdt, e) < 0 ||
 	    get_optional(a, o, "seccomp_listener_path", &s->listener_path, e) < 0 ||
 	    get_optional(a, o, "seccomp_listener_metadata", &s->listener_metadata, e) < 0 ||
 	    get_hooks(a, o, "poststart", &s->poststart, e) < 0 ||
