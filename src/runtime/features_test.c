@@ -5,6 +5,8 @@
 #include "oci/spec.h"
 #include "runtime/plan.h"
 
+#include <string.h>
+
 static json_object *member(json_object *o, const char *name)
 {
 	json_object *m = NULL;
@@ -43,7 +45,8 @@ TEST(every_mount_option_is_one)
 	for (size_t i = 0; (name = plan_mount_option_name(i)); i++) {
 		const char *options[] = { name, NULL };
 		struct oci_mount m = { .destination = "/x",
-				       .type = "tmpfs",
+				       /* id maps are for binds only */
+				       .type = strstr(name, "idmap") ? "bind" : "tmpfs",
 				       .source = "tmpfs",
 				       .options = { options, 1 } };
 		struct mount_op op;
