@@ -16,7 +16,7 @@ test_limits_are_in_the_files() {
 	file_is $cg/memory.low 33554432
 	file_is $cg/memory.high 50331648
 	[ ! -e $cg/memory.swap.max ] || file_is $cg/memory.swap.max 33554432
-	file_is $cg/cpu.weight 39
+	file_is $cg/cpu.weight 100
 	file_is $cg/cpu.max '50000 100000'
 	file_is $cg/cpuset.cpus 0-1
 	file_is $cg/pids.max 50

@@ -48,7 +48,7 @@ test_limits_are_properties_and_files() {
 	if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
 		property_is $unit MemoryMax 67108864
 		property_is $unit MemoryLow 33554432
-		property_is $unit CPUWeight 39
+		property_is $unit CPUWeight 100
 		file_is $top/$dir/memory.max 67108864
 		file_is $top/$dir/memory.low 33554432
 		file_is $top/$dir/cpu.max '51000 100000'
