@@ -130,6 +130,7 @@ test_a_container_that_may_divide_its_cgroup() {
 	linux='"uidMappings": [{"containerID": 0, "hostID": 70000, "size": 1000}],
 		"gidMappings": [{"containerID": 0, "hostID": 70000, "size": 1000}]'
 	mounts='{ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"] }'
+	mkdir -p /casco/rootfs/sys/fs/cgroup
 	spec sh -c 'mkdir /sys/fs/cgroup/inner && echo $$ >/sys/fs/cgroup/inner/cgroup.procs && cat /proc/self/cgroup; sleep 1000'
 	start casco22
 	wait_for grep -q . /tmp/container.out
