@@ -4,9 +4,9 @@ import unittest
 
 from casco import BIN, TOP, run
 
-FLAG = re.compile(r"`(--[a-z][-a-z]+)")
+FLAG = re.compile(r"`(--[a-z][-a-z0-9]+)")
 # of a help text: the options' own lines, not what their descriptions mention
-OPTION = re.compile(r"^ +(--[a-z][-a-z]*)", re.M)
+OPTION = re.compile(r"^ +(--[a-z][-a-z0-9]*)", re.M)
 COMMAND = re.compile(r"^   ([a-z]+)[, ]", re.M)
 
 
