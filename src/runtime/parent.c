@@ -399,8 +399,7 @@ static int give_birth(struct creation *k, struct err *e)
 	bool is_elsewhere = cgroup_dirfd(k->cgroup) < 0; /* born in our cgroups, to be moved */
 	struct cgroup_unit unit; /* its folders are not there before it starts, but get mounted */
 	if (k->plan.uid_map || k->plan.time_offsets || k->launch.in_two_steps ||
-	    cgroup_unit(k->cgroup, &unit) ||
-	    (is_elsewhere && (k->plan.new_ns & CLONE_NEWCGROUP)))
+	    cgroup_unit(k->cgroup, &unit) || (is_elsewhere && (k->plan.new_ns & CLONE_NEWCGROUP)))
 		k->launch.go = LAUNCH_AT_ONCE;
 	else if (is_elsewhere || k->plan.n_net_devices)
 		k->launch.go = LAUNCH_BEFORE_HOOKS;
