@@ -129,17 +129,6 @@ int birth_clone(struct birth *s, uint64_t flags, int cgroupfd, int pidns, struct
 	return 1;
 }
 
-int birth_set_rlimits(const struct birth *s, const struct plan_process *p, struct err *e)
-{
-	for (size_t i = 0; i < p->n_rlimits; i++)
-		if (prlimit(s->pid, p->rlimits[i].resource, &p->rlimits[i].limit, NULL) < 0)
-			return err_sys(e, errno,
-				       "error setting rlimits for ready process: error setting "
-				       "rlimit type %d (%s)",
-				       p->rlimits[i].resource, p->rlimits[i].name);
-	return 0;
-}
-
 int birth_adopt(struct birth *s, struct err *e)
 {
 	siginfo_t how;

@@ -41,9 +41,6 @@ int birth_prepare_io(const struct plan_process *p, const struct runtime_io *io, 
  * pidns: an fd of the pid namespace to be born in, or -1.  Returns in the child with 0. */
 int birth_clone(struct birth *s, uint64_t flags, int cgroupfd, int pidns, struct err *e);
 
-/* From outside: a process in a user namespace of its own may not raise its limits. */
-int birth_set_rlimits(const struct birth *s, const struct plan_process *p, struct err *e);
-
 /* The child has cloned its successor as our child, and ends: from now on that one is meant. */
 int birth_adopt(struct birth *s, struct err *e);
 

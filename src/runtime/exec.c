@@ -173,6 +173,8 @@ static int prepare(struct execution *k, const struct runtime *rt, struct err *e)
 	if (lsm_check(&k->process, NULL, e) < 0)
 		return -1;
 	tune_inherit(&k->process.tune, &k->state.tune);
+	if (k->state.ns & CLONE_NEWUSER)
+		k->end.rlimits = LAUNCH_RLIMITS_FIRST;
 	k->end.keep_processors = k->process.tune.initial.text || k->process.tune.final.text;
 	for (size_t i = 0; i < k->warnings.n; i++)
 		log_warn(LOG({ "id", k->x->id }), "%s", k->warnings.v[i]);
@@ -259,8 +261,6 @@ static int set_from_outside(struct execution *k, struct err *e)
 	}
 	if (k->state.rdt.group && join_rdt(k, e) < 0)
 		return err_wrap(e, "error adding pid %d to Intel RDT", (int)k->birth.pid);
-	if (birth_set_rlimits(&k->birth, &k->process, e) < 0)
-		return -1;
 	if (!k->process.has_oom_score_adj)
 		return 0;
 	snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);

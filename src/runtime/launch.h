@@ -8,6 +8,14 @@
 #include "runtime/runtime.h"
 #include "runtime/seccomp.h"
 
+/* Who sets the resource limits, and when.  A hard limit is raised only with rights in the first
+ * user namespace; once the process is its user, only by who has them there, too. */
+enum launch_rlimits {
+	LAUNCH_RLIMITS_LATE, /* the child, as the last thing before it becomes its user */
+	LAUNCH_RLIMITS_FIRST, /* the child, before it joins a user namespace */
+	LAUNCH_RLIMITS_OUTSIDE, /* the parent, while a child that was born in one waits for GO */
+};
+
 /* How the new program is connected; the same for init and exec. */
 struct launch_end {
 	const struct plan_process *process;
@@ -18,6 +26,7 @@ struct launch_end {
 	bool keeps_groups; /* rootless: setgroups is denied in there */
 	int host_ptmx; /* with a terminal: for containers without a devpts; else -1 */
 	int fifo; /* create: exec.fifo; run and exec: -1 */
+	enum launch_rlimits rlimits;
 	bool keep_processors; /* the parent decides on which it runs */
 };
 

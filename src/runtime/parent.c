@@ -8,6 +8,7 @@
 #include "runtime/join.h"
 #include "runtime/lsm.h"
 #include "runtime/netdev.h"
+#include "runtime/process.h"
 #include "runtime/procfs.h"
 #include "runtime/rootfs.h"
 #include "runtime/rootless.h"
@@ -352,7 +353,8 @@ static int set_up_child(struct creation *k, struct err *e)
 	if (p->rdt &&
 	    rdt_apply(k->resctrl, p->rdt, p->id, k->birth.pid, k->arena, &k->state.rdt, e) < 0)
 		return err_wrap(e, "unable to apply Intel RDT configuration");
-	if (birth_set_rlimits(&k->birth, &p->process, e) < 0 ||
+	if ((k->launch.end.rlimits == LAUNCH_RLIMITS_OUTSIDE &&
+	     process_set_rlimits(k->birth.pid, &p->process, e) < 0) ||
 	    (!k->launch.in_two_steps && move_net_devices(k, e) < 0) ||
 	    (k->launch.go != LAUNCH_NOW && stage_send(k->birth.sync, STAGE_GO, -1, e) < 0))
 		return -1;
@@ -398,8 +400,11 @@ static int give_birth(struct creation *k, struct err *e)
 	int pidns = k->pidns;
 	bool is_elsewhere = cgroup_dirfd(k->cgroup) < 0; /* born in our cgroups, to be moved */
 	struct cgroup_unit unit; /* its folders are not there before it starts, but get mounted */
-	if (k->plan.uid_map || k->plan.time_offsets || k->launch.in_two_steps ||
-	    cgroup_unit(k->cgroup, &unit) || (is_elsewhere && (k->plan.new_ns & CLONE_NEWCGROUP)))
+	if (k->plan.process.n_rlimits && (k->plan.all_ns & CLONE_NEWUSER))
+		k->launch.end.rlimits = LAUNCH_RLIMITS_OUTSIDE;
+	if (k->launch.end.rlimits == LAUNCH_RLIMITS_OUTSIDE || k->plan.uid_map ||
+	    k->plan.time_offsets || k->launch.in_two_steps || cgroup_unit(k->cgroup, &unit) ||
+	    (is_elsewhere && (k->plan.new_ns & CLONE_NEWCGROUP)))
 		k->launch.go = LAUNCH_AT_ONCE;
 	else if (is_elsewhere || k->plan.n_net_devices)
 		k->launch.go = LAUNCH_BEFORE_HOOKS;

@@ -39,6 +39,17 @@ int process_join_keyring(const char *id, struct err *e)
 	return 0;
 }
 
+int process_set_rlimits(pid_t pid, const struct plan_process *p, struct err *e)
+{
+	for (size_t i = 0; i < p->n_rlimits; i++)
+		if (prlimit(pid, p->rlimits[i].resource, &p->rlimits[i].limit, NULL) < 0)
+			return err_sys(e, errno,
+				       "error setting rlimits for ready process: error setting "
+				       "rlimit type %d (%s)",
+				       p->rlimits[i].resource, p->rlimits[i].name);
+	return 0;
+}
+
 int process_begin(const struct launch_end *l, struct err *e)
 {
 	sigset_t none;
@@ -49,6 +60,8 @@ int process_begin(const struct launch_end *l, struct err *e)
 		return err_sys(e, errno, "reset signals");
 	if (setsid() < 0)
 		return err_sys(e, errno, "setsid");
+	if (l->rlimits == LAUNCH_RLIMITS_FIRST && process_set_rlimits(0, l->process, e) < 0)
+		return -1;
 	/* a caller that is confined to some processors does not confine the container */
 	if (!l->keep_processors)
 		(void)tune_set_processors(0, NULL); /* as well as the cgroup lets it */
@@ -333,6 +346,8 @@ int process_become(const struct launch_end *l, int rootfd_take, char **ret_path,
 		return -1;
 	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, errno, "set no_new_privs");
+	if (l->rlimits == LAUNCH_RLIMITS_LATE && process_set_rlimits(0, p, e) < 0)
+		return -1;
 	/* Without no_new_privs a filter needs the rights that are given up below. */
 	if (!p->no_new_privileges && load_filter(l, e) < 0)
 		return -1;

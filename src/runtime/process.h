@@ -5,7 +5,10 @@
 #include "runtime/console.h"
 #include "runtime/launch.h"
 
-/* A new session, default signals, all processors. */
+/* Of a process that is not its user yet; 0: ourselves. */
+int process_set_rlimits(pid_t pid, const struct plan_process *p, struct err *e);
+
+/* A new session, default signals, all processors; limits where they are to come first. */
 int process_begin(const struct launch_end *l, struct err *e);
 
 /* The container's session keyring in place of the caller's, which may hold keys of the host.  After
