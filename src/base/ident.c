@@ -22,21 +22,6 @@ bool ident_is_valid(const char *s)
 	return true;
 }
 
-int ident_check(const char *s, struct err *e)
-{
-	if (!s || !*s)
-		return err_set(e, ERR_INVALID_ARGUMENT, "identifier must not be empty");
-	if (strlen(s) > IDENT_MAX)
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "identifier \"%.300s\" greater than maximum length (%d characters)",
-			       s, IDENT_MAX);
-	if (!ident_is_valid(s))
-		return err_set(
-			e, ERR_INVALID_ARGUMENT,
-			"identifier \"%s\" must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$", s);
-	return 0;
-}
-
 bool ident_is_runc_id(const char *s)
 {
 	size_t n = strnlen(s, RUNC_ID_MAX + 1);

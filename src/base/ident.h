@@ -2,16 +2,12 @@
  * whole text fits. */
 #pragma once
 
-#include "base/err.h"
-
 #include <stdbool.h>
+#include <stddef.h>
 
 /* containerd's identifier: ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$, at most 76 bytes. Names of
  * namespaces, containers, execs. */
 bool ident_is_valid(const char *s);
-
-/* The same, said in containerd's words: ERR_INVALID_ARGUMENT `identifier …`.  s may be NULL. */
-int ident_check(const char *s, struct err *e);
 
 /* runc's container id: [A-Za-z0-9_+.-]+, not "." or "..", at most 1024 bytes. */
 bool ident_is_runc_id(const char *s);

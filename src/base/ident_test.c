@@ -38,22 +38,3 @@ TEST(digests_have_an_exact_length)
 	CHECK(!digest_is_valid(d));
 	CHECK(!digest_is_valid("sha256:../../etc/passwd") && !digest_is_valid("md5:abc"));
 }
-
-TEST(an_identifier_that_is_none_is_told_as_containerd_does)
-{
-	char buf[100];
-	struct err e = { 0 };
-
-	CHECK(ident_check("a.b-c_d", &e) == 0);
-	CHECK_FAIL(ident_check(NULL, &e), &e, ERR_INVALID_ARGUMENT);
-	CHECK_STR(e.msg, "identifier must not be empty");
-	err_clear(&e);
-	CHECK_FAIL(ident_check("a b", &e), &e, ERR_INVALID_ARGUMENT);
-	CHECK_STR(e.msg, "identifier \"a b\" must match "
-			 "^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$");
-	err_clear(&e);
-	memset(buf, 'x', 77);
-	buf[77] = 0;
-	CHECK_FAIL(ident_check(buf, &e), &e, ERR_INVALID_ARGUMENT);
-	CHECK(strstr(e.msg, "\" greater than maximum length (76 characters)"));
-}

@@ -45,6 +45,10 @@ struct cgroup_config {
 	/* v2's device filter, half a millisecond's work, is left to cgroup_finish, which must have
 	 * succeeded before anything of the container's runs. */
 	bool devices_later;
+	/* Told of each folder before it is made, as a pair for cgroup_load: so that what a
+	 * creator leaves that is killed can be found.  NULL: nobody is told. */
+	int (*on_place)(void *data, const char *controller, const char *path, struct err *e);
+	void *data;
 };
 
 /* Makes the folders and sets the limits (res may be NULL: the default device rules only).  What

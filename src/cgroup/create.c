@@ -139,6 +139,20 @@ static bool may_do_without(const struct cgroup_config *cfg, const struct err *wh
 	       (why->errnum == EACCES || why->errnum == EPERM || why->errnum == EROFS);
 }
 
+static int tell_place(const struct cgroup_config *cfg, const struct hierarchy *h, const char *rel,
+		      struct err *e)
+{
+	AUTO_FREE char *path = xasprintf("%s/%s", h->mount, rel);
+	AUTO_FREE char *clean = cgroup_path_clean(path);
+	unsigned first = h->controllers & -h->controllers;
+
+	if (!cfg->on_place)
+		return 0;
+	return cfg->on_place(cfg->data,
+			     h->controllers & CG_UNIFIED ? "" : cgroup_controller_name(first),
+			     clean, e);
+}
+
 int cgroup_make_dirs(const struct cgroup_config *cfg, const struct cgroup_mounts *m,
 		     unsigned wanted, bool has_limits, struct cgroup *cg, struct err *e)
 {
@@ -159,6 +173,8 @@ int cgroup_make_dirs(const struct cgroup_config *cfg, const struct cgroup_mounts
 				       "cgroupsPath \"%s\" is the root of the hierarchy",
 				       cfg->path ? cfg->path : "");
 
+		if (tell_place(cfg, h, rel, e) < 0)
+			return -1;
 		unsigned bits = is_v2 && m->layout == CGROUP_V2 ? CG_V2_ALL : h->controllers;
 		struct cgroup_dir *dir = cgroup_add_dir(cg, bits, is_v2, NULL);
 		if (cgroup_make_dir(h->mount, rel, maker, dir, &here) == 0)

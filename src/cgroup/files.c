@@ -102,6 +102,8 @@ static int make_one(int *parentfd, const char *name, const char *path,
 	if (!*ret_made && errno != EEXIST)
 		return err_sys(e, errno, "cannot make the cgroup %s", path);
 	r = open_below(*parentfd, name);
+	if (r < 0 && *ret_made)
+		(void)unlinkat(*parentfd, name, AT_REMOVEDIR); /* e has the reason */
 	if (r < 0)
 		return err_sys(e, -r, "cannot open the cgroup %s", path);
 	fd = r;

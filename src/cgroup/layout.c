@@ -35,9 +35,7 @@ static const struct {
 	{ "io", CG_BLKIO }, /* v2's name, behind v1's */
 };
 
-const struct cgroup_support cgroup_support = {
-	.v1 = true, .v2 = true, .systemd = true, .systemd_user = true
-};
+const struct cgroup_support cgroup_support = { .v1 = true, .v2 = true };
 
 unsigned cgroup_controller_bit(const char *name, size_t n)
 {

@@ -1,7 +1,7 @@
 #include "os/spawn.h"
 
 #include "base/mem.h"
-#include "os/syscall.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,10 +58,7 @@ CHILD_CODE static int place_fds(const struct spawn *s)
 	for (size_t i = 0; i < s->n_fds; i++)
 		if (dup2(high[i], (int)i) < 0)
 			return -errno;
-	if (sys_close_range((unsigned)s->n_fds, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
-		for (int fd = (int)s->n_fds; fd < 65536; fd++) /* before Linux 5.11 */
-			(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-	return 0;
+	return fd_cloexec_from((unsigned)s->n_fds, -1);
 }
 
 /* Runs in the child on its own stack; only async-signal-safe calls. */

@@ -1,6 +1,8 @@
 #include "runtime/birth.h"
 
+#include "os/clone.h"
 #include "os/file.h"
+#include "os/pidfd.h"
 #include "os/socket.h"
 #include "os/syscall.h"
 #include "runtime/seccomp_notify.h"
@@ -22,7 +24,7 @@ void birth_done(struct birth *s)
 	close_fd(&s->console);
 	if (s->pidfd < 0)
 		return;
-	(void)sys_pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0); /* it may have ended */
+	(void)pidfd_signal(s->pidfd, SIGKILL); /* it may have ended */
 	while (waitid(P_PIDFD, (id_t)s->pidfd, &how, WEXITED) < 0 && errno == EINTR)
 		;
 	close_fd(&s->pidfd);
@@ -98,6 +100,13 @@ static int enter_pidns(int fd, struct err *e)
 	return 0;
 }
 
+bool birth_may_join_pid(void)
+{
+	AUTO_FD int own = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
+
+	return own >= 0 && setns(own, CLONE_NEWPID) == 0;
+}
+
 int birth_clone(struct birth *s, uint64_t flags, int cgroupfd, int pidns, struct err *e)
 {
 	struct clone_args args = {
@@ -118,7 +127,8 @@ int birth_clone(struct birth *s, uint64_t flags, int cgroupfd, int pidns, struct
 	}
 	if (enter_pidns(pidns, e) < 0)
 		return -1;
-	int pid = sys_clone3(&args);
+	int pid = clone_process(&args);
+	s->in_cgroup = pid >= 0 && (args.flags & CLONE_INTO_CGROUP);
 	if (pid == 0)
 		return 0;
 	if (enter_pidns(own, e) < 0)
@@ -132,14 +142,11 @@ int birth_clone(struct birth *s, uint64_t flags, int cgroupfd, int pidns, struct
 int birth_adopt(struct birth *s, struct err *e)
 {
 	siginfo_t how;
+	int pidfd;
 	pid_t pid;
 
-	if (stage_recv_child(s->sync, &pid, e) < 0)
+	if (stage_recv_child(s->sync, &pid, &pidfd, e) < 0)
 		return -1;
-	/* our child and not reaped: the number can't be anybody else's */
-	int pidfd = sys_pidfd_open(pid, 0);
-	if (pidfd < 0)
-		return err_sys(e, -pidfd, "open a pidfd of process %d", (int)pid);
 	while (waitid(P_PIDFD, (id_t)s->pidfd, &how, WEXITED) < 0 && errno == EINTR)
 		;
 	close_fd(&s->pidfd);

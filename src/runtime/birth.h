@@ -19,6 +19,7 @@ struct birth {
 	int console_socket; /* connected; -1 */
 	int pidfd_socket; /* the same for the pidfd */
 	int console; /* the master, once it came */
+	bool in_cgroup; /* it was born there: it needs no cgroup_attach() */
 };
 #define BIRTH_NONE                             \
 	((struct birth){ .pidfd = -1,          \
@@ -36,6 +37,10 @@ void birth_take(struct birth *s, struct runtime_process *ret);
  * connected socket and an fd of the host's ptmx. */
 int birth_prepare_io(const struct plan_process *p, const struct runtime_io *io, struct birth *s,
 		     int *ret_host_ptmx, struct err *e);
+
+/* May we come back after we went into another pid namespace?  Root may; a user, and somebody's root
+ * in a user namespace, sends a child ahead instead. */
+bool birth_may_join_pid(void);
 
 /* clone3 with these flags, into the cgroup where that is possible (else it is attached by pid).
  * pidns: an fd of the pid namespace to be born in, or -1.  Returns in the child with 0. */

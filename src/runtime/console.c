@@ -2,7 +2,7 @@
 
 #include "os/path.h"
 #include "os/syscall.h"
-#include "runtime/mount.h"
+#include "runtime/mount_api.h"
 
 #include <errno.h>
 #include <linux/magic.h>
@@ -91,11 +91,10 @@ int console_bind(const struct console *c, int rootfd, struct err *e)
 		return err_sys(e, errno, "open /dev/console");
 	if (S_ISLNK(st.st_mode))
 		return err_set(e, ERR_INVALID_ARGUMENT, "/dev/console is a link");
-	AUTO_FD int tree =
-		sys_open_tree(c->slave, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (tree < 0)
-		return err_sys(e, -tree, "copy the terminal's mount");
-	return mount_attach(tree, target, "/dev/console", e);
+	int r = mount_api_bind(c->slave, target);
+	if (r < 0)
+		return err_sys(e, -r, "mount the terminal at /dev/console");
+	return 0;
 }
 
 int console_become(const struct console *c, unsigned short rows, unsigned short columns,

@@ -52,8 +52,6 @@ void criu_fill_opts(const struct checkpoint *c, const struct oci_spec *spec, str
 /* External mounts (criu_mounts.c).  What is not in the images is known there by tokens that we
  * make ("casco-mount-3"), never by a path: a path of the container's own making could name
  * another thing on restore. */
-#define CRIU_NOTIFY_POINT \
-	"/run/notify" /* where runc binds a socket that config.json does not have */
 struct criu_mounts {
 	CriuMountMap *v[CRIU_MOUNTS_MAX];
 	size_t n;
@@ -61,7 +59,7 @@ struct criu_mounts {
 int criu_mounts_dump(struct arena *a, const struct plan *p, int procfd, pid_t pid,
 		     struct criu_mounts *ret, struct err *e);
 int criu_mounts_restore(struct arena *a, const struct plan *p, const struct oci_pairs *cgroups,
-			const char *notify_dir, struct criu_mounts *ret, struct err *e);
+			struct criu_mounts *ret, struct err *e);
 /* Mount points that the root file system lacks. */
 int criu_mounts_prepare(const struct plan *p, struct err *e);
 

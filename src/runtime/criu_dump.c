@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define LOG_NAME "dump.log"
 #define SET(o, field, value) ((o)->has_##field = 1, (o)->field = (value))
@@ -68,30 +67,13 @@ static int open_dir(const char *path, const char *what, struct err *e)
 	return fd;
 }
 
-/* criu reads some images from inside a restored user namespace, whose root may not enter a folder
- * of root's alone; its group may, and nobody else: images are readable to all that get there. */
-static int open_to_namespace(const struct dump *d, struct err *e)
-{
-	const struct oci_idmappings *m = &d->spec->linux.gid_mappings;
-
-	if (!(d->plan.new_ns & CLONE_NEWUSER))
-		return 0;
-	for (size_t i = 0; i < m->n; i++)
-		if (m->v[i].container_id == 0 &&
-		    (fchown(d->images, (uid_t)-1, m->v[i].host_id) < 0 ||
-		     fchmod(d->images, 0710) < 0))
-			return err_sys(e, errno, "let the user namespace read the images");
-	return 0;
-}
-
 static int open_folders(struct dump *d, struct err *e)
 {
 	const struct checkpoint *c = d->c;
-	bool is_new = access(c->image_path, F_OK) < 0;
 	struct stat st;
 
 	d->images = open_dir(c->image_path, "open the images' folder", e);
-	if (d->images < 0 || (is_new && open_to_namespace(d, e) < 0))
+	if (d->images < 0)
 		return -1;
 	if (c->work_path) {
 		d->work = open_dir(c->work_path, "open the work folder", e);

@@ -15,7 +15,6 @@
 #endif
 
 #define NULL_TOKEN "casco-null"
-#define NOTIFY_TOKEN "casco-notify"
 
 static int add(struct arena *a, struct criu_mounts *m, const char *key, const char *val,
 	       struct err *e)
@@ -144,7 +143,7 @@ static int add_all(const struct dumped *d, const struct plan *p, struct err *e)
 		if (add_path(d, p->devices[i].path, arena_printf(d->a, "casco-device-%zu", i), e) <
 		    0)
 			return -1;
-	return add_path(d, CRIU_NOTIFY_POINT, NOTIFY_TOKEN, e);
+	return 0;
 }
 
 int criu_mounts_dump(struct arena *a, const struct plan *p, int procfd, pid_t pid,
@@ -184,7 +183,7 @@ static int restore_cgroups(struct arena *a, const struct oci_pairs *cgroups,
 }
 
 int criu_mounts_restore(struct arena *a, const struct plan *p, const struct oci_pairs *cgroups,
-			const char *notify_dir, struct criu_mounts *ret, struct err *e)
+			struct criu_mounts *ret, struct err *e)
 {
 	for (size_t i = 0; i < p->n_mounts; i++) {
 		const struct mount_op *m = &p->mounts[i];
@@ -200,8 +199,7 @@ int criu_mounts_restore(struct arena *a, const struct plan *p, const struct oci_
 	for (size_t i = 0; p->make_devices && i < p->n_devices; i++)
 		if (add(a, ret, arena_printf(a, "casco-device-%zu", i), p->devices[i].path, e) < 0)
 			return -1;
-	if (add(a, ret, NULL_TOKEN, "/dev/null", e) < 0 ||
-	    add(a, ret, NOTIFY_TOKEN, notify_dir, e) < 0)
+	if (add(a, ret, NULL_TOKEN, "/dev/null", e) < 0)
 		return -1;
 	return restore_cgroups(a, cgroups, ret, e);
 }

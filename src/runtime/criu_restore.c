@@ -175,9 +175,6 @@ static int make_state(struct restore *k, struct err *e)
 		return err_sys(e, errno, "make %s", root);
 	k->root = arena_strdup(k->arena, real);
 	free(real);
-	/* for a container that had a service manager's socket; nobody listens any more */
-	if (mkdirat(s->dirfd, "notify", 0755) < 0)
-		return err_sys(e, errno, "make the notify folder");
 	s->pub = (struct runtime_state){
 		.id = k->create->id,
 		.bundle = k->plan.bundle,
@@ -233,7 +230,6 @@ static int make_cgroup(struct restore *k, struct err *e)
 	if (cgroup_create(&cfg, s->linux.resources, &k->cgroup, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
 	cgroup_paths(k->cgroup, k->arena, &k->state.pub.cgroup_paths);
-	(void)cgroup_unit(k->cgroup, &k->state.unit); /* borrowed: both live as long as k */
 	return 0;
 }
 
@@ -361,10 +357,7 @@ static int fill(struct restore *k, CriuOpts *o, struct err *e)
 	for (size_t i = 0; i < k->plan.n_joins; i++)
 		if (join(k, o, &k->plan.joins[i], e) < 0)
 			return -1;
-	const char *notify = arena_printf(k->arena, "%.*s/notify",
-					  (int)(strrchr(k->root, '/') - k->root), k->root);
-	if (criu_mounts_restore(k->arena, &k->plan, &k->state.pub.cgroup_paths, notify, &k->mounts,
-				e) < 0)
+	if (criu_mounts_restore(k->arena, &k->plan, &k->state.pub.cgroup_paths, &k->mounts, e) < 0)
 		return -1;
 	o->ext_mnt = k->mounts.v;
 	o->n_ext_mnt = k->mounts.n;

@@ -118,8 +118,7 @@ static bool is_at_or_below(const char *path, const char *top)
 
 static bool is_planned(const struct plan *p, const char *point)
 {
-	if (strcmp(point, "/") == 0 || strcmp(point, "/dev/console") == 0 ||
-	    strcmp(point, CRIU_NOTIFY_POINT) == 0)
+	if (strcmp(point, "/") == 0 || strcmp(point, "/dev/console") == 0)
 		return true;
 	for (size_t i = 0; i < p->n_mounts; i++)
 		if (is_at_or_below(point, p->mounts[i].dest) &&

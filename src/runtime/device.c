@@ -3,6 +3,7 @@
 #include "os/path.h"
 #include "os/syscall.h"
 #include "runtime/mount.h"
+#include "runtime/mount_api.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,8 +26,7 @@ static bool is_device(const struct stat *st, const struct oci_device *d)
 /* Where nodes can't be made (a user namespace), the host's own is bound, if it is that device. */
 static int bind_host_device(const struct oci_device *d, int rootfd, struct err *e)
 {
-	AUTO_FD int tree = sys_open_tree(AT_FDCWD, d->path,
-					 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+	AUTO_FD int tree = mount_api_clone(AT_FDCWD, d->path, AT_SYMLINK_NOFOLLOW);
 	struct stat st;
 
 	if (tree < 0)
@@ -142,8 +142,7 @@ int device_make_all(const struct launch *l, int rootfd, struct err *e)
 /* A copy of /dev/null's mount that is surely /dev/null. */
 static int open_null(struct err *e)
 {
-	AUTO_FD int fd = sys_open_tree(AT_FDCWD, "/dev/null",
-				       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+	AUTO_FD int fd = mount_api_clone(AT_FDCWD, "/dev/null", AT_SYMLINK_NOFOLLOW);
 	struct stat st;
 
 	if (fd < 0)
@@ -163,8 +162,7 @@ static int mask_folder(int target, int *shared, const char *path, struct err *e)
 		tree = mount_new_fs("tmpfs", "tmpfs", params, ARRAY_LEN(params), MOUNT_ATTR_RDONLY,
 				    e);
 	} else {
-		tree = sys_open_tree(*shared, "",
-				     AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		tree = mount_api_clone(*shared, "", AT_EMPTY_PATH);
 		if (tree < 0)
 			return err_sys(e, -tree, "copy the mask of folders");
 	}
@@ -212,9 +210,7 @@ int mask_make_readonly(const struct launch *l, int rootfd, struct err *e)
 			continue;
 		if (target < 0)
 			return err_sys(e, -target, "can't set %s as readonly", path);
-		AUTO_FD int tree = sys_open_tree(target, "",
-						 AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE |
-							 OPEN_TREE_CLOEXEC);
+		AUTO_FD int tree = mount_api_clone(target, "", AT_EMPTY_PATH | AT_RECURSIVE);
 		if (tree < 0)
 			return err_sys(e, -tree, "can't set %s as readonly", path);
 		if (mount_set_attr(tree, MOUNT_ATTR_RDONLY, 0, true, path, e) < 0 ||

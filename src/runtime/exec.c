@@ -1,5 +1,7 @@
 /* One more process in a running container: the caller's side, and the child's. */
 #include "base/log.h"
+#include "os/clone.h"
+#include "os/pidfd.h"
 #include "os/syscall.h"
 #include "runtime/birth.h"
 #include "runtime/lsm.h"
@@ -15,6 +17,18 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+static const char *const ns_files[OCI_NS_COUNT] = {
+	[OCI_NS_PID] = "pid",   [OCI_NS_NETWORK] = "net",   [OCI_NS_MOUNT] = "mnt",
+	[OCI_NS_IPC] = "ipc",   [OCI_NS_UTS] = "uts",       [OCI_NS_USER] = "user",
+	[OCI_NS_TIME] = "time", [OCI_NS_CGROUP] = "cgroup",
+};
+
+/* The user namespace first: it gives the rights to the others; the mount namespace last. */
+static const enum oci_ns join_order[] = {
+	OCI_NS_USER, OCI_NS_PID,    OCI_NS_NETWORK, OCI_NS_IPC,
+	OCI_NS_UTS,  OCI_NS_CGROUP, OCI_NS_TIME,    OCI_NS_MOUNT,
+};
+
 struct execution {
 	const struct runtime_exec *x;
 	struct arena *arena;
@@ -27,7 +41,7 @@ struct execution {
 	struct birth birth;
 	int init; /* pidfd of the container's first process */
 	bool is_rootless; /* forgiven: a cgroup that we may not enter */
-	bool in_two_steps; /* rootless: the pid namespace is joined from the user namespace */
+	bool in_two_steps; /* we could not come back from its pid namespace */
 };
 
 static void execution_done(struct execution *k)
@@ -45,6 +59,41 @@ static void execution_done(struct execution *k)
 	arena_free(k->arena);
 }
 
+/* One namespace of init, by its file: after the look the pid can't have been another's before. */
+static int open_ns(const struct execution *k, enum oci_ns ns, struct err *e)
+{
+	char path[48];
+
+	snprintf(path, sizeof path, "%d/ns/%s", (int)k->state.init_pid, ns_files[ns]);
+	AUTO_FD int fd = openat(k->end.procfd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, errno, "open /proc/%s", path);
+	if (pidfd_wait_end(k->init, 0) == 0)
+		return err_set(e, ERR_FAILED_PRECONDITION, "container not running");
+	return TAKE_FD(fd);
+}
+
+/* Before 5.8, and where our handle is no pidfd.  All are opened before the first is joined. */
+static int join_one_by_one(const struct execution *k, int flags, struct err *e)
+{
+	int fds[ARRAY_LEN(join_order)], r = 0;
+	size_t n = 0;
+
+	for (; r == 0 && n < ARRAY_LEN(join_order); n++) {
+		bool is_wanted = (uint64_t)flags & plan_ns_flag(join_order[n]);
+
+		fds[n] = is_wanted ? open_ns(k, join_order[n], e) : -1;
+		r = is_wanted && fds[n] < 0 ? -1 : 0;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (r == 0 && fds[i] >= 0 && setns(fds[i], (int)plan_ns_flag(join_order[i])) < 0)
+			r = err_sys(e, errno, "join the container's %s namespace",
+				    ns_files[join_order[i]]);
+		close_fd(&fds[i]);
+	}
+	return r;
+}
+
 /* By pidfd in one call where the kernel can (5.8). */
 static int join(const struct execution *k, struct err *e)
 {
@@ -52,8 +101,8 @@ static int join(const struct execution *k, struct err *e)
 	uint64_t done = k->in_two_steps ? 0 : CLONE_NEWPID;
 	int flags = (int)(k->state.ns & ~done);
 
-	if (flags && setns(k->init, flags) < 0)
-		return err_sys(e, errno, "join the container's namespaces");
+	if (flags && setns(k->init, flags) < 0 && join_one_by_one(k, flags, e) < 0)
+		return -1;
 	if (!(k->state.ns & CLONE_NEWUSER))
 		return 0;
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 ||
@@ -62,17 +111,22 @@ static int join(const struct execution *k, struct err *e)
 	return 0;
 }
 
-/* setns moves children only: the process to be is one, and the caller's own.  Returns in it. */
+/* Only root may join a pid namespace before its user namespace, and it takes hold of children
+ * only: a user's first child joins both, and goes on as a child of its own. */
 static int clone_successor(const struct execution *k, struct err *e)
 {
-	struct clone_args args = { .flags = CLONE_PARENT };
-	int pid = sys_clone3(&args);
+	int pidfd = -1;
+	struct clone_args args = {
+		.flags = CLONE_PARENT | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&pidfd,
+	};
+	int pid = clone_process(&args);
 
 	if (pid < 0)
-		return err_sys(e, -pid, "clone3 in the container's pid namespace");
+		return err_sys(e, -pid, "clone3 in the container's namespaces");
 	if (pid == 0)
 		return 0;
-	if (stage_send_child(k->end.sync, pid, e) < 0)
+	if (stage_send_child(k->end.sync, pid, pidfd, e) < 0)
 		return -1;
 	_exit(0);
 }
@@ -89,7 +143,7 @@ static int enter_root(const struct execution *k, struct err *e)
 	if (fd < 0)
 		return err_sys(e, errno, "open the container's root");
 	/* the number is init's only as long as init lives */
-	int r = sys_pidfd_send_signal(k->init, 0, NULL, 0);
+	int r = pidfd_signal(k->init, 0);
 	if (r < 0)
 		return err_sys(e, -r, "open the container's root");
 	if (fchdir(fd) < 0 || chroot(".") < 0)
@@ -153,8 +207,7 @@ static int open_container(struct execution *k, const struct runtime *rt, struct 
 	if (k->init < 0)
 		return -1;
 	k->is_rootless = rt->rootless;
-	k->in_two_steps = k->state.ns & CLONE_NEWPID && k->state.ns & CLONE_NEWUSER &&
-			  !rootless_is_privileged();
+	k->in_two_steps = (k->state.ns & CLONE_NEWPID) && !birth_may_join_pid();
 	k->end.keeps_groups = k->state.ns & CLONE_NEWUSER &&
 			      rootless_has_no_groups(k->end.procfd, k->state.init_pid);
 	if (cgroup_load(&k->state.pub.cgroup_paths, &k->cgroup, e) < 0)
@@ -210,11 +263,11 @@ static int start_processors(const struct execution *k, struct tune_set *ret_befo
 
 static int give_birth(struct execution *k, struct err *e)
 {
-	/* a pidfd serves as the pid namespace of its process */
-	int pidns = k->state.ns & CLONE_NEWPID && !k->in_two_steps ? k->init : -1;
+	bool joins_pid = (k->state.ns & CLONE_NEWPID) && !k->in_two_steps;
+	AUTO_FD int pidns = joins_pid ? open_ns(k, OCI_NS_PID, e) : -1;
 	int pair[2];
 
-	if (stage_pair(pair, e) < 0)
+	if ((joins_pid && pidns < 0) || stage_pair(pair, e) < 0)
 		return -1;
 	k->birth.sync = pair[0];
 	k->end.sync = pair[1];
@@ -276,7 +329,7 @@ static int start_process(struct execution *k, struct err *e)
 
 	if (give_birth(k, e) < 0)
 		return -1;
-	if (birth_cgroup(k) < 0 && cgroup_attach(k->own, k->birth.pid, e) < 0) {
+	if (!k->birth.in_cgroup && cgroup_attach(k->own, k->birth.pid, e) < 0) {
 		if (!k->is_rootless || (e->errnum != EACCES && e->errnum != EPERM))
 			return err_wrap(e, "error adding pid %d to cgroups", (int)k->birth.pid);
 		err_clear(e);

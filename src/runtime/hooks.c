@@ -1,7 +1,9 @@
 #include "runtime/hooks.h"
 
 #include "base/str.h"
+#include "os/clone.h"
 #include "os/fd.h"
+#include "os/pidfd.h"
 #include "os/syscall.h"
 
 #include <errno.h>
@@ -31,7 +33,7 @@ static void hook_child(const struct hook_run *r)
 		(void)!chdir(r->dir);
 	sigemptyset(&mask); /* what our caller blocks is not the hook's */
 	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
-	(void)sys_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	(void)fd_cloexec_from(3, -1); /* ours are close-on-exec: this is for the caller's */
 	execve(h->path, (char *const *)(h->args.n ? h->args.v : argv),
 	       (char *const *)(h->env.n ? h->env.v : (const char **)none));
 	_exit(errno == ENOENT ? 127 : 126);
@@ -80,7 +82,7 @@ static int wait_hook(const struct hook_run *r, int pidfd, struct err *e)
 		n = poll(&p, 1, ms);
 	while (n < 0 && errno == EINTR);
 	if (n == 0)
-		(void)sys_pidfd_send_signal(pidfd, SIGKILL, NULL, 0); /* it may just have ended */
+		(void)pidfd_signal(pidfd, SIGKILL); /* it may just have ended */
 	while (waitid(P_PIDFD, (id_t)pidfd, &how, WEXITED) < 0)
 		if (errno != EINTR)
 			return err_sys(e, errno, "wait for hook %s", r->hook->path);
@@ -109,7 +111,7 @@ static int run_one(const struct oci_hook *h, const char *state, const char *dir,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
-	int pid = sys_clone3(&args);
+	int pid = clone_process(&args);
 	if (pid < 0)
 		return err_sys(e, -pid, "fork for hook %s", h->path);
 	if (pid == 0)

@@ -1,9 +1,11 @@
 /* The container's first process: from clone3 to execve.  Order matters everywhere: see stage.h. */
+#include "os/clone.h"
 #include "os/syscall.h"
 #include "runtime/device.h"
 #include "runtime/hooks.h"
 #include "runtime/launch.h"
 #include "runtime/mount.h"
+#include "runtime/mount_api.h"
 #include "runtime/process.h"
 #include "runtime/procfs.h"
 #include "runtime/rootfs.h"
@@ -111,8 +113,10 @@ static int loopback_up(struct err *e)
 static int clone_successor(const struct launch *l, struct err *e)
 {
 	const struct plan *p = l->plan;
+	int pidfd = -1;
 	struct clone_args args = {
-		.flags = plan_clone_flags(p) | CLONE_PARENT,
+		.flags = plan_clone_flags(p) | CLONE_PARENT | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 	};
 
 	for (size_t i = 0; i < p->n_joins; i++) {
@@ -123,15 +127,16 @@ static int clone_successor(const struct launch *l, struct err *e)
 		if (setns(l->join_fds[i], (int)flag) < 0)
 			return err_sys(e, errno, "join %s namespace %s",
 				       oci_ns_names[p->joins[i].type], p->joins[i].path);
-		if (flag == CLONE_NEWUSER && become_root(l, e) < 0)
+		/* sources are opened by the successor, as the user that we were */
+		if (flag == CLONE_NEWUSER && !l->sources && become_root(l, e) < 0)
 			return -1;
 	}
-	int pid = sys_clone3(&args);
+	int pid = clone_process(&args);
 	if (pid < 0)
 		return err_sys(e, -pid, "clone3 in the user namespace");
 	if (pid == 0)
 		return 0;
-	if (stage_send_child(l->end.sync, pid, e) < 0)
+	if (stage_send_child(l->end.sync, pid, pidfd, e) < 0)
 		return -1;
 	_exit(0);
 }
@@ -162,7 +167,7 @@ static int enter_namespaces(const struct launch *l, struct err *e)
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* rootless_show_child() */
 	if (l->in_two_steps && clone_successor(l, e) < 0)
 		return -1;
-	if (join_namespaces(l, e) < 0)
+	if (join_namespaces(l, e) < 0 || (l->sources && mount_open_sources(l, e) < 0))
 		return -1;
 	if ((l->plan->all_ns & CLONE_NEWUSER) && become_root(l, e) < 0)
 		return -1;
@@ -173,6 +178,9 @@ static int enter_namespaces(const struct launch *l, struct err *e)
 	/* Only now: its root is the cgroup that we are in. */
 	if ((l->plan->new_ns & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
 		return err_sys(e, errno, "unshare the cgroup namespace");
+	int r = mount_api_begin(l->end.procfd);
+	if (r < 0)
+		return err_sys(e, -r, "get ready to mount");
 	return 0;
 }
 

@@ -47,6 +47,9 @@ struct launch {
 	int *trees; /* beside plan->mounts: bind sources opened ahead, for a new user namespace */
 	int *late; /* the same: the child's mounts that become read-only in the end; or NULL */
 	int root_tree; /* the same of the rootfs */
+	/* Beside plan->mounts, then the rootfs: what the child itself opens (O_PATH) before it
+	 * becomes another user, where the parent could not copy mounts.  NULL: not needed. */
+	int *sources;
 	struct netns *net; /* the one that is being made beside us; or NULL */
 	enum cgroup_layout cgroup_layout;
 	struct oci_pairs cgroup_paths;

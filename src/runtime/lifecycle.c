@@ -1,6 +1,7 @@
 /* What is done to a container that exists, by whoever knows its id. */
 #include "base/ident.h"
 #include "base/log.h"
+#include "os/pidfd.h"
 #include "os/syscall.h"
 #include "runtime/hooks.h"
 #include "runtime/procfs.h"
@@ -84,7 +85,7 @@ static int signal_init(const struct open_container *o, int sig, struct err *e)
 
 	if (pidfd < 0)
 		return -1;
-	int r = sys_pidfd_send_signal(pidfd, sig, NULL, 0);
+	int r = pidfd_signal(pidfd, sig);
 	if (r == -ESRCH)
 		return err_set(e, ERR_FAILED_PRECONDITION, "container not running");
 	if (r < 0)
@@ -167,13 +168,12 @@ static int kill_and_wait(struct open_container *o, struct err *e)
 {
 	struct err ignored = { 0 };
 	AUTO_FD int pidfd = state_open_init(&o->state, o->procfd, &ignored);
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 
 	if (pidfd >= 0)
-		(void)sys_pidfd_send_signal(pidfd, SIGKILL, NULL, 0); /* it may just have ended */
+		(void)pidfd_signal(pidfd, SIGKILL); /* it may just have ended */
 	if (cgroup_kill(o->cgroup, SIGKILL, e) < 0)
 		return -1;
-	if (pidfd >= 0 && poll(&p, 1, 10000) == 0)
+	if (pidfd >= 0 && pidfd_wait_end(pidfd, 10000) == -ETIMEDOUT)
 		return err_set(e, ERR_DEADLINE_EXCEEDED, "container init still running");
 	return 0;
 }
@@ -181,8 +181,19 @@ static int kill_and_wait(struct open_container *o, struct err *e)
 /* A folder without a state file: a creation that was killed in the middle. */
 static int remove_remains(const struct runtime *rt, const char *id, struct err *e)
 {
+	AUTO_ARENA struct arena *a = arena_new();
+	AUTO_CGROUP struct cgroup *cg = NULL;
+	struct oci_pairs places;
+
 	if (!ident_is_runc_id(id))
 		return 0;
+	AUTO_FD int rootfd = open(rt->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int dirfd = openat(rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dirfd < 0)
+		return 0;
+	if (state_load_places(dirfd, a, &places, e) < 0 || cgroup_load(&places, &cg, e) < 0 ||
+	    cgroup_kill(cg, SIGKILL, e) < 0 || cgroup_destroy(cg, e) < 0)
+		return err_wrap(e, "clear up what is left of container %s", id);
 	return state_remove_dir(rt->root, id, e);
 }
 

@@ -3,6 +3,7 @@
 #include "os/fd.h"
 #include "os/path.h"
 #include "os/syscall.h"
+#include "runtime/mount_api.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,6 +31,11 @@ static void fs_message(int fsfd, char *buf, size_t n)
 int mount_new_fs(const char *fstype, const char *source, const struct fs_param *params,
 		 size_t n_params, uint64_t attr, struct err *e)
 {
+	if (mount_api_is_old()) {
+		int tree = mount_old_new(fstype, source, params, n_params, attr);
+
+		return tree < 0 ? err_sys(e, -tree, "make a file system of type %s", fstype) : tree;
+	}
 	AUTO_FD int fs = sys_fsopen(fstype, FSOPEN_CLOEXEC);
 	char why[256];
 	int r = 0;
@@ -65,8 +71,7 @@ int mount_new_fs(const char *fstype, const char *source, const struct fs_param *
 
 int mount_attach(int tree, int target, const char *dest, struct err *e)
 {
-	int r = sys_move_mount(tree, "", target, "",
-			       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	int r = mount_api_move(tree, target);
 
 	if (r < 0)
 		return err_sys(e, -r, "attach the mount at %s", dest);
@@ -82,7 +87,7 @@ int mount_set_attr(int tree, uint64_t set, uint64_t clear, bool recursive, const
 		attr.attr_clr |= MOUNT_ATTR__ATIME;
 	if (!attr.attr_set && !attr.attr_clr)
 		return 0;
-	int r = sys_mount_setattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr);
+	int r = mount_api_set_attr(tree, recursive, &attr);
 	if (r < 0)
 		return err_sys(e, -r, "set mount attributes of %s", dest);
 	return 0;
@@ -95,7 +100,7 @@ static int set_propagation(int tree, uint64_t propagation, bool recursive, const
 
 	if (!propagation)
 		return 0;
-	int r = sys_mount_setattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr);
+	int r = mount_api_set_attr(tree, recursive, &attr);
 	if (r < 0)
 		return err_sys(e, -r, "set the propagation of %s", dest);
 	return 0;
@@ -170,9 +175,8 @@ int mount_copy_source(const struct mount_op *op, const char *bundle, bool is_sha
 		if (dir < 0)
 			return err_sys(e, errno, "open bundle %s", bundle);
 	}
-	AUTO_FD int tree = sys_open_tree(dir >= 0 ? dir : AT_FDCWD, source,
-					 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-						 (op->recursive ? AT_RECURSIVE : 0));
+	AUTO_FD int tree = mount_api_clone(dir >= 0 ? dir : AT_FDCWD, source,
+					   op->recursive ? AT_RECURSIVE : 0);
 	if (tree < 0)
 		return err_sys(e, -tree, "stat %s", source);
 	if (!is_shared && set_propagation(tree, MS_SLAVE, true, op->dest, e) < 0)
@@ -180,11 +184,41 @@ int mount_copy_source(const struct mount_op *op, const char *bundle, bool is_sha
 	return TAKE_FD(tree);
 }
 
+/* As mount_copy_source finds it, but only opened. */
+static int open_source(const struct launch *l, const struct mount_op *op, struct err *e)
+{
+	AUTO_FD int dir = open(l->plan->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return err_sys(e, errno, "open bundle %s", l->plan->bundle);
+	int fd = openat(dir, op->source, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, errno, "error mounting \"%s\" to rootfs at \"%s\": stat %s",
+			       op->source, op->dest, op->source);
+	return fd;
+}
+
+int mount_open_sources(const struct launch *l, struct err *e)
+{
+	const struct plan *p = l->plan;
+
+	for (size_t i = 0; i < p->n_mounts; i++) {
+		l->sources[i] = -1;
+		if (p->mounts[i].kind == MOUNT_BIND &&
+		    (l->sources[i] = open_source(l, &p->mounts[i], e)) < 0)
+			return -1;
+	}
+	int root = open(p->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return err_sys(e, errno, "error preparing rootfs: open %s", p->rootfs);
+	l->sources[p->n_mounts] = root;
+	return 0;
+}
+
 int mount_set_idmap(const struct mount_op *op, int tree, int userns, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
-	int r = sys_mount_setattr(tree, "", AT_EMPTY_PATH | (op->rec_idmap ? AT_RECURSIVE : 0),
-				  &attr);
+	int r = mount_api_set_attr(tree, op->rec_idmap, &attr);
 
 	if (r == 0)
 		return 0;
@@ -269,15 +303,24 @@ static int finish_propagation(const struct mount_op *op, int tree, struct err *e
 	return set_propagation(tree, op->propagation, false, op->dest, e);
 }
 
-static int do_bind(const struct launch *l, const struct mount_op *op, int ahead, int rootfd,
-		   struct err *e)
+/* A source that was opened while we could still reach it. */
+static int copy_opened(const struct mount_op *op, int source, struct err *e)
+{
+	int tree = mount_api_clone(source, "", AT_EMPTY_PATH | (op->recursive ? AT_RECURSIVE : 0));
+
+	return tree < 0 ? err_sys(e, -tree, "copy the mount of %s", op->source) : tree;
+}
+
+static int do_bind(const struct launch *l, const struct mount_op *op, int ahead, int source,
+		   int rootfd, struct err *e)
 {
 	AUTO_FD int own = -1;
 	struct stat st;
 
 	if (ahead < 0) {
 		/* our namespace's mounts are cut off already, or are to be shared */
-		own = mount_copy_source(op, l->plan->bundle, true, e);
+		own = source >= 0 ? copy_opened(op, source, e)
+				  : mount_copy_source(op, l->plan->bundle, true, e);
 		if (own < 0)
 			return -1;
 	}
@@ -453,7 +496,8 @@ static int mount_one(const struct launch *l, size_t i, int rootfd, struct err *e
 
 	switch (op->kind) {
 	case MOUNT_BIND:
-		return do_bind(l, op, l->trees ? l->trees[i] : -1, rootfd, e);
+		return do_bind(l, op, l->trees ? l->trees[i] : -1, l->sources ? l->sources[i] : -1,
+			       rootfd, e);
 	case MOUNT_FS:
 		return do_fs(l, i, rootfd, e);
 	case MOUNT_CGROUP:

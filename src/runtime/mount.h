@@ -13,6 +13,9 @@ int mount_make_readonly(const struct launch *l, struct err *e);
  * cut unless is_shared.  No id maps yet: mount_set_idmap(). */
 int mount_copy_source(const struct mount_op *op, const char *bundle, bool is_shared, struct err *e);
 
+/* The child's: fills launch->sources, as the user that it was born as. */
+int mount_open_sources(const struct launch *l, struct err *e);
+
 /* A new, detached file system. attr: MOUNT_ATTR_…  Negative errno in *ret_errnum on failure. */
 int mount_new_fs(const char *fstype, const char *source, const struct fs_param *params,
 		 size_t n_params, uint64_t attr, struct err *e);

@@ -2,6 +2,7 @@
 
 #include "os/path.h"
 #include "os/syscall.h"
+#include "runtime/mount_api.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,8 +11,7 @@
 static int bind_cgroup(const struct mount_op *op, const char *from, int target, const char *dest,
 		       struct err *e)
 {
-	AUTO_FD int tree = sys_open_tree(AT_FDCWD, from,
-					 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+	AUTO_FD int tree = mount_api_clone(AT_FDCWD, from, AT_SYMLINK_NOFOLLOW);
 
 	if (tree < 0)
 		return err_sys(e, -tree, "open cgroup %s", from);

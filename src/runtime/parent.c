@@ -7,6 +7,8 @@
 #include "runtime/hooks.h"
 #include "runtime/join.h"
 #include "runtime/lsm.h"
+#include "runtime/mount.h"
+#include "runtime/mount_api.h"
 #include "runtime/netdev.h"
 #include "runtime/process.h"
 #include "runtime/procfs.h"
@@ -204,12 +206,22 @@ static int open_joins(struct creation *k, struct err *e)
 		k->launch.join_fds[i] = fd;
 		if (join_check(&k->plan, j, k->launch.end.procfd, fd, e) < 0)
 			return -1;
-		if (j->type == OCI_NS_PID)
+		if (j->type == OCI_NS_PID) {
 			k->pidns = fd;
+			k->launch.in_two_steps |=
+				!(k->plan.new_ns & CLONE_NEWUSER) && !birth_may_join_pid();
+		}
 		if (j->type == OCI_NS_USER && plan_clone_flags(&k->plan))
 			k->launch.in_two_steps = true;
 	}
 	return 0;
+}
+
+static int note_place(void *data, const char *controller, const char *path, struct err *e)
+{
+	const struct creation *k = data;
+
+	return state_add_place(k->state.dirfd, controller, path, e);
 }
 
 static int make_cgroup(struct creation *k, struct err *e)
@@ -222,6 +234,8 @@ static int make_cgroup(struct creation *k, struct err *e)
 		.rootless = k->rt->rootless,
 		.devices_later = true, /* record_child() */
 		.annotations = &s->annotations,
+		.on_place = note_place,
+		.data = k,
 	};
 
 	if (s->linux.resources)
@@ -340,14 +354,30 @@ static int move_net_devices(struct creation *k, struct err *e)
 	return netdev_move_all(&k->plan, k->launch.end.procfd, netns, &k->moves, e);
 }
 
+static int set_oom_score(const struct creation *k, struct err *e)
+{
+	char path[64], value[16];
+
+	if (!k->plan.process.has_oom_score_adj)
+		return 0;
+	snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);
+	snprintf(value, sizeof value, "%d", k->plan.process.oom_score_adj);
+	if (procfs_write(k->launch.end.procfd, path, value, e) < 0)
+		return err_wrap(e, "failed to set oom_score_adj");
+	return 0;
+}
+
 /* From the host's side of the new process: what it can't, or may not, do to itself. */
 static int set_up_child(struct creation *k, struct err *e)
 {
 	const struct plan *p = &k->plan;
 
-	if (cgroup_dirfd(k->cgroup) < 0 && cgroup_attach(k->cgroup, k->birth.pid, e) < 0)
+	if (!k->birth.in_cgroup && cgroup_attach(k->cgroup, k->birth.pid, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
 	if (p->uid_map && rootless_write_maps(k->launch.end.procfd, k->birth.pid, p, e) < 0)
+		return -1;
+	/* later, its files are not an unprivileged caller's any more */
+	if (p->uid_map && set_oom_score(k, e) < 0)
 		return -1;
 	rootless_show_child(p, false);
 	if (p->rdt &&
@@ -365,16 +395,11 @@ static int set_up_child(struct creation *k, struct err *e)
 
 static int record_child(struct creation *k, struct err *e)
 {
-	const struct plan *p = &k->plan;
 	int procfd = k->launch.end.procfd;
-	char path[64], value[16], state;
+	char state;
 
-	if (p->process.has_oom_score_adj) {
-		snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);
-		snprintf(value, sizeof value, "%d", p->process.oom_score_adj);
-		if (procfs_write(procfd, path, value, e) < 0)
-			return err_wrap(e, "failed to set oom_score_adj");
-	}
+	if (!k->plan.uid_map && set_oom_score(k, e) < 0)
+		return -1;
 	/* while the child makes its rootfs: it can't get to hooks or execve without us */
 	if (cgroup_finish(k->cgroup, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
@@ -384,6 +409,20 @@ static int record_child(struct creation *k, struct err *e)
 	k->state.init_pid = k->birth.pid;
 	/* while the child is at work: nobody waits for the disk */
 	return state_write(&k->state, e);
+}
+
+/* Both sides decide it, after the clone: only then it is known where the child was born. */
+static void choose_go(struct creation *k)
+{
+	bool is_elsewhere = !k->birth.in_cgroup; /* in our cgroups, to be moved */
+	struct cgroup_unit unit; /* its folders are not there before it starts, but get mounted */
+
+	if (k->launch.end.rlimits == LAUNCH_RLIMITS_OUTSIDE || k->plan.uid_map ||
+	    k->plan.time_offsets || k->launch.in_two_steps || cgroup_unit(k->cgroup, &unit) ||
+	    (is_elsewhere && (k->plan.new_ns & CLONE_NEWCGROUP)))
+		k->launch.go = LAUNCH_AT_ONCE;
+	else if (is_elsewhere || k->plan.n_net_devices)
+		k->launch.go = LAUNCH_BEFORE_HOOKS;
 }
 
 static int give_birth(struct creation *k, struct err *e)
@@ -398,22 +437,15 @@ static int give_birth(struct creation *k, struct err *e)
 	k->birth.sync = pair[0];
 	k->launch.end.sync = pair[1];
 	int pidns = k->pidns;
-	bool is_elsewhere = cgroup_dirfd(k->cgroup) < 0; /* born in our cgroups, to be moved */
-	struct cgroup_unit unit; /* its folders are not there before it starts, but get mounted */
 	if (k->plan.process.n_rlimits && (k->plan.all_ns & CLONE_NEWUSER))
 		k->launch.end.rlimits = LAUNCH_RLIMITS_OUTSIDE;
-	if (k->launch.end.rlimits == LAUNCH_RLIMITS_OUTSIDE || k->plan.uid_map ||
-	    k->plan.time_offsets || k->launch.in_two_steps || cgroup_unit(k->cgroup, &unit) ||
-	    (is_elsewhere && (k->plan.new_ns & CLONE_NEWCGROUP)))
-		k->launch.go = LAUNCH_AT_ONCE;
-	else if (is_elsewhere || k->plan.n_net_devices)
-		k->launch.go = LAUNCH_BEFORE_HOOKS;
 	if (k->launch.in_two_steps) { /* the first child does these itself, in the right order */
 		flags = 0;
 		pidns = -1;
 	}
 	rootless_show_child(&k->plan, true);
 	int r = birth_clone(&k->birth, flags, cgroup_dirfd(k->cgroup), pidns, e);
+	choose_go(k);
 	if (r == 0) {
 		close(k->birth.sync); /* so that our parent's death is an end of file */
 		init_main(&k->launch);

@@ -304,20 +304,11 @@ static int close_rest(const struct launch_end *l, struct err *e)
 {
 	const int keep[] = { l->sync < l->fifo ? l->sync : l->fifo,
 			     l->sync < l->fifo ? l->fifo : l->sync };
-	unsigned first = 3 + l->io->preserve_fds, from = first;
-	int r = 0;
+	unsigned first = 3 + l->io->preserve_fds;
+	int r = fd_close_from(first, keep, ARRAY_LEN(keep), l->procfd);
 
-	for (size_t i = 0; i < ARRAY_LEN(keep) && r >= 0; i++) {
-		if (keep[i] < (int)from)
-			continue;
-		if (keep[i] > (int)from)
-			r = sys_close_range(from, (unsigned)keep[i] - 1, 0);
-		from = (unsigned)keep[i] + 1;
-	}
-	if (r >= 0)
-		r = sys_close_range(from, ~0U, 0);
 	if (r < 0)
-		return err_sys(e, -r, "close_range");
+		return err_sys(e, -r, "close inherited descriptors");
 	for (unsigned fd = 3; fd < first; fd++)
 		if (fd_set_cloexec((int)fd, false) < 0)
 			return err_set(e, ERR_INVALID_ARGUMENT,

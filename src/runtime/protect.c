@@ -8,6 +8,7 @@
 #include "os/syscall.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -75,6 +76,15 @@ static int open_sealed_copy(void)
 	return TAKE_FD(out);
 }
 
+/* Without execveat: by the name that the fd has. */
+static void execve_fd(int fd, char **argv)
+{
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	execve(path, argv, environ);
+}
+
 int runtime_protect_self(char **argv, struct err *e)
 {
 	static const char empty[] = "";
@@ -88,6 +98,8 @@ int runtime_protect_self(char **argv, struct err *e)
 		if (fd < 0)
 			return err_sys(e, -fd, "protect our own program");
 		syscall(SYS_execveat, fd, empty, argv, environ, AT_EMPTY_PATH);
+		if (errno == ENOSYS || errno == EPERM)
+			execve_fd(fd, argv);
 		return err_sys(e, errno, "execute our protected program");
 	}
 	(void)prctl(PR_SET_NAME, name ? name + 1 : argv[0], 0, 0, 0); /* only for ps */

@@ -2,6 +2,7 @@
 
 #include "os/file.h"
 #include "os/syscall.h"
+#include "runtime/mount_api.h"
 #include "runtime/mountinfo.h"
 
 #include <errno.h>
@@ -13,15 +14,8 @@
 static int set_propagation(int fd, uint64_t flags, struct err *e)
 {
 	struct mount_attr attr = { .propagation = flags & ~(uint64_t)MS_REC };
-	int r = sys_mount_setattr(fd, "", AT_EMPTY_PATH | (flags & MS_REC ? AT_RECURSIVE : 0),
-				  &attr);
+	int r = mount_api_set_attr(fd, flags & MS_REC, &attr);
 
-	if (r == -ENOSYS) { /* before 5.12: by the fd's name in /proc */
-		char path[32];
-
-		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-		r = mount(NULL, path, NULL, flags, NULL) < 0 ? -errno : 0;
-	}
 	if (r < 0)
 		return err_sys(e, -r, "set the propagation of the root file system");
 	return 0;
@@ -83,21 +77,24 @@ void rootfs_undo(const char *path, uint64_t id_before)
 static int attach_at_path(const struct launch *l, struct err *e)
 {
 	const struct plan *p = l->plan;
-	AUTO_FD int at = open(p->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int at = l->sources ? fcntl(l->sources[p->n_mounts], F_DUPFD_CLOEXEC, 3)
+				    : open(p->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (at < 0)
 		return err_sys(e, errno, "error preparing rootfs: open %s", p->rootfs);
 	if ((p->root_propagation & MS_SHARED) && !is_on_host(p) && isolate_parent(l, at, e) < 0)
 		return -1;
-	AUTO_FD int tree = sys_open_tree(
-		at, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	int r = mount_api_stage(at);
+	if (r < 0)
+		return err_sys(e, -r, "error preparing rootfs: make a place for mounts");
+	AUTO_FD int tree = mount_api_clone(at, "", AT_EMPTY_PATH | AT_RECURSIVE);
 	if (tree < 0)
 		return err_sys(e, -tree, "error preparing rootfs: copy the mount of %s", p->rootfs);
 	/* A clone of a shared mount is shared, whatever happened to "/" since: cut that too. */
 	if (set_propagation(tree, p->root_propagation & MS_SHARED ? MS_PRIVATE : MS_SLAVE | MS_REC,
 			    e) < 0)
 		return -1;
-	int r = sys_move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	r = mount_api_move(tree, at);
 	if (r < 0)
 		return err_sys(e, -r, "error preparing rootfs: mount %s", p->rootfs);
 	return TAKE_FD(tree);
@@ -107,7 +104,8 @@ static int attach_at_path(const struct launch *l, struct err *e)
  * mount, and "/" is a place that we can always reach. */
 static int attach_over_root(const struct launch *l, struct err *e)
 {
-	int r = sys_move_mount(l->root_tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+	AUTO_FD int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = top < 0 ? -errno : mount_api_move(l->root_tree, top);
 
 	if (r < 0)
 		return err_sys(e, -r, "error preparing rootfs: mount %s", l->plan->rootfs);
@@ -132,7 +130,8 @@ int rootfs_attach(const struct launch *l, struct err *e)
 static int enter_by_chroot(int rootfd, struct err *e)
 {
 	/* The mount moves over "/": what it was mounted on is out of reach below it. */
-	int r = sys_move_mount(rootfd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+	AUTO_FD int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = top < 0 ? -errno : mount_api_move(rootfd, top);
 
 	if (r < 0)
 		return err_sys(e, -r, "error jailing process inside rootfs: move the root mount");
@@ -194,10 +193,7 @@ int rootfs_finish(const struct launch *l, int rootfd, struct err *e)
 		return 0;
 
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-	int r = sys_mount_setattr(rootfd, "", AT_EMPTY_PATH, &attr);
-
-	if (r == -ENOSYS)
-		r = mount(NULL, "/", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0 ? -errno : 0;
+	int r = mount_api_set_attr(rootfd, false, &attr);
 	if (r < 0)
 		return err_sys(e, -r, "make the root file system read-only");
 	return 0;

@@ -94,30 +94,35 @@ int stage_say(int sock, enum stage step, int number, struct err *e)
 	return 0;
 }
 
-int stage_send_child(int sock, pid_t pid, struct err *e)
+int stage_send_child(int sock, pid_t pid, int pidfd, struct err *e)
 {
 	struct message m = { .step = STAGE_CHILD, .number = pid };
+	ssize_t r = socket_send_fds(sock, &m, SHORT_SIZE, &pidfd, 1);
 
-	if (send(sock, &m, SHORT_SIZE, MSG_NOSIGNAL) < 0)
-		return err_sys(e, errno, "send start stage %d", STAGE_CHILD);
+	if (r < 0)
+		return err_sys(e, (int)-r, "send start stage %d", STAGE_CHILD);
 	return 0;
 }
 
-int stage_recv_child(int sock, pid_t *ret, struct err *e)
+int stage_recv_child(int sock, pid_t *ret, int *ret_pidfd, struct err *e)
 {
 	struct message m = { 0 };
+	int fds[1] = { -1 };
+	size_t n_fds = 1;
 	ssize_t n;
 
 	do
-		n = recv(sock, &m, sizeof m, 0);
-	while (n < 0 && errno == EINTR);
+		n = socket_recv_fds(sock, &m, sizeof m, fds, &n_fds);
+	while (n == -EINTR);
+	AUTO_FD int pidfd = n >= 0 && n_fds ? fds[0] : -1;
 	if (n == sizeof m && m.step == STAGE_FAILED) {
 		m.why.msg[sizeof m.why.msg - 1] = 0;
 		return err_copy(e, &m.why);
 	}
-	if (n != SHORT_SIZE || m.step != STAGE_CHILD || m.number <= 0)
+	if (n != SHORT_SIZE || m.step != STAGE_CHILD || m.number <= 0 || pidfd < 0)
 		return err_set(e, ERR_INTERNAL, "the first child ended without a second one");
 	*ret = m.number;
+	*ret_pidfd = TAKE_FD(pidfd);
 	return 0;
 }
 

@@ -53,9 +53,9 @@ int stage_pair(int ret[2], struct err *e);
 /* fd: -1, or what goes with it. */
 int stage_send(int sock, enum stage step, int fd, struct err *e);
 
-/* CHILD carries the pid of the process that goes on in the sender's place. */
-int stage_send_child(int sock, pid_t pid, struct err *e);
-int stage_recv_child(int sock, pid_t *ret, struct err *e);
+/* CHILD carries the process that goes on in the sender's place: its pid, and its pidfd. */
+int stage_send_child(int sock, pid_t pid, int pidfd, struct err *e);
+int stage_recv_child(int sock, pid_t *ret, int *ret_pidfd, struct err *e);
 
 /* The child's READY and SECCOMP, which carries the number of the listener's fd in the child.  Only
  * write(2): the container's filter may be in force.  A parent that is gone kills by SIGPIPE. */

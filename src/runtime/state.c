@@ -3,6 +3,7 @@
 #include "base/ident.h"
 #include "base/timefmt.h"
 #include "os/file.h"
+#include "os/pidfd.h"
 #include "os/syscall.h"
 #include "runtime/procfs.h"
 
@@ -11,6 +12,9 @@
 #include <sys/stat.h>
 
 #define STATE_FILE "state.json"
+#define PLACES_FILE "cgroups"
+
+enum { PLACES_MAX = 1 << 20 };
 
 void state_done(struct state *s)
 {
@@ -48,8 +52,11 @@ int state_make_dir(const char *root, const char *id, struct err *e)
 		return err_sys(e, errno, "mkdir %s/%s", root, id);
 	}
 	int fd = openat(rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, errno, "open %s/%s", root, id);
+	if (fd < 0) {
+		err_sys(e, errno, "open %s/%s", root, id);
+		(void)unlinkat(rootfd, id, AT_REMOVEDIR); /* nobody else made it */
+		return -1;
+	}
 	return fd;
 }
 
@@ -71,7 +78,7 @@ int state_open_init(const struct state *s, int procfd, struct err *e)
 {
 	uint64_t start;
 	char state;
-	AUTO_FD int fd = s->init_pid > 0 ? sys_pidfd_open(s->init_pid, 0) : -ESRCH;
+	AUTO_FD int fd = s->init_pid > 0 ? pidfd_of(procfd, s->init_pid) : -ESRCH;
 
 	/* The pidfd first: if the time is right after that, it is the right process. */
 	if (fd >= 0 && procfs_start_time(procfd, s->init_pid, &start, &state) == 0 &&
@@ -153,6 +160,45 @@ int state_write(const struct state *s, struct err *e)
 	int r = file_replace(s->dirfd, STATE_FILE, str_c(&out), out.len, 0600, false);
 	if (r < 0)
 		return err_sys(e, -r, "write " STATE_FILE);
+	return 0;
+}
+
+/* "controller\0path\0" each: one write, which nothing can cut in two. */
+int state_add_place(int dirfd, const char *controller, const char *path, struct err *e)
+{
+	AUTO_STR struct str line = STR_INIT(PLACES_MAX);
+	AUTO_FD int fd = openat(dirfd, PLACES_FILE,
+				O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	str_addn(&line, controller, strlen(controller) + 1);
+	str_addn(&line, path, strlen(path) + 1);
+	if (fd < 0 || write(fd, line.ptr, line.len) != (ssize_t)line.len)
+		return err_sys(e, errno, "write " PLACES_FILE);
+	return 0;
+}
+
+int state_load_places(int dirfd, struct arena *a, struct oci_pairs *ret, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	int r = file_read(dirfd, PLACES_FILE, PLACES_MAX, &text, &len);
+
+	*ret = (struct oci_pairs){ 0 };
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return err_sys(e, -r, "read " PLACES_FILE);
+	ret->v = arena_array(a, len / 2 + 1, sizeof *ret->v);
+	for (size_t at = 0; at < len;) {
+		const char *key = text + at, *path;
+
+		at += strlen(key) + 1;
+		if (at >= len)
+			return err_set(e, ERR_DATA_LOSS, PLACES_FILE " is cut off");
+		path = text + at;
+		at += strlen(path) + 1;
+		ret->v[ret->n++] = (struct oci_pair){ arena_strdup(a, key), arena_strdup(a, path) };
+	}
 	return 0;
 }
 

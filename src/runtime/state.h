@@ -45,6 +45,10 @@ int state_load(const struct runtime *rt, struct arena *a, const char *id, int pr
 /* A pidfd of init; ERR_FAILED_PRECONDITION "container not running" when it is gone. */
 int state_open_init(const struct state *s, int procfd, struct err *e);
 
+/* Before state.json is there: the cgroups that are about to be made, for who clears up. */
+int state_add_place(int dirfd, const char *controller, const char *path, struct err *e);
+int state_load_places(int dirfd, struct arena *a, struct oci_pairs *ret, struct err *e);
+
 /* The filter that exec needs again. */
 int state_save_seccomp(int dirfd, const struct seccomp_filter *f, struct err *e);
 int state_load_seccomp(int dirfd, struct seccomp_filter *ret, struct err *e);

@@ -2,6 +2,7 @@
 
 #include "os/syscall.h"
 #include "runtime/mount.h"
+#include "runtime/mount_api.h"
 #include "runtime/rootless.h"
 #include "runtime/userns.h"
 
@@ -86,13 +87,19 @@ int trees_open(struct launch *l, struct arena *a, struct err *e)
 		return 0;
 	if (!rootless_is_privileged()) {
 		/* a caller who can't copy mounts here finds all that he may use from inside, too */
-		return idmaps ? err_set(e, ERR_PERMISSION_DENIED,
-					"id-mapped mounts are not supported for rootless "
-					"containers")
-			      : 0;
+		if (idmaps)
+			return err_set(e, ERR_PERMISSION_DENIED,
+				       "id-mapped mounts are not supported for rootless "
+				       "containers");
+		l->sources = arena_array(a, p->n_mounts + 1, sizeof(int));
+		return 0;
 	}
 	if (!in_userns)
 		return open_binds(l, a, false, e);
+	if (!mount_api_is_there()) {
+		l->sources = arena_array(a, p->n_mounts + 1, sizeof(int));
+		return 0;
+	}
 	l->root_tree = mount_copy_source(&root, p->bundle, false, e);
 	return l->root_tree < 0 ? -1 : open_binds(l, a, true, e);
 }

@@ -31,9 +31,25 @@ struct call {
 	struct container_record *ret;
 };
 
+static int check_id(const char *id, struct err *e)
+{
+	if (!id || !*id)
+		return err_set(e, ERR_INVALID_ARGUMENT, "identifier must not be empty");
+	if (strlen(id) > 76)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "identifier \"%.300s\" greater than maximum length (76 characters)",
+			       id);
+	if (!ident_is_valid(id))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "identifier \"%s\" must match pattern "
+			       "\"^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$\"",
+			       id);
+	return 0;
+}
+
 static int container_check(const struct container_record *r, struct err *e)
 {
-	if (ident_check(r->id, e) < 0)
+	if (check_id(r->id, e) < 0)
 		return err_wrap(e, "container.ID");
 	for (size_t i = 0; i < r->extensions.n; i++)
 		if (!*r->extensions.v[i].key)

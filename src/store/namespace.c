@@ -59,7 +59,12 @@ int namespace_create(struct store *s, const char *name, const struct labels *lab
 {
 	struct change c = { .name = name, .in = labels };
 
-	if (ident_check(name, e) < 0 || labels_check(labels, e) < 0)
+	if (!ident_is_valid(name))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "identifier \"%s\" must match pattern "
+			       "\"^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$\"",
+			       name);
+	if (labels_check(labels, e) < 0)
 		return -1;
 	return db_write(s->db, create, &c, e);
 }

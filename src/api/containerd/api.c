@@ -2,6 +2,26 @@
 
 #include "base/ident.h"
 
+#include <string.h>
+
+enum { IDENT_MAX = 76 };
+
+/* containerd's two sentences for an identifier that is none. */
+int api_identifier(const char *s, struct err *e)
+{
+	if (!s || !*s)
+		return err_set(e, ERR_INVALID_ARGUMENT, "identifier must not be empty");
+	if (strlen(s) > IDENT_MAX)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "identifier \"%.80s\" greater than maximum length (%d characters)",
+			       s, IDENT_MAX);
+	if (!ident_is_valid(s))
+		return err_set(
+			e, ERR_INVALID_ARGUMENT,
+			"identifier \"%s\" must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$", s);
+	return 0;
+}
+
 int api_call_any(struct rpc_call *c, struct call *ret, struct err *e)
 {
 	const char *ns = rpc_meta(c, "containerd-namespace");
@@ -14,7 +34,7 @@ int api_call_any(struct rpc_call *c, struct call *ret, struct err *e)
 			      .lease = lease && *lease ? lease : NULL };
 	if (!ns || !*ns)
 		return 0;
-	if (ident_check(ns, e) < 0)
+	if (api_identifier(ns, e) < 0)
 		return err_wrap(e, "namespace validation");
 	ret->ns = ns;
 	return 0;

@@ -16,6 +16,10 @@ int api_call_any(struct rpc_call *c, struct call *ret, struct err *e);
 /* For all others: ERR_FAILED_PRECONDITION "namespace is required" without the header. */
 int api_call(struct rpc_call *c, struct call *ret, struct err *e);
 
+/* A name from a request that must be an identifier: `id is required`-like texts of containerd's
+ * own check. */
+int api_identifier(const char *s, struct err *e);
+
 /* proto3 strings are never NULL in protobuf-c; "" is "not given". */
 static inline const char *api_text_or_null(const char *s)
 {

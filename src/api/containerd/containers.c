@@ -157,6 +157,17 @@ static int list_stream(struct rpc_call *c, const void *req, UNUSED void *rsp, st
 	return 0;
 }
 
+static int check_new(const container *c, struct err *e)
+{
+	if (api_identifier(c->id, e) < 0)
+		return err_wrap(e, "container.ID");
+	if (!c->runtime || !*c->runtime->name)
+		return err_set(e, ERR_INVALID_ARGUMENT, "container.Runtime.Name must be set");
+	if (!c->spec)
+		return err_set(e, ERR_INVALID_ARGUMENT, "container.Spec must be set");
+	return 0;
+}
+
 static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
 	const Containerd__Services__Containers__V1__CreateContainerRequest *q = req;
@@ -171,6 +182,8 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 		return -1;
 	if (!q->container)
 		return err_set(e, ERR_INVALID_ARGUMENT, "container is required");
+	if (check_new(q->container, e) < 0)
+		return -1;
 	in = from_pb(c->arena, q->container);
 	if (container_create(call.engine->store, call.ns, c->arena, &in, &r, e) < 0)
 		return -1;

@@ -76,7 +76,7 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 
 	const char *name = q->namespace_->name;
 	struct labels l = CONV_LABELS(c->arena, q->namespace_, labels);
-	if (namespace_create(api_engine(c)->store, name, &l, e) < 0)
+	if (api_identifier(name, e) < 0 || namespace_create(api_engine(c)->store, name, &l, e) < 0)
 		return -1;
 	r->namespace_ = to_message(c->arena, name, &l);
 	ev.name = r->namespace_->name;

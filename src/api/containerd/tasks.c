@@ -6,7 +6,6 @@
 #include "api/containerd/services.h"
 #include "api/containerd/tasks_wait.h"
 #include "base/filter.h"
-#include "base/ident.h"
 
 #include "containerd/services/tasks/v1/tasks.pb-c.h"
 #include "google/protobuf/empty.pb-c.h"
@@ -141,7 +140,7 @@ static int exec(struct rpc_call *c, const void *req, UNUSED void *rsp, struct er
 
 	if (!*q->exec_id)
 		return err_set(e, ERR_INVALID_ARGUMENT, "exec id cannot be empty");
-	if (ident_check(q->exec_id, e) < 0 || find(c, q->container_id, &call, &t, e) < 0)
+	if (api_identifier(q->exec_id, e) < 0 || find(c, q->container_id, &call, &t, e) < 0)
 		return -1;
 	return task_exec(t, q->exec_id, &spec, &io, e);
 }

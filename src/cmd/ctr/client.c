@@ -15,8 +15,11 @@ int ctr_connect(struct ctr *c, struct err *e)
 
 	if (c->client)
 		return 0;
-	if (ident_check(c->ns, e) < 0)
-		return err_wrap(e, "namespace validation");
+	if (!ident_is_valid(c->ns))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "namespace validation: identifier \"%s\" must match "
+			       "^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$",
+			       c->ns);
 	if (grpc_connect(path, c->connect_timeout_ns, &c->client, e) < 0)
 		return err_wrap(e, "failed to dial \"%s\"", path);
 	grpc_meta(c->client, "containerd-namespace", c->ns);
@@ -26,16 +29,6 @@ int ctr_connect(struct ctr *c, struct err *e)
 static const char *method_path(struct ctr *c, const char *method)
 {
 	return arena_printf(c->arena, "/containerd.services.%s", method);
-}
-
-/* As Go's client shows a failure without a class of its own. */
-static int from_daemon(struct err *e)
-{
-	size_t n = strlen(e->msg);
-
-	if (e->code == ERR_UNKNOWN && n > 0 && !str_ends(e->msg, ": unknown"))
-		snprintf(e->msg + n, sizeof e->msg - n, ": unknown");
-	return -1;
 }
 
 int ctr_call(struct ctr *c, const char *method, const void *req,
@@ -48,7 +41,7 @@ int ctr_call(struct ctr *c, const char *method, const void *req,
 		return -1;
 	if (grpc_call(c->client, method_path(c, method), req, rsp_type, c->arena, &rsp, &opt, e) <
 	    0)
-		return from_daemon(e);
+		return -1;
 	if (ret)
 		*(void **)ret = rsp;
 	return 0;

@@ -113,7 +113,7 @@ static int content_delete(struct ctr *ctr, const struct args *args, struct err *
 			continue;
 		}
 		log_error(LOG({ "error", err_text(&one, text, sizeof text) }),
-			  "could not delete %s", args->v[i]);
+			  "failed to delete %s", args->v[i]);
 		if (!first.code)
 			first = one;
 	}

@@ -86,8 +86,7 @@ static int namespaces_remove(struct ctr *ctr, const struct args *args, struct er
 		struct err one = { 0 };
 
 		req.name = PB(args->v[i]);
-		if (CTR_CALL_EMPTY(ctr, "namespaces.v1.Namespaces/Delete", &req, &one) == 0 ||
-		    one.code == ERR_NOT_FOUND) { /* gone is gone, as for the original */
+		if (CTR_CALL_EMPTY(ctr, "namespaces.v1.Namespaces/Delete", &req, &one) == 0) {
 			puts(args->v[i]);
 			continue;
 		}

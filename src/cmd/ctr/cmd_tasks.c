@@ -179,9 +179,7 @@ static int tasks_delete(struct ctr *ctr, const struct args *args, struct err *e)
 		if (delete_one(ctr, args->v[i], force, &one) == 0)
 			continue;
 		log_error(LOG({ "error", err_text(&one, text, sizeof text) }),
-			  one.code == ERR_NOT_FOUND ? "failed to load task from %s"
-						    : "unable to delete %s",
-			  args->v[i]);
+			  "unable to delete %s", args->v[i]);
 		if (!first.code)
 			first = one;
 	}

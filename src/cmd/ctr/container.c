@@ -298,8 +298,12 @@ static int read_names(struct draft *d, struct err *e)
 	d->id = args_at(args, has_config ? 0 : 1);
 	if (!*d->id)
 		return err_set(e, ERR_UNKNOWN, "container id must be provided");
-	if (ident_check(d->id, e) < 0)
-		return err_wrap(e, "create container failed validation: container.ID");
+	if (!ident_is_valid(d->id))
+		return err_set(
+			e, ERR_INVALID_ARGUMENT,
+			"create container failed validation: container.ID: identifier \"%s\" must "
+			"match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$",
+			d->id);
 	if (has_config)
 		return 0;
 	if (!args_bool(args, "rootfs")) {

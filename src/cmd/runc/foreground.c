@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "os/fd.h"
+#include "os/pidfd.h"
 #include "os/syscall.h"
 
 #include <errno.h>
@@ -101,7 +102,7 @@ static void take_signals(struct foreground *f)
 		else if (sig == SIGWINCH)
 			copy_size(f);
 		else if (sig != SIGPIPE && sig != SIGURG)
-			(void)sys_pidfd_send_signal(f->process->pidfd, sig, NULL, 0);
+			(void)pidfd_signal(f->process->pidfd, sig);
 	}
 }
 
