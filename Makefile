@@ -24,6 +24,7 @@ $(RELEASE)/build.ninja:
 build: $(RELEASE)/build.ninja
 	ninja -C $(RELEASE) -j $(JOBS)
 	tools/collect.sh $(RELEASE) $(BUILD)
+	tools/mklib.sh $(BUILD) $(JOBS) $(PREFIX)
 
 run: deps build
 	tools/demo.sh $(BUILD)

@@ -17,6 +17,13 @@ for p in containerd containerd-shim-runc-v2 ctr; do
 done
 put 755 "$build/bin/containerd-transfer" "$prefix/libexec/casco/containerd-transfer"
 
+put 644 "$build/library/libcasco-runtime.a" "$prefix/lib/libcasco-runtime.a"
+sed "s,^prefix=.*,prefix=$prefix," "$build/library/libcasco-runtime.pc" >"$build/libcasco-runtime.pc"
+put 644 "$build/libcasco-runtime.pc" "$prefix/lib/pkgconfig/libcasco-runtime.pc"
+for h in runtime/runtime.h base/log.h base/err.h base/mem.h base/macros.h oci/spec.h; do
+	put 644 "$build/library/include/$h" "$prefix/include/casco-runtime/$h"
+done
+
 unit=$build/containerd.service
 sed "s,/usr/local/bin/,$prefix/bin/," dist/containerd.service >"$unit"
 put 644 "$unit" "$prefix/lib/systemd/system/containerd.service"

@@ -11,7 +11,8 @@ class Install(unittest.TestCase):
         usr/share/bash-completion/completions/ctr usr/share/zsh/site-functions/_ctr
         usr/share/fish/vendor_completions.d/ctr.fish usr/share/bash-completion/completions/runc
         usr/share/zsh/site-functions/_runc usr/share/fish/vendor_completions.d/runc.fish usr/share/man/man8/runc.8 usr/share/man/man8/ctr.8
-        usr/share/man/man8/containerd.8""".split()
+        usr/share/man/man8/containerd.8 usr/share/man/man3/libcasco-runtime.3 usr/lib/libcasco-runtime.a
+        usr/lib/pkgconfig/libcasco-runtime.pc usr/include/casco-runtime/runtime/runtime.h""".split()
 
     def setUp(self):
         self.scratch = Scratch()
