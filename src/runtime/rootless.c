@@ -63,7 +63,11 @@ static int run_helper(const char *name, pid_t pid, const char *map, struct err *
 	pid_t child;
 
 	if (!path)
-		return err_sys(e, errno, "%s is needed for more ids than one's own", name);
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "cannot map more than your own id without %s: install it (Debian "
+			       "package uidmap) and give yourself a range in /etc/subuid and "
+			       "/etc/subgid",
+			       name);
 	strv_add(&argv, name);
 	strv_addf(&argv, "%d", (int)pid);
 	for (char *w = strtok_r(copy, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
