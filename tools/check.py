@@ -158,6 +158,7 @@ def integration(build, tally):
         return
     env = dict(os.environ, CASCO_BIN=str(build / "bin"), CASCO_SHARE=str(build / "share"),
                PYTHONPATH=f"{TOP}/tests/integration:{TOP}/tests/attack:{TOP}/tests/vm", PYTHONDONTWRITEBYTECODE="1")
+    env.setdefault("CASCO_FAULT_STEP", "7")  # every system call is for `CASCO_FAULT_STEP=1`: some minutes
     files = sorted(f for folder in ("integration", "attack", "vm") for f in TOP.glob(f"tests/{folder}/test_*.py"))
     for path in files:
         start = time.monotonic()
