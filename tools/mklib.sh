@@ -47,6 +47,6 @@ Name: libcasco-runtime
 Description: The OCI runtime of casco as a library (static)
 Version: $version
 Requires: json-c libseccomp libcrypto
-Libs: -L\${libdir} -lcasco-runtime -pthread
+Libs: -L\${libdir} -lcasco-runtime -lm -pthread
 Cflags: -I\${includedir} -Ulinux -Uunix
 END

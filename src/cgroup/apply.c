@@ -233,6 +233,8 @@ int cgroup_apply_plan(const struct cgroup *cg, const struct cgroup_plan *p, bool
 	if (check_usage(cg, p, e) < 0)
 		return -1;
 	r = write_all(cg, p, undo, &n_undo, e);
+	if (!undo)
+		return r;
 	if (r < 0)
 		undo_all(undo, n_undo);
 	for (size_t i = 0; i < n_undo; i++)

@@ -353,7 +353,7 @@ static int read_list(struct reader *r, const char *want, char close, struct dbus
 
 static int read_inner(struct reader *r, const char *want, struct dbus_value *ret)
 {
-	struct dbus_value inner;
+	struct dbus_value inner = { 0 };
 	size_t n;
 
 	if (read_type(r, &want) < 0)

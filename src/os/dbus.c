@@ -146,7 +146,7 @@ static int authenticate(struct dbus *d, uint64_t deadline)
 int dbus_open_fd(int fd_take, bool is_bus, uint64_t deadline, struct dbus **ret)
 {
 	AUTO_DBUS struct dbus *d = NEW(struct dbus);
-	struct dbus_message m;
+	struct dbus_message m = { 0 };
 	int r;
 
 	d->fd = fd_take;
@@ -258,8 +258,8 @@ int dbus_open(const char *address, bool is_bus, uint64_t deadline, struct dbus *
 
 static int receive(struct dbus *d, uint64_t deadline, struct dbus_message *ret)
 {
-	unsigned char head[DBUS_HEADER_MIN];
-	size_t size;
+	unsigned char head[DBUS_HEADER_MIN] = { 0 };
+	size_t size = 0;
 	int r = receive_all(d, head, sizeof head, deadline);
 
 	if (r == 0)

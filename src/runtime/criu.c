@@ -84,6 +84,12 @@ static void child_main(const struct criu_start *s, const char *path, int sock, i
 	_exit(127);
 }
 
+static void criu_take(struct criu *c, struct criu *ret)
+{
+	*ret = *c;
+	*c = CRIU_NONE;
+}
+
 int criu_start(const struct criu_start *s, struct criu *ret, struct err *e)
 {
 	AUTO_CRIU struct criu c = CRIU_NONE;
@@ -117,8 +123,7 @@ int criu_start(const struct criu_start *s, struct criu *ret, struct err *e)
 	out = -1;
 	if (fd_read_all(in, &why, sizeof why) == sizeof why)
 		return err_copy(e, &why);
-	*ret = c;
-	c = CRIU_NONE;
+	criu_take(&c, ret);
 	return 0;
 }
 

@@ -49,7 +49,7 @@ static int look(int rootfd, const char *path, bool *ret_ro, bool *ret_is_root, s
 static int check_masks(const struct plan *p, int rootfd, struct err *e)
 {
 	struct stat st;
-	bool ro, is_root;
+	bool ro = false, is_root = false;
 
 	for (size_t i = 0; i < p->masked.n; i++) {
 		int r = look(rootfd, p->masked.v[i], &ro, &is_root, &st, e);
@@ -84,7 +84,7 @@ static bool is_covered(const struct plan *p, size_t n)
 static int check_mounts(const struct plan *p, int rootfd, struct err *e)
 {
 	struct stat st;
-	bool ro, is_root;
+	bool ro = false, is_root = false;
 
 	if (p->root_readonly && (look(rootfd, "/", &ro, &is_root, &st, e) < 0 || !ro))
 		return e->code ? -1 : refuse(e, "the root is not read-only", NULL);

@@ -201,7 +201,7 @@ static int read_attr(int fd, uint64_t *ret)
  * namespace some of them must not be missing. */
 static int change_attr(int fd, const struct mount_attr *a)
 {
-	uint64_t attr, now;
+	uint64_t attr = 0, now = 0;
 	int r = read_attr(fd, &attr);
 
 	if (r < 0)

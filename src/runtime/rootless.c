@@ -58,7 +58,7 @@ static int run_helper(const char *name, pid_t pid, const char *map, struct err *
 	AUTO_FREE char *path = spawn_find(name), *copy = xstrdup(map);
 	AUTO_FD int pidfd = -1;
 	const int fds[] = { -1, 2, 2 };
-	int status, r;
+	int status = 0, r;
 	char *save = NULL;
 	pid_t child;
 

@@ -64,7 +64,7 @@ static const struct name_row memory_flags[] = {
 static int parse_part(char *part, struct tune_set *ret)
 {
 	char *dash = strchr(part, '-');
-	uint64_t first, last;
+	uint64_t first = 0, last = 0;
 
 	if (dash)
 		*dash = 0;

@@ -132,6 +132,11 @@ static int take_request(struct grpc_call *k, void **ret, struct err *e)
 
 static void finish(struct grpc_call *k, const void *rsp, const struct err *e, bool add_class);
 
+static void leave_thread(void *arg)
+{
+	grpc_call_unref(arg);
+}
+
 static void run_call(void *arg)
 {
 	struct grpc_call *k = arg;
@@ -150,11 +155,13 @@ static void run_call(void *arg)
 	}
 	if (r == 0)
 		r = m->fn(&k->rpc, req, rsp, &e);
-	if (m->kind != RPC_KIND_UNARY)
-		atomic_fetch_sub(&env->waiting, 1);
-	if (r == RPC_PARKED)
-		return; /* k is somebody else's, or gone */
-	finish(k, rsp, r < 0 ? &e : NULL, is_handlers);
+	if (r != RPC_PARKED) /* else k is somebody else's to finish */
+		finish(k, rsp, r < 0 ? &e : NULL, is_handlers);
+	if (m->kind == RPC_KIND_UNARY)
+		return;
+	/* env is there for as long as a call is: for this one, until the loop has let go of it */
+	atomic_fetch_sub(&env->waiting, 1);
+	env->post(env, leave_thread, k);
 }
 
 /* A stream's handler may stand still for its client: clients that hang must not have all threads.
@@ -180,6 +187,8 @@ void grpc_call_dispatch(struct grpc_call *k)
 	}
 	k->is_dispatched = true;
 	k->refs++;
+	if (k->rpc.method->kind != RPC_KIND_UNARY)
+		k->refs++; /* the thread's, which looks at env last */
 	k->env->run(k->env, run_call, k);
 }
 

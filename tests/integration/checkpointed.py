@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from bundle import RuncTest
+from bundle import RuncTest, cgroups_named
 from casco import program, wait_for
 
 STUB = pathlib.Path(__file__).resolve().parent / "stub_criu.py"
@@ -86,4 +86,4 @@ class StubbedCriu(Checkpointed):
 
     def nothing_left(self):
         self.assertEqual(list(self.state.glob("[!.]*")), [])
-        self.assertEqual(list(pathlib.Path("/sys/fs/cgroup").rglob(self.id)), [])
+        self.assertEqual(cgroups_named(self.id), [])

@@ -52,8 +52,7 @@ class FailurePoints(unittest.TestCase):
     def left(self):
         found = [str(p) for p in self.state.glob("[!.]*")]
         found += [l for l in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if str(self.top) in l]
-        for top in [p for p in pathlib.Path("/sys/fs/cgroup").iterdir() if p.is_dir()]:
-            found += [str(p) for p in top.glob(f"**/{self.id}")]
+        found += bundle.cgroups_named(self.id)
         return found + [p for p in processes(str(self.top)) if "unittest" not in p]
 
     def assert_nothing_left(self, what):

@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-from bundle import RuncTest
+from bundle import RuncTest, cgroups_named
 from casco import TOP, Terminal, our_env, program, wait_for
 
 PEER = "/usr/sbin/runc"
@@ -285,8 +285,8 @@ class Shown(RuncTest):
         table = self.runc("ps", self.id).stdout.splitlines()
         self.assertEqual(len(table), 3)
         self.assertTrue(table[0].startswith("UID"))
-        custom = self.runc("ps", self.id, "-eo", "pid,args").stdout.splitlines()
-        self.assertEqual(sorted(l.split()[2] for l in custom[1:]), ["60", "61"])
+        sleeps = lambda: sorted(l.split()[2] for l in self.runc("ps", self.id, "-eo", "pid,args").stdout.splitlines()[1:])
+        wait_for("the two sleeps", lambda: sleeps() == ["60", "61"])
         self.assertIn("couldn't find PID field", self.runc("ps", self.id, "-eo", "args").stderr)
 
     def test_list_of_a_stopped_one(self):
@@ -413,7 +413,7 @@ class Exec(RuncTest):
 
     def folders(self):
         """The container's cgroup folder of each v1 hierarchy, or the one of v2."""
-        return [p for p in pathlib.Path("/sys/fs/cgroup").rglob(self.id) if p.is_dir()]
+        return [pathlib.Path(p) for p in cgroups_named(self.id)]
 
     def test_cgroup(self):
         self.background()

@@ -108,7 +108,8 @@ def parse(lines):
         word, _, rest = line.partition(" ")
         if word in ("ok", "skip", "FAIL"):
             name, _, detail = rest.partition(" ")
-            results[name] = [word, detail]
+            before = results.get(name, ("", ""))[1]  # a second word is about what it left behind
+            results[name] = [word, f"{before}\n{detail}" if before and word == "FAIL" else detail]
             last = name
         elif word == "|" and last:
             results[last][1] += "\n" + rest

@@ -187,7 +187,7 @@ int foreground_wait(struct runtime_process *process, int signals, struct notify 
 			take_input(&f);
 		if (p[SLOT_MASTER].revents && !copy_some(master, STDOUT_FILENO))
 			master = -1;
-		if (p[SLOT_NOTIFY].revents)
+		if (notify && p[SLOT_NOTIFY].revents)
 			take_notify(notify);
 		if (p[SLOT_PROCESS].revents)
 			break;
