@@ -29,6 +29,8 @@ static const enum oci_ns join_order[] = {
 	OCI_NS_UTS,  OCI_NS_CGROUP, OCI_NS_TIME,    OCI_NS_MOUNT,
 };
 
+enum { MADE_MS = 1000 }; /* a creation takes a few; one with a hook that calls us, for ever */
+
 struct execution {
 	const struct runtime_exec *x;
 	struct arena *arena;
@@ -183,6 +185,9 @@ static void exec_main(const struct execution *k)
 static int check_status(const struct execution *k, struct err *e)
 {
 	switch (k->state.pub.status) {
+	case RUNTIME_CREATING: /* its namespaces have the host's root in them */
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "cannot exec in a container that is being created");
 	case RUNTIME_STOPPED:
 		return err_set(e, ERR_FAILED_PRECONDITION, "cannot exec in a stopped container");
 	case RUNTIME_PAUSED:
@@ -201,7 +206,7 @@ static int open_container(struct execution *k, const struct runtime *rt, struct 
 	k->end.procfd = procfs_open(e);
 	if (k->end.procfd < 0 ||
 	    state_load(rt, k->arena, k->x->id, k->end.procfd, &k->state, e) < 0 ||
-	    check_status(k, e) < 0)
+	    state_wait_made(&k->state, k->end.procfd, MADE_MS, e) < 0 || check_status(k, e) < 0)
 		return -1;
 	k->init = state_open_init(&k->state, k->end.procfd, e);
 	if (k->init < 0)

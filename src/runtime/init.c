@@ -88,7 +88,8 @@ static int run_hooks(const struct launch *l, struct err *e)
 {
 	const struct oci_hooks *h = l->hooks;
 
-	if (h->prestart.n || h->create_runtime.n) {
+	/* the container's own hooks too see it in its limits, and its state written */
+	if (h->prestart.n || h->create_runtime.n || h->create_container.n) {
 		if (stage_send(l->end.sync, STAGE_HOOKS, -1, e) < 0 ||
 		    stage_wait(l->end.sync, STAGE_RESUME, e) < 0)
 			return -1;

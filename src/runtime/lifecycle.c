@@ -113,6 +113,9 @@ int runtime_start(const struct runtime *rt, const char *id, struct err *e)
 	if (o.state.pub.status == RUNTIME_STOPPED)
 		return err_set(e, ERR_FAILED_PRECONDITION,
 			       "cannot start a container that has stopped");
+	if (o.state.pub.status == RUNTIME_CREATING)
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "cannot start a container that is being created");
 	if (o.state.pub.status != RUNTIME_CREATED)
 		return err_set(e, ERR_FAILED_PRECONDITION,
 			       "cannot start an already running container");

@@ -477,8 +477,10 @@ static int accompany(struct creation *k, struct err *e)
 	for (;;) {
 		if (birth_next(&k->birth, k->c->io.console, &step, e) < 0)
 			return -1;
-		if (step == STAGE_READY)
+		if (step == STAGE_READY) {
+			state_made(&k->state);
 			return 0;
+		}
 		if (step == STAGE_TIME) {
 			if (set_time_offsets(k, e) < 0)
 				return -1;
@@ -501,9 +503,9 @@ static bool may_start_ahead(const struct creation *k)
 {
 	const struct oci_hooks *h = &k->c->spec->hooks;
 
-	return !h->prestart.n && !h->create_runtime.n && !k->c->io.pid_file &&
-	       !k->c->io.pidfd_socket && !k->plan.time_offsets && !k->birth.listener.path &&
-	       k->c->io.console == RUNTIME_CONSOLE_NONE;
+	return !h->prestart.n && !h->create_runtime.n && !h->create_container.n &&
+	       !k->c->io.pid_file && !k->c->io.pidfd_socket && !k->plan.time_offsets &&
+	       !k->birth.listener.path && k->c->io.console == RUNTIME_CONSOLE_NONE;
 }
 
 static int start_process(struct creation *k, bool is_run, struct err *e)

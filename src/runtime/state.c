@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define STATE_FILE "state.json"
 #define PLACES_FILE "cgroups"
@@ -29,6 +30,27 @@ static int check_id(const char *id, struct err *e)
 	if (!ident_is_runc_id(id))
 		return err_set(e, ERR_INVALID_ARGUMENT, "invalid container ID format");
 	return 0;
+}
+
+/* A lock of the open folder, not of a process: it ends with the last copy of the descriptor, and
+ * whoever asks for it takes none. */
+static int lock_made(int dirfd, short type)
+{
+	struct flock l = { .l_type = type, .l_whence = SEEK_SET };
+
+	return fcntl(dirfd, F_OFD_SETLK, &l) < 0 ? -errno : 0;
+}
+
+static bool is_being_made(int dirfd)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return fcntl(dirfd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
+}
+
+void state_made(const struct state *s)
+{
+	(void)lock_made(s->dirfd, F_UNLCK); /* ours to give back */
 }
 
 int state_make_dir(const char *root, const char *id, struct err *e)
@@ -51,13 +73,14 @@ int state_make_dir(const char *root, const char *id, struct err *e)
 				       "container with given ID already exists");
 		return err_sys(e, errno, "mkdir %s/%s", root, id);
 	}
-	int fd = openat(rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0) {
-		err_sys(e, errno, "open %s/%s", root, id);
+	AUTO_FD int fd = openat(rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = fd < 0 ? -errno : lock_made(fd, F_RDLCK);
+	if (r < 0) {
+		err_sys(e, -r, "open %s/%s", root, id);
 		(void)unlinkat(rootfd, id, AT_REMOVEDIR); /* nobody else made it */
 		return -1;
 	}
-	return fd;
+	return TAKE_FD(fd);
 }
 
 int state_remove_dir(const char *root, const char *id, struct err *e)
@@ -104,6 +127,11 @@ static int find_status(struct state *s, int procfd, struct err *e)
 		return 0;
 	}
 	s->pub.pid = s->init_pid;
+	/* Its processes may still be in the host's root. */
+	if (is_being_made(s->dirfd)) {
+		s->pub.status = RUNTIME_CREATING;
+		return 0;
+	}
 	if (faccessat(s->dirfd, STATE_FIFO, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
 		s->pub.status = RUNTIME_CREATED;
 		return 0;
@@ -148,6 +176,18 @@ int state_load(const struct runtime *rt, struct arena *a, const char *id, int pr
 		state_done(ret);
 		return e->code ? -1
 			       : err_set(e, ERR_DATA_LOSS, "state.json is of another container");
+	}
+	return 0;
+}
+
+int state_wait_made(struct state *s, int procfd, unsigned ms, struct err *e)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (unsigned i = 0; s->pub.status == RUNTIME_CREATING && i < ms; i++) {
+		(void)nanosleep(&pause, NULL); /* a signal only makes the next look earlier */
+		if (find_status(s, procfd, e) < 0)
+			return -1;
 	}
 	return 0;
 }

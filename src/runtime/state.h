@@ -34,6 +34,11 @@ void state_done(struct state *s);
 /* Makes ROOT (0700) and ROOT/ID; returns its fd.  ERR_ALREADY_EXISTS "container with given ID
  * already exists". */
 int state_make_dir(const char *root, const char *id, struct err *e);
+
+/* From state_make_dir() on the container is RUNTIME_CREATING to all others, state.json or not,
+ * until this or the end of who makes it: its first process is not yet where it belongs, and
+ * nobody may follow it there. */
+void state_made(const struct state *s);
 int state_remove_dir(const char *root, const char *id, struct err *e);
 
 int state_write(const struct state *s, struct err *e);
@@ -41,6 +46,10 @@ int state_write(const struct state *s, struct err *e);
 /* With the status of this moment. procfd: the host's. ERR_NOT_FOUND "container does not exist". */
 int state_load(const struct runtime *rt, struct arena *a, const char *id, int procfd,
 	       struct state *ret, struct err *e);
+
+/* While it is RUNTIME_CREATING, up to ms milliseconds: its process may run before its maker hears
+ * of that. */
+int state_wait_made(struct state *s, int procfd, unsigned ms, struct err *e);
 
 /* A pidfd of init; ERR_FAILED_PRECONDITION "container not running" when it is gone. */
 int state_open_init(const struct state *s, int procfd, struct err *e);
