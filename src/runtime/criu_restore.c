@@ -230,6 +230,7 @@ static int make_cgroup(struct restore *k, struct err *e)
 	if (cgroup_create(&cfg, s->linux.resources, &k->cgroup, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
 	cgroup_paths(k->cgroup, k->arena, &k->state.pub.cgroup_paths);
+	(void)cgroup_unit(k->cgroup, &k->state.unit); /* borrowed: both live as long as k */
 	return 0;
 }
 

@@ -65,7 +65,10 @@ static int apply(struct arena *a, struct state *s, const struct oci_resources *g
 		return err_wrap(e, "read the resources of %s", s->pub.id);
 	update_warn_kernel_memory(s->pub.id, given);
 	oci_resources_merge(a, old, given, &all, &write);
-	if (cgroup_load(&s->pub.cgroup_paths, &cg, e) < 0 || cgroup_update(cg, &write, e) < 0)
+	if (cgroup_load(&s->pub.cgroup_paths, &cg, e) < 0)
+		return -1;
+	cgroup_use_unit(cg, &s->unit);
+	if (cgroup_update(cg, &write, e) < 0)
 		return -1;
 	s->resources = update_print(a, &all);
 	return state_write(s, e);

@@ -363,6 +363,19 @@ class OnTheMachine(Common, Limits):
         self.assertEqual(self.value("pids", "pids.max"), "30")
         self.runc("resume", self.id)
 
+    def test_update_of_a_unit_is_systemds(self):
+        """Files that systemd has not heard of are its to set back: with no bus there is no update."""
+        self.start()
+        before = self.value("pids", "pids.max")
+        path = self.state / self.id / "state.json"
+        state = json.loads(path.read_text())
+        path.write_text(json.dumps({**state, "systemd_unit": f"{self.id}.scope"}))
+        r = self.runc("update", "--pids-limit", "77", self.id,
+                      env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={self.top}/nobody"})
+        path.write_text(json.dumps(state))
+        self.assertNotEqual(r.returncode, 0)
+        self.assertEqual(self.value("pids", "pids.max"), before)
+
     def test_devices_survive_updates(self):
         """What another program did to the list is not undone."""
         self.start()
