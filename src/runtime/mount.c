@@ -336,18 +336,23 @@ static int do_bind(const struct launch *l, const struct mount_op *op, int ahead,
 	return finish_propagation(op, tree, e);
 }
 
-static int copy_up(int from, int to, unsigned depth, struct err *e);
+struct copy_up {
+	int procfd;
+	unsigned depth;
+};
 
-static int copy_up_file(int from, int to, const char *name, const struct stat *st, struct err *e)
+static int copy_up(struct copy_up *c, int from, int to, struct err *e);
+
+static int copy_up_file(const struct copy_up *c, int path, int to, const char *name,
+			const struct stat *st, struct err *e)
 {
-	/* It may not be a file any more: a fifo must not hold us. */
-	AUTO_FD int in =
-		openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	AUTO_FD int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-				 st->st_mode & 07777);
-	char buf[16384];
+	char own[32], buf[16384];
 	ssize_t n;
 
+	snprintf(own, sizeof own, "self/fd/%d", path);
+	AUTO_FD int in = openat(c->procfd, own, O_RDONLY | O_CLOEXEC);
+	AUTO_FD int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				 st->st_mode & 07777);
 	if (in < 0 || out < 0)
 		return err_sys(e, errno, "copy %s", name);
 	while ((n = read(in, buf, sizeof buf)) > 0)
@@ -359,17 +364,20 @@ static int copy_up_file(int from, int to, const char *name, const struct stat *s
 	return 0;
 }
 
-static int copy_up_one(int from, int to, const char *name, unsigned depth, struct err *e)
+/* The name is looked up once: whoever else has the folder may put another thing there at any time,
+ * and only opening a device can do things. */
+static int copy_up_one(struct copy_up *c, int from, int to, const char *name, struct err *e)
 {
+	AUTO_FD int path = openat(from, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 	char link[4096];
 
-	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (path < 0 || fstat(path, &st) < 0)
 		return err_sys(e, errno, "copy %s", name);
 	if (S_ISREG(st.st_mode))
-		return copy_up_file(from, to, name, &st, e);
+		return copy_up_file(c, path, to, name, &st, e);
 	if (S_ISLNK(st.st_mode)) {
-		ssize_t n = readlinkat(from, name, link, sizeof link - 1);
+		ssize_t n = readlinkat(path, "", link, sizeof link - 1);
 
 		if (n < 0)
 			return err_sys(e, errno, "copy %s", name);
@@ -385,29 +393,29 @@ static int copy_up_one(int from, int to, const char *name, unsigned depth, struc
 	}
 	if (mkdirat(to, name, st.st_mode & 07777) < 0)
 		return err_sys(e, errno, "copy %s", name);
-	AUTO_FD int in = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	AUTO_FD int out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (in < 0 || out < 0 || fchown(out, st.st_uid, st.st_gid) < 0 ||
-	    fchmod(out, st.st_mode & 07777) < 0)
+	if (out < 0 || fchown(out, st.st_uid, st.st_gid) < 0 || fchmod(out, st.st_mode & 07777) < 0)
 		return err_sys(e, errno, "copy %s", name);
-	return copy_up(in, out, depth + 1, e);
+	return copy_up(c, path, out, e);
 }
 
 /* The contents of one folder, by fd. */
-static int copy_up(int from, int to, unsigned depth, struct err *e)
+static int copy_up(struct copy_up *c, int from, int to, struct err *e)
 {
 	int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *d;
 	int r = 0;
 
-	if (!dir || depth > 64) {
+	if (!dir || c->depth > 64) {
 		(void)(dir ? closedir(dir) : fd < 0 ? 0 : close(fd));
 		return err_sys(e, dir ? ELOOP : errno, "copy a folder");
 	}
+	c->depth++;
 	while (r == 0 && (d = readdir(dir)))
 		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			r = copy_up_one(from, to, d->d_name, depth, e);
+			r = copy_up_one(c, fd, to, d->d_name, e);
+	c->depth--;
 	closedir(dir);
 	return r;
 }
@@ -469,7 +477,8 @@ static int do_fs(const struct launch *l, size_t i, int rootfd, struct err *e)
 		mount_new_fs(op->fstype, op->source, op->params, op->n_params, op->set, e);
 	if (tree < 0)
 		return -1;
-	if (op->copy_up && copy_up(target, tree, 0, e) < 0)
+	struct copy_up c = { .procfd = l->end.procfd };
+	if (op->copy_up && copy_up(&c, target, tree, e) < 0)
 		return err_wrap(e, "tmpcopyup");
 	if (mount_attach(tree, target, op->dest, e) < 0 || finish_propagation(op, tree, e) < 0)
 		return -1;

@@ -1,5 +1,6 @@
 """Paths inside a rootfs that an attacker wrote."""
 import os
+import stat
 import unittest
 
 import attack
@@ -117,6 +118,21 @@ class Rootfs(Attack):
         config = self.config(cwd="/work/new")
         config["root"]["readonly"] = False
         self.run_config(config)
+
+    def test_tmpcopyup_of_a_file_that_turns_into_a_device(self):
+        """Who shares the folder exchanges its files for nodes of the host's devices: to open one can start a
+        watchdog or wind a tape.  This one only gives more than there is room for."""
+        (self.rootfs / "data").mkdir()
+        a, b = self.rootfs / "data/a", self.rootfs / "data/b"
+        a.write_text("a")
+        os.mknod(b, 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+        config = self.config("/bin/true")
+        config["mounts"].append({"destination": "/data", "type": "tmpfs", "source": "tmpfs",
+                                 "options": ["tmpcopyup", "size=64k"]})
+        with attack.swapping(a, b):
+            for _ in range(4 * RACES):
+                r = self.run_config(config)
+                self.assertEqual(r.returncode, 0, r.stderr)
 
     def test_tmpcopyup_from_a_symlink(self):
         (self.rootfs / "copy").symlink_to(self.host)
