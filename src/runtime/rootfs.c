@@ -67,11 +67,13 @@ int rootfs_mount_id(const char *path, uint64_t *ret, struct err *e)
 
 void rootfs_undo(const char *path, uint64_t id_before)
 {
-	struct err ignored = { 0 };
+	struct err ignored = { 0 }; /* the first error is told */
 	uint64_t id;
 
-	if (rootfs_mount_id(path, &id, &ignored) == 0 && id != id_before)
-		(void)umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW); /* the first error is told */
+	/* the old way of mounting puts two there: its stage, and the root on that */
+	while (rootfs_mount_id(path, &id, &ignored) == 0 && id != id_before)
+		if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+			return;
 }
 
 static int attach_at_path(const struct launch *l, struct err *e)

@@ -154,6 +154,13 @@ class Each(Filtered, bundle.RuncTest):
         self.assertTrue(out.endswith("/bin/busybox\n0\n"), out[-200:])
         self.assertEqual(pathlib.Path("/proc/self/mountinfo").read_text(), before)
 
+    def test_a_failure_without_a_mount_namespace_leaves_no_stage(self):
+        linux = self.b.config["linux"]
+        linux["namespaces"] = [n for n in linux["namespaces"] if n["type"] != "mount"]
+        self.b.config["mounts"], linux["maskedPaths"], linux["readonlyPaths"] = [], [], []
+        self.fails("no such file or directory", "/nowhere")
+        self.assertNotIn(str(self.top), pathlib.Path("/proc/self/mountinfo").read_text())
+
     def test_idmapped_mounts_are_refused_by_name(self):
         data = self.top / "data"
         data.mkdir()
