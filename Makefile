@@ -8,7 +8,7 @@ BUILD := build
 BIN := $(BUILD)/bin
 RELEASE := $(BUILD)/release
 
-.PHONY: all deps deps-test build run check lint tidy unit integration bench install uninstall clean
+.PHONY: all deps deps-test build run check lint tidy unit integration parity bench install uninstall clean
 
 all: build
 
@@ -39,6 +39,10 @@ unit: build
 	tools/check.py --build $(BUILD) unit
 integration: build
 	tools/check.py --build $(BUILD) integration
+# runc's own tests on Debian's runc and on ours.  Not in `check`: it takes a quarter of an hour, and a Go compiler.
+parity: build
+	tools/deps.sh build parity
+	tests/parity/runc_bats.py
 bench: build
 	bench/run.py all
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh SET...: installs the Debian packages of each set (build, test), if any is missing.
+# deps.sh SET...: installs the Debian packages of each set (build, test, parity), if any is missing.
 set -eu
 
 build="gcc make meson ninja-build pkg-config protobuf-c-compiler protobuf-compiler
@@ -13,11 +13,21 @@ test="clang clang-format-14 clang-tidy-14 libclang-rt-14-dev codespell git runc 
 conmon criu crun uidmap docker-registry debootstrap zstd openssl iproute2 procps util-linux nghttp2-client
 python3-grpcio qemu-system-x86 e2fsprogs"
 
+# runc's own tests on Debian's runc and on ours (make parity): its source is unpacked with dpkg-dev, its
+# helpers are built with Debian's Go, its tests use the rest.
+parity="runc bats gawk jq criu gcc libc6-dev libseccomp-dev pkg-config busybox-static debootstrap util-linux procps
+dpkg-dev golang-go golang-dbus-dev golang-github-cilium-ebpf-dev golang-github-containerd-console-dev
+golang-github-coreos-go-systemd-dev golang-github-cyphar-filepath-securejoin-dev golang-github-docker-go-units-dev
+golang-github-moby-sys-dev golang-github-opencontainers-selinux-dev golang-github-opencontainers-specs-dev
+golang-github-seccomp-libseccomp-golang-dev golang-github-sirupsen-logrus-dev golang-github-urfave-cli-dev
+golang-golang-x-sys-dev"
+
 want=""
 for set in "$@"; do
 	case $set in
 	build) want="$want $build" ;;
 	test) want="$want $test" ;;
+	parity) want="$want $parity" ;;
 	*) echo "deps.sh: unknown set $set" >&2 && exit 2 ;;
 	esac
 done

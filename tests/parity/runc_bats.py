@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""Run runc's own integration tests on Debian's runc and on ours, and compare them test by test.
+
+    runc_bats.py [--layout hybrid] [--layout cgroup2] [--lock FILE] [--keep-peer] [--verbose] [FILE.bats...]
+
+A test that Debian's runc passes here and ours does not is an error, unless runc_bats.known has it with a
+reason; an entry there whose test passes is an error as well, so that the list can only shrink.
+
+Each file runs in mount and PID namespaces of its own: what it mounts or leaves running ends with it.
+In the cgroup2 layout these show a cgroup2 hierarchy alone at /sys/fs/cgroup, otherwise the host's.
+Results and bats's output are kept in build/parity/results/."""
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import pty
+import re
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import termios
+import time
+
+import suite  # first: it says where the next ones are
+import images
+from casco import program
+
+KNOWN = pathlib.Path(__file__).with_suffix(".known")
+LAYOUTS = ("hybrid", "cgroup2")
+TEST_TIMEOUT = 120  # seconds for one test; the suite's slowest takes ten
+FILE_TIMEOUT = 900
+RESULT = re.compile(r"(?P<not>not )?ok (?P<number>\d+) (?P<name>.*?)(?P<skip> # skip ?(?P<reason>.*))?$")
+
+# The first process of a file's namespaces.  /dev/null is another node of the same device, as one test
+# tries to make a runtime change the owner of the host's.
+WITHIN = """
+mount -t proc proc /proc
+mknod -m 666 "$TMPDIR/null" c 1 3 && mount --bind "$TMPDIR/null" /dev/null
+if [ "$LAYOUT" = cgroup2 ]; then
+	umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup
+fi
+exec bats -t "$1"
+"""
+
+
+def attach(terminal):
+    os.setsid()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    for fd in range(3):
+        os.dup2(terminal, fd)
+
+
+def on_terminal(command, env, seconds):
+    """The command's output, and whether it came to its end.  It has a terminal of its own, which never
+    ends as input: some of the tests need one."""
+    outer, inner = pty.openpty()
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            attach(inner)
+            os.execvpe(command[0], command, env)
+        os._exit(127)
+    os.close(inner)
+    end, out, whole = time.monotonic() + seconds, [], True
+    while True:
+        left = end - time.monotonic()
+        if left <= 0:
+            whole = False
+            os.kill(pid, signal.SIGKILL)
+            break
+        if select.select([outer], [], [], left)[0]:
+            try:
+                data = os.read(outer, 65536)
+            except OSError:  # EIO: nobody has the terminal any more
+                break
+            if not data:
+                break
+            out.append(data)
+        elif os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            break
+    os.waitpid(pid, 0)
+    os.close(outer)
+    return b"".join(out).decode(errors="replace").replace("\r\n", "\n"), whole
+
+
+def cgroups():
+    return {folder for folder, _, _ in os.walk("/sys/fs/cgroup")}
+
+
+def remove_cgroups(before):
+    """What a killed test left: never a cgroup that was there before, or that does not bear the suite's names."""
+    for folder in sorted(cgroups() - before, key=len, reverse=True):
+        if re.search(r"/(test|runc-cgroups-integration-test|ct)", folder):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+
+
+def tests_of(output, path, whole):
+    """Test name to "ok", "not ok" or "skip", with bats's words on it.  A test without a result failed."""
+    found, name = {}, None
+    for line in output.splitlines():
+        match = RESULT.match(line)
+        if match:
+            name = match["name"]
+            verdict = "skip" if match["skip"] else "not ok" if match["not"] else "ok"
+            found[name] = [verdict, match["reason"] or ""]
+        elif name and line.startswith("#") and found[name][0] == "not ok":
+            found[name][1] += line[1:] + "\n"
+    for missing in suite.test_names(path):
+        why = "no result" if whole else f"no result within {FILE_TIMEOUT} s"
+        found.setdefault(missing, ["not ok", f"{why}; the output's end: {output[-500:]}"])
+    return found
+
+
+@contextlib.contextmanager
+def alone(lock):
+    """While other tests of this machine that take the same lock wait."""
+    with open(lock or os.devnull, "a", encoding="utf-8") as f:
+        if lock:
+            fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+def run_file(runtime, layout, path, lock):
+    with alone(lock), tempfile.TemporaryDirectory(prefix="parity-", ignore_cleanup_errors=True) as scratch:
+        os.chmod(scratch, 0o711)  # tests with a user namespace walk through it
+        before = cgroups()
+        env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": scratch, "TMPDIR": scratch,
+               "TERM": "xterm", "LC_ALL": "C.UTF-8", "RUNC": runtime, "LAYOUT": layout, "BATS_TEST_TIMEOUT": str(TEST_TIMEOUT)}
+        output, whole = on_terminal(["unshare", "-m", "-p", "-f", "--kill-child", "--propagation", "private",
+                                     "sh", "-euc", WITHIN, "sh", str(path)], env, FILE_TIMEOUT)
+        remove_cgroups(before)
+    return output, tests_of(output, path, whole)
+
+
+def known_list():
+    """(layout, file, test) to reason, of lines `LAYOUT FILE: TEST # REASON`."""
+    known = {}
+    for number, line in enumerate(KNOWN.read_text().splitlines(), 1):
+        if not line or line.startswith("#"):
+            continue
+        match = re.fullmatch(r"(hybrid|cgroup2) (\S+\.bats): (.*\S)\s+# (.+)", line)
+        if not match:
+            raise SystemExit(f"{KNOWN}:{number}: not `LAYOUT FILE: TEST # REASON`")
+        known[match.group(1, 2, 3)] = match[4]
+    return known
+
+
+def paragraph(title, lines):
+    print(f"\n{title}: {len(lines)}")
+    for line in lines:
+        print(f"  {line}")
+
+
+def compare(layout, theirs, ours, known, verbose):
+    """Print how one layout's results differ; the number of errors."""
+    both = [(f, t) for f in ours for t in ours[f]]
+    pairs = {k: (theirs[k[0]].get(k[1], ["not ok", ""]), ours[k[0]][k[1]]) for k in both}
+    name = "{0[0]}: {0[1]}".format
+    passed = [k for k, (a, b) in pairs.items() if a[0] == b[0] == "ok"]
+    skipped = [k for k, (a, b) in pairs.items() if a[0] == b[0] == "skip"]
+    failed = [k for k, (a, b) in pairs.items() if a[0] == b[0] == "not ok"]
+    worse = [k for k, (a, b) in pairs.items() if a[0] == "ok" and b[0] != "ok"]
+    better = [k for k, (a, b) in pairs.items() if b[0] == "ok" and a[0] != "ok"]
+    print(f"\n== {layout}: {len(pairs)} tests")
+    print(f"passed by both: {len(passed)}")
+    paragraph("skipped by both", [f"{name(k)} ({pairs[k][1][1]})" for k in skipped] if verbose else [])
+    paragraph("failed by both", [name(k) for k in failed])
+    paragraph("ours passes where theirs does not", [f"{name(k)} (theirs: {pairs[k][0][0]})" for k in better])
+    paragraph("ours fails where theirs passes", [name(k) + (f" (known: {known[layout, *k]})" if (layout, *k) in known else "")
+                                                  for k in worse])
+    new = [k for k in worse if (layout, *k) not in known]
+    for k in new:
+        print(f"\nFAILED {layout} {name(k)}: {pairs[k][1][0]}\n{pairs[k][1][1]}")
+    gone = [k for k in pairs if (layout, *k) in known and k not in worse]
+    for k in gone:
+        print(f"ERROR {layout} {name(k)} is in {KNOWN.name} but does not fail: remove it there")
+    stale = [k for k in known if k[0] == layout and k[1] in ours and k[2] not in ours[k[1]]]
+    for k in stale:
+        print(f"ERROR {layout} {k[1]}: {k[2]} is in {KNOWN.name} but not in the suite")
+    return len(new) + len(gone) + len(stale)
+
+
+def run_layout(layout, files, options):
+    place = suite.CACHE / "results" / layout
+    place.mkdir(parents=True, exist_ok=True)
+    results = {"theirs": {}, "ours": {}}
+    for path in files:
+        for who, runtime in (("theirs", options.peer), ("ours", program("runc"))):
+            kept = place / f"{path.name}.{who}.json"
+            if who == "theirs" and options.keep_peer and kept.exists():
+                results[who][path.name] = json.loads(kept.read_text())
+                continue
+            start = time.monotonic()
+            output, tests = run_file(runtime, layout, path, options.lock)
+            (place / f"{path.name}.{who}.tap").write_text(output)
+            kept.write_text(json.dumps(tests, indent=1))
+            results[who][path.name] = tests
+            counts = [sum(v[0] == kind for v in tests.values()) for kind in ("ok", "not ok", "skip")]
+            print(f"{layout} {path.name} {who}: {counts[0]} ok, {counts[1]} not ok, {counts[2]} skipped, "
+                  f"{time.monotonic() - start:.1f} s", flush=True)
+    return results
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--layout", action="append", choices=LAYOUTS, help="only these (default: all)")
+    p.add_argument("--peer", default=shutil.which("runc", path="/usr/sbin:/usr/bin:/sbin:/bin"), help="the runc to compare with")
+    p.add_argument("--keep-peer", action="store_true", help="take the peer's results of an earlier run where there are any")
+    p.add_argument("--lock", help="a file that is locked while a bats file runs")
+    p.add_argument("--verbose", action="store_true", help="name the tests that both skip")
+    p.add_argument("files", nargs="*", help="names of bats files (default: all)")
+    options = p.parse_args()
+    if os.geteuid() != 0:
+        raise SystemExit("runc_bats.py: needs root")
+    try:
+        source = suite.prepared()
+    except images.Missing as e:
+        raise SystemExit(f"runc_bats.py: {e}") from e
+    files = [f for f in suite.files(source) if not options.files or f.name in options.files]
+    known, errors = known_list(), 0
+    results = {layout: run_layout(layout, files, options) for layout in options.layout or LAYOUTS}
+    for layout, r in results.items():
+        errors += compare(layout, r["theirs"], r["ours"], known, options.verbose)
+    print(f"\n{errors} errors")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
