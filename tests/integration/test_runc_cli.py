@@ -170,7 +170,8 @@ class Help(unittest.TestCase):
     def test_version(self):
         lines = self.text("--version").splitlines()
         self.assertRegex(lines[0], r"^runc version \d+\.\d+")
-        self.assertRegex(lines[1], r"^spec: 1\.\d+\.\d+$")
+        self.assertRegex(lines[1], r"^commit: [0-9a-f.]+$")
+        self.assertRegex(lines[2], r"^spec: 1\.\d+\.\d+$")
 
 
 class Completion(unittest.TestCase):
@@ -427,8 +428,11 @@ class Exec(RuncTest):
             self.assertEqual(self.ex("--cgroup", "sub", self.id, "cat", "/proc/self/cgroup").count("/sub\n"), len(self.folders()))
             r = self.runc("exec", "--cgroup", "nosuch", self.id, "true")
             self.assertEqual(r.returncode, 255)
-            self.assertRegex(r.stderr, "no such file or directory")
-            self.assertEqual(self.ex("--cgroup", "../../..", self.id, "cat", "/proc/self/cgroup"), before)
+            self.assertRegex(r.stderr, " adding pid .*/nosuch/cgroup.procs: no such file or directory")
+            for above in ("..", "/../..", "sub/../.."):
+                r = self.runc("exec", "--cgroup", above, self.id, "true")
+                self.assertIn(f": {above} is not a sub cgroup path", r.stderr)
+            self.assertEqual(self.ex("--cgroup", "sub/./..//", self.id, "cat", "/proc/self/cgroup"), before)
             if pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists():
                 return  # v2 has one hierarchy
             out = self.ex("--cgroup", "pids,memory:sub", "--cgroup", "cpu:/sub", self.id, "cat", "/proc/self/cgroup")

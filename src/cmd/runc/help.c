@@ -2,6 +2,7 @@
 #include "cmd/runc/cli.h"
 
 #include "oci/spec.h"
+#include "revision.h"
 #include "runtime/seccomp.h"
 
 #include <stdio.h>
@@ -91,6 +92,6 @@ void cli_version(void)
 {
 	char seccomp[32];
 
-	printf("runc version %s (casco)\nspec: %s\nlibseccomp: %s\n", CASCO_VERSION,
-	       OCI_SPEC_VERSION, seccomp_library_version(seccomp, sizeof seccomp));
+	printf("runc version %s (casco)\ncommit: %s\nspec: %s\nlibseccomp: %s\n", CASCO_VERSION,
+	       REVISION, OCI_SPEC_VERSION, seccomp_library_version(seccomp, sizeof seccomp));
 }
