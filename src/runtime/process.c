@@ -191,13 +191,10 @@ static int check_cwd(const char *cwd, struct err *e)
 	return 0;
 }
 
-static int enter_cwd(const struct plan_process *p, bool may_fail, struct err *e)
+static int enter_cwd(const struct plan_process *p, struct err *e)
 {
-	if (chdir(p->cwd) < 0) {
-		if (may_fail && errno == EACCES)
-			return 0;
+	if (chdir(p->cwd) < 0)
 		return err_sys(e, errno, "chdir to cwd (\"%s\") set in config.json failed", p->cwd);
-	}
 	return check_cwd(p->cwd, e);
 }
 
@@ -342,12 +339,14 @@ int process_become(const struct launch_end *l, int rootfd_take, char **ret_path,
 	/* Without no_new_privs a filter needs the rights that are given up below. */
 	if (!p->no_new_privileges && load_filter(l, e) < 0)
 		return -1;
-	/* Twice: root may enter what the user can't read, and the user what root can't (NFS). */
-	if (enter_cwd(p, true, e) < 0)
-		return -1;
+	/* Root may enter what the user can't, and the user what root can't (NFS, rootless). */
+	struct err as_root = { 0 };
+	bool is_there = enter_cwd(p, &as_root) == 0;
+	if (!is_there && as_root.errnum != EACCES)
+		return err_copy(e, &as_root);
 	if (caps_apply_bounding(&p->caps, e) < 0 || switch_user(p, l->keeps_groups, e) < 0)
 		return -1;
-	if (caps_apply(&p->caps, e) < 0 || enter_cwd(p, false, e) < 0)
+	if (caps_apply(&p->caps, e) < 0 || (!is_there && enter_cwd(p, e) < 0))
 		return -1;
 	if (p->has_umask)
 		umask(p->umask);
