@@ -90,7 +90,7 @@ int cgroup_move(const struct cgroup *cg, pid_t pid, struct err *e)
 	for (size_t i = 0; i < cg->n; i++) {
 		int r = cg_write(cg->dirs[i].fd, "cgroup.procs", text);
 
-		if (r < 0)
+		if (r < 0 && cg->dirs[i].controllers != CG_UNIFIED) /* is_only_place() */
 			return err_sys(e, -r, "cannot move process %d into the cgroup %s", (int)pid,
 				       cg->dirs[i].path);
 	}
@@ -153,6 +153,31 @@ static int tell_place(const struct cgroup_config *cfg, const struct hierarchy *h
 			     clean, e);
 }
 
+static unsigned mounted_v1(const struct cgroup_mounts *m)
+{
+	unsigned bits = 0;
+
+	for (size_t i = 0; i < m->n; i++)
+		bits |= m->h[i].controllers;
+	return bits & CG_V1_ALL;
+}
+
+/* The v2 side of a hybrid without a limit that lives there: only for what tells by it who a process
+ * is (netfilter, BPF).  A container can do without. */
+static bool is_only_place(const struct cgroup_mounts *m, const struct hierarchy *h, unsigned wanted)
+{
+	if (m->layout == CGROUP_V2 || !(h->controllers & CG_UNIFIED))
+		return false;
+	return !(wanted & CG_HUGETLB) || mounted_v1(m) & CG_HUGETLB;
+}
+
+static const struct cgroup_dir_maker *maker_for(const struct hierarchy *h, bool only_place)
+{
+	if (h->controllers & CG_CPUSET)
+		return &cgroup_cpuset_maker;
+	return h->controllers & CG_UNIFIED && !only_place ? &cgroup_v2_maker : &cgroup_v1_maker;
+}
+
 int cgroup_make_dirs(const struct cgroup_config *cfg, const struct cgroup_mounts *m,
 		     unsigned wanted, bool has_limits, struct cgroup *cg, struct err *e)
 {
@@ -160,10 +185,7 @@ int cgroup_make_dirs(const struct cgroup_config *cfg, const struct cgroup_mounts
 		const struct hierarchy *h = &m->h[i];
 		bool is_v2 = h->controllers & CG_UNIFIED;
 		AUTO_FREE char *rel = place(cfg, h, is_v2);
-		const struct cgroup_dir_maker *maker = is_v2 ? &cgroup_v2_maker
-						       : h->controllers & CG_CPUSET
-							       ? &cgroup_cpuset_maker
-							       : &cgroup_v1_maker;
+		bool only_place = is_only_place(m, h, wanted);
 		struct err here = { 0 };
 
 		if (!(h->controllers & wanted))
@@ -177,9 +199,9 @@ int cgroup_make_dirs(const struct cgroup_config *cfg, const struct cgroup_mounts
 			return -1;
 		unsigned bits = is_v2 && m->layout == CGROUP_V2 ? CG_V2_ALL : h->controllers;
 		struct cgroup_dir *dir = cgroup_add_dir(cg, bits, is_v2, NULL);
-		if (cgroup_make_dir(h->mount, rel, maker, dir, &here) == 0)
+		if (cgroup_make_dir(h->mount, rel, maker_for(h, only_place), dir, &here) == 0)
 			continue;
-		if (!may_do_without(cfg, &here))
+		if (!only_place && !may_do_without(cfg, &here))
 			return err_copy(e, &here);
 		if (is_v2 && m->layout == CGROUP_V2 && has_limits)
 			return err_set(e, ERR_PERMISSION_DENIED,
@@ -265,18 +287,16 @@ int cgroup_apply_devices(struct cgroup *cg, const struct oci_resources *r, bool 
 	return later && dir->is_v2 ? 0 : cgroup_finish(cg, e);
 }
 
-/* The folders of the v2 side of a hybrid are made only for limits that live there. */
+/* A hybrid's v2 side has hugetlb where v1 has not. */
 static unsigned wanted_controllers(const struct cgroup_mounts *m, const struct oci_resources *r)
 {
-	unsigned v1 = 0;
-
 	if (m->layout == CGROUP_V2)
 		return CG_UNIFIED;
-	for (size_t i = 0; i < m->n; i++)
-		v1 |= m->h[i].controllers;
-	if (m->layout == CGROUP_HYBRID && r && r->n_hugepages && !(v1 & CG_HUGETLB))
+	if (m->layout == CGROUP_V1)
+		return CG_V1_ALL;
+	if (mounted_v1(m) & CG_HUGETLB || (r && r->n_hugepages))
 		return CG_V1_ALL | CG_UNIFIED;
-	return CG_V1_ALL;
+	return (CG_V1_ALL & ~CG_HUGETLB) | CG_UNIFIED;
 }
 
 static int fill(const struct cgroup_config *cfg, const struct oci_resources *r, struct cgroup *cg,
@@ -292,9 +312,9 @@ static int fill(const struct cgroup_config *cfg, const struct oci_resources *r, 
 	if (cgroup_make_dirs(cfg, m, wanted, plan.n > 0, cg, e) < 0 ||
 	    cgroup_refuse_if_used(cg, e) < 0)
 		return -1;
-	if (m->layout == CGROUP_HYBRID && wanted & CG_UNIFIED)
+	if (m->layout == CGROUP_HYBRID && wanted & CG_HUGETLB)
 		for (size_t i = 0; i < cg->n; i++)
-			if (cg->dirs[i].is_v2)
+			if (cg->dirs[i].is_v2 && !(mounted_v1(m) & CG_HUGETLB))
 				cg->dirs[i].controllers |= CG_HUGETLB;
 	if (r && cgroup_plan_resources(a, r, cgroup_v2_controllers(cg), &plan, e) < 0)
 		return -1;

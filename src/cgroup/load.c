@@ -16,7 +16,8 @@ void cgroup_paths(const struct cgroup *cg, struct arena *a, struct oci_pairs *re
 
 		if (cg->layout == CGROUP_V2 || dir->is_v2) {
 			ret->v[ret->n++] = (struct oci_pair){ "", path };
-			continue;
+			if (cg->layout == CGROUP_V2 || !(dir->controllers & CG_HUGETLB))
+				continue;
 		}
 		for (unsigned bit = 1; bit < CG_UNIFIED; bit <<= 1)
 			if (dir->controllers & bit)
@@ -90,6 +91,7 @@ int cgroup_load(const struct oci_pairs *paths, struct cgroup **ret, struct err *
 			return -1;
 		if (dir) {
 			dir->controllers |= bit;
+			dir->is_v2 |= bit == CG_UNIFIED;
 			continue;
 		}
 		if (cg->n == CG_HIERARCHIES_MAX)
@@ -99,8 +101,8 @@ int cgroup_load(const struct oci_pairs *paths, struct cgroup **ret, struct err *
 			return -1;
 	}
 	for (size_t i = 0; i < cg->n; i++)
-		if (cg->dirs[i].is_v2)
-			cg->dirs[i].controllers |= layout == CGROUP_V2 ? CG_V2_ALL : CG_HUGETLB;
+		if (cg->dirs[i].is_v2 && layout == CGROUP_V2)
+			cg->dirs[i].controllers |= CG_V2_ALL;
 	*ret = TAKE_PTR(cg);
 	return 0;
 }
@@ -128,7 +130,24 @@ int cgroup_load_pid(pid_t pid, struct cgroup **ret, struct err *e)
 	return 0;
 }
 
-/* Every name must be one that this container has. */
+/* It would end above where it starts, were ".." taken at its word. */
+static bool climbs(const char *path)
+{
+	int depth = 0;
+
+	for (const char *p = path; *p && depth >= 0;) {
+		size_t n = strcspn(p, "/");
+
+		if (n == 2 && memcmp(p, "..", 2) == 0)
+			depth--;
+		else if (n && !(n == 1 && *p == '.'))
+			depth++;
+		p += n + (p[n] == '/');
+	}
+	return depth < 0;
+}
+
+/* Every name must be one that this container has, and every path one below its own. */
 static int check_subs(const struct cgroup *cg, const struct oci_pairs *subs, struct err *e)
 {
 	for (size_t i = 0; i < subs->n; i++) {
@@ -140,6 +159,9 @@ static int check_subs(const struct cgroup *cg, const struct oci_pairs *subs, str
 		if (*name && (cg->layout == CGROUP_V2 || !(bit & known)))
 			return err_set(e, ERR_INVALID_ARGUMENT,
 				       "unknown controller %s in SubCgroupPaths", name);
+		if (climbs(subs->v[i].value))
+			return err_set(e, ERR_INVALID_ARGUMENT, "%s is not a sub cgroup path",
+				       subs->v[i].value);
 	}
 	return 0;
 }
@@ -169,8 +191,16 @@ static int enter_subs(const struct cgroup *cg, const struct oci_pairs *subs, str
 
 		if (open_dir(dir, e) < 0)
 			return -1;
-		if (dir->fd < 0)
-			return err_sys(e, ENOENT, "cannot open the cgroup %s", dir->path);
+		if (dir->fd < 0 && cg->layout == CGROUP_HYBRID && from->is_v2 && *below) {
+			/* who makes one for each v1 controller need not think of this one */
+			dir->path[strlen(from->path)] = 0;
+			if (open_dir(dir, e) < 0)
+				return -1;
+		}
+		if (dir->fd < 0) /* in runc's words, which had a process to add by then */
+			return err_sys(e, ENOENT,
+				       "error adding pid to cgroups: open %s/cgroup.procs",
+				       dir->path);
 	}
 	return 0;
 }

@@ -248,6 +248,30 @@ class OnTheMachine(Common, Limits):
             self.assertEqual(ours, theirs, f"step {step}: {updates[step - 1] if step else 'run'}")
         return seen[1]
 
+    def test_a_place_on_the_v2_side_of_a_hybrid(self):
+        """For who tells processes apart by it; the first process and what is executed later are in the same."""
+        if not (ROOT / "unified/cgroup.procs").exists():
+            self.skipTest("the layout is not hybrid")
+        self.start()
+        pid = json.loads(self.runc("state", self.id).stdout)["pid"]
+        last = pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()[-1]
+        self.assertRegex(last, f"^0::/.*{self.id}$")
+        # only v1's: this one is made by nobody
+        made = [p / "sub" for p in ROOT.rglob(self.id) if "unified" not in p.parts]
+        for folder in made:
+            folder.mkdir()
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                if (folder / name).exists():
+                    (folder / name).write_text((folder.parent / name).read_text())
+        try:
+            for args in ((), ("--cgroup", "sub")):
+                r = self.runc("exec", *args, self.id, "cat", "/proc/self/cgroup")
+                self.assertEqual(r.stdout.splitlines()[-1:], [last], r.stderr)
+        finally:
+            for folder in made:
+                wait_for("an empty cgroup", lambda: not (folder / "cgroup.procs").read_text())
+                folder.rmdir()
+
     def test_memory_as_debians(self):
         self.resources["memory"] = {"limit": 33554432, "reservation": 25165824}
         values = self.same_as_debian(
