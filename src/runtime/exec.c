@@ -174,6 +174,8 @@ static void exec_main(const struct execution *k)
 	struct err e = { 0 };
 	char *path = NULL;
 
+	log_debug(LOG_NONE,
+		  "child process in init()"); /* the only line from in here: see init_main() */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* before anybody in there can see us */
 	if (exec_prepare(k, &path, &e) == 0 && stage_say(k->end.sync, STAGE_READY, 0, &e) == 0 &&
 	    stage_wait(k->end.sync, STAGE_START, &e) == 0)
@@ -282,6 +284,8 @@ static int give_birth(struct execution *k, struct err *e)
 		k->end.sync = -1;
 		return -1;
 	}
+	/* runc's words, as for a container's first process */
+	log_debug(LOG({ "id", k->x->id }), "nsexec container setup: clone3 and setns");
 	int r = birth_clone(&k->birth, 0, birth_cgroup(k), pidns, e);
 	/* Without the right to move processes there, rootless stays where we are, as with runc. */
 	if (r < 0 && k->is_rootless && (e->errnum == EACCES || e->errnum == EPERM)) {
@@ -350,6 +354,7 @@ static int start_process(struct execution *k, struct err *e)
 		return -1;
 	if (step != STAGE_READY)
 		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);
+	log_debug(LOG({ "id", k->x->id }), "setns_init: about to exec");
 	if (birth_send_pidfd(&k->birth, "setns", e) < 0 ||
 	    birth_write_pid_file(k->x->io.pid_file, k->birth.pid, e) < 0)
 		return -1;

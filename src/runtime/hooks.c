@@ -52,6 +52,21 @@ static void add_output(struct str *s, int fd, const char *label)
 		str_addn(s, buf, (size_t)n);
 }
 
+/* Go's words for how a program ended: glibc's, but for the capital. */
+static void add_signal(struct str *s, const siginfo_t *how)
+{
+	const char *text = sigdescr_np(how->si_status);
+
+	if (!text)
+		str_addf(s, "signal %d", how->si_status);
+	else if (text[1] >= 'a' && text[1] <= 'z')
+		str_addf(s, "%c%s", *text | 0x20, text + 1);
+	else
+		str_add(s, text);
+	if (how->si_code == CLD_DUMPED)
+		str_add(s, " (core dumped)");
+}
+
 static int judge(const struct hook_run *r, const siginfo_t *how, struct err *e)
 {
 	AUTO_STR struct str said = STR_INIT(800);
@@ -61,13 +76,15 @@ static int judge(const struct hook_run *r, const siginfo_t *how, struct err *e)
 	if (how->si_code == CLD_EXITED && how->si_status >= 126)
 		return err_set(e, ERR_UNKNOWN, "fork/exec %s: %s", r->hook->path,
 			       err_errno_text(how->si_status == 127 ? ENOENT : EACCES));
+	if (how->si_code == CLD_EXITED) {
+		str_addf(&said, "exit status %d", how->si_status);
+	} else {
+		str_add(&said, "signal: ");
+		add_signal(&said, how);
+	}
 	add_output(&said, r->out, "stdout");
 	add_output(&said, r->err, "stderr");
-	if (how->si_code == CLD_EXITED)
-		return err_set(e, ERR_UNKNOWN, "error running hook: exit status %d%s",
-			       how->si_status, str_c(&said));
-	return err_set(e, ERR_UNKNOWN, "error running hook: signal: %s%s",
-		       how->si_status == SIGKILL ? "killed" : "terminated", str_c(&said));
+	return err_set(e, ERR_UNKNOWN, "error running hook: %s", str_c(&said));
 }
 
 static int wait_hook(const struct hook_run *r, int pidfd, struct err *e)

@@ -1,4 +1,5 @@
 /* The container's first process: from clone3 to execve.  Order matters everywhere: see stage.h. */
+#include "base/log.h"
 #include "os/clone.h"
 #include "os/syscall.h"
 #include "runtime/device.h"
@@ -84,7 +85,7 @@ static int run_own_hooks(const struct launch *l, const struct oci_hook_list *hoo
 	return hooks_run(hooks, kind, str_c(&text), NULL, e);
 }
 
-static int run_hooks(const struct launch *l, struct err *e)
+static int run_hooks(const struct launch *l, int rootfd, struct err *e)
 {
 	const struct oci_hooks *h = l->hooks;
 
@@ -94,6 +95,9 @@ static int run_hooks(const struct launch *l, struct err *e)
 		    stage_wait(l->end.sync, STAGE_RESUME, e) < 0)
 			return -1;
 	}
+	/* The host's programs start in the container's rootfs: all that tells them where it is. */
+	if (h->create_container.n && fchdir(rootfd) < 0)
+		return err_sys(e, errno, "chdir to the rootfs for createContainer hooks");
 	return run_own_hooks(l, &h->create_container, "createContainer", RUNTIME_CREATING, e);
 }
 
@@ -194,7 +198,7 @@ static int build_root(const struct launch *l, int rootfd, struct err *e)
 	if (l->go == LAUNCH_BEFORE_HOOKS && stage_wait(l->end.sync, STAGE_GO, e) < 0)
 		return -1;
 	/* Masks while the host's own /dev/null is still at hand. */
-	if (run_hooks(l, e) < 0 || mask_make_readonly(l, rootfd, e) < 0 ||
+	if (run_hooks(l, rootfd, e) < 0 || mask_make_readonly(l, rootfd, e) < 0 ||
 	    mask_paths(l, rootfd, e) < 0 || rootfs_enter(l, rootfd, e) < 0)
 		return -1;
 	/* after the hooks, and still before anything of the container's could run */
@@ -247,6 +251,8 @@ void init_main(const struct launch *l)
 	struct err e = { 0 };
 	char *path = NULL;
 
+	/* The only line from in here: later the log's descriptor is the container's, or closed. */
+	log_debug(LOG_NONE, "child process in init()");
 	/* Our parent's memory is in here: nobody may look into it or at our fds. */
 	if (!l->plan->uid_map) /* else once the parent is done */
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

@@ -443,6 +443,10 @@ static int give_birth(struct creation *k, struct err *e)
 		flags = 0;
 		pidns = -1;
 	}
+	/* Three lines of --debug are in runc's words: its tests, and those who ask for a log, look
+	 * for them. */
+	log_debug(LOG({ "id", k->c->id }), "nsexec container setup: clone3 with flags %#jx",
+		  (uintmax_t)flags);
 	rootless_show_child(&k->plan, true);
 	int r = birth_clone(&k->birth, flags, cgroup_dirfd(k->cgroup), pidns, e);
 	choose_go(k);
@@ -479,6 +483,8 @@ static int accompany(struct creation *k, struct err *e)
 			return -1;
 		if (step == STAGE_READY) {
 			state_made(&k->state);
+			log_debug(LOG({ "id", k->c->id }),
+				  "init: closing the pipe to signal completion");
 			return 0;
 		}
 		if (step == STAGE_TIME) {

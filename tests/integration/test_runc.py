@@ -9,7 +9,7 @@ import time
 import unittest
 
 from bundle import RuncTest
-from casco import Terminal, program
+from casco import Terminal, program, wait_for
 
 
 class Spec(RuncTest):
@@ -25,6 +25,20 @@ class Spec(RuncTest):
         p["env"] += ["A=1", "A=2"]
         self.assertEqual(self.sh("id -u; id -g; id -G; umask; echo $A $HOME; grep CapEff /proc/self/status").split(),
                          ["1000", "1001", "1001", "5", "7", "0027", "2", "/home/u", "CapEff:", "0" * 16])
+
+    def test_cwd_of_another(self):
+        """Where the process could not go itself it is put; where not even root may look, it goes itself."""
+        home = self.b.root / "home"
+        home.mkdir(mode=0o700)
+        p = self.b.config["process"]
+        p["cwd"] = "/home"
+        p["user"] = {"uid": 42, "gid": 42}
+        self.assertEqual(self.sh("readlink /proc/self/cwd; ls . 2>/dev/null || echo no"), "/home\nno\n")
+        os.chown(home, 42, 42)
+        self.assertEqual(self.sh("pwd"), "/home\n")
+        self.background("sleep", "60")
+        r = self.runc("exec", "--user", "0", self.id, "readlink", "/proc/self/cwd")  # without CAP_DAC_OVERRIDE
+        self.assertEqual(r.stdout, "/home\n", r.stderr)
 
     def test_rlimit_oom_nnp(self):
         self.b.config["process"].update(oomScoreAdj=100, rlimits=[{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 88}])
@@ -250,6 +264,27 @@ class Life(RuncTest):
         r = self.runc("--log", log, "--log-format", "json", "start", "nope")
         line = json.loads(log.read_text())
         self.assertEqual((line["level"], line["msg"], r.stderr), ("error", "container does not exist", "container does not exist\n"))
+
+    def test_debug(self):
+        """The steps of a start, in the log alone."""
+        log = self.top / "log"
+        self.b.config["process"]["args"] = ["sh", "-c", "echo out; echo err >&2; sleep 60"]
+        self.b.write()
+        with open(self.top / "out", "w") as out:
+            subprocess.run([program("runc"), "--root", self.state, "--debug", "--log", log, "run", "-d", self.id], cwd=self.b.path,
+                           check=True, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        r = self.runc("--debug", "--log", log, "--log-format", "json", "exec", self.id, "echo", "in")
+        self.assertEqual((r.stdout, r.stderr), ("in\n", ""))
+        wait_for("the output", lambda: (self.top / "out").read_text() == "out\nerr\n")
+        lines = log.read_text().splitlines()
+        steps = ["nsexec container setup", "child process in init()", "init: closing the pipe to signal completion",
+                 "nsexec container setup", "child process in init()", "setns_init: about to exec"]
+        self.assertEqual(len(lines), len(steps), lines)
+        for i, (line, step) in enumerate(zip(lines, steps)):
+            self.assertIn(step, line)
+            self.assertIn("level=debug" if i < 3 else '"level":"debug"', line)
+        r = self.runc("--debug", "exec", self.id, "true")
+        self.assertEqual(r.stderr.count("level=debug"), 3, r.stderr)
 
 
 class InATerminal(RuncTest):

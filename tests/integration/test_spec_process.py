@@ -247,6 +247,7 @@ class Hooks(RuncTest):
         for kind in ("prestart", "createRuntime", "poststart", "poststop"):
             self.assertEqual(pathlib.Path(f"{log}.{kind}.pwd").read_text().strip(), str(self.b.path), kind)
         self.assertEqual(pathlib.Path(f"{log}.startContainer.pwd").read_text(), "/\n")
+        self.assertEqual(pathlib.Path(f"{log}.createContainer.pwd").read_text().strip(), str(self.b.root))
 
     def test_pid_without_a_pid_namespace(self):
         linux = self.b.config["linux"]
@@ -270,6 +271,10 @@ class Hooks(RuncTest):
         self.b.config["hooks"] = {}
         self.hook("startContainer", "exit 4")
         self.fails("error running startContainer hook #0: error running hook: exit status 4")
+        for signal, words in (("KILL", "killed"), ("SEGV", "segmentation fault"), ("XCPU", "CPU time limit exceeded"), ("35", "signal 35")):
+            self.b.config["hooks"] = {}
+            self.hook("createRuntime", f"ulimit -c 0; kill -{signal} $$")
+            self.fails(f"error running hook: signal: {words}, stdout: , stderr: ")
 
     def test_timeout(self):
         self.hook("prestart", "sleep 20", timeout=1)
