@@ -4,8 +4,8 @@ import os
 import pathlib
 import shutil
 import subprocess
-import tempfile
 import sys
+import tempfile
 
 from bundle import RuncTest, cgroups_named
 from casco import program, wait_for
