@@ -221,6 +221,52 @@ static int check_process(const struct plan *p, bool has_seccomp, int procfd, pid
 	return r;
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static const char *join_path(const struct plan *p, enum oci_ns type)
+{
+	for (size_t i = 0; i < p->n_joins; i++)
+		if (p->joins[i].type == type)
+			return p->joins[i].path;
+	return NULL;
+}
+
+/* Which namespaces there are to be is written in the images: criu makes none that they do not name,
+ * and then the process is in ours. */
+static int check_namespaces(const struct plan *p, int procfd, pid_t pid, bool is_init,
+			    struct err *e)
+{
+	static const char *const files[OCI_NS_COUNT] = {
+		[OCI_NS_PID] = "pid", [OCI_NS_NETWORK] = "net", [OCI_NS_MOUNT] = "mnt",
+		[OCI_NS_IPC] = "ipc", [OCI_NS_UTS] = "uts",     [OCI_NS_USER] = "user",
+	};
+
+	for (int i = 0; i < OCI_NS_COUNT; i++) {
+		const char *join = join_path(p, (enum oci_ns)i);
+		struct stat own, theirs, joined;
+		char path[48], self[48];
+
+		if (!files[i] || !(p->all_ns & plan_ns_flag((enum oci_ns)i)))
+			continue;
+		snprintf(path, sizeof path, "%d/ns/%s", (int)pid, files[i]);
+		snprintf(self, sizeof self, "self/ns/%s", files[i]);
+		if (fstatat(procfd, path, &theirs, 0) < 0) {
+			if (errno == ENOENT && !is_init)
+				return 0; /* gone since it was listed */
+			return err_sys(e, errno, "look at the namespaces of process %d", (int)pid);
+		}
+		if (fstatat(procfd, self, &own, 0) < 0 || (join && stat(join, &joined) < 0))
+			return err_sys(e, errno, "look at the %s namespace", files[i]);
+		if (join ? is_init && !is_same(&theirs, &joined) : is_same(&theirs, &own))
+			return refuse(e,
+				      "a process is outside the container's namespace:", files[i]);
+	}
+	return 0;
+}
+
 int criu_verify(const struct plan *p, bool has_seccomp, int procfd, pid_t init, const pid_t *pids,
 		size_t n_pids, struct err *e)
 {
@@ -230,6 +276,11 @@ int criu_verify(const struct plan *p, bool has_seccomp, int procfd, pid_t init, 
 	AUTO_FD int rootfd = openat(procfd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (rootfd < 0)
 		return err_sys(e, errno, "open the restored container's root");
+	if (check_namespaces(p, procfd, init, true, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n_pids; i++)
+		if (check_namespaces(p, procfd, pids[i], false, e) < 0)
+			return -1;
 	/* A container that may mount has what it likes; another has what config.json gave it. */
 	bool may_mount = !p->process.caps.is_set ||
 			 (p->process.caps.bounding & (UINT64_C(1) << CAP_SYS_ADMIN));

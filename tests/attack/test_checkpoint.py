@@ -1,4 +1,5 @@
 """Attacks through checkpoint and restore: names of mounts, images that hold more than they may."""
+import json
 import os
 import pathlib
 import subprocess
@@ -54,6 +55,21 @@ class Names(StubbedCriu):
         (self.images / "descriptors.json").write_text("[]")
         self.say("fail", "restore", "-d", *self.paths(), self.id)
         self.assertEqual(list(outside.iterdir()), [])
+
+
+class Namespaces(StubbedCriu):
+    def test_images_without_namespaces(self):
+        """criu makes the namespaces that the images name.  With none named the process is in the host's, which a
+        container that may mount, and so is not looked at for its mounts, must not get either."""
+        process = self.b.config["process"]
+        process["noNewPrivileges"] = False
+        every = json.loads(self.runc("features").stdout)["linux"]["capabilities"]
+        process["capabilities"] = {"bounding": every, "effective": every, "permitted": every}
+        self.prepare_restore()
+        r = self.say("pid notify=post-restore notify=pre-resume", "restore", "-d", *self.paths(), self.id)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("the images do not fit config.json: a process is outside the container's namespace", r.stderr)
+        self.nothing_left()
 
 
 @unittest.skipIf(why_no_criu(), f"no usable criu: {why_no_criu()}")
