@@ -2,8 +2,10 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "os/clone.h"
 #include "os/fd.h"
 #include "os/file.h"
+#include "os/pidfd.h"
 #include "os/socket.h"
 #include "os/spawn.h"
 #include "os/syscall.h"
@@ -32,7 +34,7 @@ void criu_done(struct criu *c)
 	c->sock = -1;
 	if (c->pidfd < 0)
 		return;
-	(void)sys_pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0); /* it may have ended */
+	(void)pidfd_signal(c->pidfd, SIGKILL); /* it may have ended */
 	while (waitid(P_PIDFD, (id_t)c->pidfd, &how, WEXITED) < 0 && errno == EINTR)
 		;
 	close_fd(&c->pidfd);
@@ -64,8 +66,8 @@ static int prepare_child(const struct criu_start *s, int sock, struct err *e)
 		return err_sys(e, errno, "reset signals");
 	if (place_fds(s, sock, e) < 0)
 		return -1;
-	(void)sys_close_range(CRIU_FIRST_FD + (unsigned)s->n_fds, ~0U, CLOSE_RANGE_CLOEXEC);
-	return 0;
+	int r = fd_cloexec_from(CRIU_FIRST_FD + (unsigned)s->n_fds, -1);
+	return r < 0 ? err_sys(e, -r, "close inherited descriptors") : 0;
 }
 
 static void child_main(const struct criu_start *s, const char *path, int sock, int report) NORETURN;
@@ -113,7 +115,7 @@ int criu_start(const struct criu_start *s, struct criu *ret, struct err *e)
 		return err_sys(e, errno, "make criu's pipe");
 	AUTO_FD int in = report[0];
 	AUTO_FD int out = report[1];
-	int pid = sys_clone3(&args);
+	int pid = clone_process(&args);
 	if (pid < 0)
 		return err_sys(e, -pid, "clone3 for criu");
 	if (pid == 0)

@@ -1,5 +1,6 @@
 #include "runtime/userns.h"
 
+#include "os/clone.h"
 #include "os/syscall.h"
 #include "runtime/procfs.h"
 
@@ -46,7 +47,7 @@ int userns_open(int procfd, const char *uid_map, const char *gid_map, struct err
 
 	if (pipe2(pipe, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "make a pipe");
-	int pid = sys_clone3(&args);
+	int pid = clone_process(&args);
 	if (pid == 0)
 		hold(pipe[0], pipe[1]);
 	close(pipe[0]);

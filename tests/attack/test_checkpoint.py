@@ -6,7 +6,9 @@ import subprocess
 import sys
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
+INTEGRATION = pathlib.Path(__file__).resolve().parent.parent / "integration"
+WITHOUT = INTEGRATION / "without.py"
+sys.path.insert(0, str(INTEGRATION))
 
 from casco import program  # noqa: E402
 from checkpointed import Checkpointed, StubbedCriu, why_no_criu  # noqa: E402
@@ -55,6 +57,19 @@ class Names(StubbedCriu):
         (self.images / "descriptors.json").write_text("[]")
         self.say("fail", "restore", "-d", *self.paths(), self.id)
         self.assertEqual(list(outside.iterdir()), [])
+
+
+class Descriptors(StubbedCriu):
+    def test_criu_gets_nothing_of_the_callers(self):
+        """A program that reads bytes from outside as root: not with the caller's files at hand, on any kernel."""
+        self.prepare_restore()
+        env = {**os.environ, "PATH": self.path, "STUB_CRIU": "fail", "STUB_CRIU_LOG": str(self.log)}
+        for filtered in ([], [sys.executable, WITHOUT, "ENOSYS", "close_range"], [sys.executable, WITHOUT, "EPERM", "all"]):
+            with self.subTest(filtered), open(self.top / "secret", "w") as secret:
+                subprocess.run([*filtered, program("runc"), "--root", self.state, "restore", "-d", *self.paths(), self.id],
+                               cwd=self.b.path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               env=env, pass_fds=[secret.fileno()], timeout=30, check=False)
+                self.assertEqual(self.asked()[-1]["files"], [])
 
 
 class Namespaces(StubbedCriu):

@@ -67,13 +67,25 @@ def readable(opts):
     return out
 
 
+def files():
+    """What it was given beside stdio and the socket."""
+    found = []
+    for fd in sorted(map(int, os.listdir("/proc/self/fd"))):
+        try:
+            if fd > 3:
+                found.append(os.readlink(f"/proc/self/fd/{fd}"))
+        except OSError:  # that of the listing
+            pass
+    return found
+
+
 def main():
-    words = os.environ.get("STUB_CRIU", "").split()
+    words, given = os.environ.get("STUB_CRIU", "").split(), files()
     sock = socket.socket(fileno=3)
     request = parse(sock.recv(1 << 16))
     kind = request[1][0]
     with open(os.environ["STUB_CRIU_LOG"], "a") as log:
-        log.write(json.dumps({"type": TYPES.get(kind), "args": sys.argv[1:], "opts": readable(request.get(2, [b""])[0])}) + "\n")
+        log.write(json.dumps({"type": TYPES.get(kind), "args": sys.argv[1:], "files": given, "opts": readable(request.get(2, [b""])[0])}) + "\n")
     if kind == 10:
         version = int(next((w[8:] for w in words if w.startswith("version=")), "40000"))
         sock.send(field(1, 10) + field(2, 1) + field(10, field(1, version // 10000) + field(2, version // 100 % 100) + field(4, version % 100)))

@@ -171,6 +171,16 @@ class Each(Filtered, bundle.RuncTest):
                 self.use(error, "mount_setattr")
                 self.fails("/mnt")
 
+    def test_idmapped_mounts_without_clone3(self):
+        data = self.top / "data"
+        data.mkdir()
+        ids = [{"containerID": 0, "hostID": 1000, "size": 10}]
+        self.b.mount("/mnt", type="bind", source=str(data), options=["bind"], uidMappings=ids, gidMappings=ids)
+        for error in ERRORS:
+            with self.subTest(error):
+                self.use(error, "clone3")
+                self.assertEqual(self.sh("stat -c %u /mnt"), "1000\n")
+
     def test_a_comma_in_an_option_is_one_options(self):
         """fsconfig takes it as a value; mount(2) would take it for another option."""
         self.b.mount("/mnt", type="tmpfs", source="tmpfs", options=["size=64k,mode=777"])
