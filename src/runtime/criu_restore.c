@@ -188,6 +188,8 @@ static int make_state(struct restore *k, struct err *e)
 	s->ns = k->plan.all_ns;
 	s->caps = k->plan.process.caps;
 	s->tune = k->plan.process.tune;
+	s->apparmor = k->plan.process.apparmor;
+	s->selinux = k->plan.process.selinux;
 	s->no_new_keyring = k->create->no_new_keyring;
 	if (spec->linux.seccomp) { /* asked for only by a filter that notifies */
 		s->listener_path = spec->linux.seccomp->listener_path;

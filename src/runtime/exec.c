@@ -230,6 +230,11 @@ static int prepare(struct execution *k, const struct runtime *rt, struct err *e)
 		return -1;
 	if (!k->process.caps.is_set)
 		k->process.caps = k->state.caps;
+	/* one that says nothing of them would have those of whoever calls us: none */
+	if (!k->process.apparmor)
+		k->process.apparmor = k->state.apparmor;
+	if (!k->process.selinux)
+		k->process.selinux = k->state.selinux;
 	if (lsm_check(&k->process, NULL, e) < 0)
 		return -1;
 	tune_inherit(&k->process.tune, &k->state.tune);

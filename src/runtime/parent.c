@@ -273,6 +273,8 @@ static int make_state(struct creation *k, bool is_run, struct err *e)
 	s->no_new_keyring = k->c->no_new_keyring;
 	s->resources = update_print(k->arena, k->c->spec->linux.resources);
 	s->tune = k->plan.process.tune;
+	s->apparmor = k->plan.process.apparmor;
+	s->selinux = k->plan.process.selinux;
 	s->poststart = k->c->spec->hooks.poststart;
 	s->poststop = k->c->spec->hooks.poststop;
 	if (k->seccomp.insns && state_save_seccomp(s->dirfd, &k->seccomp, e) < 0)

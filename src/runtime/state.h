@@ -19,6 +19,7 @@ struct state {
 	uint64_t ns; /* CLONE_NEW… it is in, other than ours */
 	struct plan_caps caps; /* what exec has unless told otherwise */
 	struct tune tune; /* the same */
+	const char *apparmor, *selinux; /* the same; NULL: none */
 	struct cgroup_unit unit; /* systemd's; name NULL or "": none */
 	bool no_new_keyring; /* exec keeps the caller's session keyring, as init did */
 	struct oci_hook_list poststart, poststop;

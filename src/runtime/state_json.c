@@ -158,6 +158,10 @@ void state_print(const struct state *s, struct str *out)
 		jsonw_key(&w, "tune");
 		tune_put(&w, &s->tune);
 	}
+	if (s->apparmor)
+		jsonw_kstring(&w, "apparmor_profile", s->apparmor);
+	if (s->selinux)
+		jsonw_kstring(&w, "selinux_label", s->selinux);
 	if (s->rdt.group)
 		put_rdt(&w, &s->rdt);
 	if (s->listener_path)
@@ -356,6 +360,8 @@ static int get_all(struct arena *a, json_object *o, struct state *s, struct err 
 	    get_caps(a, o, &s->caps, e) < 0 ||
 	    jsonr_bool(o, "no_new_keyring", &s->no_new_keyring, e) < 0 ||
 	    get_resources(a, o, &s->resources, e) < 0 || get_tune(a, o, &s->tune, e) < 0 ||
+	    get_optional(a, o, "apparmor_profile", &s->apparmor, e) < 0 ||
+	    get_optional(a, o, "selinux_label", &s->selinux, e) < 0 ||
 	    get_rdt(a, o, &s->rdt, e) < 0 ||
 	    get_optional(a, o, "seccomp_listener_path", &s->listener_path, e) < 0 ||
 	    get_optional(a, o, "seccomp_listener_metadata", &s->listener_metadata, e) < 0 ||

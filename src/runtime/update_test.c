@@ -24,11 +24,15 @@ TEST(resources_in_the_state_file)
 		.id = "x", .oci_version = "1.0.2", .bundle = "/b", .rootfs = "/r"
 	};
 	s.resources = update_print(a, r);
+	s.apparmor = "profile";
+	s.selinux = "l:a:b:s0:c1,c2";
 	state_print(&s, &out);
 	CHECK_OK(state_parse(a, str_c(&out), out.len, &back, &e), &e);
 	CHECK_OK(oci_resources_parse(a, back.resources, strlen(back.resources), &r, &e), &e);
 	CHECK(r->memory.limit.v == 5);
 	CHECK_STR(r->unified.v[0].value, "\"");
+	CHECK_STR(back.apparmor, "profile");
+	CHECK_STR(back.selinux, "l:a:b:s0:c1,c2");
 
 	s.resources = NULL;
 	str_reset(&out);

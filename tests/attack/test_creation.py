@@ -1,5 +1,6 @@
 """A container that is still being made: others reach for it, and its own hooks run."""
 import contextlib
+import json
 import os
 import pathlib
 import subprocess
@@ -69,3 +70,21 @@ class HalfMade(Attack):
         r = self.run_config(config, wrap=slow)
         self.assertEqual(r.returncode, 0, r.stderr)
         self.assertEqual(seen.read_text(), f"{self.root}/attack-{os.getpid()}-1/state.json\n")
+
+
+class Labels(Attack):
+    def test_a_process_that_names_no_profile(self):
+        """exec of a process document without one ran under the caller's: unconfined, in a confined container.  Where
+        the machine has no such module, that the container's is asked for is seen by its refusal."""
+        process = self.scratch.path / "process.json"
+        process.write_text(json.dumps({"args": ["/bin/true"], "cwd": "/", "user": {"uid": 0, "gid": 0}}))
+        with self.running(self.config("/bin/sleep", "1000")) as name:
+            path = self.root / name / "state.json"
+            state = json.loads(path.read_text())
+            for key, module in (("apparmor_profile", "/sys/module/apparmor"), ("selinux_label", "/sys/fs/selinux/enforce")):
+                if pathlib.Path(module).exists():
+                    continue
+                path.write_text(json.dumps({**state, key: "of-the-container"}))
+                r = self.runc("exec", "--process", process, name)
+                self.assert_clear_error(r)
+                self.assertIn(key.split("_")[0], r.stderr)
