@@ -18,6 +18,7 @@ import bundle  # noqa: E402
 import casco  # noqa: E402
 import test_rootfs  # noqa: E402
 import test_runc  # noqa: E402
+import test_runc_cli  # noqa: E402
 import without  # noqa: E402
 
 ERRORS = ("ENOSYS", "EPERM")
@@ -47,7 +48,7 @@ class Filtered:
 
     def use(self, error, calls, before=()):
         path = wrapper(self.tools, error, calls, before)
-        for module in (bundle, test_runc):
+        for module in (bundle, test_runc, test_runc_cli):
             patch = mock.patch.object(module, "program", lambda name: path)
             patch.start()
             self.addCleanup(patch.stop)
@@ -61,6 +62,11 @@ class Filters(unittest.TestCase):
                 r = subprocess.run([sys.executable, HERE / "without.py", error, name, sys.executable, "-c",
                                     script.format(without.CALLS[name])], capture_output=True, text=True, check=True)
                 self.assertEqual(r.stdout, f"{number}\n", name)
+
+
+class Notices(Filtered, test_runc_cli.Notify):
+    """What a service manager is told, where there are no pidfds to wait by."""
+    calls = "pidfd"
 
 
 class Each(Filtered, bundle.RuncTest):

@@ -2,10 +2,12 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "os/fd.h"
+#include "os/pidfd.h"
 #include "os/socket.h"
-#include "os/syscall.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
@@ -18,7 +20,7 @@
 #define SOCKET_NAME "notify.sock"
 #define INSIDE "/run/notify"
 
-enum { MESSAGE_MAX = 4096, BARRIER_MS = 30000 };
+enum { MESSAGE_MAX = 4096, BARRIER_MS = 30000, LOOK_MS = 20 };
 
 void notify_done(struct notify *n)
 {
@@ -206,17 +208,23 @@ int notify_take(struct notify *n, pid_t main_pid, struct err *e)
 
 int notify_wait(struct notify *n, pid_t pid, struct err *e)
 {
-	AUTO_FD int pidfd = sys_pidfd_open(pid, 0);
+	AUTO_FD int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int init = proc < 0 ? -errno : pidfd_of(proc, pid);
+	bool has_ended = init == -ESRCH;
 
+	/* What it said before its end is still there then.  Looked at, and not polled: the handle
+	 * need not be a pidfd. */
 	while (n->host && n->fd >= 0 && !n->is_done) {
-		struct pollfd p[2] = { { n->fd, POLLIN, 0 }, { pidfd, POLLIN, 0 } };
+		struct pollfd p = { n->fd, POLLIN, 0 };
+		int got = poll(&p, 1, has_ended ? 0 : LOOK_MS);
 
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		if (got < 0 && errno != EINTR)
 			return err_sys(e, errno, "poll");
 		if (take(n, pid, true, e) < 0)
 			return -1;
-		if (pidfd < 0 || (p[1].revents && !p[0].revents))
-			return 0; /* it ended, and said nothing more */
+		if (got == 0 && has_ended)
+			return 0;
+		has_ended = has_ended || pidfd_wait_end(init, 0) == 0;
 	}
 	return 0;
 }
