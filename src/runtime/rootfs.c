@@ -21,18 +21,29 @@ static int set_propagation(int fd, uint64_t flags, struct err *e)
 	return 0;
 }
 
-/* The mount point of the mount that holds fd. */
-static int find_mount_point(int procfd, int fd, struct str *ret, struct err *e)
+/* The text of mountinfo, and which of its mounts holds fd. */
+static int read_mountinfo(int procfd, int fd, char **ret, uint64_t *ret_id, struct err *e)
 {
-	AUTO_FREE char *text = NULL;
 	struct statx st;
-	int r = file_read(procfd, "thread-self/mountinfo", 64 << 20, &text, NULL);
+	int r = file_read(procfd, "thread-self/mountinfo", 64 << 20, ret, NULL);
 
 	if (r < 0)
 		return err_sys(e, -r, "read mountinfo");
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
 		return err_sys(e, errno, "statx the root file system");
-	if (!mountinfo_point(text, st.stx_mnt_id, ret))
+	*ret_id = st.stx_mnt_id;
+	return 0;
+}
+
+/* The mount point of the mount that holds fd. */
+static int find_mount_point(int procfd, int fd, struct str *ret, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	uint64_t id;
+
+	if (read_mountinfo(procfd, fd, &text, &id, e) < 0)
+		return -1;
+	if (!mountinfo_point(text, id, ret))
 		return err_set(e, ERR_INTERNAL,
 			       "the mount of the root file system is not in mountinfo");
 	return 0;
@@ -129,8 +140,48 @@ int rootfs_attach(const struct launch *l, struct err *e)
 	return l->root_tree >= 0 ? attach_over_root(l, e) : attach_at_path(l, e);
 }
 
-static int enter_by_chroot(int rootfd, struct err *e)
+/* Off with it, or under a cover where a user namespace keeps us from unmounting. */
+static int hide_mount(const char *point, struct err *e)
 {
+	/* never on the host as well */
+	if (mount(NULL, point, NULL, MS_SLAVE | MS_REC, NULL) < 0) {
+		if (errno == ENOENT || errno == EINVAL) /* gone with what it was mounted on */
+			return 0;
+		return err_sys(e, errno, "cut off %s", point);
+	}
+	if (umount2(point, MNT_DETACH) == 0)
+		return 0;
+	if (errno != EINVAL && errno != EPERM)
+		return err_sys(e, errno, "unmount %s", point);
+	if (mount("tmpfs", point, "tmpfs", MS_RDONLY, NULL) < 0)
+		return err_sys(e, errno, "cover %s", point);
+	return 0;
+}
+
+/* After a chroot the host's mounts are still in the namespace.  The kernel lets the root of a user
+ * namespace mount procfs and sysfs anew where one is there to be seen whole: the container's own
+ * has its masks, but the host's has none. */
+static int hide_bare_mounts(const struct launch *l, int rootfd, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	uint64_t id;
+
+	if (read_mountinfo(l->end.procfd, rootfd, &text, &id, e) < 0)
+		return -1;
+	for (const char *at = text;;) {
+		AUTO_STR struct str point = STR_INIT(1 << 16);
+
+		if (!mountinfo_next_bare(text, id, &at, &point))
+			return 0;
+		if (hide_mount(str_c(&point), e) < 0)
+			return err_wrap(e, "error jailing process inside rootfs");
+	}
+}
+
+static int enter_by_chroot(const struct launch *l, int rootfd, struct err *e)
+{
+	if (hide_bare_mounts(l, rootfd, e) < 0)
+		return -1;
 	/* The mount moves over "/": what it was mounted on is out of reach below it. */
 	AUTO_FD int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = top < 0 ? -errno : mount_api_move(rootfd, top);
@@ -162,7 +213,7 @@ int rootfs_enter(const struct launch *l, int rootfd, struct err *e)
 	if (is_on_host(l->plan)) /* before all else: what follows moves or unmounts "/" */
 		return enter_on_host(rootfd, e);
 	if (l->no_pivot)
-		return enter_by_chroot(rootfd, e);
+		return enter_by_chroot(l, rootfd, e);
 	AUTO_FD int old =
 		may_reach_host(l->plan) ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	if ((old < 0 && may_reach_host(l->plan)) || fchdir(rootfd) < 0)

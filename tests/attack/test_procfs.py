@@ -1,5 +1,6 @@
 """Writes of the runtime that an attacker would like to lead elsewhere; the host's own sysctls."""
 import json
+import os
 import pathlib
 import unittest
 
@@ -41,6 +42,20 @@ class Procfs(Attack):
                 r = self.run_config(config)
                 self.assert_clear_error(r)
                 self.assertIn("inside /proc", r.stderr)
+
+    def test_no_bare_proc_without_pivot(self):
+        """After a chroot the host's own /proc is still in the mount namespace, whole, and by the kernel's rule a
+        licence to mount another one without masks in a user namespace."""
+        config = self.config("/bin/busybox", "unshare", "-mrpf", "/bin/sh", "-c",
+                             "/bin/busybox mount -t proc none /proc && echo mounted")
+        for name in ("bounding", "permitted", "effective"):
+            config["process"]["capabilities"][name].append("CAP_SETFCAP")
+        self.write(config)
+        for options in ((), ("--no-pivot",)):
+            r = self.runc("run", *options, "--bundle", self.bundle, f"attack-{os.getpid()}-bare")
+            self.assertNotIn("mounted", r.stdout)
+            self.assertEqual(r.returncode, 1)
+            self.assertIn("permission denied", r.stderr.lower())
 
     def test_lxcfs_files_may_be_mounted_on_proc(self):
         """The other side of it: what lxcfs puts there keeps working."""

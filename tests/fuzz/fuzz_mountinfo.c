@@ -18,6 +18,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		if (has != (point.len > 0) || (has && str_c(&point)[0] != '/') ||
 		    point.len > strlen(text))
 			__builtin_trap();
+
+		const char *at = text, *before = text;
+		AUTO_STR struct str bare = STR_INIT(1 << 20);
+		for (; mountinfo_next_bare(text, id, &at, &bare); before = at)
+			if (at <= before || !bare.len)
+				__builtin_trap();
+		if (*at)
+			__builtin_trap();
 	}
 	return 0;
 }
