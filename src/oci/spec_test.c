@@ -92,7 +92,7 @@ TEST(linux_fields)
 				 "\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\",\"major\":1,"
 				 "\"minor\":3,\"fileMode\":438}],"
 				 "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"},"
-				 "{\"allow\":true,\"type\":\"c\",\"major\":1,\"access\":\"r\"}],"
+				 "{\"allow\":true,\"type\":\"c\",\"major\":1,\"access\":\"mar\"}],"
 				 "\"pids\":{\"limit\":5},\"unified\":{\"memory.high\":\"1\"},"
 				 "\"network\":{},\"rdma\":{\"mlx\":{\"hcaHandles\":1}}},"
 				 "\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ERRNO\","
@@ -117,6 +117,7 @@ TEST(linux_fields)
 	CHECK(l->devices[0].file_mode == 0666);
 	CHECK(l->resources->devices[0].type == 'a' && !l->resources->devices[0].major.has);
 	CHECK(l->resources->devices[1].major.v == 1);
+	CHECK_STR(l->resources->devices[1].access, "rm");
 	CHECK(l->resources->pids_limit.has && l->resources->pids_limit.v == 5);
 	CHECK(l->resources->n_rdma == 1 && l->resources->rdma[0].hca_handles.v == 1);
 	CHECK_STR(l->resources->rdma[0].device, "mlx");
@@ -199,6 +200,8 @@ static const struct {
 	  "invalid device type \"x\"" },
 	{ DOC(SH, ",\"linux\":{\"resources\":{\"devices\":[{\"allow\":true}]}}"),
 	  "device access at 0 field cannot be empty" },
+	{ DOC(SH, ",\"linux\":{\"resources\":{\"devices\":[{\"allow\":true,\"access\":\"xa\"}]}}"),
+	  "linux.resources.devices[0].access is \"xa\", must be of \"rwm\"" },
 	{ DOC(SH, ",\"linux\":{\"resources\":{\"unified\":{\"../x\":\"1\"}}}"),
 	  "unified resource \"../x\" must be a file name (no slashes)" },
 	{ DOC(SH, ",\"linux\":{\"resources\":{\"hugepageLimits\":[{\"pageSize\":\"../2MB\","
