@@ -1,4 +1,5 @@
 """runc's command line: flags, words and exit codes, compared with Debian's runc where it can do the same."""
+import itertools
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import unittest
 
 from bundle import RuncTest, cgroups_named
 from casco import TOP, Terminal, our_env, program, wait_for
+from test_cgroups import V2_VIEW
 
 PEER = "/usr/sbin/runc"
 GLOBAL = "--debug --log --log-format --root --systemd-cgroup --rootless --help --version"
@@ -134,12 +136,12 @@ class Words(unittest.TestCase):
                     self.assertEqual(*results)
 
     def test_spec(self):
-        for flags in ([], ["--rootless"]):
-            with tempfile.TemporaryDirectory(prefix="casco-cli-") as top:
+        for flags, wrap in itertools.product(([], ["--rootless"]), ([], V2_VIEW)):
+            with self.subTest(flags=flags, v2=bool(wrap)), tempfile.TemporaryDirectory(prefix="casco-cli-") as top:
                 texts = []
                 for name, binary in (("a", PEER), ("b", program("runc"))):
                     os.mkdir(f"{top}/{name}")
-                    subprocess.run([binary, "spec", *flags, "-b", f"{top}/{name}"], check=True)
+                    subprocess.run([*wrap, binary, "spec", *flags, "-b", f"{top}/{name}"], check=True)
                     texts.append(pathlib.Path(f"{top}/{name}/config.json").read_text())
                 self.assertEqual(*texts)
 

@@ -34,6 +34,7 @@ LAYOUTS = ("hybrid", "cgroup2")
 # Seconds for one bats file; the slowest take 40.  (BATS_TEST_TIMEOUT is a sleep in the test's own
 # shell, for which the tests that say `wait` would wait.)
 FILE_TIMEOUT = 240
+GRACE = 10  # seconds after the last result
 RESULT = re.compile(r"(?P<not>not )?ok (?P<number>\d+) (?P<name>.*?)(?P<skip> # skip ?(?P<reason>.*))?$")
 
 # The first process of a file's namespaces.  /dev/null is another node of the same device, as one test
@@ -55,6 +56,12 @@ def attach(terminal):
         os.dup2(terminal, fd)
 
 
+def has_all(output):
+    """bats has told the last result: what it may still wait for is what a failed test left running."""
+    plan = re.search(rb"^1\.\.(\d+)", output, re.M)
+    return plan and len(re.findall(rb"^(?:not )?ok \d+ ", output, re.M)) >= int(plan[1])
+
+
 def on_terminal(command, env, seconds):
     """The command's output, and whether it came to its end.  It has a terminal of its own, which never
     ends as input: some of the tests need one."""
@@ -66,11 +73,11 @@ def on_terminal(command, env, seconds):
             os.execvpe(command[0], command, env)
         os._exit(127)
     os.close(inner)
-    end, out, whole = time.monotonic() + seconds, [], True
+    end, out, whole = time.monotonic() + seconds, b"", True
     while True:
         left = end - time.monotonic()
         if left <= 0:
-            whole = False
+            whole = has_all(out)
             os.kill(pid, signal.SIGKILL)
             break
         if select.select([outer], [], [], left)[0]:
@@ -80,12 +87,14 @@ def on_terminal(command, env, seconds):
                 break
             if not data:
                 break
-            out.append(data)
+            out += data
+            if has_all(out):
+                end = min(end, time.monotonic() + GRACE)
         elif os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             break
     os.waitpid(pid, 0)
     os.close(outer)
-    return b"".join(out).decode(errors="replace").replace("\r\n", "\n"), whole
+    return out.decode(errors="replace").replace("\r\n", "\n"), whole
 
 
 def cgroups():

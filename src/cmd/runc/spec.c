@@ -1,6 +1,7 @@
 /* runc spec: a first config.json. */
 #include "cmd/runc/cli.h"
 
+#include "cgroup/cgroup.h"
 #include "os/fd.h"
 
 #include <errno.h>
@@ -94,14 +95,14 @@ static void print_pretty(const char *text, struct str *out)
 	}
 }
 
-static void add_rootless(struct str *s)
+static void add_rootless(struct str *s, const char *cgroup_ns)
 {
 	str_addf(s,
 		 "'uidMappings':[{'containerID':0,'hostID':%u,'size':1}],"
 		 "'gidMappings':[{'containerID':0,'hostID':%u,'size':1}],"
-		 "'namespaces':[{'type':'pid'},{'type':'ipc'},{'type':'uts'},{'type':'mount'},"
+		 "'namespaces':[{'type':'pid'},{'type':'ipc'},{'type':'uts'},{'type':'mount'}%s,"
 		 "{'type':'user'}",
-		 geteuid(), getegid());
+		 geteuid(), getegid(), cgroup_ns);
 }
 
 static int run_spec(struct invocation *in, struct err *e)
@@ -109,6 +110,8 @@ static int run_spec(struct invocation *in, struct err *e)
 	AUTO_STR struct str text = STR_INIT(1 << 16), out = STR_INIT(1 << 16);
 	bool rootless = in->o.rootless;
 	static const char path[] = "config.json";
+	enum cgroup_layout layout;
+	struct err none = { 0 };
 
 	if (in->o.bundle && *in->o.bundle && chdir(in->o.bundle) < 0)
 		return err_sys(e, errno, "chdir %s", in->o.bundle);
@@ -117,15 +120,18 @@ static int run_spec(struct invocation *in, struct err *e)
 		return err_set(e, ERR_ALREADY_EXISTS, "File config.json exists. Remove it first");
 	if (fd < 0)
 		return err_sys(e, errno, "open %s", path);
+	/* On v2 a mount of cgroups is of all of them, but for the view of a namespace. */
+	bool is_v2 = cgroup_layout_detect(&layout, &none) == 0 && layout == CGROUP_V2;
+	const char *cgroup_ns = is_v2 ? ",{'type':'cgroup'}" : "";
 	str_add(&text, process_part);
 	str_add(&text, rootless ? "" : ",'gid=5'");
 	str_add(&text, mounts_part);
 	str_add(&text, rootless ? sys_rootless : sys_root);
 	str_add(&text, cgroup_part);
 	if (rootless)
-		add_rootless(&text);
+		add_rootless(&text, cgroup_ns);
 	else
-		str_add(&text, linux_root);
+		str_addf(&text, "%s%s", linux_root, cgroup_ns);
 	str_add(&text, end_part);
 	print_pretty(str_c(&text), &out);
 	int r = fd_write_all(fd, str_c(&out), out.len);
