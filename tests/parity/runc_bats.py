@@ -138,13 +138,14 @@ def alone(lock):
 def run_file(runtime, layout, path, lock):
     with alone(lock), tempfile.TemporaryDirectory(prefix="parity-", ignore_cleanup_errors=True) as scratch:
         os.chmod(scratch, 0o711)  # tests with a user namespace walk through it
-        before = cgroups()
+        before, start = cgroups(), time.monotonic()
         env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": scratch, "TMPDIR": scratch,
                "TERM": "xterm", "LC_ALL": "C.UTF-8", "RUNC": runtime, "LAYOUT": layout}
         output, whole = on_terminal(["unshare", "-m", "-p", "-f", "--kill-child", "--propagation", "private",
                                      "sh", "-euc", WITHIN, "sh", str(path)], env, FILE_TIMEOUT)
         remove_cgroups(before)
-    return output, tests_of(output, path, whole)
+        seconds = time.monotonic() - start
+    return output, tests_of(output, path, whole), seconds
 
 
 def known_list():
@@ -205,14 +206,13 @@ def run_layout(layout, files, options):
             if who == "theirs" and options.keep_peer and kept.exists():
                 results[who][path.name] = json.loads(kept.read_text())
                 continue
-            start = time.monotonic()
-            output, tests = run_file(runtime, layout, path, options.lock)
+            output, tests, seconds = run_file(runtime, layout, path, options.lock)
             (place / f"{path.name}.{who}.tap").write_text(output)
             kept.write_text(json.dumps(tests, indent=1))
             results[who][path.name] = tests
             counts = [sum(v[0] == kind for v in tests.values()) for kind in ("ok", "not ok", "skip")]
             print(f"{layout} {path.name} {who}: {counts[0]} ok, {counts[1]} not ok, {counts[2]} skipped, "
-                  f"{time.monotonic() - start:.1f} s", flush=True)
+                  f"{seconds:.1f} s", flush=True)
     return results
 
 
