@@ -293,6 +293,7 @@ class InATerminal(RuncTest):
  "cgroups":{"memory":{"limit":536870912}}}}"""
 
     def terminal(self):
+        self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.b.path)
         t = Terminal([program("runc"), "--root", str(self.state), "run", self.id])
         self.addCleanup(t.close)

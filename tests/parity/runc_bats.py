@@ -179,7 +179,9 @@ def compare(layout, theirs, ours, known, verbose):
     better = [k for k, (a, b) in pairs.items() if b[0] == "ok" and a[0] != "ok"]
     print(f"\n== {layout}: {len(pairs)} tests")
     print(f"passed by both: {len(passed)}")
-    paragraph("skipped by both", [f"{name(k)} ({pairs[k][1][1]})" for k in skipped] if verbose else [])
+    print(f"skipped by both: {len(skipped)}")
+    for k in skipped if verbose else []:
+        print(f"  {name(k)} ({pairs[k][1][1]})")
     paragraph("failed by both", [name(k) for k in failed])
     paragraph("ours passes where theirs does not", [f"{name(k)} (theirs: {pairs[k][0][0]})" for k in better])
     paragraph("ours fails where theirs passes", [name(k) + (f" (known: {known[layout, *k]})" if (layout, *k) in known else "")
