@@ -17,8 +17,8 @@ python3-grpcio qemu-system-x86 e2fsprogs"
 # helpers are built with Debian's Go, its tests use the rest.
 parity="runc bats gawk jq criu gcc libc6-dev libseccomp-dev pkg-config busybox-static debootstrap util-linux procps
 dpkg-dev golang-go golang-dbus-dev golang-github-cilium-ebpf-dev golang-github-containerd-console-dev
-golang-github-coreos-go-systemd-dev golang-github-cyphar-filepath-securejoin-dev golang-github-docker-go-units-dev
-golang-github-moby-sys-dev golang-github-opencontainers-selinux-dev golang-github-opencontainers-specs-dev
+golang-github-coreos-go-systemd-dev golang-github-cyphar-filepath-securejoin-dev golang-github-moby-sys-dev
+golang-github-opencontainers-specs-dev
 golang-github-seccomp-libseccomp-golang-dev golang-github-sirupsen-logrus-dev golang-github-urfave-cli-dev
 golang-golang-x-sys-dev"
 
