@@ -20,6 +20,7 @@ import re
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import termios
@@ -109,6 +110,15 @@ def remove_cgroups(before):
                 os.rmdir(folder)
 
 
+def detach_loops(scratch):
+    """A failed test leaves its loop device, which is the machine's and not the namespaces'."""
+    listed = subprocess.run(["losetup", "-l", "-n", "-O", "NAME,BACK-FILE"], capture_output=True, text=True, check=False).stdout
+    for line in listed.splitlines():
+        device, _, file = line.partition(" ")
+        if file.strip().startswith(f"{scratch}/"):
+            subprocess.run(["losetup", "-d", device], check=False)
+
+
 def tests_of(output, path, whole):
     """Test name to "ok", "not ok" or "skip", with bats's words on it.  A test without a result failed."""
     found, name = {}, None
@@ -144,6 +154,7 @@ def run_file(runtime, layout, path, lock):
         output, whole = on_terminal(["unshare", "-m", "-p", "-f", "--kill-child", "--propagation", "private",
                                      "sh", "-euc", WITHIN, "sh", str(path)], env, FILE_TIMEOUT)
         remove_cgroups(before)
+        detach_loops(scratch)
         seconds = time.monotonic() - start
     return output, tests_of(output, path, whole), seconds
 
