@@ -126,8 +126,8 @@ static int clone_successor(const struct execution *k, struct err *e)
 
 	if (pid < 0)
 		return err_sys(e, -pid, "clone3 in the container's namespaces");
-	if (pid == 0)
-		return 0;
+	if (pid == 0) /* what we say must not come before the word about us */
+		return stage_wait(k->end.sync, STAGE_GO, e);
 	if (stage_send_child(k->end.sync, pid, pidfd, e) < 0)
 		return -1;
 	_exit(0);
@@ -348,7 +348,10 @@ static int start_process(struct execution *k, struct err *e)
 			return err_wrap(e, "error adding pid %d to cgroups", (int)k->birth.pid);
 		err_clear(e);
 	}
-	if ((k->in_two_steps && birth_adopt(&k->birth, e) < 0) || set_from_outside(k, e) < 0)
+	if (k->in_two_steps && birth_adopt(&k->birth, e) < 0)
+		return -1;
+	if (set_from_outside(k, e) < 0 ||
+	    (k->in_two_steps && stage_send(k->birth.sync, STAGE_GO, -1, e) < 0))
 		return -1;
 	bool ahead = !k->x->io.pid_file && !k->x->io.pidfd_socket && !k->birth.listener.path &&
 		     k->x->io.console == RUNTIME_CONSOLE_NONE;

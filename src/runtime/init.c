@@ -139,8 +139,8 @@ static int clone_successor(const struct launch *l, struct err *e)
 	int pid = clone_process(&args);
 	if (pid < 0)
 		return err_sys(e, -pid, "clone3 in the user namespace");
-	if (pid == 0)
-		return 0;
+	if (pid == 0) /* what we say must not come before the word about us */
+		return stage_wait(l->end.sync, STAGE_GO, e);
 	if (stage_send_child(l->end.sync, pid, pidfd, e) < 0)
 		return -1;
 	_exit(0);

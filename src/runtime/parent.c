@@ -392,7 +392,9 @@ static int set_up_child(struct creation *k, struct err *e)
 		return -1;
 	if (!k->launch.in_two_steps)
 		return 0;
-	return birth_adopt(&k->birth, e) < 0 ? -1 : move_net_devices(k, e);
+	if (birth_adopt(&k->birth, e) < 0 || move_net_devices(k, e) < 0)
+		return -1;
+	return stage_send(k->birth.sync, STAGE_GO, -1, e);
 }
 
 static int record_child(struct creation *k, struct err *e)

@@ -8,6 +8,7 @@
  *					needed: enum launch_go; exec has none)
  *	        <--- CHILD --		(a joined user namespace with new ones in it: the first
  *					child can only clone the real one, and ends)
+ *	        ---- GO ---->		(to that one: before it says anything of its own)
  *	        <--- TIME ---		(a new time namespace with offsets, which can only be
  *	offsets				written from outside before anybody is in it)
  *	        --- RESUME ->
