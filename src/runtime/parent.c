@@ -461,6 +461,10 @@ static int give_birth(struct creation *k, struct err *e)
 	close_fd(&k->launch.end.sync);
 	k->launch.end.sync = -1;
 	netns_handed(&k->net);
+	/* The child has more to do than we: where the helper has the other processor, it goes
+	 * first. */
+	if (k->launch.net && k->launch.go == LAUNCH_NOW)
+		(void)sched_yield();
 	return r < 0 ? -1 : 0;
 }
 
