@@ -1,3 +1,4 @@
+/* The mounts that criu must be told of: those whose other end is outside of the container. */
 #include "runtime/criu.h"
 
 #include "os/file.h"

@@ -1,3 +1,4 @@
+/* What tune.h describes, done: scheduler, priorities, processors, memory policy, personality. */
 #include "runtime/tune.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* What exec inherits of tune.h, as it stands in state.json: written and read back. */
 #include "runtime/tune.h"
 
 #include "base/jsonr.h"

@@ -1,3 +1,4 @@
+/* The documents that `runc events` prints: its types, fields and their order are the original's. */
 #include "cmd/runc/events.h"
 
 #include "base/jsonw.h"
