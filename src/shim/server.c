@@ -6,6 +6,7 @@
 #include "os/fd.h"
 #include "shim/actions.h"
 #include "shim/events.h"
+#include "shim/forsaken.h"
 #include "shim/memory.h"
 #include "shim/reaper.h"
 #include "shim/service.h"
@@ -111,7 +112,11 @@ int shim_serve(const struct shim_args *args, const char *self)
 	/* The socket is removed by name at the end, but closed by the server before. */
 	AUTO_FD int name = fd_copy(LISTEN_FD);
 	s.server = ttrpc_server_new(s.loop, LISTEN_FD, service_methods, &s);
+
+	struct forsaken *forsaken = forsaken_new(&s);
+
 	loop_run(s.loop);
+	forsaken_free(forsaken);
 	remove_socket(name);
 	/* Containers that are still there (a signal ended us) go on without us; their memory is
 	 * the kernel's to take. */

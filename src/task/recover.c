@@ -21,6 +21,17 @@ struct recovery_job {
 	struct task *t;
 };
 
+/* A shim without its task: the daemon before us ended between the two. */
+static void shut_down(struct task *t)
+{
+	Containerd__Task__V3__ShutdownRequest req = CONTAINERD__TASK__V3__SHUTDOWN_REQUEST__INIT;
+	struct err e = { 0 };
+
+	req.id = t->id;
+	if (task_call(t, "Shutdown", TASK_SHUTDOWN_NS, &req, NULL, NULL, &e) < 0)
+		log_debug(LOG({ "id", t->id }, { "error", e.msg }), "shutdown of the shim failed");
+}
+
 static void give_up(struct task *t, const char *why)
 {
 	struct task_exit x = { 0 };
@@ -75,6 +86,8 @@ static bool load(struct task *t)
 		err_clear(&e);
 	}
 	if (ask_state(t, &e) < 0 && e.code != ERR_DEADLINE_EXCEEDED) {
+		if (e.code == ERR_NOT_FOUND)
+			shut_down(t);
 		give_up(t, e.msg);
 		return false;
 	}

@@ -33,6 +33,8 @@ struct ttrpc_server {
 	struct loop_timer *drain_timer;
 	void (*drained)(void *arg);
 	void *drained_arg;
+	void (*alone)(void *arg);
+	void *alone_arg;
 };
 
 struct conn {
@@ -415,6 +417,8 @@ static void conn_close(struct conn *c)
 	FREE_SHARED(c);
 	if (s->io && s->n_conns < MAX_CONNECTIONS)
 		loop_io_set(s->io, EPOLLIN);
+	if (!s->n_conns && s->alone)
+		s->alone(s->alone_arg);
 	drain_check(s);
 }
 
@@ -509,4 +513,10 @@ void ttrpc_server_drain(struct ttrpc_server *s, void (*fn)(void *arg), void *arg
 size_t ttrpc_server_connections(const struct ttrpc_server *s)
 {
 	return s->n_conns;
+}
+
+void ttrpc_server_on_alone(struct ttrpc_server *s, void (*fn)(void *arg), void *arg)
+{
+	s->alone = fn;
+	s->alone_arg = arg;
 }

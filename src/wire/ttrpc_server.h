@@ -47,6 +47,9 @@ void ttrpc_server_drain(struct ttrpc_server *s, void (*fn)(void *arg), void *arg
 
 size_t ttrpc_server_connections(const struct ttrpc_server *s);
 
+/* fn(arg) runs whenever the last connection is gone. */
+void ttrpc_server_on_alone(struct ttrpc_server *s, void (*fn)(void *arg), void *arg);
+
 /* rsp is any message; NULL is an empty one. */
 void ttrpc_reply(struct ttrpc_call *c, const ProtobufCMessage *rsp);
 void ttrpc_fail(struct ttrpc_call *c, const struct err *e);

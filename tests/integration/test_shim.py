@@ -194,6 +194,13 @@ class Start(unittest.TestCase):
         self.assertEqual(c.call("Connect")[0], 0)
         c.close()
 
+    def test_one_that_nobody_knows_of_ends(self):
+        # As after a daemon that was killed between the start and its note of the address.
+        bundle = self.bundle("forsaken")
+        self.start(bundle)
+        self.assertEqual(len([p for p in processes(str(self.scratch.path)) if "-id forsaken" in p]), 1)
+        wait_for("its end", lambda: not [p for p in processes(str(self.scratch.path)) if "-id forsaken" in p], 25)
+
     def test_bad_starts(self):
         b = self.bundle("bad")
         for stdin, id, text in ((b"\xff\xff", "bad", "neither bootstrap parameters nor runtime options"),
