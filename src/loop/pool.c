@@ -15,32 +15,36 @@ struct job {
 	struct job *next;
 };
 
-/* Invariant under lock: jobs wait only while threads == max or a woken idle thread is on its way
- * (idle counts sleeping threads that no job has been promised to). */
+/* A thread that has nothing to do; lies on that thread's stack. */
+struct idler {
+	pthread_cond_t work;
+	bool is_called;
+	struct idler *below;
+};
+
+/* Invariant under lock: jobs wait only while threads == max or a called thread is on its way.
+ * Idle threads are a stack: the one that slept last is called first, so those that a burst brought
+ * reach their time and end, however steady the work is after it. */
 struct pool {
 	unsigned max;
 	uint64_t idle_ns;
 	pthread_mutex_t lock;
-	pthread_cond_t work, ended;
+	pthread_cond_t ended;
 	struct job *jobs, **tail;
-	unsigned threads, idle, queued;
+	struct idler *idlers;
+	unsigned threads, called, queued;
 	bool stopping;
 };
 
 struct pool *pool_new(unsigned max, uint64_t idle_ns)
 {
 	struct pool *p = NEW(struct pool);
-	pthread_condattr_t attr;
 
 	p->max = max;
 	p->idle_ns = idle_ns;
 	p->tail = &p->jobs;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->work, &attr);
 	pthread_cond_init(&p->ended, NULL);
-	pthread_condattr_destroy(&attr);
 	return p;
 }
 
@@ -55,18 +59,52 @@ static struct timespec after(uint64_t ns)
 	return t;
 }
 
+/* Under lock: wakes the thread that slept last. */
+static void call_one(struct pool *p)
+{
+	struct idler *top = p->idlers;
+
+	p->idlers = top->below;
+	top->is_called = true;
+	p->called++;
+	pthread_cond_signal(&top->work);
+}
+
+/* Sleeps until it is called: true; or until its time is over: false.  Under lock. */
+static bool be_idle(struct pool *p)
+{
+	struct timespec until = after(p->idle_ns);
+	struct idler self = { .below = p->idlers };
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&self.work, &attr);
+	pthread_condattr_destroy(&attr);
+	p->idlers = &self;
+	while (!self.is_called && pthread_cond_timedwait(&self.work, &p->lock, &until) != ETIMEDOUT)
+		;
+	if (self.is_called)
+		p->called--;
+	else
+		for (struct idler **at = &p->idlers; *at; at = &(*at)->below)
+			if (*at == &self) {
+				*at = self.below;
+				break;
+			}
+	pthread_cond_destroy(&self.work);
+	return self.is_called;
+}
+
 /* The next job, or NULL when this thread shall end. Called and returns under lock. */
 static struct job *next_job(struct pool *p)
 {
-	struct timespec until = after(p->idle_ns);
-	bool late = false;
+	bool is_late = false;
 
 	while (!p->jobs) {
-		if (p->stopping || late)
+		if (p->stopping || is_late)
 			return NULL;
-		p->idle++;
-		late = pthread_cond_timedwait(&p->work, &p->lock, &until) == ETIMEDOUT;
-		p->idle--;
+		is_late = !be_idle(p);
 	}
 
 	struct job *j = p->jobs;
@@ -136,8 +174,10 @@ void pool_run(struct pool *p, pool_fn *fn, void *arg)
 	*p->tail = j;
 	p->tail = &j->next;
 	p->queued++;
-	if (p->queued <= p->idle)
-		pthread_cond_signal(&p->work);
+	if (p->queued <= p->called) {
+		/* enough are on their way */
+	} else if (p->idlers)
+		call_one(p);
 	else if (p->threads < p->max && !add_thread(p) && p->threads == 0)
 		BUG("cannot start the first worker thread"); /* the job would wait for ever */
 	pthread_mutex_unlock(&p->lock);
@@ -157,11 +197,11 @@ void pool_free(struct pool *p)
 		return;
 	pthread_mutex_lock(&p->lock);
 	p->stopping = true;
-	pthread_cond_broadcast(&p->work);
+	while (p->idlers)
+		call_one(p);
 	while (p->threads)
 		pthread_cond_wait(&p->ended, &p->lock);
 	pthread_mutex_unlock(&p->lock);
-	pthread_cond_destroy(&p->work);
 	pthread_cond_destroy(&p->ended);
 	pthread_mutex_destroy(&p->lock);
 	free(p);

@@ -94,6 +94,25 @@ TEST(idle_threads_end)
 	CHECK(n == 2);
 }
 
+TEST(a_burst_s_threads_end_under_steady_work)
+{
+	struct gate g = GATE;
+	struct pool *p = pool_new(8, 50000000);
+	atomic_int n = 0;
+
+	for (int i = 0; i < 8; i++)
+		pool_run(p, pass, &g);
+	wait_in(&g, 8);
+	open_gate(&g);
+	/* Far more often than their idle time, and never more than one at once. */
+	for (int i = 0; i < 1000 && pool_threads(p) > 2; i++) {
+		pool_run(p, count, &n);
+		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+	}
+	CHECK(pool_threads(p) <= 2);
+	pool_free(p);
+}
+
 TEST(cancel_keeps_the_first_reason)
 {
 	struct cancel c;

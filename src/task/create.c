@@ -122,6 +122,8 @@ void task_alive(struct task *t)
 	c = task_conn(t, &e);
 	if (c && ttrpc_client_is_lost(c->client))
 		task_lost(t);
+	else if (c)
+		task_watch(t);
 	conn_unref(c);
 }
 

@@ -61,6 +61,7 @@ struct task {
 	struct task_state last; /* as last seen; strings owned below */
 	char *in, *out, *err;
 	bool is_slow; /* did not answer a list in time; cleared by its next answer */
+	uint64_t watch; /* our own wait for init's end; 0: none */
 };
 
 struct task_wait {
@@ -134,6 +135,10 @@ int task_call(struct task *t, const char *method, uint64_t timeout, const void *
 /* create.c */
 void task_alive(struct task *t); /* STARTING is over */
 void task_undo_shim(struct task *t); /* Shutdown, then the delete verb */
+
+/* watch.c */
+void task_watch(struct task *t); /* once its shim knows the init process */
+void task_unwatch(struct task *t);
 
 /* end.c */
 void task_lost(struct task *t); /* pool thread: the connection broke */

@@ -1,4 +1,5 @@
-/* The states of all tasks, from all shims at once; one that hangs costs the list half a second. */
+/* The states of all tasks.  Most are known (watch.c); the other shims are asked at once, and one
+ * that hangs costs the list half a second. */
 #include "task/internal.h"
 
 #include <string.h>
@@ -92,6 +93,12 @@ static void list_done(const struct err *e, const uint8_t *payload, size_t n, voi
 	pthread_mutex_unlock(&l->lock);
 }
 
+/* Under t->lock. */
+static bool is_known(const struct task *t)
+{
+	return t->watch || t->last.status == TASK_STOPPED;
+}
+
 static void ask_all(struct listing *l, struct asked *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -101,7 +108,7 @@ static void ask_all(struct listing *l, struct asked *v, size_t n)
 		pthread_mutex_lock(&t->lock);
 		if (t->phase == PHASE_STARTING || t->phase == PHASE_GONE)
 			v[i].is_gone = true;
-		else if (t->conn && !t->is_slow)
+		else if (t->conn && !t->is_slow && !is_known(t))
 			c = conn_ref(t->conn);
 		pthread_mutex_unlock(&t->lock);
 		if (!c)

@@ -34,6 +34,7 @@ void tasks_close(struct tasks *ts)
 			struct shim_log *log = TAKE_PTR(t->log);
 
 			pthread_mutex_unlock(&t->lock);
+			task_unwatch(t);
 			conn_unref(c);
 			shim_log_close(log);
 			tasks_remove(ts, t);

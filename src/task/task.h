@@ -113,9 +113,9 @@ static inline void task_unrefp(struct task **t)
 const char *task_id(const struct task *t);
 const char *task_bundle(const struct task *t);
 
-/* The init processes of all tasks of a namespace.  Shims are asked at the same time; one that
- * does not answer within TASK_LIST_NS is shown as it was last seen, and is not waited for again
- * until it has answered. */
+/* The init processes of all tasks of a namespace, as known from our own calls and an open wait for
+ * each.  Shims of which less is known are asked at the same time; one that does not answer within
+ * TASK_LIST_NS is shown as it was last seen, and is not waited for again until it has answered. */
 int task_list(struct tasks *ts, const char *ns, struct arena *a, struct task_state **ret,
 	      size_t *ret_n, struct err *e);
 

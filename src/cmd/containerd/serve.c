@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -216,12 +217,24 @@ static void raise_file_limit(void)
 	}
 }
 
+/* glibc would give each thread an arena, and keep what one large message took in the heap: after a
+ * list of a thousand containers several times what the daemon needs. */
+static void keep_memory_small(void)
+{
+	enum { ARENAS = 4, LARGE = 256 * 1024 };
+
+	(void)mallopt(M_ARENA_MAX, ARENAS);
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
+	(void)mallopt(M_TRIM_THRESHOLD, LARGE);
+}
+
 int serve(const struct config *cfg, struct err *e)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGPIPE };
 	struct daemon d = { .cfg = cfg, .started = loop_now() };
 
 	raise_file_limit();
+	keep_memory_small();
 	d.loop = loop_new();
 	/* Before the first thread, so that all of them have these blocked. */
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
