@@ -10,7 +10,7 @@ libc6-dev linux-libc-dev python3 busybox-static ca-certificates"
 # Peers (runc, containerd with ctr, podman) start no service: their tests run them privately.
 # qemu boots the machines of tests/vm, whose kernel and systemd are fetched and not installed.
 test="clang clang-format-14 clang-tidy-14 libclang-rt-14-dev codespell git runc containerd podman
-conmon criu crun uidmap docker-registry debootstrap zstd openssl iproute2 procps util-linux nghttp2-client
+docker.io buildah conmon criu crun uidmap docker-registry debootstrap zstd openssl iproute2 procps util-linux nghttp2-client
 python3-grpcio qemu-system-x86 e2fsprogs"
 
 # runc's own tests on Debian's runc and on ours (make parity): its source is unpacked with dpkg-dev, its

@@ -78,9 +78,7 @@ int namespace_get(struct store *s, const char *name, struct arena *a, struct lab
 
 	if (has < 0)
 		return -1;
-	if (!has)
-		return not_found(name, e);
-	*ret = r.labels;
+	*ret = has ? r.labels : (struct labels){ 0 };
 	return 0;
 }
 
@@ -93,8 +91,10 @@ static int update(struct txn *t, void *arg, struct err *e)
 
 	if (has < 0)
 		return -1;
-	if (!has)
+	if (!has && !ident_is_valid(c->name))
 		return not_found(c->name, e);
+	if (!has) /* as any first object in it would */
+		r = (struct namespace_record){ .name = c->name };
 	for (size_t i = 0; c->mask && i < c->mask->n; i++) {
 		const char *path = c->mask->paths[i];
 

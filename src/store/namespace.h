@@ -7,10 +7,12 @@
 /* ERR_ALREADY_EXISTS `namespace "x"`; ERR_INVALID_ARGUMENT for a wrong name. */
 int namespace_create(struct store *s, const char *name, const struct labels *labels, struct err *e);
 
+/* One that does not exist has no labels, and is no error: clients ask for a namespace's defaults
+ * before anything is in it (dockerd will not start otherwise). */
 int namespace_get(struct store *s, const char *name, struct arena *a, struct labels *ret,
 		  struct err *e);
 
-/* With a mask only labels.KEY paths; without, all labels are replaced. */
+/* With a mask only labels.KEY paths; without, all labels are replaced.  Makes the namespace. */
 int namespace_update(struct store *s, const char *name, struct arena *a, const struct labels *in,
 		     const struct mask *mask, struct labels *ret, struct err *e);
 

@@ -37,8 +37,10 @@ TEST(namespaces)
 		  "namespace \"one\": already exists");
 	CHECK_FAIL(namespace_create(f.s, "-bad", &labels, &e), &e, ERR_INVALID_ARGUMENT);
 	err_clear(&e);
-	CHECK_ERR(namespace_get(f.s, "none", f.a, &got, &e), &e, ERR_NOT_FOUND,
-		  "namespace \"none\": not found");
+	CHECK_OK(namespace_get(f.s, "none", f.a, &got, &e), &e);
+	CHECK(got.n == 0);
+	CHECK_ERR(namespace_update(f.s, "-bad", f.a, &changed, NULL, &got, &e), &e, ERR_NOT_FOUND,
+		  "namespace \"-bad\": not found");
 
 	const char *paths[] = { "labels.a" }, *plain[] = { "labels" };
 	struct mask mask = { paths, 1 }, bad = { plain, 1 };
@@ -53,8 +55,9 @@ TEST(namespaces)
 
 	CHECK_OK(image_create(f.s, "one", NULL, f.a, &img, &made, &e), &e);
 	CHECK_OK(image_create(f.s, "implicit", NULL, f.a, &img, &made, &e), &e);
+	CHECK_OK(namespace_update(f.s, "labelled", f.a, &changed, NULL, &got, &e), &e);
 	CHECK_OK(namespace_list(f.s, count_ns, &n, &e), &e);
-	CHECK(n == 2);
+	CHECK(n == 3);
 	CHECK_ERR(namespace_delete(f.s, "one", &e), &e, ERR_FAILED_PRECONDITION,
 		  "namespace \"one\" must be empty, but it still has images: failed precondition");
 	CHECK_OK(image_delete(f.s, "one", "x", NULL, &e), &e);
