@@ -59,6 +59,18 @@ static int start(const struct transfer_job *job, int sock, int *ret_pidfd, struc
 	return r < 0 ? err_sys(e, -r, "start %s", job->worker) : 0;
 }
 
+/* upper, when there is one, then the lowers. */
+static int add_dirs(const struct snapshot_dirs *d, int *fds, size_t *n, struct err *e)
+{
+	if (*n + d->nlowers + 1 > CHANNEL_FDS)
+		return err_set(e, ERR_RESOURCE_EXHAUSTED, "more than %d layers", CHANNEL_FDS);
+	if (d->upper >= 0)
+		fds[(*n)++] = d->upper;
+	for (size_t i = 0; i < d->nlowers; i++)
+		fds[(*n)++] = d->lowers[i];
+	return 0;
+}
+
 /* The job and the descriptors that belong to it. */
 static int send_job(const struct transfer_job *job, int sock, struct err *e)
 {
@@ -73,19 +85,17 @@ static int send_job(const struct transfer_job *job, int sock, struct err *e)
 	if (job->kind == TRANSFER_IMPORT)
 		fds[n++] = job->import.fd;
 	if (job->kind == TRANSFER_APPLY) {
-		const struct snapshot_dirs *d = job->apply.dirs;
 		uint64_t size;
 
 		if (content_open(job->store, job->ns, job->apply.blob.digest, &blob, &size, e) < 0)
 			return -1;
-		if (d->nlowers + 2 > CHANNEL_FDS)
-			return err_set(e, ERR_RESOURCE_EXHAUSTED, "more than %d layers",
-				       CHANNEL_FDS - 2);
 		fds[n++] = blob;
-		fds[n++] = d->upper;
-		for (size_t i = 0; i < d->nlowers; i++)
-			fds[n++] = d->lowers[i];
+		if (add_dirs(job->apply.dirs, fds, &n, e) < 0)
+			return -1;
 	}
+	if (job->kind == TRANSFER_DIFF &&
+	    (add_dirs(job->diff.right, fds, &n, e) < 0 || add_dirs(job->diff.left, fds, &n, e) < 0))
+		return -1;
 	return channel_send(sock, &text, fds, n, e);
 }
 

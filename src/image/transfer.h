@@ -1,4 +1,4 @@
-/* Transfers: pull, import and apply, each in a process of its own (containerd-transfer).
+/* Transfers: pull, import, apply and diff, each in a process of its own (containerd-transfer).
  *
  * transfer_run() starts the worker, gives it the job, and then serves it: the worker never opens a
  * path of the store, it asks for descriptors (a blob, the file of an ingest, the folders of a
@@ -17,7 +17,7 @@
 #include "store/snapshot.h"
 #include "store/store.h"
 
-enum transfer_kind { TRANSFER_PULL, TRANSFER_IMPORT, TRANSFER_APPLY };
+enum transfer_kind { TRANSFER_PULL, TRANSFER_IMPORT, TRANSFER_APPLY, TRANSFER_DIFF };
 
 /* Snapshots wanted of the image for that platform. */
 struct transfer_unpack {
@@ -44,6 +44,16 @@ struct transfer_import {
 struct transfer_apply {
 	struct oci_descriptor blob;
 	const struct snapshot_dirs *dirs;
+};
+
+/* Diff.Diff: what changed from left to right, as a blob. */
+struct transfer_diff {
+	const struct snapshot_dirs *left, *right;
+	const char *media_type; /* of a layer that can be written: plain, gzip, zstd */
+	const char *ref; /* of the ingest */
+	struct labels labels; /* of the blob; containerd.io/uncompressed is added */
+	bool has_epoch;
+	int64_t epoch; /* seconds; no time in the layer is later */
 };
 
 /* One line of progress; the names are containerd's. Strings "" or NULL when absent. */
@@ -92,6 +102,7 @@ struct transfer_job {
 		struct transfer_pull pull;
 		struct transfer_import import;
 		struct transfer_apply apply;
+		struct transfer_diff diff;
 	};
 	/* What to fetch; none: every platform of an index. */
 	const struct platform *platforms;
@@ -110,7 +121,7 @@ struct transfer_image {
 struct transfer_result {
 	size_t n_images;
 	struct transfer_image *images;
-	struct oci_descriptor root; /* import: the archive's index */
+	struct oci_descriptor root; /* import: the archive's index; diff: the layer */
 	/* apply */
 	const char *diff_id;
 	uint64_t size;

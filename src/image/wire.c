@@ -8,6 +8,7 @@ static const char *const kinds[] = {
 	[TRANSFER_PULL] = "pull",
 	[TRANSFER_IMPORT] = "import",
 	[TRANSFER_APPLY] = "apply",
+	[TRANSFER_DIFF] = "diff",
 };
 
 enum { LIST_MAX = 4096 };
@@ -61,6 +62,21 @@ static void write_pull(struct jsonw *w, const struct transfer_pull *p)
 	write_list(w, "headers", p->headers);
 }
 
+static void write_diff(struct jsonw *w, const struct transfer_diff *d)
+{
+	jsonw_kstring(w, "media_type", d->media_type);
+	jsonw_kstring(w, "ref", d->ref);
+	/* of the descriptors that follow, the rest is left's */
+	jsonw_ku64(w, "n_right", d->right->nlowers + (d->right->upper >= 0));
+	jsonw_kbool(w, "has_epoch", d->has_epoch);
+	jsonw_ki64(w, "epoch", d->epoch);
+	jsonw_key(w, "labels");
+	jsonw_object(w);
+	for (size_t i = 0; i < d->labels.n; i++)
+		jsonw_kstring(w, d->labels.v[i].key, d->labels.v[i].value);
+	jsonw_end(w);
+}
+
 void wire_write_job(struct jsonw *w, const struct transfer_job *job)
 {
 	jsonw_object(w);
@@ -72,6 +88,8 @@ void wire_write_job(struct jsonw *w, const struct transfer_job *job)
 		wire_write_descriptor(w, &job->apply.blob);
 		jsonw_kbool(w, "overlay", job->apply.dirs->whiteout == WHITEOUT_OVERLAY);
 	}
+	if (job->kind == TRANSFER_DIFF)
+		write_diff(w, &job->diff);
 	jsonw_kbool(w, "all_metadata", job->all_metadata);
 	jsonw_ku64(w, "manifest_limit", job->manifest_limit);
 	jsonw_key(w, "platforms");
@@ -215,6 +233,16 @@ static int read_platforms(struct arena *a, json_object *o, struct transfer_job *
 	return 0;
 }
 
+static int read_diff(struct arena *a, json_object *o, struct transfer_diff *ret, struct err *e)
+{
+	if (read_text(a, o, "media_type", &ret->media_type, e) < 0 ||
+	    read_text(a, o, "ref", &ret->ref, e) < 0 ||
+	    jsonr_bool(o, "has_epoch", &ret->has_epoch, e) < 0 ||
+	    jsonr_i64(o, "epoch", &ret->epoch, e) < 0)
+		return -1;
+	return wire_read_labels(a, o, "labels", &ret->labels, e);
+}
+
 int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, struct err *e)
 {
 	const char *kind = "";
@@ -230,6 +258,8 @@ int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, str
 		return err_set(e, ERR_INVALID_ARGUMENT, "unknown kind of transfer \"%s\"", kind);
 	ret->kind = (enum transfer_kind)k;
 	if (ret->kind == TRANSFER_PULL && read_pull(a, o, &ret->pull, e) < 0)
+		return -1;
+	if (ret->kind == TRANSFER_DIFF && read_diff(a, o, &ret->diff, e) < 0)
 		return -1;
 	if (ret->kind == TRANSFER_APPLY) {
 		if (jsonr_object(o, "blob", &blob, e) < 0 ||

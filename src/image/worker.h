@@ -22,6 +22,11 @@ struct worker_manifest {
 	struct image_config config;
 };
 
+/* Diff: opened folders, -1 for none; upper is right's part over left where that is all of it. */
+struct worker_trees {
+	int left, right, upper;
+};
+
 struct worker {
 	struct peer peer;
 	struct transfer_job job;
@@ -33,6 +38,7 @@ struct worker {
 	size_t n_manifests;
 	struct strv seen; /* digests of the indexes and manifests that were walked */
 	uint64_t document_bytes;
+	struct worker_trees trees;
 };
 
 /* Each returns when its job is done; *ret is for the daemon. */
@@ -40,6 +46,10 @@ int worker_pull(struct worker *w, struct transfer_result *ret, struct err *e);
 int worker_import(struct worker *w, int fd, struct transfer_result *ret, struct err *e);
 int worker_apply(struct worker *w, struct channel_packet *job, struct transfer_result *ret,
 		 struct err *e);
+
+/* In the daemon's own mount namespace: overlayfs takes no folder of another one. */
+int worker_diff_open(struct worker *w, struct channel_packet *job, struct err *e);
+int worker_diff(struct worker *w, struct transfer_result *ret, struct err *e);
 
 /* tree.c: the documents below d, into the store with their labels; fills w->manifests. */
 int worker_tree(struct worker *w, const struct oci_descriptor *d, struct err *e);

@@ -1,43 +1,53 @@
 /* The Diff service: Apply unpacks one blob onto the folders behind mounts that a client got from
- * the Snapshots service.  Nothing is mounted for it: the transfer worker writes by descriptors. */
+ * the Snapshots service, Diff makes one from the difference of two.  The transfer worker does it,
+ * by descriptors of the folders. */
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/publish.h"
 #include "api/containerd/services.h"
 #include "image/transfer.h"
 
+#include "containerd/events/content.pb-c.h"
 #include "containerd/services/diff/v1/diff.pb-c.h"
 #include <string.h>
+#include <sys/random.h>
 
-static struct mounts from_pb(struct arena *a, const Containerd__Services__Diff__V1__ApplyRequest *q)
+static struct mounts from_pb(struct arena *a, Containerd__Types__Mount **v, size_t n)
 {
-	struct mounts m = { .v = arena_array(a, q->n_mounts, sizeof *m.v), .n = q->n_mounts };
+	struct mounts m = { .v = arena_array(a, n, sizeof *m.v), .n = n };
 
-	for (size_t i = 0; i < q->n_mounts; i++)
-		m.v[i] = (struct mount){ .type = q->mounts[i]->type,
-					 .source = q->mounts[i]->source,
-					 .target = q->mounts[i]->target,
-					 .options = (const char **)q->mounts[i]->options,
-					 .noptions = q->mounts[i]->n_options };
+	for (size_t i = 0; i < n; i++)
+		m.v[i] = (struct mount){ .type = v[i]->type,
+					 .source = v[i]->source,
+					 .target = v[i]->target,
+					 .options = (const char **)v[i]->options,
+					 .noptions = v[i]->n_options };
 	return m;
 }
 
-static int run(const struct call *call, const Containerd__Types__Descriptor *diff,
-	       const struct snapshot_dirs *dirs, struct transfer_result *ret, struct err *e)
+static int run(const struct call *call, struct transfer_job *job, struct transfer_result *ret,
+	       struct err *e)
 {
 	const struct config *cfg = call->engine->cfg;
-	struct transfer_job job = { .store = call->engine->store,
-				    .ns = call->ns,
-				    .lease = call->lease,
-				    .cancel = call->cancel,
-				    .kind = TRANSFER_APPLY,
-				    .apply = { .dirs = dirs } };
+
+	job->store = call->engine->store;
+	job->ns = call->ns;
+	job->lease = call->lease;
+	job->cancel = call->cancel;
+	if (transfer_find_worker(call->arena, cfg->libexec, cfg->self, &job->worker, e) < 0)
+		return -1;
+	return transfer_run(job, call->arena, ret, e);
+}
+
+static int run_apply(const struct call *call, const Containerd__Types__Descriptor *diff,
+		     const struct snapshot_dirs *dirs, struct transfer_result *ret, struct err *e)
+{
+	struct transfer_job job = { .kind = TRANSFER_APPLY, .apply = { .dirs = dirs } };
 
 	job.apply.blob.media_type = diff->media_type;
 	job.apply.blob.digest = diff->digest;
 	job.apply.blob.size = (uint64_t)diff->size;
-	if (transfer_find_worker(call->arena, cfg->libexec, cfg->self, &job.worker, e) < 0)
-		return -1;
-	return transfer_run(&job, call->arena, ret, e);
+	return run(call, &job, ret, e);
 }
 
 static int apply(struct rpc_call *c, const void *req, void *rsp, struct err *e)
@@ -55,10 +65,10 @@ static int apply(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	if (q->n_payloads)
 		return err_set(e, ERR_UNIMPLEMENTED, "payloads of stream processors");
 
-	struct mounts mounts = from_pb(c->arena, q);
+	struct mounts mounts = from_pb(c->arena, q->mounts, q->n_mounts);
 	if (snapshot_open_mounts(call.engine->store, &mounts, &dirs, e) < 0)
 		return err_wrap(e, "failed to extract layer %s", q->diff->digest);
-	int r = run(&call, q->diff, &dirs, &result, e);
+	int r = run_apply(&call, q->diff, &dirs, &result, e);
 	snapshot_dirs_done(&dirs);
 	if (r < 0)
 		return err_wrap(e, "failed to extract layer %s", q->diff->digest);
@@ -71,9 +81,80 @@ static int apply(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	return 0;
 }
 
-static int diff(UNUSED struct rpc_call *c, UNUSED const void *req, UNUSED void *rsp, struct err *e)
+static void on_content(const char *digest, uint64_t size, void *arg)
 {
-	return err_set(e, ERR_UNIMPLEMENTED, "making a layer from the difference of two trees");
+	const struct call *call = arg;
+	Containerd__Events__ContentCreate ev = CONTAINERD__EVENTS__CONTENT_CREATE__INIT;
+
+	ev.digest = (char *)digest;
+	ev.size = (int64_t)size;
+	api_publish(call, "/content/create", &ev.base);
+}
+
+/* Random, as nobody will ask for it again. */
+static const char *new_ref(struct arena *a)
+{
+	uint8_t r[12];
+	char hex[2 * sizeof r + 1];
+
+	if (getrandom(r, sizeof r, 0) != sizeof r)
+		BUG("no random bytes");
+	for (size_t i = 0; i < sizeof r; i++)
+		snprintf(hex + 2 * i, 3, "%02x", r[i]);
+	return arena_printf(a, "diff-%s", hex);
+}
+
+static int run_diff(struct call *call, const Containerd__Services__Diff__V1__DiffRequest *q,
+		    const struct snapshot_dirs *left, const struct snapshot_dirs *right,
+		    struct transfer_result *ret, struct err *e)
+{
+	const struct transfer_hooks hooks = { .arg = call, .content_created = on_content };
+	struct transfer_job job = { .kind = TRANSFER_DIFF,
+				    .hooks = &hooks,
+				    .diff = { .left = left, .right = right } };
+
+	job.diff.media_type = *q->media_type ? q->media_type : MEDIA_OCI_LAYER_GZIP;
+	job.diff.ref = *q->ref ? q->ref : new_ref(call->arena);
+	job.diff.labels = CONV_LABELS(call->arena, q, labels);
+	if (q->source_date_epoch) {
+		job.diff.has_epoch = true;
+		job.diff.epoch = q->source_date_epoch->seconds;
+	}
+	return run(call, &job, ret, e);
+}
+
+static int diff(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	const Containerd__Services__Diff__V1__DiffRequest *q = req;
+	Containerd__Services__Diff__V1__DiffResponse *a = rsp;
+	struct snapshot_dirs left = { 0 }, right = { 0 };
+	struct transfer_result result = { 0 };
+	struct call call;
+
+	if (api_call(c, &call, e) < 0)
+		return -1;
+	struct mounts from = from_pb(c->arena, q->left, q->n_left);
+	struct mounts to = from_pb(c->arena, q->right, q->n_right);
+	int r = 0;
+
+	if (from.n) /* none: everything is new */
+		r = snapshot_open_mounts(call.engine->store, &from, &left, e);
+	else
+		left.upper = -1;
+	if (r == 0)
+		r = snapshot_open_mounts(call.engine->store, &to, &right, e);
+	if (r == 0)
+		r = run_diff(&call, q, &left, &right, &result, e);
+	snapshot_dirs_done(&left);
+	snapshot_dirs_done(&right);
+	if (r < 0)
+		return err_wrap(e, "failed to make a layer");
+	a->diff = ARENA_NEW(c->arena, Containerd__Types__Descriptor);
+	containerd__types__descriptor__init(a->diff);
+	a->diff->media_type = (char *)result.root.media_type;
+	a->diff->digest = (char *)result.root.digest;
+	a->diff->size = (int64_t)result.root.size;
+	return 0;
 }
 
 const struct rpc_method diff_methods[] = {

@@ -1,6 +1,6 @@
-/* containerd-transfer: one pull, import or unpack for the daemon that has started it, over the
- * socket it was given as descriptor 3.  It reads hostile bytes, so it gives up first what it does
- * not need. */
+/* containerd-transfer: one pull, import, unpack or diff for the daemon that has started it, over
+ * the socket it was given as descriptor 3.  It reads hostile bytes, so it gives up first what it
+ * does not need. */
 #include "base/log.h"
 #include "image/wire.h"
 #include "image/worker.h"
@@ -66,8 +66,6 @@ static int confine(struct err *e)
 static int do_job(struct worker *w, struct channel_packet *job, struct transfer_result *ret,
 		  struct err *e)
 {
-	if (wire_read_job(w->arena, job->json, &w->job, e) < 0)
-		return -1;
 	switch (w->job.kind) {
 	case TRANSFER_PULL:
 		return worker_pull(w, ret, e);
@@ -77,6 +75,8 @@ static int do_job(struct worker *w, struct channel_packet *job, struct transfer_
 		return worker_import(w, job->fds[0], ret, e);
 	case TRANSFER_APPLY:
 		return worker_apply(w, job, ret, e);
+	case TRANSFER_DIFF:
+		return worker_diff(w, ret, e);
 	}
 	return err_set(e, ERR_UNIMPLEMENTED, "unknown job");
 }
@@ -91,7 +91,11 @@ static int run(struct err *e)
 	if (r <= 0)
 		return r < 0 ? -1 : err_set(e, ERR_UNAVAILABLE, "no job came");
 	peer_init(&w.peer, CHANNEL);
-	r = confine(e);
+	r = wire_read_job(w.arena, job.json, &w.job, e);
+	if (r == 0 && w.job.kind == TRANSFER_DIFF)
+		r = worker_diff_open(&w, &job, e);
+	if (r == 0)
+		r = confine(e);
 	if (r == 0)
 		r = do_job(&w, &job, &result, e);
 	if (r == 0)
