@@ -209,7 +209,7 @@ static int save_seccomp(struct restore *k, struct err *e)
 	if (!k->create->spec->linux.seccomp)
 		return 0;
 	if (seccomp_compile(k->create->spec->linux.seccomp, cache, &filter, e) < 0)
-		return err_wrap(e, "seccomp");
+		return -1;
 	int r = filter.insns ? state_save_seccomp(k->state.dirfd, &filter, e) : 0;
 	seccomp_filter_done(&filter);
 	return r;

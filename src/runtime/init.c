@@ -1,6 +1,7 @@
 /* The container's first process: from clone3 to execve.  Order matters everywhere: see stage.h. */
 #include "base/log.h"
 #include "os/clone.h"
+#include "os/path.h"
 #include "os/syscall.h"
 #include "runtime/device.h"
 #include "runtime/hooks.h"
@@ -189,6 +190,22 @@ static int enter_namespaces(const struct launch *l, struct err *e)
 	return 0;
 }
 
+/* As runc does, before the root becomes read-only.  What can't be looked at here (a link into
+ * /proc, no access) is left to the chdir, which says so. */
+static int make_cwd(const struct launch *l, int rootfd, struct err *e)
+{
+	const char *cwd = l->plan->process.cwd;
+
+	if (strcmp(cwd, "/") == 0)
+		return 0;
+	int r = path_mkdirs(rootfd, cwd, 0755);
+	if (r >= 0)
+		close(r);
+	return r >= 0 || r == -ELOOP || r == -EXDEV || r == -EACCES
+		       ? 0
+		       : err_sys(e, -r, "mkdir %s", cwd);
+}
+
 static int build_root(const struct launch *l, int rootfd, struct err *e)
 {
 	if (mount_all(l, rootfd, e) < 0 || device_make_all(l, rootfd, e) < 0)
@@ -199,7 +216,8 @@ static int build_root(const struct launch *l, int rootfd, struct err *e)
 		return -1;
 	/* Masks while the host's own /dev/null is still at hand. */
 	if (run_hooks(l, rootfd, e) < 0 || mask_make_readonly(l, rootfd, e) < 0 ||
-	    mask_paths(l, rootfd, e) < 0 || rootfs_enter(l, rootfd, e) < 0)
+	    mask_paths(l, rootfd, e) < 0 || rootfs_enter(l, rootfd, e) < 0 ||
+	    make_cwd(l, rootfd, e) < 0)
 		return -1;
 	/* after the hooks, and still before anything of the container's could run */
 	if (process_connect(&l->end, rootfd, l->plan->make_devices, e) < 0)

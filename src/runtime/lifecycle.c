@@ -249,8 +249,7 @@ int runtime_pause(const struct runtime *rt, const char *id, struct err *e)
 	if (container_open(rt, id, &o, e) < 0)
 		return -1;
 	if (o.state.pub.status != RUNTIME_RUNNING && o.state.pub.status != RUNTIME_CREATED)
-		return err_set(e, ERR_FAILED_PRECONDITION, "container not running or created: %s",
-			       runtime_status_names[o.state.pub.status]);
+		return err_set(e, ERR_FAILED_PRECONDITION, "container not running");
 	return open_cgroup(&o, e) < 0 ? -1 : cgroup_freeze(o.cgroup, e);
 }
 

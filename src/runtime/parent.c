@@ -166,9 +166,7 @@ static int compile_seccomp(struct creation *k, struct err *e)
 	if (!k->c->spec->linux.seccomp)
 		return 0;
 	const char *cache = arena_printf(k->arena, "%s/.seccomp", k->rt->root);
-	if (seccomp_compile(k->c->spec->linux.seccomp, cache, &k->seccomp, e) < 0)
-		return err_wrap(e, "seccomp");
-	return 0;
+	return seccomp_compile(k->c->spec->linux.seccomp, cache, &k->seccomp, e);
 }
 
 /* What the plan cannot know: this kernel, and how we were called. */

@@ -362,8 +362,8 @@ class BadInput(RuncTest):
         self.b.config["root"]["path"] = "nowhere"
         self.fails("nowhere: no such file or directory")
         self.b.config["root"]["path"] = "rootfs"
-        self.b.config["process"]["cwd"] = "/nowhere"
-        self.fails('chdir to cwd ("/nowhere") set in config.json failed: no such file or directory')
+        self.b.config["process"]["cwd"] = "/bin/busybox"
+        self.fails("mkdir /bin/busybox: not a directory")
         self.b.config["process"]["cwd"] = "/"
         self.fails('exec: "nosuch": executable file not found in $PATH', "nosuch")
         self.b.mount("/x", type="bind", source="/does/not/exist", options=["bind"])
