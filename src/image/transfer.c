@@ -84,6 +84,8 @@ static int send_job(const struct transfer_job *job, int sock, struct err *e)
 	wire_write_job(&w, job);
 	if (job->kind == TRANSFER_IMPORT)
 		fds[n++] = job->import.fd;
+	if (job->kind == TRANSFER_EXPORT)
+		fds[n++] = job->export.fd;
 	if (job->kind == TRANSFER_APPLY) {
 		uint64_t size;
 

@@ -1,4 +1,5 @@
-/* Transfers: pull, import, apply and diff, each in a process of its own (containerd-transfer).
+/* Transfers: pull, import, export, apply and diff, each in a process of its own
+ * (containerd-transfer).
  *
  * transfer_run() starts the worker, gives it the job, and then serves it: the worker never opens a
  * path of the store, it asks for descriptors (a blob, the file of an ingest, the folders of a
@@ -17,7 +18,13 @@
 #include "store/snapshot.h"
 #include "store/store.h"
 
-enum transfer_kind { TRANSFER_PULL, TRANSFER_IMPORT, TRANSFER_APPLY, TRANSFER_DIFF };
+enum transfer_kind {
+	TRANSFER_PULL,
+	TRANSFER_IMPORT,
+	TRANSFER_APPLY,
+	TRANSFER_DIFF,
+	TRANSFER_EXPORT
+};
 
 /* Snapshots wanted of the image for that platform. */
 struct transfer_unpack {
@@ -54,6 +61,19 @@ struct transfer_diff {
 	struct labels labels; /* of the blob; containerd.io/uncompressed is added */
 	bool has_epoch;
 	int64_t epoch; /* seconds; no time in the layer is later */
+};
+
+struct transfer_image {
+	const char *name; /* pull: the normalised reference; import: a name in the archive or "" */
+	struct oci_descriptor target;
+};
+
+/* Images into an archive that is an OCI layout and, unless not wanted, what docker load reads. */
+struct transfer_export {
+	int fd; /* the stream; borrowed */
+	const struct transfer_image *images;
+	size_t n_images;
+	bool no_docker_manifest, no_nondistributable;
 };
 
 /* One line of progress; the names are containerd's. Strings "" or NULL when absent. */
@@ -103,6 +123,7 @@ struct transfer_job {
 		struct transfer_import import;
 		struct transfer_apply apply;
 		struct transfer_diff diff;
+		struct transfer_export export;
 	};
 	/* What to fetch; none: every platform of an index. */
 	const struct platform *platforms;
@@ -111,11 +132,6 @@ struct transfer_job {
 	unsigned manifest_limit; /* of the matching manifests; 0: all that match */
 	const struct transfer_unpack *unpacks;
 	size_t n_unpacks;
-};
-
-struct transfer_image {
-	const char *name; /* pull: the normalised reference; import: a name in the archive or "" */
-	struct oci_descriptor target;
 };
 
 struct transfer_result {

@@ -76,7 +76,7 @@ static int read_from_store(struct worker *w, const struct oci_descriptor *d, cha
 	return 0;
 }
 
-static int get_document(struct worker *w, const struct oci_descriptor *d, char **ret, size_t *ret_n,
+int worker_get_document(struct worker *w, const struct oci_descriptor *d, char **ret, size_t *ret_n,
 			struct err *e)
 {
 	struct peer_blob blob;
@@ -94,7 +94,10 @@ static int get_document(struct worker *w, const struct oci_descriptor *d, char *
 	if (blob.exists && blob.size == d->size)
 		return read_from_store(w, d, ret, ret_n, e);
 	if (!w->registry)
-		return err_set(e, ERR_NOT_FOUND, "the archive lacks %s", d->digest);
+		return err_set(e, ERR_NOT_FOUND,
+			       w->job.kind == TRANSFER_EXPORT ? "content digest %s"
+							      : "the archive lacks %s",
+			       d->digest);
 	return registry_get_document(w->registry, w->arena, d, ret, ret_n, e);
 }
 
@@ -175,7 +178,7 @@ static int read_config(struct worker *w, struct worker_manifest *m, const char *
 	size_t n;
 
 	say(w, "waiting", c, parent);
-	if (get_document(w, c, &bytes, &n, e) < 0 ||
+	if (worker_get_document(w, c, &bytes, &n, e) < 0 ||
 	    worker_store_document(w, c, bytes, n, &none, e) < 0)
 		return -1;
 	say(w, "complete", c, parent);
@@ -238,7 +241,7 @@ static int walk(struct worker *w, const struct oci_descriptor *d, const char *pa
 			       WORKER_DOCUMENTS);
 	strv_add(&w->seen, d->digest);
 	say(w, "waiting", d, parent);
-	if (get_document(w, d, &bytes, &n, e) < 0 ||
+	if (worker_get_document(w, d, &bytes, &n, e) < 0 ||
 	    image_doc_parse(w->arena, d->media_type, bytes, n, &doc, e) < 0)
 		return err_wrap(e, "failed to read %s", d->digest);
 	if (doc.kind == IMAGE_INDEX)

@@ -5,10 +5,8 @@
 #include <string.h>
 
 static const char *const kinds[] = {
-	[TRANSFER_PULL] = "pull",
-	[TRANSFER_IMPORT] = "import",
-	[TRANSFER_APPLY] = "apply",
-	[TRANSFER_DIFF] = "diff",
+	[TRANSFER_PULL] = "pull", [TRANSFER_IMPORT] = "import", [TRANSFER_APPLY] = "apply",
+	[TRANSFER_DIFF] = "diff", [TRANSFER_EXPORT] = "export",
 };
 
 enum { LIST_MAX = 4096 };
@@ -62,6 +60,20 @@ static void write_pull(struct jsonw *w, const struct transfer_pull *p)
 	write_list(w, "headers", p->headers);
 }
 
+static void write_images(struct jsonw *w, const struct transfer_image *v, size_t n)
+{
+	jsonw_key(w, "images");
+	jsonw_array(w);
+	for (size_t i = 0; i < n; i++) {
+		jsonw_object(w);
+		jsonw_kstring(w, "name", v[i].name);
+		jsonw_key(w, "target");
+		wire_write_descriptor(w, &v[i].target);
+		jsonw_end(w);
+	}
+	jsonw_end(w);
+}
+
 static void write_diff(struct jsonw *w, const struct transfer_diff *d)
 {
 	jsonw_kstring(w, "media_type", d->media_type);
@@ -90,6 +102,11 @@ void wire_write_job(struct jsonw *w, const struct transfer_job *job)
 	}
 	if (job->kind == TRANSFER_DIFF)
 		write_diff(w, &job->diff);
+	if (job->kind == TRANSFER_EXPORT) {
+		write_images(w, job->export.images, job->export.n_images);
+		jsonw_kbool(w, "no_docker_manifest", job->export.no_docker_manifest);
+		jsonw_kbool(w, "no_nondistributable", job->export.no_nondistributable);
+	}
 	jsonw_kbool(w, "all_metadata", job->all_metadata);
 	jsonw_ku64(w, "manifest_limit", job->manifest_limit);
 	jsonw_key(w, "platforms");
@@ -233,6 +250,37 @@ static int read_platforms(struct arena *a, json_object *o, struct transfer_job *
 	return 0;
 }
 
+static int read_images(struct arena *a, json_object *o, struct transfer_image **ret, size_t *ret_n,
+		       struct err *e)
+{
+	json_object *list;
+
+	if (read_array(o, "images", &list, ret_n, e) < 0)
+		return -1;
+	*ret = arena_array(a, *ret_n, sizeof **ret);
+	for (size_t i = 0; i < *ret_n; i++) {
+		json_object *image = json_object_array_get_idx(list, i), *target = NULL;
+
+		if (read_text(a, image, "name", &(*ret)[i].name, e) < 0 ||
+		    jsonr_object(image, "target", &target, e) < 0 ||
+		    oci_descriptor_parse(a, target, &(*ret)[i].target, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int read_export(struct arena *a, json_object *o, struct transfer_export *ret, struct err *e)
+{
+	struct transfer_image *images;
+
+	if (read_images(a, o, &images, &ret->n_images, e) < 0)
+		return -1;
+	ret->images = images;
+	if (jsonr_bool(o, "no_docker_manifest", &ret->no_docker_manifest, e) < 0)
+		return -1;
+	return jsonr_bool(o, "no_nondistributable", &ret->no_nondistributable, e);
+}
+
 static int read_diff(struct arena *a, json_object *o, struct transfer_diff *ret, struct err *e)
 {
 	if (read_text(a, o, "media_type", &ret->media_type, e) < 0 ||
@@ -259,6 +307,8 @@ int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, str
 	ret->kind = (enum transfer_kind)k;
 	if (ret->kind == TRANSFER_PULL && read_pull(a, o, &ret->pull, e) < 0)
 		return -1;
+	if (ret->kind == TRANSFER_EXPORT && read_export(a, o, &ret->export, e) < 0)
+		return -1;
 	if (ret->kind == TRANSFER_DIFF && read_diff(a, o, &ret->diff, e) < 0)
 		return -1;
 	if (ret->kind == TRANSFER_APPLY) {
@@ -274,16 +324,7 @@ int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, str
 
 void wire_write_result(struct jsonw *w, const struct transfer_result *r)
 {
-	jsonw_key(w, "images");
-	jsonw_array(w);
-	for (size_t i = 0; i < r->n_images; i++) {
-		jsonw_object(w);
-		jsonw_kstring(w, "name", r->images[i].name);
-		jsonw_key(w, "target");
-		wire_write_descriptor(w, &r->images[i].target);
-		jsonw_end(w);
-	}
-	jsonw_end(w);
+	write_images(w, r->images, r->n_images);
 	if (r->root.digest) {
 		jsonw_key(w, "root");
 		wire_write_descriptor(w, &r->root);
@@ -294,23 +335,14 @@ void wire_write_result(struct jsonw *w, const struct transfer_result *r)
 
 int wire_read_result(struct arena *a, json_object *o, struct transfer_result *ret, struct err *e)
 {
-	json_object *list, *root = NULL;
+	json_object *root = NULL;
 
 	*ret = (struct transfer_result){ 0 };
-	if (read_array(o, "images", &list, &ret->n_images, e) < 0 ||
-	    jsonr_object(o, "root", &root, e) < 0 ||
+	if (jsonr_object(o, "root", &root, e) < 0 ||
 	    read_text(a, o, "diff_id", &ret->diff_id, e) < 0 ||
-	    jsonr_u64(o, "size", &ret->size, e) < 0)
+	    jsonr_u64(o, "size", &ret->size, e) < 0 ||
+	    read_images(a, o, &ret->images, &ret->n_images, e) < 0)
 		return -1;
-	ret->images = arena_array(a, ret->n_images, sizeof *ret->images);
-	for (size_t i = 0; i < ret->n_images; i++) {
-		json_object *image = json_object_array_get_idx(list, i), *target = NULL;
-
-		if (read_text(a, image, "name", &ret->images[i].name, e) < 0 ||
-		    jsonr_object(image, "target", &target, e) < 0 ||
-		    oci_descriptor_parse(a, target, &ret->images[i].target, e) < 0)
-			return -1;
-	}
 	return root ? oci_descriptor_parse(a, root, &ret->root, e) : 0;
 }
 

@@ -44,6 +44,7 @@ struct worker {
 /* Each returns when its job is done; *ret is for the daemon. */
 int worker_pull(struct worker *w, struct transfer_result *ret, struct err *e);
 int worker_import(struct worker *w, int fd, struct transfer_result *ret, struct err *e);
+int worker_export(struct worker *w, int fd, struct err *e);
 int worker_apply(struct worker *w, struct channel_packet *job, struct transfer_result *ret,
 		 struct err *e);
 
@@ -56,6 +57,10 @@ int worker_tree(struct worker *w, const struct oci_descriptor *d, struct err *e)
 /* A small document into the store; what is there already only gets the labels. */
 int worker_store_document(struct worker *w, const struct oci_descriptor *d, const char *bytes,
 			  size_t n, const struct labels *labels, struct err *e);
+
+/* A document of the store, or of the registry of a pull, bounded; in w->arena. */
+int worker_get_document(struct worker *w, const struct oci_descriptor *d, char **ret, size_t *ret_n,
+			struct err *e);
 
 /* fetch.c: all layers of w->manifests by threads.  Start, wait for single ones, join. */
 struct fetch;

@@ -1,5 +1,6 @@
-/* The Transfer service: pull (registry to image), import (stream to image) and tag (image to
- * image).  A transfer is one unary call that lasts as long as its worker process. */
+/* The Transfer service: pull (registry to image), import (stream to image), export (image to
+ * stream) and tag (image to image).  A transfer is one unary call that lasts as long as its worker
+ * process. */
 #include "image/transfer.h"
 
 #include "api/containerd/api.h"
@@ -24,6 +25,7 @@
 
 typedef Containerd__Types__Transfer__ImageStore image_store;
 typedef Containerd__Types__Transfer__ImageImportStream import_stream;
+typedef Containerd__Types__Transfer__ImageExportStream export_stream;
 typedef Containerd__Types__Transfer__OCIRegistry oci_registry;
 
 /* One transfer on its way; what the hooks get. */
@@ -219,7 +221,7 @@ static void drop_lease(struct transfer *t)
 /* --- the three ways ----------------------------------------------------------------------------
  */
 
-static int run_job(struct transfer *t, const image_store *dest, struct err *e)
+static int run_worker(struct transfer *t, struct transfer_result *ret, struct err *e)
 {
 	const struct transfer_hooks hooks = { .arg = t,
 					      .progress = t->progress ? on_progress : NULL,
@@ -229,21 +231,29 @@ static int run_job(struct transfer *t, const image_store *dest, struct err *e)
 					      .snapshot_committed = on_committed,
 					      .snapshot_removed = on_removed };
 	const struct config *cfg = t->call.engine->cfg;
-	struct transfer_result result = { 0 };
 
-	if (from_image_store(t, dest, e) < 0 ||
-	    transfer_find_worker(t->call.arena, cfg->libexec, cfg->self, &t->job.worker, e) < 0 ||
-	    make_lease(t, e) < 0)
+	if (transfer_find_worker(t->call.arena, cfg->libexec, cfg->self, &t->job.worker, e) < 0)
 		return -1;
-	if (!t->job.lease)
-		t->job.lease = t->call.lease;
 	t->job.store = t->call.engine->store;
 	t->job.ns = t->call.ns;
 	t->job.cancel = t->call.cancel;
 	t->job.hooks = &hooks;
-	int r = transfer_run(&t->job, t->call.arena, &result, e);
+	int r = transfer_run(&t->job, t->call.arena, ret, e);
 
 	t->job.hooks = NULL;
+	return r;
+}
+
+static int run_job(struct transfer *t, const image_store *dest, struct err *e)
+{
+	struct transfer_result result = { 0 };
+
+	if (from_image_store(t, dest, e) < 0 || make_lease(t, e) < 0)
+		return -1;
+	if (!t->job.lease)
+		t->job.lease = t->call.lease;
+	int r = run_worker(t, &result, e);
+
 	if (r == 0)
 		r = transfer_store_images(&t->call, dest, &result, e);
 	drop_lease(t);
@@ -274,6 +284,53 @@ static int import(struct transfer *t, const import_stream *source, const image_s
 	return run_job(t, dest, e);
 }
 
+static int set_export(struct transfer *t, const image_store *source, const export_stream *dest,
+		      struct err *e)
+{
+	struct transfer_export *x = &t->job.export;
+	struct transfer_image *images;
+	/* none asked for: the host's */
+	size_t n = dest->all_platforms ? 0 : dest->n_platforms ? dest->n_platforms : 1;
+	struct platform *platforms = arena_array(t->call.arena, n, sizeof *platforms);
+
+	t->job.kind = TRANSFER_EXPORT;
+	for (size_t i = 0; i < n; i++) {
+		platforms[i] = platform_host();
+		if (dest->n_platforms && set_platform(dest->platforms[i], &platforms[i], e) < 0)
+			return -1;
+	}
+	t->job.platforms = platforms;
+	t->job.n_platforms = n;
+	x->no_docker_manifest = dest->skip_compatibility_manifest;
+	x->no_nondistributable = dest->skip_non_distributable;
+	if (transfer_find_images(&t->call, source, &images, &x->n_images, e) < 0)
+		return -1;
+	x->images = images;
+	return 0;
+}
+
+static int export(struct transfer *t, const image_store *source, const export_stream *dest,
+		  struct err *e)
+{
+	struct transfer_result none = { 0 };
+	struct err left = { 0 };
+	struct outflow *flow;
+	struct stream *bytes;
+
+	if (set_export(t, source, dest, e) < 0)
+		return -1;
+	if (stream_take(t->call.engine->streams, t->call.ns, dest->stream, &bytes, e) < 0)
+		return err_wrap(e, "failed to get export stream");
+	if (transfer_outflow_new(t->call.engine->pool, bytes, &t->job.export.fd, &flow, e) < 0)
+		return -1;
+	int r = run_worker(t, &none, e);
+
+	close(t->job.export.fd);
+	if (transfer_outflow_end(flow, &left) < 0 && r == 0)
+		r = err_copy(e, &left);
+	return r;
+}
+
 static int dispatch(struct transfer *t, const struct any *from, const struct any *to, struct err *e)
 {
 	struct arena *a = t->call.arena;
@@ -286,6 +343,11 @@ static int dispatch(struct transfer *t, const struct any *from, const struct any
 	const image_store *image =
 		conv_unpack(a, from, &containerd__types__transfer__image_store__descriptor);
 
+	const export_stream *archive =
+		conv_unpack(a, to, &containerd__types__transfer__image_export_stream__descriptor);
+
+	if (image && archive)
+		return export(t, image, archive, e);
 	if (dest && registry)
 		return pull(t, registry, dest, e);
 	if (dest && stream)

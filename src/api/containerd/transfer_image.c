@@ -156,3 +156,50 @@ int transfer_tag(const struct call *call, const char *source, const image_store 
 		return -1;
 	return store_one(call, dest->name, &r.target, &labels, e);
 }
+
+static int add_image(const struct call *call, const char *name, struct transfer_image *v, size_t *n,
+		     struct err *e)
+{
+	struct arena *a = call->arena;
+	struct image_record r;
+
+	for (size_t i = 0; i < *n; i++)
+		if (strcmp(v[i].name, name) == 0)
+			return 0;
+	if (image_get(call->engine->store, call->ns, a, name, &r, e) < 0)
+		return -1;
+
+	struct transfer_image *img = &v[(*n)++];
+
+	*img = (struct transfer_image){ .name = name,
+					.target = { .media_type = r.target.media_type,
+						    .digest = r.target.digest,
+						    .size = (uint64_t)r.target.size,
+						    .n_annotations = r.target.annotations.n } };
+	img->target.annotations =
+		arena_array(a, r.target.annotations.n, sizeof *img->target.annotations);
+	for (size_t i = 0; i < r.target.annotations.n; i++)
+		img->target.annotations[i] =
+			(struct oci_annotation){ r.target.annotations.v[i].key,
+						 r.target.annotations.v[i].value };
+	return 0;
+}
+
+int transfer_find_images(const struct call *call, const image_store *source,
+			 struct transfer_image **ret, size_t *ret_n, struct err *e)
+{
+	*ret = arena_array(call->arena, source->n_extra_references + 1, sizeof **ret);
+	*ret_n = 0;
+	if (*source->name && add_image(call, source->name, *ret, ret_n, e) < 0)
+		return -1;
+	for (size_t i = 0; i < source->n_extra_references; i++) {
+		const image_reference *r = source->extra_references[i];
+
+		if (r->is_prefix)
+			return err_set(e, ERR_UNIMPLEMENTED,
+				       "prefix lookup on export not implemented");
+		if (add_image(call, r->name, *ret, ret_n, e) < 0)
+			return -1;
+	}
+	return *ret_n ? 0 : err_set(e, ERR_NOT_FOUND, "no image to transfer");
+}

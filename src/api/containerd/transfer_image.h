@@ -13,3 +13,8 @@ int transfer_store_images(const struct call *call,
 /* dest's name for what `source` names. */
 int transfer_tag(const struct call *call, const char *source,
 		 const Containerd__Types__Transfer__ImageStore *dest, struct err *e);
+
+/* The images that source names (its name and its extra references), for an export or a push. */
+int transfer_find_images(const struct call *call,
+			 const Containerd__Types__Transfer__ImageStore *source,
+			 struct transfer_image **ret, size_t *ret_n, struct err *e);

@@ -304,6 +304,15 @@ const struct command images_commands[] = {
 	  .args_usage = "[flags] [<filter>, ...]",
 	  .flags = { quiet_flags, snapshotter_flags },
 	  .run = images_check },
+	{ .name = "export",
+	  .usage = "export images",
+	  .args_usage = "[flags] <out> <image> ...",
+	  .description =
+		  "Export images to an OCI tar archive (\"-\" is the standard output), which "
+		  "docker load\n"
+		  "   reads, too.",
+	  .flags = { export_flags },
+	  .run = images_export },
 	{ .name = "import",
 	  .usage = "import images",
 	  .args_usage = "[flags] <in>",

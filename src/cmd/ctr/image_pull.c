@@ -91,6 +91,21 @@ static Containerd__Types__Platform *platform_pb(struct arena *a, const struct pl
 	return pb;
 }
 
+int platforms_wanted(const struct args *args, Containerd__Types__Platform ***ret, size_t *ret_n,
+		     struct err *e)
+{
+	const char *const *words = args_list(args, "platform", ret_n);
+	struct platform p;
+
+	*ret = arena_array(args->arena, *ret_n, sizeof **ret);
+	for (size_t i = 0; i < *ret_n; i++) {
+		if (platform_parse(words[i], &p, e) < 0)
+			return -1;
+		(*ret)[i] = platform_pb(args->arena, &p);
+	}
+	return 0;
+}
+
 /* The platforms to keep and those to unpack (the host's, or the ones that were asked for). */
 static int set_platforms(const struct args *args, ImageStore *store, bool unpack,
 			 const char *snapshotter, struct err *e)

@@ -2,10 +2,12 @@
 
 #include "cmd/ctr/progress.h"
 
+#include "os/fd.h"
+
 #include <errno.h>
 #include <poll.h>
 
-enum { CHUNK = 32 << 10, REDRAW_MS = 100 };
+enum { CHUNK = 32 << 10, WINDOW = 8 * CHUNK, REDRAW_MS = 100 };
 
 struct transfer {
 	struct ctr *ctr;
@@ -14,7 +16,7 @@ struct transfer {
 	struct credentials answer;
 	int fd;
 	int64_t credit; /* bytes that the daemon will take now */
-	bool bytes_end, call_end;
+	bool takes_bytes, bytes_end, call_end;
 };
 
 #define STREAM_TYPE &google__protobuf__any__descriptor
@@ -111,6 +113,43 @@ int transfer_offer_bytes(struct transfer *t, int fd, const char **ret_id, struct
 {
 	t->fd = fd;
 	return open_stream(t, "import-", &t->bytes, ret_id, e);
+}
+
+static int grant(struct transfer *t, struct err *e)
+{
+	Containerd__Types__Transfer__WindowUpdate w =
+		CONTAINERD__TYPES__TRANSFER__WINDOW_UPDATE__INIT;
+	struct arena *a AUTO_ARENA = arena_new();
+
+	w.update = WINDOW;
+	t->credit += WINDOW;
+	return grpc_stream_send(t->bytes, &any_pack(a, &w)->base, e);
+}
+
+int transfer_take_bytes(struct transfer *t, int fd, const char **ret_id, struct err *e)
+{
+	t->fd = fd;
+	t->takes_bytes = true;
+	if (open_stream(t, "export-", &t->bytes, ret_id, e) < 0)
+		return -1;
+	return grant(t, e);
+}
+
+static int on_data(struct transfer *t, const Google__Protobuf__Any *any, struct err *e)
+{
+	Containerd__Types__Transfer__Data *d;
+	int r = any_unpack(t->ctr->arena, any, &containerd__types__transfer__data__descriptor, &d,
+			   e);
+
+	if (r <= 0)
+		return r;
+	int w = fd_write_all(t->fd, d->data.data, d->data.len);
+
+	t->credit -= (int64_t)d->data.len;
+	protobuf_c_message_free_unpacked(&d->base, NULL);
+	if (w < 0)
+		return err_sys(e, -w, "write the archive");
+	return t->credit < WINDOW / 2 ? grant(t, e) : 0;
 }
 
 static int on_progress(struct transfer *t, const Google__Protobuf__Any *any, struct err *e)
@@ -218,7 +257,7 @@ static int on_call(struct transfer *t, struct err *e)
 
 static bool wants_bytes(const struct transfer *t)
 {
-	return t->bytes && !t->bytes_end && t->credit > 0;
+	return t->bytes && !t->takes_bytes && !t->bytes_end && t->credit > 0;
 }
 
 static int wait_for_something(struct transfer *t, struct err *e)
@@ -240,11 +279,11 @@ static int run_loop(struct transfer *t, struct err *e)
 	for (;;) {
 		if (drain(t, &t->progress, on_progress, e) < 0 ||
 		    drain(t, &t->credentials, on_question, e) < 0 ||
-		    drain(t, &t->bytes, on_credit, e) < 0)
+		    drain(t, &t->bytes, t->takes_bytes ? on_data : on_credit, e) < 0)
 			return -1;
 		if (on_call(t, e) < 0)
 			return -1;
-		if (t->call_end)
+		if (t->call_end && !(t->takes_bytes && t->bytes))
 			return 0;
 		progress_draw(t->view);
 		if (wait_for_something(t, e) < 0)

@@ -1,4 +1,4 @@
-/* One Transfer call with its side streams: progress, credentials, bytes to import. */
+/* One Transfer call with its side streams: progress, credentials, bytes of an archive. */
 #pragma once
 
 #include "cmd/ctr/ctr.h"
@@ -26,6 +26,9 @@ int transfer_offer_credentials(struct transfer *t, const struct credentials *c, 
 
 /* A stream that sends fd's bytes up to its end (fd is borrowed). */
 int transfer_offer_bytes(struct transfer *t, int fd, const char **ret_id, struct err *e);
+
+/* A stream whose bytes are written to fd (borrowed) until it ends. */
+int transfer_take_bytes(struct transfer *t, int fd, const char **ret_id, struct err *e);
 
 /* The call itself: until it has ended. source and destination are messages of the transfer types.
  */

@@ -1,4 +1,4 @@
-/* containerd-transfer: one pull, import, unpack or diff for the daemon that has started it, over
+/* containerd-transfer: one pull, import, export, unpack or diff for the daemon that has started it, over
  * the socket it was given as descriptor 3.  It reads hostile bytes, so it gives up first what it
  * does not need. */
 #include "base/log.h"
@@ -73,6 +73,10 @@ static int do_job(struct worker *w, struct channel_packet *job, struct transfer_
 		if (job->n_fds != 1)
 			return err_set(e, ERR_INTERNAL, "the job lacks its stream");
 		return worker_import(w, job->fds[0], ret, e);
+	case TRANSFER_EXPORT:
+		if (job->n_fds != 1)
+			return err_set(e, ERR_INTERNAL, "the job lacks its stream");
+		return worker_export(w, job->fds[0], e);
 	case TRANSFER_APPLY:
 		return worker_apply(w, job, ret, e);
 	case TRANSFER_DIFF:
