@@ -2,6 +2,7 @@
  *
  * Sources: OCI image spec, image-layout.md; Docker's image spec v1.2 (manifest.json); the
  * annotations are containerd's.  The same images give the same bytes. */
+#include "image/closure.h"
 #include "image/tar_write.h"
 #include "image/wire.h"
 #include "image/worker.h"
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COPY = 256 * 1024, BLOBS_MAX = 65536 };
+enum { COPY = 256 * 1024 };
 
 /* What `docker load` is told: one manifest with all the names it has. */
 struct loadable {
@@ -28,93 +29,9 @@ struct export
 	struct worker *w;
 	struct tar_writer tar;
 	int fd;
-	struct strv blobs; /* digests */
+	struct closure all;
 	struct loadable *loadables, **end;
 };
-
-/* --- what belongs to it --- */
-
-static bool is_wanted(const struct worker *w, const struct oci_descriptor *d)
-{
-	if (w->job.n_platforms == 0 || !d->has_platform)
-		return true;
-	for (size_t i = 0; i < w->job.n_platforms; i++)
-		if (platform_matches(&w->job.platforms[i], &d->platform))
-			return true;
-	return false;
-}
-
-static int add_blob(struct export *x, const struct oci_descriptor *d, struct err *e)
-{
-	if (strv_has(&x->blobs, d->digest))
-		return 0;
-	if (x->blobs.n == BLOBS_MAX)
-		return err_set(e, ERR_RESOURCE_EXHAUSTED, "more than %d blobs", BLOBS_MAX);
-	strv_add(&x->blobs, d->digest);
-	return 0;
-}
-
-static bool is_left_out(const struct export *x, const struct oci_descriptor *layer)
-{
-	return x->w->job.export.no_nondistributable &&
-	       (strstr(layer->media_type, ".nondistributable.") ||
-		strstr(layer->media_type, ".foreign."));
-}
-
-static int get(struct export *x, const struct oci_descriptor *d, struct image_doc *ret,
-	       struct err *e)
-{
-	char *bytes;
-	size_t n;
-
-	if (worker_get_document(x->w, d, &bytes, &n, e) < 0)
-		return -1;
-	return image_doc_parse(x->w->arena, d->media_type, bytes, n, ret, e);
-}
-
-static int add_manifest(struct export *x, const struct oci_descriptor *d,
-			const struct image_doc *doc, struct err *e)
-{
-	if (add_blob(x, d, e) < 0 || add_blob(x, &doc->config, e) < 0)
-		return -1;
-	for (size_t i = 0; i < doc->n_layers; i++)
-		if (!is_left_out(x, &doc->layers[i]) && add_blob(x, &doc->layers[i], e) < 0)
-			return -1;
-	return 0;
-}
-
-/* d and all below it that is wanted.  *ret_first: the first manifest of an image, for docker. */
-static int collect(struct export *x, const struct oci_descriptor *d, int depth,
-		   const struct oci_descriptor **ret_first, struct image_doc *ret_doc,
-		   struct err *e)
-{
-	struct image_doc doc;
-	size_t n = 0;
-
-	if (depth > IMAGE_INDEX_DEPTH)
-		return err_set(e, ERR_INVALID_ARGUMENT, "indexes are nested more than %d deep",
-			       IMAGE_INDEX_DEPTH);
-	if (get(x, d, &doc, e) < 0)
-		return -1;
-	if (doc.kind == IMAGE_MANIFEST) {
-		if (!*ret_first && media_is_config(doc.config.media_type)) {
-			*ret_first = d;
-			*ret_doc = doc;
-		}
-		return add_manifest(x, d, &doc, e);
-	}
-	if (add_blob(x, d, e) < 0)
-		return -1;
-	for (size_t i = 0; i < doc.n_manifests; i++) {
-		if (!is_wanted(x->w, &doc.manifests[i]))
-			continue;
-		n++;
-		if (collect(x, &doc.manifests[i], depth + 1, ret_first, ret_doc, e) < 0)
-			return -1;
-	}
-	return n || !doc.n_manifests ? 0
-				     : err_set(e, ERR_NOT_FOUND, "no manifest found for platform");
-}
 
 static void add_loadable(struct export *x, const struct oci_descriptor *manifest,
 			 const struct image_doc *doc, const char *name)
@@ -138,13 +55,12 @@ static int collect_all(struct export *x, struct err *e)
 	const struct transfer_export *job = &x->w->job.export;
 
 	for (size_t i = 0; i < job->n_images; i++) {
-		const struct oci_descriptor *manifest = NULL;
-		struct image_doc doc;
+		struct closure_image image;
 
-		if (collect(x, &job->images[i].target, 0, &manifest, &doc, e) < 0)
+		if (closure_add(&x->all, &job->images[i].target, &image, e) < 0)
 			return err_wrap(e, "%s", job->images[i].name);
-		if (manifest)
-			add_loadable(x, manifest, &doc, job->images[i].name);
+		if (image.is_found)
+			add_loadable(x, &image.manifest, &image.doc, job->images[i].name);
 	}
 	return 0;
 }
@@ -221,9 +137,10 @@ static int write_blob(struct export *x, const char *digest, char *buf, struct er
 	return 0;
 }
 
-static int by_text(const void *a, const void *b)
+static int by_digest(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	return strcmp(((const struct closure_item *)a)->desc.digest,
+		      ((const struct closure_item *)b)->desc.digest);
 }
 
 static int write_blobs(struct export *x, struct err *e)
@@ -232,12 +149,12 @@ static int write_blobs(struct export *x, struct err *e)
 	const char *last = "";
 	size_t last_n = 0;
 
-	if (x->blobs.n)
-		qsort(x->blobs.v, x->blobs.n, sizeof *x->blobs.v, by_text);
+	if (x->all.n)
+		qsort(x->all.v, x->all.n, sizeof *x->all.v, by_digest);
 	if (write_folder(x, "blobs/", e) < 0)
 		return -1;
-	for (size_t i = 0; i < x->blobs.n; i++) {
-		const char *d = x->blobs.v[i];
+	for (size_t i = 0; i < x->all.n; i++) {
+		const char *d = x->all.v[i].desc.digest;
 		size_t n = strcspn(d, ":");
 
 		if (n != last_n || strncmp(d, last, n) != 0) {
@@ -352,7 +269,10 @@ static int write_archive(struct export *x, struct err *e)
 
 int worker_export(struct worker *w, int fd, struct err *e)
 {
-	struct export x = { .w = w, .fd = fd };
+	struct export x = { .w = w,
+			    .fd = fd,
+			    .all = { .w = w,
+				     .no_nondistributable = w->job.export.no_nondistributable } };
 
 	x.tar = (struct tar_writer){ .write = write_out, .arg = &x };
 	x.end = &x.loadables;
@@ -361,6 +281,6 @@ int worker_export(struct worker *w, int fd, struct err *e)
 		r = write_archive(&x, e);
 	for (struct loadable *l = x.loadables; l; l = l->next)
 		strv_done(&l->names);
-	strv_done(&x.blobs);
+	closure_done(&x.all);
 	return r;
 }

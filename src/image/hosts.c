@@ -164,13 +164,15 @@ static int read_capabilities(json_object *o, struct host_config *h, struct err *
 	if (string_list(o, "capabilities", v, &n, e) < 0)
 		return -1;
 	if (n == 0)
-		h->can_pull = h->can_resolve = true;
+		h->can_pull = h->can_resolve = h->can_push = true;
 	for (size_t i = 0; i < n; i++) {
 		if (strcmp(v[i], "pull") == 0)
 			h->can_pull = true;
 		else if (strcmp(v[i], "resolve") == 0)
 			h->can_resolve = true;
-		else if (strcmp(v[i], "push") != 0)
+		else if (strcmp(v[i], "push") == 0)
+			h->can_push = true;
+		else
 			return err_set(e, ERR_INVALID_ARGUMENT, "unknown capability %s", v[i]);
 	}
 	return 0;
@@ -228,11 +230,17 @@ int hosts_parse(const char *text, size_t n, const char *folder, const char *doma
 		return -1;
 	/* One that is listed already is not asked twice. */
 	bool is_listed = false;
-	for (size_t i = 0; i < count; i++)
-		is_listed |= strcmp(v[i].host, v[count].host) == 0 &&
-			     strcmp(v[i].scheme, v[count].scheme) == 0 &&
-			     strcmp(v[i].path, v[count].path) == 0 && v[i].can_pull &&
-			     v[i].can_resolve;
+	for (size_t i = 0; i < count && !is_listed; i++) {
+		bool is_same = strcmp(v[i].host, v[count].host) == 0 &&
+			       strcmp(v[i].scheme, v[count].scheme) == 0 &&
+			       strcmp(v[i].path, v[count].path) == 0;
+
+		if (!is_same || !v[i].can_pull || !v[i].can_resolve)
+			continue;
+		is_listed = v[i].can_push || !v[count].can_push;
+		if (!is_listed) /* it is there to be pushed to, only */
+			v[count].can_pull = v[count].can_resolve = false;
+	}
 	*ret = v;
 	*ret_n = count + !is_listed;
 	return 0;
@@ -278,7 +286,7 @@ static int load_folder(const char *folder, const char *domain, const char *defau
 		return err_sys(e, -r, "read %s", path);
 
 	struct host_config *h = ARENA_NEW(a, struct host_config);
-	h->can_pull = h->can_resolve = true;
+	h->can_pull = h->can_resolve = h->can_push = true;
 	r = read_docker_folder(folder, h, a);
 	if (r == -ENOENT || r == -ENOTDIR)
 		return 0;
@@ -315,7 +323,7 @@ int hosts_load(const char *const *dirs, const char *domain, const char *default_
 	}
 
 	struct host_config *h = ARENA_NEW(a, struct host_config);
-	h->can_pull = h->can_resolve = true;
+	h->can_pull = h->can_resolve = h->can_push = true;
 	h->ca = arena_array(a, 1, sizeof *h->ca);
 	h->headers = arena_array(a, 1, sizeof *h->headers);
 	*ret = h;

@@ -15,7 +15,7 @@ struct host_config {
 	const char *scheme; /* "http" or "https" */
 	const char *host; /* with the port, if one was given */
 	const char *path; /* "/v2", or what override_path says */
-	bool can_pull, can_resolve, skip_verify;
+	bool can_pull, can_resolve, can_push, skip_verify;
 	bool may_fall_back; /* this machine and nobody said a scheme: HTTP if it speaks no TLS */
 	const char **ca; /* files, NULL-terminated */
 	const char *cert, *key; /* files of a client certificate, or NULL */

@@ -20,7 +20,7 @@ static int ask_credentials(struct arena *a, const char *host, const char *const 
 	return peer_auth(&w->peer, a, host, www_authenticate, ret, e);
 }
 
-static int open_registry(struct worker *w, struct reference *ref, struct err *e)
+int worker_open_registry(struct worker *w, struct reference *ref, struct err *e)
 {
 	const struct transfer_pull *p = &w->job.pull;
 	const struct registry_config cfg = { .hosts_dirs = p->hosts_dirs,
@@ -78,7 +78,7 @@ int worker_pull(struct worker *w, struct transfer_result *ret, struct err *e)
 {
 	AUTO_REFERENCE struct reference ref = { 0 };
 
-	if (open_registry(w, &ref, e) < 0)
+	if (worker_open_registry(w, &ref, e) < 0)
 		return -1;
 	int r = pull(w, &ref, ret, e);
 	registry_close(w->registry);

@@ -130,16 +130,6 @@ static uint64_t wait_of(const struct exchange *x, int try)
 	return ms < MAX_WAIT_MS ? ms : MAX_WAIT_MS;
 }
 
-/* One endpoint.  url_path is below its base ("library/x/manifests/latest").  The caller's sink may
- * be given bytes of a broken try: it says in `offset` where to go on, through `progress`. */
-struct request {
-	const char *method, *accept;
-	char *path;
-	uint64_t offset; /* moves with what the sink took */
-	registry_sink_fn *sink;
-	void *arg;
-};
-
 static int count_sink(void *arg, const void *bytes, size_t n, struct err *e)
 {
 	struct request *q = arg;
@@ -150,16 +140,18 @@ static int count_sink(void *arg, const void *bytes, size_t n, struct err *e)
 	return 0;
 }
 
-static char *url_of(const struct registry *r, const struct endpoint *ep, const struct request *q)
+char *registry_url(const struct registry *r, const struct endpoint *ep, const struct request *q)
 {
 	/* A mirror may serve several registries: it is told whose name this is. */
 	const char *own =
 		strcmp(r->ref.domain, "docker.io") == 0 ? "registry-1.docker.io" : r->ref.domain;
 
+	if (q->url)
+		return xstrdup(q->url);
 	if (strcmp(ep->cfg->host, own) == 0)
 		return xasprintf("%s://%s%s/%s", ep->scheme, ep->cfg->host, ep->cfg->path, q->path);
-	return xasprintf("%s://%s%s/%s?ns=%s", ep->scheme, ep->cfg->host, ep->cfg->path, q->path,
-			 r->ref.domain);
+	return xasprintf("%s://%s%s/%s%cns=%s", ep->scheme, ep->cfg->host, ep->cfg->path, q->path,
+			 strchr(q->path, '?') ? '&' : '?', r->ref.domain);
 }
 
 static bool is_worth_a_retry(const struct exchange *x)
@@ -170,15 +162,19 @@ static bool is_worth_a_retry(const struct exchange *x)
 static int try_once(struct registry *r, struct endpoint *ep, struct request *q, struct exchange *x,
 		    struct err *e)
 {
-	AUTO_FREE char *auth = registry_authorization(r, ep), *url = url_of(r, ep, q);
+	AUTO_FREE char *auth = registry_authorization(r, ep), *url = registry_url(r, ep, q);
+	AUTO_FREE char *base = xasprintf("%s://%s/", ep->scheme, ep->cfg->host);
+	/* Where to upload may be another host, which is nobody's to trust with secrets. */
+	bool is_own = registry_same_origin(url, base);
 
 	*x = (struct exchange){ .method = q->method,
 				.accept = q->accept,
-				.authorization = auth,
-				.headers = r->cfg.headers,
-				.headers2 = (const char *const *)ep->cfg->headers,
+				.authorization = is_own ? auth : NULL,
+				.headers = is_own ? r->cfg.headers : NULL,
+				.headers2 = is_own ? (const char *const *)ep->cfg->headers : NULL,
 				.offset = q->offset,
-				.tls = ep,
+				.upload = q->upload,
+				.tls = is_own ? ep : NULL,
 				.sink = q->sink ? count_sink : NULL,
 				.arg = q };
 	x->url = url;
@@ -190,9 +186,8 @@ static int try_once(struct registry *r, struct endpoint *ep, struct request *q, 
 	return rc;
 }
 
-/* 0 with x filled; -1 when this endpoint will not do.  *ret_final: nor will any other. */
-static int ask_endpoint(struct registry *r, struct endpoint *ep, struct request *q,
-			struct exchange *x, bool *ret_final, struct err *e)
+int registry_ask(struct registry *r, struct endpoint *ep, struct request *q, struct exchange *x,
+		 bool *ret_final, struct err *e)
 {
 	bool authorized = false;
 	uint64_t before = q->offset;
@@ -246,7 +241,7 @@ static int ask(struct registry *r, struct request *q, bool resolve, struct excha
 
 		if (resolve ? !ep->cfg->can_resolve : !ep->cfg->can_pull)
 			continue;
-		if (ask_endpoint(r, ep, q, x, &final, &now) == 0)
+		if (registry_ask(r, ep, q, x, &final, &now) == 0)
 			return 0;
 		/* The first failure is told, unless it only says that a mirror has no such thing.
 		 */

@@ -1,4 +1,4 @@
-/* A registry, read: one repository of it, through the mirrors that certs.d names for its host.
+/* A registry: one repository of it, through the mirrors that certs.d names for its host.
  *
  * Every call blocks; several threads may call at the same time.  Hosts are tried in the order of
  * hosts.toml, the registry's own last; the first answer that is not a failure counts.
@@ -44,6 +44,19 @@ int registry_get_document(struct registry *r, struct arena *a, const struct oci_
 typedef int registry_sink_fn(void *arg, const void *bytes, size_t n, struct err *e);
 int registry_get_blob(struct registry *r, const struct oci_descriptor *d, uint64_t offset,
 		      registry_sink_fn *sink, void *arg, struct err *e);
+
+/* Whether the registry that takes pushes has a blob or manifest already. */
+int registry_has(struct registry *r, const struct oci_descriptor *d, bool is_document, bool *ret,
+		 struct err *e);
+
+/* A blob of fd (d->size bytes), in one request.  from: another repository of the same registry that
+ * has it, or NULL: then it may be mounted from there and nothing is sent (*ret_mounted). */
+int registry_put_blob(struct registry *r, const struct oci_descriptor *d, int fd, const char *from,
+		      bool *ret_mounted, struct err *e);
+
+/* A manifest or index, by its digest, or under the reference's own tag. */
+int registry_put_document(struct registry *r, const struct oci_descriptor *d, const char *bytes,
+			  bool under_tag, struct err *e);
 
 /* The domain of the reference, as distribution.source labels want it: without a port. */
 const char *registry_source(const struct registry *r);

@@ -11,6 +11,7 @@ void exchange_done(struct exchange *x)
 	free(x->content_type);
 	free(x->digest);
 	free(x->retry_after);
+	free(x->location);
 	strv_done(&x->challenges);
 	str_done(&x->error_body);
 }
@@ -22,6 +23,7 @@ struct hop {
 	struct err *e;
 	char *location;
 	uint64_t skip; /* bytes before the offset, from a server that knows no ranges */
+	uint64_t sent; /* of the upload */
 	bool has_body;
 };
 
@@ -99,6 +101,27 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 	return all;
 }
 
+static size_t on_upload(char *to, size_t size, size_t count, void *arg)
+{
+	struct hop *h = arg;
+	const struct upload *u = h->x->upload;
+	size_t n = size * count, left = (size_t)(u->size - h->sent);
+
+	if (n > left)
+		n = left;
+	if (u->fd < 0)
+		memcpy(to, u->bytes + h->sent, n);
+	else {
+		ssize_t r = pread(u->fd, to, n, (off_t)h->sent);
+
+		if (r <= 0 && n)
+			return CURL_READFUNC_ABORT; /* shorter than it said */
+		n = (size_t)r;
+	}
+	h->sent += n;
+	return n;
+}
+
 static CURL *take_handle(struct registry *r)
 {
 	CURL *c = NULL;
@@ -149,6 +172,26 @@ static void set_tls(CURL *c, const struct endpoint *ep)
 	}
 }
 
+static struct curl_slist *set_upload(CURL *c, const struct exchange *x, struct curl_slist *headers)
+{
+	const struct upload *u = x->upload;
+
+	if (u) {
+		AUTO_FREE char *type = xasprintf("Content-Type: %s", u->type);
+
+		curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+		curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)u->size);
+		headers = curl_slist_append(headers, type);
+		headers = curl_slist_append(headers, "Expect:"); /* its answer would cost a round */
+	} else if (strcmp(x->method, "POST") == 0 && !x->post) {
+		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, 0L);
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS, "");
+	}
+	if (u || strcmp(x->method, "POST") == 0)
+		curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, x->method);
+	return headers;
+}
+
 static struct curl_slist *set_request(CURL *c, const struct exchange *x, const char *url,
 				      bool is_own)
 {
@@ -166,6 +209,7 @@ static struct curl_slist *set_request(CURL *c, const struct exchange *x, const c
 		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
 	if (x->post)
 		curl_easy_setopt(c, CURLOPT_COPYPOSTFIELDS, x->post);
+	headers = set_upload(c, x, headers);
 	if (x->accept) {
 		AUTO_FREE char *line = xasprintf("Accept: %s", x->accept);
 
@@ -211,6 +255,10 @@ static int perform(struct registry *r, struct exchange *x, const char *url, bool
 	x->error_body = STR_INIT(ERROR_BODY_MAX);
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, &h);
+	if (x->upload) {
+		curl_easy_setopt(c, CURLOPT_READFUNCTION, on_upload);
+		curl_easy_setopt(c, CURLOPT_READDATA, &h);
+	}
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, &h);
 	CURLcode code = curl_easy_perform(c);
@@ -231,8 +279,7 @@ static int perform(struct registry *r, struct exchange *x, const char *url, bool
 	return 0;
 }
 
-/* "scheme://host" of both are the same to the letter, ports as written. */
-static bool same_origin(const char *a, const char *b)
+bool registry_same_origin(const char *a, const char *b)
 {
 	const char *ra = strstr(a, "://"), *rb = strstr(b, "://");
 
@@ -243,8 +290,7 @@ static bool same_origin(const char *a, const char *b)
 	return na == nb && strncasecmp(a, b, na) == 0;
 }
 
-/* The redirect's target as a whole URL, malloc'd. */
-static char *absolute(const char *base, const char *location)
+char *registry_absolute(const char *base, const char *location)
 {
 	CURLU *u = curl_url();
 	char *text = NULL, *copy = NULL;
@@ -265,15 +311,15 @@ int registry_http(struct registry *r, struct exchange *x, struct err *e)
 	for (int hops = 0;; hops++) {
 		char *location = NULL;
 
-		if (perform(r, x, url, same_origin(url, x->url), &location, e) < 0)
+		if (perform(r, x, url, registry_same_origin(url, x->url), &location, e) < 0)
 			return -1;
 		bool is_redirect = x->status == 301 || x->status == 302 || x->status == 303 ||
 				   x->status == 307 || x->status == 308;
-		if (!is_redirect || !location || x->post) {
-			free(location);
+		if (!is_redirect || !location || x->post || x->upload) {
+			keep(&x->location, location);
 			return 0;
 		}
-		char *next = absolute(url, location);
+		char *next = registry_absolute(url, location);
 		free(location);
 		if (!next || hops == MAX_REDIRECTS) {
 			free(next);

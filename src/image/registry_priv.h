@@ -34,13 +34,22 @@ struct registry {
 
 enum { ERROR_BODY_MAX = 4096, MAX_CHALLENGES = 8 };
 
+/* What a PUT or POST brings along: a file, or bytes. */
+struct upload {
+	int fd; /* -1: bytes */
+	const char *bytes;
+	uint64_t size;
+	const char *type; /* Content-Type */
+};
+
 /* One request and what came back. */
 struct exchange {
-	const char *method; /* "GET" or "HEAD" */
+	const char *method; /* "GET", "HEAD", "POST", "PUT" */
 	const char *url;
 	const char *accept; /* NULL: anything */
 	const char *authorization; /* NULL: none. Goes to url's own host only */
 	const char *post; /* a form to send; NULL: none */
+	const struct upload *upload; /* NULL: none.  Sent from its start, once a hop */
 	const char *const *headers, *const *headers2; /* extra ones, to url's own host only */
 	uint64_t offset; /* Range: bytes=offset- */
 	const struct endpoint *tls; /* whose authorities and checks hold for this host */
@@ -50,6 +59,7 @@ struct exchange {
 	long status;
 	int64_t length; /* Content-Length, -1 unknown */
 	char *content_type, *digest, *retry_after;
+	char *location; /* of an answer that is no redirect */
 	struct strv challenges; /* WWW-Authenticate */
 	struct str error_body; /* of other answers */
 	bool is_partial; /* 206: the body starts at offset */
@@ -61,6 +71,31 @@ void exchange_done(struct exchange *x);
 
 /* Performs it, redirects followed.  -1 is a broken connection or a failed sink; any status is 0. */
 int registry_http(struct registry *r, struct exchange *x, struct err *e);
+
+/* "scheme://host" of both are the same to the letter, ports as written. */
+bool registry_same_origin(const char *a, const char *b);
+/* What `location` means in an answer of base, as a whole URL; malloc'd, NULL when it is none. */
+char *registry_absolute(const char *base, const char *location);
+
+/* One endpoint's request, with its second chances.  The caller's sink may be given bytes of a
+ * broken try: `offset` says where the next one goes on. */
+struct request {
+	const char *method, *accept;
+	char *path; /* below the endpoint's base: "library/x/manifests/latest" */
+	const char *url; /* instead: a whole one, as the registry said it; credentials only to its
+			    own */
+	const struct upload *upload;
+	uint64_t offset; /* moves with what the sink took */
+	registry_sink_fn *sink;
+	void *arg;
+};
+
+/* 0 with x filled; -1 when this endpoint will not do.  *ret_final: nor will any other. */
+int registry_ask(struct registry *r, struct endpoint *ep, struct request *q, struct exchange *x,
+		 bool *ret_final, struct err *e);
+
+/* The request's URL at ep, malloc'd. */
+char *registry_url(const struct registry *r, const struct endpoint *ep, const struct request *q);
 
 /* After a 401: a fresh authorization for ep, or -1.  scope is "repository:PATH:pull". */
 int registry_authorize(struct registry *r, struct endpoint *ep, const struct strv *challenges,

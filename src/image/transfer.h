@@ -1,4 +1,4 @@
-/* Transfers: pull, import, export, apply and diff, each in a process of its own
+/* Transfers: pull, push, import, export, apply and diff, each in a process of its own
  * (containerd-transfer).
  *
  * transfer_run() starts the worker, gives it the job, and then serves it: the worker never opens a
@@ -23,7 +23,8 @@ enum transfer_kind {
 	TRANSFER_IMPORT,
 	TRANSFER_APPLY,
 	TRANSFER_DIFF,
-	TRANSFER_EXPORT
+	TRANSFER_EXPORT,
+	TRANSFER_PUSH
 };
 
 /* Snapshots wanted of the image for that platform. */
@@ -32,6 +33,7 @@ struct transfer_unpack {
 	const char *snapshotter;
 };
 
+/* A registry, to pull from or to push to. */
 struct transfer_pull {
 	const char *reference; /* as the user wrote it; normalised by the worker */
 	const char *const
@@ -118,8 +120,9 @@ struct transfer_job {
 	struct cancel *cancel; /* may be NULL */
 	const struct transfer_hooks *hooks; /* may be NULL */
 	enum transfer_kind kind;
+	struct transfer_image image; /* push: what is pushed */
 	union {
-		struct transfer_pull pull;
+		struct transfer_pull pull; /* push, too */
 		struct transfer_import import;
 		struct transfer_apply apply;
 		struct transfer_diff diff;

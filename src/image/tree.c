@@ -93,10 +93,11 @@ int worker_get_document(struct worker *w, const struct oci_descriptor *d, char *
 		return -1;
 	if (blob.exists && blob.size == d->size)
 		return read_from_store(w, d, ret, ret_n, e);
-	if (!w->registry)
+	bool is_outward = w->job.kind == TRANSFER_EXPORT || w->job.kind == TRANSFER_PUSH;
+
+	if (!w->registry || is_outward)
 		return err_set(e, ERR_NOT_FOUND,
-			       w->job.kind == TRANSFER_EXPORT ? "content digest %s"
-							      : "the archive lacks %s",
+			       is_outward ? "content digest %s" : "the archive lacks %s",
 			       d->digest);
 	return registry_get_document(w->registry, w->arena, d, ret, ret_n, e);
 }

@@ -5,8 +5,8 @@
 #include <string.h>
 
 static const char *const kinds[] = {
-	[TRANSFER_PULL] = "pull", [TRANSFER_IMPORT] = "import", [TRANSFER_APPLY] = "apply",
-	[TRANSFER_DIFF] = "diff", [TRANSFER_EXPORT] = "export",
+	[TRANSFER_PULL] = "pull",     [TRANSFER_PUSH] = "push",   [TRANSFER_IMPORT] = "import",
+	[TRANSFER_EXPORT] = "export", [TRANSFER_APPLY] = "apply", [TRANSFER_DIFF] = "diff",
 };
 
 enum { LIST_MAX = 4096 };
@@ -93,8 +93,10 @@ void wire_write_job(struct jsonw *w, const struct transfer_job *job)
 {
 	jsonw_object(w);
 	jsonw_kstring(w, "kind", kinds[job->kind]);
-	if (job->kind == TRANSFER_PULL)
+	if (job->kind == TRANSFER_PULL || job->kind == TRANSFER_PUSH)
 		write_pull(w, &job->pull);
+	if (job->kind == TRANSFER_PUSH)
+		write_images(w, &job->image, 1);
 	if (job->kind == TRANSFER_APPLY) {
 		jsonw_key(w, "blob");
 		wire_write_descriptor(w, &job->apply.blob);
@@ -269,6 +271,19 @@ static int read_images(struct arena *a, json_object *o, struct transfer_image **
 	return 0;
 }
 
+static int read_pushed(struct arena *a, json_object *o, struct transfer_image *ret, struct err *e)
+{
+	struct transfer_image *v;
+	size_t n;
+
+	if (read_images(a, o, &v, &n, e) < 0)
+		return -1;
+	if (n != 1)
+		return err_set(e, ERR_INVALID_ARGUMENT, "a push is of one image, not of %zu", n);
+	*ret = v[0];
+	return 0;
+}
+
 static int read_export(struct arena *a, json_object *o, struct transfer_export *ret, struct err *e)
 {
 	struct transfer_image *images;
@@ -305,7 +320,10 @@ int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, str
 	if (k == ARRAY_LEN(kinds))
 		return err_set(e, ERR_INVALID_ARGUMENT, "unknown kind of transfer \"%s\"", kind);
 	ret->kind = (enum transfer_kind)k;
-	if (ret->kind == TRANSFER_PULL && read_pull(a, o, &ret->pull, e) < 0)
+	if ((ret->kind == TRANSFER_PULL || ret->kind == TRANSFER_PUSH) &&
+	    read_pull(a, o, &ret->pull, e) < 0)
+		return -1;
+	if (ret->kind == TRANSFER_PUSH && read_pushed(a, o, &ret->image, e) < 0)
 		return -1;
 	if (ret->kind == TRANSFER_EXPORT && read_export(a, o, &ret->export, e) < 0)
 		return -1;

@@ -44,6 +44,7 @@ struct worker {
 /* Each returns when its job is done; *ret is for the daemon. */
 int worker_pull(struct worker *w, struct transfer_result *ret, struct err *e);
 int worker_import(struct worker *w, int fd, struct transfer_result *ret, struct err *e);
+int worker_push(struct worker *w, struct err *e);
 int worker_export(struct worker *w, int fd, struct err *e);
 int worker_apply(struct worker *w, struct channel_packet *job, struct transfer_result *ret,
 		 struct err *e);
@@ -51,6 +52,9 @@ int worker_apply(struct worker *w, struct channel_packet *job, struct transfer_r
 /* In the daemon's own mount namespace: overlayfs takes no folder of another one. */
 int worker_diff_open(struct worker *w, struct channel_packet *job, struct err *e);
 int worker_diff(struct worker *w, struct transfer_result *ret, struct err *e);
+
+/* pull.c: w->registry for job.pull.reference, with the client's credentials; w->name. */
+int worker_open_registry(struct worker *w, struct reference *ref, struct err *e);
 
 /* tree.c: the documents below d, into the store with their labels; fills w->manifests. */
 int worker_tree(struct worker *w, const struct oci_descriptor *d, struct err *e);

@@ -284,6 +284,21 @@ static int import(struct transfer *t, const import_stream *source, const image_s
 	return run_job(t, dest, e);
 }
 
+static int push(struct transfer *t, const image_store *source, const oci_registry *dest,
+		struct err *e)
+{
+	struct transfer_result none = { 0 };
+	struct transfer_image *images;
+	size_t n;
+
+	if (transfer_find_images(&t->call, source, &images, &n, e) < 0 ||
+	    from_image_store(t, source, e) < 0 || from_registry(t, dest, e) < 0)
+		return -1;
+	t->job.kind = TRANSFER_PUSH;
+	t->job.image = images[0];
+	return run_worker(t, &none, e);
+}
+
 static int set_export(struct transfer *t, const image_store *source, const export_stream *dest,
 		      struct err *e)
 {
@@ -346,6 +361,11 @@ static int dispatch(struct transfer *t, const struct any *from, const struct any
 	const export_stream *archive =
 		conv_unpack(a, to, &containerd__types__transfer__image_export_stream__descriptor);
 
+	const oci_registry *to_registry =
+		conv_unpack(a, to, &containerd__types__transfer__ociregistry__descriptor);
+
+	if (image && to_registry)
+		return push(t, image, to_registry, e);
 	if (image && archive)
 		return export(t, image, archive, e);
 	if (dest && registry)

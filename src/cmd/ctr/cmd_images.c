@@ -2,6 +2,7 @@
 #include "cmd/ctr/cmd_images.h"
 
 #include "cmd/ctr/image_read.h"
+#include "cmd/ctr/image_registry.h"
 #include "cmd/ctr/table.h"
 
 #include "base/log.h"
@@ -335,8 +336,17 @@ const struct command images_commands[] = {
 			 "   After pulling an image, it should be ready to use the same reference "
 			 "in a run\n"
 			 "   command.",
-	  .flags = { pull_flags, snapshotter_flags },
+	  .flags = { registry_flags, pull_flags, snapshotter_flags },
 	  .run = images_pull },
+	{ .name = "push",
+	  .usage = "push an image to a remote",
+	  .args_usage = "[flags] <remote> [<local>]",
+	  .description = "Pushes an image reference from containerd.\n\n"
+			 "   All resources associated with the manifest reference will be "
+			 "pushed. Of what the\n"
+			 "   registry has already, nothing is sent.",
+	  .flags = { registry_flags, push_flags },
+	  .run = images_push },
 	{ .name = "delete",
 	  .aliases = "del remove rm",
 	  .usage = "remove one or more images by reference",

@@ -4,8 +4,8 @@
 #include "cmd/ctr/ctr.h"
 #include "oci/platform.h"
 
-command_fn images_pull, images_import, images_export;
-extern const struct flag pull_flags[], import_flags[], export_flags[];
+command_fn images_pull, images_import, images_export, images_push;
+extern const struct flag pull_flags[], import_flags[], export_flags[], push_flags[];
 
 /* --platform of args, or the host's. */
 int platform_wanted(const struct args *args, struct platform *ret, struct err *e);

@@ -1,4 +1,4 @@
-/* containerd-transfer: one pull, import, export, unpack or diff for the daemon that has started it, over
+/* containerd-transfer: one pull, push, import, export, unpack or diff for the daemon that has started it, over
  * the socket it was given as descriptor 3.  It reads hostile bytes, so it gives up first what it
  * does not need. */
 #include "base/log.h"
@@ -73,6 +73,8 @@ static int do_job(struct worker *w, struct channel_packet *job, struct transfer_
 		if (job->n_fds != 1)
 			return err_set(e, ERR_INTERNAL, "the job lacks its stream");
 		return worker_import(w, job->fds[0], ret, e);
+	case TRANSFER_PUSH:
+		return worker_push(w, e);
 	case TRANSFER_EXPORT:
 		if (job->n_fds != 1)
 			return err_set(e, ERR_INTERNAL, "the job lacks its stream");
