@@ -47,7 +47,7 @@ static int content_list(struct ctr *ctr, const struct args *args, struct err *e)
 	return r;
 }
 
-static int write_blob(struct ctr *ctr, const char *digest, struct err *e)
+int blob_print(struct ctr *ctr, const char *digest, struct err *e)
 {
 	struct grpc_stream *s AUTO_GRPC_STREAM = NULL;
 	CONTENT(ReadContentResponse) * rsp;
@@ -73,7 +73,7 @@ static int content_get(struct ctr *ctr, const struct args *args, struct err *e)
 		return err_set(e, ERR_UNKNOWN, "please provide a digest");
 	fflush(stdout);
 	for (size_t i = 0; i < args->n; i++)
-		if (write_blob(ctr, args->v[i], e) < 0)
+		if (blob_print(ctr, args->v[i], e) < 0)
 			return -1;
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* ctr snapshots */
-#include "cmd/ctr/ctr.h"
+#include "cmd/ctr/cmd_snapshots.h"
 
 #include "cmd/ctr/json_print.h"
 #include "cmd/ctr/table.h"
@@ -151,7 +151,6 @@ static int snapshots_delete(struct ctr *ctr, const struct args *args, struct err
 	return 0;
 }
 
-/* The commands that would mount it, for a shell. */
 static int snapshots_mounts(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	SNAPSHOTS(MountsRequest) req = SNAPSHOTS_INIT(MOUNTS_REQUEST);
@@ -165,14 +164,7 @@ static int snapshots_mounts(struct ctr *ctr, const struct args *args, struct err
 	if (CTR_CALL(ctr, "snapshots.v1.Snapshots/Mounts", &req, snapshots__v1__mounts_response,
 		     &rsp, e) < 0)
 		return -1;
-	for (size_t i = 0; i < rsp->n_mounts; i++) {
-		const Containerd__Types__Mount *m = rsp->mounts[i];
-
-		printf("mount -t %s %s %s", m->type, m->source, args->v[0]);
-		for (size_t k = 0; k < m->n_options; k++)
-			printf("%s%s", k ? "," : " -o ", m->options[k]);
-		putchar('\n');
-	}
+	mounts_print(rsp->mounts, rsp->n_mounts, args->v[0]);
 	return 0;
 }
 
@@ -207,11 +199,29 @@ static const struct flag usage_flags[] = {
 };
 
 const struct command snapshots_commands[] = {
+	{ .name = "commit",
+	  .usage = "commit an active snapshot into the provided name",
+	  .args_usage = "<key> <active>",
+	  .flags = { snapshotter_flags },
+	  .run = snapshots_commit },
+	{ .name = "diff",
+	  .usage = "get the diff of two snapshots. the default second snapshot is the first "
+		   "snapshot's parent.",
+	  .args_usage = "[flags] <idA> [<idB>]",
+	  .description = "Writes the layer to the standard output.",
+	  .flags = { diff_flags, snapshotter_flags },
+	  .run = snapshots_diff },
 	{ .name = "info",
 	  .usage = "get info about a snapshot",
 	  .args_usage = "<key>",
 	  .flags = { snapshotter_flags },
 	  .run = snapshots_info },
+	{ .name = "label",
+	  .usage = "add labels to content",
+	  .args_usage = "<name> [<label>=<value> ...]",
+	  .description = "labels snapshots in the snapshotter",
+	  .flags = { snapshotter_flags },
+	  .run = snapshots_label },
 	{ .name = "list",
 	  .aliases = "ls",
 	  .usage = "list snapshots",
@@ -223,6 +233,11 @@ const struct command snapshots_commands[] = {
 	  .args_usage = "<target> <key>",
 	  .flags = { snapshotter_flags },
 	  .run = snapshots_mounts },
+	{ .name = "prepare",
+	  .usage = "prepare a snapshot from a committed snapshot",
+	  .args_usage = "[flags] <key> [<parent>]",
+	  .flags = { make_flags, snapshotter_flags },
+	  .run = snapshots_prepare },
 	{ .name = "delete",
 	  .aliases = "del remove rm",
 	  .usage = "remove snapshots",
@@ -233,10 +248,20 @@ const struct command snapshots_commands[] = {
 	  .usage = "display tree view of snapshot branches",
 	  .flags = { snapshotter_flags },
 	  .run = snapshots_tree },
+	{ .name = "unpack",
+	  .usage = "unpack applies layers from a manifest to a snapshot",
+	  .args_usage = "[flags] <digest>",
+	  .flags = { snapshotter_flags },
+	  .run = snapshots_unpack },
 	{ .name = "usage",
 	  .usage = "usage snapshots",
 	  .args_usage = "[flags] [<key>, ...]",
 	  .flags = { usage_flags, snapshotter_flags },
 	  .run = snapshots_usage },
+	{ .name = "view",
+	  .usage = "create a read-only snapshot from a committed snapshot",
+	  .args_usage = "[flags] <key> [<parent>]",
+	  .flags = { make_flags, snapshotter_flags },
+	  .run = snapshots_view },
 	{ .name = NULL },
 };

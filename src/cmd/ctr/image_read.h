@@ -31,3 +31,6 @@ int image_load(struct ctr *ctr, const IMAGES(Image) * record, const struct platf
 
 /* "linux/amd64,linux/arm64", sorted; what could not be read is left out. */
 int image_platforms(struct ctr *ctr, const IMAGES(Image) * record, const char **ret, struct err *e);
+
+/* cmd_content.c: a blob's bytes to the standard output. */
+int blob_print(struct ctr *ctr, const char *digest, struct err *e);
