@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include "engine/collector.h"
+#include "engine/restart.h"
 #include "engine/events.h"
 #include "os/file.h"
 
@@ -85,7 +86,9 @@ static int open_parts(struct engine *en, struct err *e)
 	if (store_open(cfg->root, &en->store, e) < 0)
 		return -1;
 	en->collector = collector_new(en->store, en->loop, en->pool);
-	return open_tasks(en, e);
+	if (open_tasks(en, e) < 0)
+		return -1;
+	return restarter_new(en, &en->restarter, e);
 }
 
 int engine_open(const struct config *cfg, struct loop *loop, struct pool *pool, struct engine **ret,
@@ -109,6 +112,7 @@ void engine_close(struct engine *en)
 {
 	if (!en)
 		return;
+	restarter_free(en->restarter);
 	tasks_free(en->tasks);
 	collector_free(en->collector);
 	store_close(en->store);

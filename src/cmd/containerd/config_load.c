@@ -26,6 +26,7 @@ static void set_defaults(struct config *c)
 	c->runtime = "io.containerd.runc.v2";
 	c->registry_config = "/etc/containerd/certs.d";
 	c->max_downloads = 3;
+	c->restart_interval = "10s";
 }
 
 static int load_file(struct config *c, const char *path, bool is_required, int depth,

@@ -69,6 +69,8 @@ void config_print(const struct config *c, struct str *out)
 	put_text(out, "      ", "config_path", c->registry_config);
 	for (size_t i = 0; i < c->n_runtimes; i++)
 		put_runtime(out, &c->runtimes[i]);
+	str_add(out, "\n  [plugins.'io.containerd.internal.v1.restart']\n");
+	put_text(out, "    ", "interval", c->restart_interval);
 	str_add(out, "\n  [plugins.'io.containerd.shim.v1.manager']\n");
 	put_list(out, "    ", "env", c->shim_env, c->n_shim_env);
 	for (size_t i = 0; i < ARRAY_LEN(snapshotters); i++) {

@@ -5,6 +5,7 @@
 #include "api/containerd/streaming.h"
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/restart.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
 #include "os/file.h"
@@ -193,6 +194,8 @@ static void close_all(struct daemon *d)
 	}
 	if (d->engine && d->engine->tasks)
 		tasks_unlisten(d->engine->tasks);
+	if (d->engine && d->engine->restarter)
+		restarter_stop(d->engine->restarter);
 	pool_free(d->pool);
 	if (d->engine && d->engine->tasks)
 		tasks_close(d->engine->tasks);

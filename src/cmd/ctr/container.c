@@ -196,6 +196,11 @@ static void set_labels(struct draft *d, CONTAINERS(Container) * c)
 			labels_add(d->ctr->arena, &l, a->key, a->value);
 	}
 	labels_parse(d->ctr->arena, words, n, &l);
+	if (*args_string(d->args, "restart")) {
+		labels_add(d->ctr->arena, &l, "containerd.io/restart.status", "running");
+		labels_add(d->ctr->arena, &l, "containerd.io/restart.policy",
+			   args_string(d->args, "restart"));
+	}
 	if (d->has_image)
 		labels_add(d->ctr->arena, &l, STOP_SIGNAL_LABEL,
 			   *d->image.config.stop_signal ? d->image.config.stop_signal : "SIGTERM");

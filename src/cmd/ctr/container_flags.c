@@ -62,6 +62,8 @@ const struct flag platform_flags[] = {
 };
 
 const struct flag container_flags[] = {
+	{ "restart", FLAG_STRING, NULL,
+	  "restart policy of the daemon's monitor: always, on-failure[:max], unless-stopped" },
 	{ "snapshotter-label", FLAG_LIST, NULL,
 	  "labels added to the new snapshot for this container." },
 	{ "config", FLAG_STRING, "c", "path to the runtime-specific spec config file" },

@@ -1,0 +1,32 @@
+/* The restart monitor: containers with the label containerd.io/restart.status are brought to that
+ * state again and again, by their policy (containerd.io/restart.policy: always, on-failure[:N],
+ * unless-stopped; .count, .explicitly-stopped, .loguri).
+ *
+ * These labels command the daemon, and .loguri may name a program for it to run.  Clients copy
+ * labels of images onto containers, so a container whose image carries such a label itself is left
+ * alone (CVE-2026-53488). */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine;
+struct labels;
+struct restarter;
+
+/* cfg->restart_interval is a duration as Go writes it ("10s"); ERR_INVALID_ARGUMENT otherwise.
+ * Starts on its own; en outlives it. */
+int restarter_new(struct engine *en, struct restarter **ret, struct err *e);
+/* The loop's thread, while the pool still works: no further round begins. */
+void restarter_stop(struct restarter *r);
+/* After the pool has ended. */
+void restarter_free(struct restarter *r); /* NULL is fine */
+
+/* Whether a stopped container is to be started again, by its labels. */
+bool restart_is_wanted(const struct labels *l, uint32_t exit_status);
+
+/* restart_image.c: whether the image's own configs carry one of these labels. */
+struct call;
+int restart_image_commands(const struct call *call, const char *image, bool *ret, struct err *e);

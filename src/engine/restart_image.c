@@ -1,0 +1,102 @@
+/* What an image says of itself, where it must not command the daemon. */
+#include "engine/engine.h"
+#include "engine/restart.h"
+
+#include "base/str.h"
+#include "oci/image.h"
+#include "os/fd.h"
+#include "store/content.h"
+#include "store/image.h"
+
+#include <string.h>
+
+enum { DOCUMENTS_MAX = 64 };
+
+struct look {
+	const struct call *call;
+	unsigned documents;
+	bool has_found;
+};
+
+static int read_document(struct look *l, const struct oci_descriptor *d, char **ret, size_t *ret_n,
+			 struct err *e)
+{
+	AUTO_FD int fd = -1;
+	uint64_t size;
+
+	if (++l->documents > DOCUMENTS_MAX)
+		return err_set(e, ERR_RESOURCE_EXHAUSTED, "image has more than %d documents",
+			       DOCUMENTS_MAX);
+	if (content_open(l->call->engine->store, l->call->ns, d->digest, &fd, &size, e) < 0)
+		return -1;
+	if (size > IMAGE_DOC_MAX)
+		return err_set(e, ERR_RESOURCE_EXHAUSTED, "%s is too large", d->digest);
+	*ret = arena_alloc(l->call->arena, (size_t)size + 1);
+	ssize_t n = fd_read_all(fd, *ret, (size_t)size);
+
+	if (n < 0)
+		return err_sys(e, (int)-n, "read %s", d->digest);
+	*ret_n = (size_t)n;
+	return 0;
+}
+
+static int look_at_config(struct look *l, const struct oci_descriptor *d, struct err *e)
+{
+	struct image_config config;
+	char *bytes;
+	size_t n;
+
+	if (!media_is_config(d->media_type))
+		return 0;
+	if (read_document(l, d, &bytes, &n, e) < 0 ||
+	    image_config_parse(l->call->arena, bytes, n, &config, e) < 0)
+		return -1;
+	for (size_t i = 0; i < config.n_labels; i++)
+		if (str_starts(config.labels[i].key, "containerd.io/restart."))
+			l->has_found = true;
+	return 0;
+}
+
+static int look_at(struct look *l, const struct oci_descriptor *d, int depth, struct err *e)
+{
+	struct image_doc doc;
+	char *bytes;
+	size_t n;
+
+	if (depth > IMAGE_INDEX_DEPTH)
+		return 0;
+	if (read_document(l, d, &bytes, &n, e) < 0 ||
+	    image_doc_parse(l->call->arena, d->media_type, bytes, n, &doc, e) < 0)
+		return -1;
+	if (doc.kind == IMAGE_MANIFEST)
+		return look_at_config(l, &doc.config, e);
+	for (size_t i = 0; i < doc.n_manifests; i++) {
+		struct err absent = { 0 }; /* other platforms are seldom here */
+
+		if (look_at(l, &doc.manifests[i], depth + 1, &absent) < 0 &&
+		    absent.code != ERR_NOT_FOUND)
+			return err_copy(e, &absent);
+	}
+	return 0;
+}
+
+int restart_image_commands(const struct call *call, const char *image, bool *ret, struct err *e)
+{
+	struct look l = { .call = call };
+	struct image_record r;
+	struct err why = { 0 };
+
+	*ret = false;
+	if (!*image)
+		return 0;
+	if (image_get(call->engine->store, call->ns, call->arena, image, &r, &why) < 0)
+		return why.code == ERR_NOT_FOUND ? 0 : err_copy(e, &why); /* removed meanwhile */
+
+	const struct oci_descriptor d = { .media_type = r.target.media_type,
+					  .digest = r.target.digest,
+					  .size = (uint64_t)r.target.size };
+	if (look_at(&l, &d, 0, e) < 0)
+		return -1;
+	*ret = l.has_found;
+	return 0;
+}

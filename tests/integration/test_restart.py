@@ -1,0 +1,78 @@
+"""The restart monitor: policies, counts, log files, and labels that an image brought."""
+import pathlib
+import time
+import unittest
+
+from casco import CONFIG, Daemon, DaemonTest, SHARE, Scratch, wait_for
+from registry import Registry, busybox_layer, write_hosts
+
+
+class Restart(DaemonTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = Scratch()
+        cls.addClassCleanup(cls.scratch.remove)
+        cls.daemon = Daemon(cls.scratch.path, config=CONFIG + "\n[plugins.'io.containerd.internal.v1.restart']\n  interval = '300ms'\n")
+        cls.daemon.start()
+        cls.addClassCleanup(cls.daemon.stop)
+        cls.ctr("images", "import", SHARE / "busybox.tar")
+
+    def tearDown(self):
+        for name in self.ctr("containers", "list", "-q").stdout.split():
+            self.ctr("containers", "label", name, "containerd.io/restart.status=", check=False)
+        time.sleep(0.4)
+        super().tearDown()
+
+    def lines(self, log):
+        return log.read_text().splitlines() if log.exists() else []
+
+    def test_on_failure_three_times(self):
+        log = self.scratch.path / "failing.log"
+        self.ctr("run", "-d", "--restart", "on-failure:3", "--label", f"containerd.io/restart.loguri=file://{log}", self.IMAGE, "failing",
+                 "sh", "-c", "echo again; exit 1")
+        wait_for("three restarts", lambda: len(self.lines(log)) == 3)
+        time.sleep(1)
+        self.assertEqual(self.lines(log), ["again"] * 3)
+        self.assertIn('"containerd.io/restart.count": "3"', self.ctr("containers", "info", "failing").stdout)
+
+    def test_always_also_after_a_kill_and_a_crash_of_the_daemon(self):
+        self.ctr("run", "-d", "--restart", "always", self.IMAGE, "always", "sleep", "100")
+        pid = self.task_line("always").split()[1]
+        self.ctr("tasks", "kill", "-s", "KILL", "always")
+        wait_for("a new process", lambda: "RUNNING" in self.task_line("always") and self.task_line("always").split()[1] != pid)
+        self.daemon.kill()
+        pid = self.task_line("always").split()[1] if self.daemon.start() else None
+        self.assertIn("RUNNING", self.task_line("always"))
+        # stopped is a state to be kept, too
+        self.ctr("containers", "label", "always", "containerd.io/restart.status=stopped")
+        wait_for("the end", lambda: "RUNNING" not in self.task_line("always"))
+        time.sleep(0.8)
+        self.assertNotIn("RUNNING", self.task_line("always"))
+
+    def test_success_and_explicitly_stopped_stay(self):
+        self.ctr("run", "-d", "--restart", "on-failure", self.IMAGE, "fine", "true")
+        self.ctr("run", "-d", "--restart", "unless-stopped", "--label", "containerd.io/restart.explicitly-stopped=true", self.IMAGE, "off", "true")
+        time.sleep(1)
+        self.assertIn("STOPPED", self.task_line("fine"))
+        self.assertIn("STOPPED", self.task_line("off"))
+
+    def test_an_image_cannot_command_the_daemon(self):
+        # As a client would do that copies all labels of an image (CVE-2026-53488).
+        registry = Registry(self.scratch.path / "registry")
+        self.addCleanup(registry.stop)
+        write_hosts(self.daemon.certs, "evil.test", registry)
+        proof = self.scratch.path / "proof"
+        labels = {"containerd.io/restart.status": "running", "containerd.io/restart.loguri": f"binary:///bin/touch?{proof}"}
+        registry.push("img", "1", [busybox_layer()], config={"Labels": labels})
+        self.ctr("images", "pull", "evil.test/img:1")
+        self.ctr("containers", "create", *(x for k, v in labels.items() for x in ("--label", f"{k}={v}")), "evil.test/img:1", "evil", "true")
+        wait_for("the refusal", lambda: "the image itself carries" in self.daemon.log())
+        self.assertEqual(self.task_line("evil"), "")
+        self.assertFalse(pathlib.Path(proof).exists())
+        # ctr itself copies none of them.
+        self.ctr("containers", "create", "evil.test/img:1", "plain", "true")
+        self.assertNotIn("restart", self.ctr("containers", "info", "plain").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
