@@ -13,71 +13,6 @@ void bug_(const char *file, int line, const char *msg)
 	abort();
 }
 
-/* Where glibc's text, lower-cased, differs from Go's. */
-static const struct {
-	int errnum;
-	const char *text;
-} go_texts[] = {
-	{ EPERM, "operation not permitted" },
-	{ ENOENT, "no such file or directory" },
-	{ ESRCH, "no such process" },
-	{ EINTR, "interrupted system call" },
-	{ EIO, "input/output error" },
-	{ ENXIO, "no such device or address" },
-	{ E2BIG, "argument list too long" },
-	{ ENOEXEC, "exec format error" },
-	{ EBADF, "bad file descriptor" },
-	{ ECHILD, "no child processes" },
-	{ EAGAIN, "resource temporarily unavailable" },
-	{ ENOMEM, "cannot allocate memory" },
-	{ EACCES, "permission denied" },
-	{ EFAULT, "bad address" },
-	{ ENOTBLK, "block device required" },
-	{ EBUSY, "device or resource busy" },
-	{ EEXIST, "file exists" },
-	{ EXDEV, "invalid cross-device link" },
-	{ ENODEV, "no such device" },
-	{ ENOTDIR, "not a directory" },
-	{ EISDIR, "is a directory" },
-	{ EINVAL, "invalid argument" },
-	{ ENFILE, "too many open files in system" },
-	{ EMFILE, "too many open files" },
-	{ ENOTTY, "inappropriate ioctl for device" },
-	{ ETXTBSY, "text file busy" },
-	{ EFBIG, "file too large" },
-	{ ENOSPC, "no space left on device" },
-	{ ESPIPE, "illegal seek" },
-	{ EROFS, "read-only file system" },
-	{ EMLINK, "too many links" },
-	{ EPIPE, "broken pipe" },
-	{ EDOM, "numerical argument out of domain" },
-	{ ERANGE, "numerical result out of range" },
-	{ EDEADLK, "resource deadlock avoided" },
-	{ ENAMETOOLONG, "file name too long" },
-	{ ENOLCK, "no locks available" },
-	{ ENOSYS, "function not implemented" },
-	{ ENOTEMPTY, "directory not empty" },
-	{ ELOOP, "too many levels of symbolic links" },
-	{ EPROTO, "protocol error" },
-	{ EBADMSG, "bad message" },
-	{ EOVERFLOW, "value too large for defined data type" },
-	{ EUSERS, "too many users" },
-	{ EMSGSIZE, "message too long" },
-	{ EOPNOTSUPP, "operation not supported" },
-	{ EADDRINUSE, "address already in use" },
-	{ ECONNABORTED, "software caused connection abort" },
-	{ ECONNRESET, "connection reset by peer" },
-	{ ENOTCONN, "transport endpoint is not connected" },
-	{ ETIMEDOUT, "connection timed out" },
-	{ ECONNREFUSED, "connection refused" },
-	{ EHOSTUNREACH, "no route to host" },
-	{ EALREADY, "operation already in progress" },
-	{ EINPROGRESS, "operation now in progress" },
-	{ ESTALE, "stale file handle" },
-	{ EDQUOT, "disk quota exceeded" },
-	{ ECANCELED, "operation canceled" },
-};
-
 static const char *const class_texts[] = {
 	[ERR_CANCELLED] = "context canceled",
 	[ERR_INVALID_ARGUMENT] = "invalid argument",
@@ -95,16 +30,6 @@ static const char *const class_texts[] = {
 	[ERR_DATA_LOSS] = "data loss",
 	[ERR_UNAUTHENTICATED] = "unauthorized",
 };
-
-const char *err_errno_text(int errnum)
-{
-	for (size_t i = 0; i < ARRAY_LEN(go_texts); i++)
-		if (go_texts[i].errnum == errnum)
-			return go_texts[i].text;
-
-	const char *text = strerrordesc_np(errnum);
-	return text ? text : "unknown error";
-}
 
 const char *err_class_text(enum err_code code)
 {

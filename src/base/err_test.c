@@ -1,5 +1,6 @@
 #include "base/test.h"
 
+#include <ctype.h>
 #include <errno.h>
 
 TEST(err_sys_speaks_go)
@@ -12,6 +13,24 @@ TEST(err_sys_speaks_go)
 	err_wrap(&e, "load %s", "id");
 	CHECK_STR(e.msg, "load id: open /x: no such file or directory");
 }
+
+/* Only glibc says all of its texts: where the tests are built against another libc, this one is
+ * not. */
+#ifdef __GLIBC__
+TEST(err_errno_text_knows_every_error)
+{
+	for (int n = 1; n < 256; n++) {
+		const char *libc = strerrordesc_np(n), *ours = err_errno_text(n);
+
+		if (!libc) {
+			CHECK_STR(ours, "unknown error");
+			continue;
+		}
+		CHECK(ours[0] == libc[0] || ours[0] == tolower(libc[0]));
+		CHECK_STR(ours + 1, libc + 1);
+	}
+}
+#endif
 
 TEST(err_text_adds_the_class_once)
 {

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "os/fd.h"
+#include "os/syscall.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -140,9 +141,10 @@ static int remove_entries(int fd, struct removal *rm);
 static int mount_of(int fd, uint64_t *ret)
 {
 	struct statx st;
+	int r = sys_statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st);
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	*ret = st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id
 					  : (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
 	return 0;
@@ -151,13 +153,13 @@ static int mount_of(int fd, uint64_t *ret)
 static int move_up(int dirfd, const char *name, struct removal *rm)
 {
 	char up[40];
+	int r;
 
 	do {
 		snprintf(up, sizeof up, ".deep-%lu", rm->moved++);
-		if (renameat2(dirfd, name, rm->topfd, up, RENAME_NOREPLACE) == 0)
-			return 0;
-	} while (errno == EEXIST);
-	return -errno;
+		r = sys_renameat2(dirfd, name, rm->topfd, up, RENAME_NOREPLACE);
+	} while (r == -EEXIST);
+	return r;
 }
 
 static int remove_one(int dirfd, const char *name, struct removal *rm)

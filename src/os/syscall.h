@@ -1,4 +1,4 @@
-/* System calls that glibc 2.36 does not wrap.  Each returns -errno on failure.
+/* System calls that glibc 2.36 or musl 1.2.3 does not wrap.  Each returns -errno on failure.
  * Numbers are the kernel's (asm/unistd.h), structs come from linux headers. */
 #pragma once
 
@@ -11,13 +11,20 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#ifndef STATX_BASIC_STATS
+#include <linux/stat.h>
+#endif
 
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x100000000ULL
 #endif
 #ifndef CLONE_INTO_CGROUP
 #define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE 1
 #endif
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -32,6 +39,18 @@
 static inline int sys_ret(long r)
 {
 	return r < 0 ? -errno : (int)r;
+}
+
+static inline int sys_statx(int dirfd, const char *path, int flags, unsigned mask,
+			    struct statx *ret)
+{
+	return sys_ret(syscall(SYS_statx, dirfd, path, flags, mask, ret));
+}
+
+static inline int sys_renameat2(int from, const char *from_path, int to, const char *to_path,
+				unsigned flags)
+{
+	return sys_ret(syscall(SYS_renameat2, from, from_path, to, to_path, flags));
 }
 
 static inline int sys_openat2(int dirfd, const char *path, const struct open_how *how)

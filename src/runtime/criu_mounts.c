@@ -3,6 +3,7 @@
 
 #include "os/file.h"
 #include "os/path.h"
+#include "os/syscall.h"
 #include "runtime/mount.h"
 
 #include <errno.h>
@@ -87,8 +88,9 @@ static int add_path(const struct dumped *d, const char *path, const char *token,
 
 	if (fd < 0) /* nothing there: nothing to say */
 		return 0;
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
-		return err_sys(e, errno, "statx %s", path);
+	int r = sys_statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st);
+	if (r < 0)
+		return err_sys(e, -r, "statx %s", path);
 	if (!(st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
 		return 0;
 	const char *point = find_point(d->a, d->mountinfo, st.stx_mnt_id);

@@ -39,7 +39,7 @@ static int look(int rootfd, const char *path, bool *ret_ro, bool *ret_is_root, s
 	if (fd < 0)
 		return err_sys(e, -fd, "look at %s of the restored container", path);
 	if (fstatvfs(fd, &fs) < 0 || fstat(fd, ret_st) < 0 ||
-	    statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
+	    sys_statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
 		return err_sys(e, errno, "look at %s of the restored container", path);
 	*ret_ro = fs.f_flag & ST_RDONLY;
 	*ret_is_root = st.stx_attributes & STATX_ATTR_MOUNT_ROOT;

@@ -1,5 +1,6 @@
 #include "runtime/hooks.h"
 
+#include "base/signame.h"
 #include "base/str.h"
 #include "os/clone.h"
 #include "os/fd.h"
@@ -52,15 +53,12 @@ static void add_output(struct str *s, int fd, const char *label)
 		str_addn(s, buf, (size_t)n);
 }
 
-/* Go's words for how a program ended: glibc's, but for the capital. */
 static void add_signal(struct str *s, const siginfo_t *how)
 {
-	const char *text = sigdescr_np(how->si_status);
+	const char *text = signal_text(how->si_status);
 
 	if (!text)
 		str_addf(s, "signal %d", how->si_status);
-	else if (text[1] >= 'a' && text[1] <= 'z')
-		str_addf(s, "%c%s", *text | 0x20, text + 1);
 	else
 		str_add(s, text);
 	if (how->si_code == CLD_DUMPED)

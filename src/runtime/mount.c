@@ -139,7 +139,7 @@ static bool is_on(int fd, long magic)
 {
 	struct statfs fs;
 
-	return fstatfs(fd, &fs) == 0 && fs.f_type == magic;
+	return fstatfs(fd, &fs) == 0 && (long)fs.f_type == magic; /* of no sign in musl */
 }
 
 /* A link in place of /proc or /sys would put them elsewhere, and leave our checks of "/proc/…"

@@ -29,8 +29,9 @@ static int read_mountinfo(int procfd, int fd, char **ret, uint64_t *ret_id, stru
 
 	if (r < 0)
 		return err_sys(e, -r, "read mountinfo");
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
-		return err_sys(e, errno, "statx the root file system");
+	r = sys_statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st);
+	if (r < 0)
+		return err_sys(e, -r, "statx the root file system");
 	*ret_id = st.stx_mnt_id;
 	return 0;
 }
@@ -69,9 +70,10 @@ static bool is_on_host(const struct plan *p)
 int rootfs_mount_id(const char *path, uint64_t *ret, struct err *e)
 {
 	struct statx st;
+	int r = sys_statx(AT_FDCWD, path, 0, STATX_MNT_ID, &st);
 
-	if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &st) < 0)
-		return err_sys(e, errno, "statx %s", path);
+	if (r < 0)
+		return err_sys(e, -r, "statx %s", path);
 	*ret = st.stx_mnt_id;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "cmd/runc/notify.h"
 
 #include "base/num.h"
+#include "base/signame.h"
 
 #include <signal.h>
 #include <string.h>
@@ -50,21 +51,12 @@ static int parse_signal(const char *text, int *ret, struct err *e)
 		*ret = (int)n;
 		return 0;
 	}
-	for (int sig = 1; sig < 32; sig++) {
-		const char *known = sigabbrev_np(sig);
-
-		if (known && strcasecmp(known, name) == 0) {
-			*ret = sig;
-			return 0;
-		}
-	}
-	if (strcasecmp(name, "IO") == 0) { /* glibc's name for it is POLL */
-		*ret = SIGIO;
+	*ret = signal_by_name(name);
+	if (*ret)
 		return 0;
-	}
 	if (strncasecmp(name, "RTMIN", 5) == 0 &&
 	    (!name[5] || (name[5] == '+' && num_u32(name + 6, &n) == 0 && n <= 30))) {
-		*ret = SIGRTMIN + (name[5] ? (int)n : 0);
+		*ret = SIGNAL_RTMIN + (name[5] ? (int)n : 0);
 		return 0;
 	}
 	return err_set(e, ERR_INVALID_ARGUMENT, "unknown signal \"%s\"", text);

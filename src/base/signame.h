@@ -1,0 +1,12 @@
+/* The names of signals and Go's words for them, which clients see.  Not asked from libc: musl knows
+ * no names and has other words, and its first real-time signal is another. */
+#pragma once
+
+#include <stdbool.h>
+
+/* The first one of the kernel's real-time signals that glibc and Go leave to programs. */
+enum { SIGNAL_RTMIN = 34 };
+
+const char *signal_name(int sig); /* "TERM"; NULL: it has none */
+const char *signal_text(int sig); /* "terminated"; NULL likewise */
+int signal_by_name(const char *name); /* without "SIG", in any case; 0: there is none */
