@@ -9,21 +9,30 @@
 #include <sys/syscall.h>
 
 enum {
-	PROLOGUE = 6,
-	PER_EXCEPTION = 7,
+	FIXED = 14, /* prologue, the fork between the types, end */
+	PER_EXCEPTION = 4,
 	PROGRAM_MAX = 4096, /* of Linux before 5.2, and for all without CAP_BPF */
 	ATTACHED_MAX = 64,
 	RWM = DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD,
+	/* a device number in one word, as the kernel keeps it */
+	MINOR_BITS = 20,
+	MAJOR_MAX = (1 << 12) - 1,
+	MINOR_MAX = (1 << MINOR_BITS) - 1,
 };
 
 /* Registers, once the prologue has run. */
 enum {
+	RESULT = BPF_REG_0,
 	CTX = BPF_REG_1,
 	TYPE = BPF_REG_2,
 	ACCESS = BPF_REG_3,
 	MAJOR = BPF_REG_4,
-	MINOR = BPF_REG_5
+	MINOR = BPF_REG_5,
+	DEVICE = BPF_REG_6
 };
+
+/* Jumps whose distance is known at the end only. */
+enum { TO_EXIT = -1, TO_DEFAULT = -2 };
 
 struct assembler {
 	struct bpf_insn *v;
@@ -43,56 +52,108 @@ static void load(struct assembler *s, unsigned dst, size_t offset)
 	emit(s, BPF_LDX | BPF_MEM | BPF_W, dst, CTX, (int16_t)offset, 0);
 }
 
-static void set_result(struct assembler *s, bool allow)
+static void jump(struct assembler *s, uint8_t op, unsigned reg, uint32_t value, int off)
 {
-	emit(s, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, allow);
-	emit(s, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	emit(s, BPF_JMP32 | op | BPF_K, reg, 0, (int16_t)off, (int32_t)value);
 }
 
-/* Jump to `end` (an index) unless the register is the value. */
-static void unless_equal(struct assembler *s, unsigned reg, uint32_t value, size_t end)
+static void prologue(struct assembler *s)
 {
-	emit(s, BPF_JMP32 | BPF_JNE | BPF_K, reg, 0, (int16_t)(end - s->n - 1), (int32_t)value);
+	load(s, TYPE, offsetof(struct bpf_cgroup_dev_ctx, access_type));
+	emit(s, BPF_ALU64 | BPF_MOV | BPF_X, ACCESS, TYPE, 0, 0);
+	emit(s, BPF_ALU64 | BPF_AND | BPF_K, TYPE, 0, 0, 0xffff);
+	emit(s, BPF_ALU64 | BPF_RSH | BPF_K, ACCESS, 0, 0, 16);
+	load(s, MAJOR, offsetof(struct bpf_cgroup_dev_ctx, major));
+	load(s, MINOR, offsetof(struct bpf_cgroup_dev_ctx, minor));
+	emit(s, BPF_ALU64 | BPF_MOV | BPF_X, DEVICE, MAJOR, 0, 0);
+	emit(s, BPF_ALU64 | BPF_LSH | BPF_K, DEVICE, 0, 0, MINOR_BITS);
+	emit(s, BPF_ALU64 | BPF_OR | BPF_X, DEVICE, MINOR, 0, 0);
 }
 
-/* In a list of what is allowed, all bits asked for must be in the exception; in a list of what is
- * denied, one is enough: as v1 does it. */
+/* Which register says whether it is one of the exception's devices, and with which value.  False:
+ * none alone does. */
+static bool one_test(const struct device_exception *x, unsigned *ret_reg, uint32_t *ret_value)
+{
+	if (x->major == DEVICE_ANY || x->minor == DEVICE_ANY) {
+		*ret_reg = x->major == DEVICE_ANY ? MINOR : MAJOR;
+		*ret_value = (uint32_t)(x->major == DEVICE_ANY ? x->minor : x->major);
+		return true;
+	}
+	*ret_reg = DEVICE;
+	*ret_value = (uint32_t)x->major << MINOR_BITS | (uint32_t)x->minor;
+	return x->major <= MAJOR_MAX && x->minor <= MINOR_MAX;
+}
+
+/* Jumps to the exit where the exception is about the access.  In a list of what is allowed, all
+ * bits asked for must be in it; in a list of what is denied, one is enough: as v1 does it. */
 static void exception(struct assembler *s, const struct device_exception *x, bool allow)
 {
-	size_t end = s->n + 1 + (x->major != DEVICE_ANY) + (x->minor != DEVICE_ANY) +
-		     (allow ? 1 : 2) + 2;
+	bool all = allow && x->access == RWM;
+	int rest = all ? 1 : allow ? 2 : 1;
+	unsigned reg;
+	uint32_t value;
 
-	unless_equal(s, TYPE, x->type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR, end);
-	if (x->major != DEVICE_ANY)
-		unless_equal(s, MAJOR, (uint32_t)x->major, end);
-	if (x->minor != DEVICE_ANY)
-		unless_equal(s, MINOR, (uint32_t)x->minor, end);
-	if (allow) {
-		emit(s, BPF_JMP | BPF_JSET | BPF_K, ACCESS, 0, 2, (int32_t)(~x->access & RWM));
-	} else {
-		emit(s, BPF_JMP | BPF_JSET | BPF_K, ACCESS, 0, 1, (int32_t)x->access);
-		emit(s, BPF_JMP | BPF_JA, 0, 0, 2, 0);
+	if (x->major != DEVICE_ANY || x->minor != DEVICE_ANY) {
+		bool is_one = one_test(x, &reg, &value);
+
+		if (is_one && all) {
+			jump(s, BPF_JEQ, reg, value, TO_EXIT);
+			return;
+		}
+		if (is_one) {
+			jump(s, BPF_JNE, reg, value, rest);
+		} else {
+			jump(s, BPF_JNE, MAJOR, (uint32_t)x->major, rest + 1);
+			jump(s, BPF_JNE, MINOR, (uint32_t)x->minor, rest);
+		}
 	}
-	set_result(s, allow);
+	if (!allow) {
+		jump(s, BPF_JSET, ACCESS, x->access, TO_EXIT);
+		return;
+	}
+	if (!all)
+		jump(s, BPF_JSET, ACCESS, ~x->access & RWM, 1);
+	emit(s, BPF_JMP | BPF_JA, 0, 0, TO_EXIT, 0);
 }
 
+static void exceptions(struct assembler *s, const struct device_set *set, char type)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if ((set->v[i].type == 'b') == (type == 'b'))
+			exception(s, &set->v[i], !set->default_allow);
+}
+
+static void set_distances(struct assembler *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->v[i].off == TO_EXIT)
+			s->v[i].off = (int16_t)(s->n - 1 - i - 1);
+		else if (s->v[i].off == TO_DEFAULT)
+			s->v[i].off = (int16_t)(s->n - 2 - i - 1);
+	}
+}
+
+/* The kernel's verifier follows both sides of each condition, at every start of a container: so one
+ * condition for a device, and the type only once. */
 int device_set_assemble(struct arena *a, const struct device_set *set, struct bpf_insn **ret,
 			size_t *ret_n, struct err *e)
 {
 	struct assembler s = { 0 };
 
-	if (set->n > (PROGRAM_MAX - PROLOGUE - 2) / PER_EXCEPTION)
+	if (set->n > (PROGRAM_MAX - FIXED) / PER_EXCEPTION)
 		return err_set(e, ERR_INVALID_ARGUMENT, "too many device rules: %zu", set->n);
-	s.v = arena_array(a, PROLOGUE + set->n * PER_EXCEPTION + 2, sizeof *s.v);
-	load(&s, TYPE, offsetof(struct bpf_cgroup_dev_ctx, access_type));
-	emit(&s, BPF_ALU64 | BPF_MOV | BPF_X, ACCESS, TYPE, 0, 0);
-	emit(&s, BPF_ALU64 | BPF_AND | BPF_K, TYPE, 0, 0, 0xffff);
-	emit(&s, BPF_ALU64 | BPF_RSH | BPF_K, ACCESS, 0, 0, 16);
-	load(&s, MAJOR, offsetof(struct bpf_cgroup_dev_ctx, major));
-	load(&s, MINOR, offsetof(struct bpf_cgroup_dev_ctx, minor));
-	for (size_t i = 0; i < set->n; i++)
-		exception(&s, &set->v[i], !set->default_allow);
-	set_result(&s, set->default_allow);
+	s.v = arena_array(a, FIXED + set->n * PER_EXCEPTION, sizeof *s.v);
+	prologue(&s);
+	emit(&s, BPF_ALU64 | BPF_MOV | BPF_K, RESULT, 0, 0, !set->default_allow);
+	size_t fork = s.n;
+	jump(&s, BPF_JNE, TYPE, BPF_DEVCG_DEV_CHAR, 0);
+	exceptions(&s, set, 'c');
+	emit(&s, BPF_JMP | BPF_JA, 0, 0, TO_DEFAULT, 0);
+	s.v[fork].off = (int16_t)(s.n - fork - 1);
+	exceptions(&s, set, 'b');
+	emit(&s, BPF_ALU64 | BPF_MOV | BPF_K, RESULT, 0, 0, set->default_allow);
+	emit(&s, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	set_distances(&s);
 	*ret = s.v;
 	*ret_n = s.n;
 	return 0;
