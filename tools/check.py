@@ -71,6 +71,7 @@ def lint(build, tally):
         ("layers", [py, "tools/layers.py", "src"]),
         ("sizes", [py, "tools/sizes.py", "src"]),
         ("banned calls", [py, "tools/banned.py", "src"]),
+        ("ABI of static libraries", [py, "tools/muslabi.py"]),
         ("format", [tool("clang-format"), "--dry-run", "--Werror", *sources()]),
         ("spelling", ["codespell", "-q", "3", "-I", "tools/codespell.words", "src", "docs", "README.md",
                       "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]),
@@ -80,7 +81,9 @@ def lint(build, tally):
 
     section("compilers without warnings")
     for compiler in ("gcc", "clang"):
-        r = setup(build / f"werror-{compiler}", "-Dwerror=true", env=dict(os.environ, CC=cc(compiler)))
+        # one build with musl is enough, and clang-tidy would look at every file in it a second time
+        libc = "auto" if compiler == "gcc" else "glibc"
+        r = setup(build / f"werror-{compiler}", "-Dwerror=true", f"-Dlibc={libc}", env=dict(os.environ, CC=cc(compiler)))
         tally.note(r.returncode == 0, f"lint: {compiler} without warnings", r.stdout[-6000:])
     clang_tidy(build / "werror-clang", tally, "lint: clang-tidy",
                [f"--extra-arg={a}" for a in ("-Xclang", "-analyzer-config", "-Xclang", f"max-nodes={QUICK_NODES}")])
@@ -112,7 +115,7 @@ def clang_tidy(build, tally, name, options=()):
 
 def tidy(build, tally):
     build = build / "werror-clang"
-    r = setup(build, "-Dwerror=true", env=dict(os.environ, CC=cc("clang")))
+    r = setup(build, "-Dwerror=true", "-Dlibc=glibc", env=dict(os.environ, CC=cc("clang")))
     tally.note(r.returncode == 0, "tidy: clang build", r.stdout[-6000:])
     clang_tidy(build, tally, "tidy: clang-tidy in full depth")
 
@@ -143,6 +146,14 @@ def unit(build, tally):
     tally.note(r.returncode == 0, "unit: sanitized build", r.stdout[-6000:])
     if r.returncode == 0:
         meson_results(asan, ["unit"] + (["root"] if os.geteuid() == 0 else []), tally, "asan")
+    section("unit tests of the static programs' parts, with musl")
+    release = build / "release"
+    if (release / "musl-include").exists():
+        r = run(["ninja", "-C", str(release), "musl-tests"])
+        tally.note(r.returncode == 0, "unit: build with musl", r.stdout[-6000:])
+        meson_results(release, ["musl"], tally, "musl")
+    else:
+        tally.skip("musl", "built with glibc")
     section("threaded unit tests under TSan")
     tsan = build / "tsan"
     r = setup(tsan, "-Db_sanitize=thread", env=dict(os.environ, CC=cc("gcc")))

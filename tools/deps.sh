@@ -5,7 +5,7 @@ set -eu
 build="gcc make meson ninja-build pkg-config protobuf-c-compiler protobuf-compiler
 libprotobuf-c-dev libnghttp2-dev liblmdb-dev libjson-c-dev libseccomp-dev libcap-dev
 libcurl4-openssl-dev libssl-dev libisal-dev libzstd-dev libsystemd-dev
-libc6-dev linux-libc-dev python3 busybox-static ca-certificates"
+musl-dev libmd-dev libc6-dev linux-libc-dev python3 busybox-static ca-certificates"
 
 # Peers (runc, containerd with ctr, podman) start no service: their tests run them privately.
 # qemu boots the machines of tests/vm, whose kernel and systemd are fetched and not installed.

@@ -8,6 +8,7 @@ import re
 import sys
 
 LAYERS = {
+    "libc":    "base",
     "base":    "",
     "os":      "base",
     "loop":    "base os",

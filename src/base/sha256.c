@@ -3,6 +3,17 @@
 #include <stdbool.h>
 #include <string.h>
 
+#ifdef CASCO_LIBMD /* the same under other names, one context for all */
+typedef SHA2_CTX SHA512_CTX;
+#define SHA256_Init SHA256Init
+#define SHA256_Update SHA256Update
+#define SHA256_Final SHA256Final
+#define SHA384_Init SHA384Init
+#define SHA512_Init SHA512Init
+#define SHA512_Update SHA512Update
+#define SHA512_Final SHA512Final
+#endif
+
 void sha256_init(struct sha256 *h)
 {
 	SHA256_Init(&h->ctx);

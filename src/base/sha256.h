@@ -2,16 +2,25 @@
  *
  * libcrypto's low-level functions, linked as an archive: they use the processor's SHA instructions
  * (seven times libmd's speed) and need nothing else of the library, so that no program pays for
- * loading it.  Deprecated there in favour of providers, which are exactly what we do not want. */
+ * loading it.  Deprecated there in favour of providers, which are exactly what we do not want.
+ *
+ * runc and the shim hash little and start often: with musl they have libmd's, which asks the processor
+ * nothing before main(). */
 #pragma once
 
 #include "base/macros.h"
 
+#ifdef CASCO_LIBMD
+#include <sha2.h>
+typedef SHA2_CTX sha2_ctx;
+#else
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
+typedef SHA256_CTX sha2_ctx;
+#endif
 
 struct sha256 {
-	SHA256_CTX ctx;
+	sha2_ctx ctx;
 };
 
 enum { SHA256_HEX = 64, DIGEST_SHA256 = 7 + SHA256_HEX, DIGEST_MAX = 7 + 128 };

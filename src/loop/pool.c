@@ -3,7 +3,9 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
 #include <malloc.h>
+#endif
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -119,7 +121,9 @@ static struct job *next_job(struct pool *p)
 static void give_back(struct pool *p)
 {
 	pthread_mutex_unlock(&p->lock);
+#ifdef __GLIBC__
 	malloc_trim(0);
+#endif
 	pthread_mutex_lock(&p->lock);
 }
 

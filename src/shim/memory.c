@@ -5,7 +5,9 @@
 #include "os/rawcall.h"
 
 #include <link.h>
+#ifdef __GLIBC__
 #include <malloc.h>
+#endif
 #include <poll.h>
 #include <sys/mman.h>
 
@@ -65,7 +67,9 @@ static void on_quiet(UNUSED struct loop_timer *t, void *arg)
 	struct timespec limit = { .tv_sec = (time_t)(ns / 1000000000u),
 				  .tv_nsec = (long)(ns % 1000000000u) };
 
+#ifdef __GLIBC__
 	malloc_trim(0);
+#endif
 	drop_and_wait(m->code, m->n_code, &fd, ns == UINT64_MAX ? NULL : &limit);
 }
 

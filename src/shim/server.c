@@ -14,7 +14,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
 #include <malloc.h>
+#endif
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -81,10 +83,12 @@ static int prepare(struct err *e)
 	(void)fd_set_nonblock(LISTEN_FD, true);
 	(void)signal(SIGPIPE, SIG_IGN);
 	umask(077);
+#ifdef __GLIBC__ /* musl has one way, which does that */
 	/* Few, long-lived allocations: what is freed goes back to the kernel. */
 	(void)mallopt(M_TRIM_THRESHOLD, 64 * 1024);
 	(void)mallopt(M_TOP_PAD, 0);
 	(void)mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+#endif
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return err_sys(e, errno, "become a subreaper");
 	return 0;
