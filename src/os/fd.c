@@ -43,6 +43,8 @@ int fd_fill_std(void)
 {
 	int fd;
 
+	if (fcntl(0, F_GETFD) >= 0 && fcntl(1, F_GETFD) >= 0 && fcntl(2, F_GETFD) >= 0)
+		return 0;
 	/* open takes the lowest free number, so 0, 1 and 2 are filled before 3 is seen */
 	do {
 		fd = open("/dev/null", O_RDWR); /* not close-on-exec: std streams are inherited */

@@ -86,8 +86,8 @@ __attribute__((used)) void entry_protect(long *stack)
 
 	if (stack[0] < 2 || !makes_containers(argv + 1) || is_second_try(envp))
 		return;
-	long fd = raw_syscall5(SYS_open_tree, AT_FDCWD, (long)SELF,
-			       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC, 0, 0);
+	/* not close-on-exec: runtime_release_self() says why */
+	long fd = raw_syscall5(SYS_open_tree, AT_FDCWD, (long)SELF, OPEN_TREE_CLONE, 0, 0);
 	if (fd < 0)
 		return;
 	if (raw_syscall5(SYS_mount_setattr, fd, (long)"", AT_EMPTY_PATH, (long)&attr,

@@ -5,11 +5,14 @@
  * is known by looking at what it is, never by argv or environment, which anybody can set. */
 #include "runtime/runtime.h"
 
+#include "base/num.h"
+#include "os/fd.h"
 #include "os/syscall.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
@@ -85,6 +88,26 @@ static void execve_fd(int fd, char **argv)
 	execve(path, argv, environ);
 }
 
+/* The descriptor that entry.c executed, which is the clone's: it comes in without close-on-exec. */
+static int own_mount = -1;
+
+static void take_own_mount(void)
+{
+	const char *name =
+		(const char *)getauxval(AT_EXECFN); /* NOLINT(performance-no-int-to-ptr) */
+	uint32_t fd;
+
+	if (name && strncmp(name, "/dev/fd/", 8) == 0 && num_u32(name + 8, &fd) == 0 &&
+	    fd_set_cloexec((int)fd, true) == 0)
+		own_mount = (int)fd;
+}
+
+void runtime_release_self(void)
+{
+	close_fd(&own_mount);
+	own_mount = -1;
+}
+
 int runtime_protect_self(char **argv, struct err *e)
 {
 	static const char empty[] = "";
@@ -102,6 +125,7 @@ int runtime_protect_self(char **argv, struct err *e)
 			execve_fd(fd, argv);
 		return err_sys(e, errno, "execute our protected program");
 	}
+	take_own_mount();
 	(void)prctl(PR_SET_NAME, name ? name + 1 : argv[0], 0, 0, 0); /* only for ps */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(e, errno, "become undumpable");

@@ -34,6 +34,11 @@ struct runtime {
  * environment pass through unchanged.  Only returns in the protected program, or -1. */
 int runtime_protect_self(char **argv, struct err *e);
 
+/* Lets go of the mount that the program was executed from (it lasts as long as the program does).
+ * The kernel waits until no processor looks at a mount before it frees one, 0.1 ms: so when there
+ * is nothing else to do.  Without this call the end of the process does it. */
+void runtime_release_self(void);
+
 /* Where a process's terminal goes, if it has one (oci_process.terminal). */
 enum runtime_console {
 	RUNTIME_CONSOLE_NONE, /* the process has no terminal; asking for one is an error */

@@ -6,6 +6,7 @@
 #include "os/fd.h"
 #include "os/pidfd.h"
 #include "os/syscall.h"
+#include "runtime/runtime.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,7 +32,7 @@ int foreground_begin(bool subreaper, struct err *e)
 {
 	sigset_t all;
 
-	sigfillset(&all);
+	memset(&all, 0xff, sizeof all); /* sigfillset leaves out what a libc keeps for itself */
 	/* errors of our own code must still end us; these stop nothing for long */
 	sigdelset(&all, SIGSEGV);
 	sigdelset(&all, SIGBUS);
@@ -168,6 +169,7 @@ int foreground_wait(struct runtime_process *process, int signals, struct notify 
 	int master = process->console;
 
 	begin_terminal(&f);
+	runtime_release_self();
 	for (;;) {
 		struct pollfd p[SLOTS] = {
 			[SLOT_PROCESS] = { process->pidfd, POLLIN, 0 },

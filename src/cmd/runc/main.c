@@ -88,25 +88,25 @@ static int set_up_log(struct global *g, struct err *e)
 /* The whole range of ids mapped to itself is the first one's. */
 static bool is_in_user_namespace(void)
 {
+	static int known = -1; /* files of /proc are slow to open */
 	AUTO_FREE char *map = NULL;
-	unsigned first, host, n;
 
-	if (file_read(AT_FDCWD, "/proc/self/uid_map", 4096, &map, NULL) < 0)
-		return false; /* a kernel without user namespaces */
-	return sscanf(map, "%u %u %u", &first, &host, &n) != 3 || first != 0 || host != 0 ||
-	       n != UINT32_MAX;
+	if (known < 0)
+		known = file_read(AT_FDCWD, "/proc/self/uid_map", 4096, &map, NULL) == 0 &&
+			strcmp(map, "         0          0 4294967295\n") != 0;
+	return known; /* without the file, the kernel has no user namespaces */
 }
 
 /* Who is not the machine's root keeps state where the login session lets him. */
 static int choose_root(struct global *g, struct err *e)
 {
 	const char *xdg = getenv("XDG_RUNTIME_DIR"), *user = getenv("USER");
-	bool is_own =
-		geteuid() != 0 || (is_in_user_namespace() && (!user || strcmp(user, "root") != 0));
 
 	g->runtime.root = g->root;
 	if (g->root)
 		return 0;
+	bool is_own =
+		geteuid() != 0 || ((!user || strcmp(user, "root") != 0) && is_in_user_namespace());
 	g->runtime.root = "/run/runc";
 	if (!is_own || !xdg || !*xdg)
 		return 0;

@@ -54,5 +54,6 @@ int main(int argc, char **argv)
 	 * the program on disk. */
 	if (runtime_protect_self(argv, &e) < 0)
 		return shim_fail(&e);
+	runtime_release_self();
 	return shim_serve(&args, self);
 }
