@@ -209,6 +209,30 @@ static void remove_rdt(const struct rdt_state *s)
 		rdt_remove(root, s);
 }
 
+static int delete_open(const struct runtime *rt, const char *id, struct open_container *o,
+		       bool force, struct err *e)
+{
+	if (o->state.pub.status != RUNTIME_STOPPED) {
+		/* A created one has not run anything of the user's: it may go without force. */
+		if (!force && o->state.pub.status != RUNTIME_CREATED)
+			return err_set(e, ERR_FAILED_PRECONDITION,
+				       "cannot delete container %s that is not stopped: %s", id,
+				       runtime_status_names[o->state.pub.status]);
+		if (kill_and_wait(o, e) < 0)
+			return -1;
+	} else if (!(o->state.ns & CLONE_NEWPID) && cgroup_kill(o->cgroup, SIGKILL, e) < 0) {
+		return -1; /* init's death ended nobody else in a shared pid namespace */
+	}
+	if (o->state.rdt.group)
+		remove_rdt(&o->state.rdt);
+	if (cgroup_destroy(o->cgroup, e) < 0)
+		return err_wrap(e, "unable to remove container cgroup");
+	if (state_remove_dir(rt->root, id, e) < 0)
+		return -1;
+	run_poststop(o);
+	return 0;
+}
+
 int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *e)
 {
 	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
@@ -219,27 +243,44 @@ int runtime_delete(const struct runtime *rt, const char *id, bool force, struct 
 		err_clear(e);
 		return remove_remains(rt, id, e);
 	}
-	if (open_cgroup(&o, e) < 0)
-		return -1;
-	if (o.state.pub.status != RUNTIME_STOPPED) {
-		/* A created one has not run anything of the user's: it may go without force. */
-		if (!force && o.state.pub.status != RUNTIME_CREATED)
-			return err_set(e, ERR_FAILED_PRECONDITION,
-				       "cannot delete container %s that is not stopped: %s", id,
-				       runtime_status_names[o.state.pub.status]);
-		if (kill_and_wait(&o, e) < 0)
-			return -1;
-	} else if (!(o.state.ns & CLONE_NEWPID) && cgroup_kill(o.cgroup, SIGKILL, e) < 0) {
-		return -1; /* init's death ended nobody else in a shared pid namespace */
+	return open_cgroup(&o, e) < 0 ? -1 : delete_open(rt, id, &o, force, e);
+}
+
+struct runtime_end {
+	struct open_container o;
+};
+
+struct runtime_end *runtime_end_expect(const struct runtime *rt, const char *id)
+{
+	struct runtime_end *end = NEW(struct runtime_end);
+	struct err ignored = { 0 }; /* who deletes it will tell */
+
+	end->o = CONTAINER_NONE;
+	if (container_open(rt, id, &end->o, &ignored) == 0 && open_cgroup(&end->o, &ignored) == 0)
+		return end;
+	container_close(&end->o);
+	free(end);
+	return NULL;
+}
+
+int runtime_end_delete(const struct runtime *rt, const char *id, struct runtime_end *end,
+		       bool was_seen, struct err *e)
+{
+	struct stat st;
+	int r;
+
+	/* somebody else may have deleted it, and made another one of that name */
+	if (!end || !was_seen || fstat(end->o.state.dirfd, &st) < 0 || st.st_nlink == 0) {
+		r = runtime_delete(rt, id, false, e);
+	} else {
+		end->o.state.pub.status = RUNTIME_STOPPED;
+		end->o.state.pub.pid = 0;
+		r = delete_open(rt, id, &end->o, false, e);
 	}
-	if (o.state.rdt.group)
-		remove_rdt(&o.state.rdt);
-	if (cgroup_destroy(o.cgroup, e) < 0)
-		return err_wrap(e, "unable to remove container cgroup");
-	if (state_remove_dir(rt->root, id, e) < 0)
-		return -1;
-	run_poststop(&o);
-	return 0;
+	if (end)
+		container_close(&end->o);
+	free(end);
+	return r;
 }
 
 int runtime_pause(const struct runtime *rt, const char *id, struct err *e)

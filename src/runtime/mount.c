@@ -473,6 +473,9 @@ static int do_fs(const struct launch *l, size_t i, int rootfd, struct err *e)
 		return -1;
 	if (l->net && needs_netns(op->fstype) && netns_enter(l->net, e) < 0)
 		return -1;
+	if (!op->copy_up && !op->late_readonly && !op->propagation && !op->rec_propagation &&
+	    mount_direct(op->fstype, op->source, op->params, op->n_params, op->set, target))
+		return 0;
 	/* the source of a nodev file system is a name that only mountinfo shows */
 	AUTO_FD int tree =
 		mount_new_fs(op->fstype, op->source, op->params, op->n_params, op->set, e);

@@ -52,3 +52,12 @@ int mount_old_set_attr(int fd, bool recursive, const struct mount_attr *attr);
 /* A new file system, detached (what fsopen to fsmount do); for mount_new_fs() only. */
 int mount_old_new(const char *fstype, const char *source, const struct fs_param *params,
 		  size_t n_params, uint64_t attr);
+
+/* The MS_ flags of attributes; the text of options, and the flags among them. */
+unsigned long mount_old_flags(uint64_t attr);
+int mount_old_data(const struct fs_param *params, size_t n, struct str *ret, unsigned long *flags);
+
+/* A new file system at a folder's fd by one mount(2), which becomes the working directory.  False:
+ * not so, and nothing has changed; the other calls can do more, and can say what is wrong. */
+bool mount_direct(const char *fstype, const char *source, const struct fs_param *params,
+		  size_t n_params, uint64_t attr, int target);

@@ -169,7 +169,7 @@ static const struct {
 	{ MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW, ST_NOSYMFOLLOW_BIT },
 };
 
-static unsigned long ms_of(uint64_t attr)
+unsigned long mount_old_flags(uint64_t attr)
 {
 	uint64_t atime = attr & MOUNT_ATTR__ATIME;
 	unsigned long ms = atime == MOUNT_ATTR_NOATIME       ? MS_NOATIME
@@ -207,7 +207,7 @@ static int change_attr(int fd, const struct mount_attr *a)
 	if (r < 0)
 		return r;
 	attr = (attr & ~a->attr_clr) | a->attr_set;
-	r = mount_fds(-1, NULL, fd, NULL, MS_REMOUNT | MS_BIND | ms_of(attr), NULL);
+	r = mount_fds(-1, NULL, fd, NULL, MS_REMOUNT | MS_BIND | mount_old_flags(attr), NULL);
 	if (r < 0)
 		return r;
 	/* An old kernel passes over bits that it does not know. */
@@ -353,34 +353,41 @@ static unsigned long super_flag(const char *key)
 	return 0;
 }
 
-int mount_old_new(const char *fstype, const char *source, const struct fs_param *params,
-		  size_t n_params, uint64_t attr)
+int mount_old_data(const struct fs_param *params, size_t n, struct str *ret, unsigned long *flags)
 {
-	struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
-	AUTO_STR struct str data = STR_INIT(4095); /* the kernel copies a page */
-	unsigned long flags = ms_of(attr & ~(uint64_t)MOUNT_ATTR_RDONLY);
-	char name[16];
-
-	for (size_t i = 0; i < n_params; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const struct fs_param *p = &params[i];
 		unsigned long flag = p->value ? 0 : super_flag(p->key);
 
-		flags |= flag;
+		*flags |= flag;
 		if (flag)
 			continue;
 		/* one string for all of them: a comma would start another option */
 		if (strchr(p->key, ',') || (p->value && strchr(p->value, ',')))
 			return -EINVAL;
-		str_addf(&data, "%s%s%s%s", data.len ? "," : "", p->key, p->value ? "=" : "",
+		str_addf(ret, "%s%s%s%s", ret->len ? "," : "", p->key, p->value ? "=" : "",
 			 p->value ? p->value : "");
 	}
-	if (data.over)
-		return -E2BIG;
+	return ret->over ? -E2BIG : 0;
+}
+
+int mount_old_new(const char *fstype, const char *source, const struct fs_param *params,
+		  size_t n_params, uint64_t attr)
+{
+	struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
+	AUTO_STR struct str data = STR_INIT(4095); /* the kernel copies a page */
+	unsigned long flags = mount_old_flags(attr & ~(uint64_t)MOUNT_ATTR_RDONLY);
+	char name[16];
+
+	int r = mount_old_data(params, n_params, &data, &flags);
+
+	if (r < 0)
+		return r;
 	AUTO_FD int slot = make_slot(true, name);
 	if (slot < 0)
 		return slot;
-	int r = mount_fds(-1, source && *source ? source : "none", slot, fstype, flags,
-			  data.len ? str_c(&data) : NULL);
+	r = mount_fds(-1, source && *source ? source : "none", slot, fstype, flags,
+		      data.len ? str_c(&data) : NULL);
 	if (r < 0)
 		return r;
 	AUTO_FD int tree = openat(old.stage, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "os/fd.h"
 #include "os/syscall.h"
+#include "runtime/entry.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -88,7 +89,7 @@ static void execve_fd(int fd, char **argv)
 	execve(path, argv, environ);
 }
 
-/* The descriptor that entry.c executed, which is the clone's: it comes in without close-on-exec. */
+/* The descriptor of the clone, as entry.c left or executed it: without close-on-exec. */
 static int own_mount = -1;
 
 static void take_own_mount(void)
@@ -97,9 +98,12 @@ static void take_own_mount(void)
 		(const char *)getauxval(AT_EXECFN); /* NOLINT(performance-no-int-to-ptr) */
 	uint32_t fd;
 
-	if (name && strncmp(name, "/dev/fd/", 8) == 0 && num_u32(name + 8, &fd) == 0 &&
-	    fd_set_cloexec((int)fd, true) == 0)
+	if (&entry_mount && entry_mount >= 0)
+		own_mount = entry_mount;
+	else if (name && strncmp(name, "/dev/fd/", 8) == 0 && num_u32(name + 8, &fd) == 0)
 		own_mount = (int)fd;
+	if (own_mount >= 0 && fd_set_cloexec(own_mount, true) < 0)
+		own_mount = -1; /* the program was executed with close-on-exec */
 }
 
 void runtime_release_self(void)

@@ -100,6 +100,12 @@ int runtime_kill(const struct runtime *rt, const char *id, int sig, bool all, st
  * container that does not exist is fine. */
 int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *e);
 
+/* The same by who waits for the container's end: what has to be read is read before.  expect may
+ * say NULL; end_delete takes what it said.  was_seen: init was waited for, and has ended. */
+struct runtime_end *runtime_end_expect(const struct runtime *rt, const char *id);
+int runtime_end_delete(const struct runtime *rt, const char *id, struct runtime_end *end,
+		       bool was_seen, struct err *e);
+
 struct runtime_exec {
 	const char *id;
 	const struct oci_process *process;

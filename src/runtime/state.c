@@ -83,6 +83,15 @@ int state_make_dir(const char *root, const char *id, struct err *e)
 	return TAKE_FD(fd);
 }
 
+/* What nearly every container has, without listing the folder. */
+static bool remove_usual(int rootfd, const char *id)
+{
+	AUTO_FD int fd = openat(rootfd, id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd >= 0 && unlinkat(fd, STATE_FILE, 0) == 0 && unlinkat(fd, PLACES_FILE, 0) == 0 &&
+	       unlinkat(rootfd, id, AT_REMOVEDIR) == 0;
+}
+
 int state_remove_dir(const char *root, const char *id, struct err *e)
 {
 	AUTO_FD int rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -91,6 +100,8 @@ int state_remove_dir(const char *root, const char *id, struct err *e)
 		return -1;
 	if (rootfd < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "open %s", root);
+	if (remove_usual(rootfd, id))
+		return 0;
 	int r = file_remove_tree(rootfd, id);
 	if (r < 0)
 		return err_sys(e, -r, "remove %s/%s", root, id);

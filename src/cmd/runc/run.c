@@ -137,10 +137,12 @@ static int run_create(struct invocation *in, struct err *e)
 int run_to_its_end(struct invocation *in, struct runtime_process *p, int signals, struct notify *n,
 		   struct err *e)
 {
+	const struct runtime *rt = &in->global->runtime;
+	struct runtime_end *end = in->o.keep ? NULL : runtime_end_expect(rt, in->args[0]);
 	int status = foreground_wait(p, signals, n, e);
 	struct err gone = { 0 };
 
-	if (!in->o.keep && runtime_delete(&in->global->runtime, in->args[0], false, &gone) < 0) {
+	if (!in->o.keep && runtime_end_delete(rt, in->args[0], end, status >= 0, &gone) < 0) {
 		if (status < 0)
 			return -1; /* the first error is the one to tell */
 		return err_copy(e, &gone);
