@@ -14,6 +14,7 @@
 
 #define STATE_FILE "state.json"
 #define PLACES_FILE "cgroups"
+#define SECCOMP_FILE "seccomp.bpf"
 
 enum { PLACES_MAX = 1 << 20 };
 
@@ -88,8 +89,10 @@ static bool remove_usual(int rootfd, const char *id)
 {
 	AUTO_FD int fd = openat(rootfd, id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	return fd >= 0 && unlinkat(fd, STATE_FILE, 0) == 0 && unlinkat(fd, PLACES_FILE, 0) == 0 &&
-	       unlinkat(rootfd, id, AT_REMOVEDIR) == 0;
+	if (fd < 0 || unlinkat(fd, STATE_FILE, 0) < 0 || unlinkat(fd, PLACES_FILE, 0) < 0)
+		return false;
+	return unlinkat(rootfd, id, AT_REMOVEDIR) == 0 ||
+	       (unlinkat(fd, SECCOMP_FILE, 0) == 0 && unlinkat(rootfd, id, AT_REMOVEDIR) == 0);
 }
 
 int state_remove_dir(const char *root, const char *id, struct err *e)
@@ -261,9 +264,9 @@ int state_save_seccomp(int dirfd, const struct seccomp_filter *f, struct err *e)
 
 	str_addn(&out, &flags, sizeof flags);
 	str_addn(&out, f->insns, f->n * sizeof *f->insns);
-	int r = file_replace(dirfd, "seccomp.bpf", out.ptr, out.len, 0600, false);
+	int r = file_replace(dirfd, SECCOMP_FILE, out.ptr, out.len, 0600, false);
 	if (r < 0)
-		return err_sys(e, -r, "write seccomp.bpf");
+		return err_sys(e, -r, "write " SECCOMP_FILE);
 	return 0;
 }
 
@@ -272,15 +275,15 @@ int state_load_seccomp(int dirfd, struct seccomp_filter *ret, struct err *e)
 	AUTO_FREE char *text = NULL;
 	uint32_t flags;
 	size_t len;
-	int r = file_read(dirfd, "seccomp.bpf", 1 << 20, &text, &len);
+	int r = file_read(dirfd, SECCOMP_FILE, 1 << 20, &text, &len);
 
 	*ret = (struct seccomp_filter){ 0 };
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
-		return err_sys(e, -r, "read seccomp.bpf");
+		return err_sys(e, -r, "read " SECCOMP_FILE);
 	if (len <= sizeof flags || (len - sizeof flags) % sizeof *ret->insns)
-		return err_set(e, ERR_DATA_LOSS, "seccomp.bpf is cut off");
+		return err_set(e, ERR_DATA_LOSS, SECCOMP_FILE " is cut off");
 	memcpy(&flags, text, sizeof flags);
 	len -= sizeof flags;
 	ret->insns = xmemdup(text + sizeof flags, len);
