@@ -4,8 +4,8 @@
  * (seven times libmd's speed) and need nothing else of the library, so that no program pays for
  * loading it.  Deprecated there in favour of providers, which are exactly what we do not want.
  *
- * runc and the shim hash little and start often: with musl they have libmd's, which asks the processor
- * nothing before main(). */
+ * runc and the shim hash little and start often: with musl they have libmd's, which asks the
+ * processor nothing before main(). */
 #pragma once
 
 #include "base/macros.h"

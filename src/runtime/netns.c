@@ -1,5 +1,6 @@
 #include "runtime/netns.h"
 
+#include "base/mem.h"
 #include "os/rawcall.h"
 #include "os/socket.h"
 #include "os/syscall.h"
@@ -10,7 +11,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -79,11 +79,7 @@ int netns_begin(struct netns *n, struct err *e)
 		return err_sys(e, errno, "make the network namespace's socket");
 	n->parent_end = pair[0];
 	n->child_end = pair[1];
-	n->stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (n->stack == MAP_FAILED) {
-		n->stack = NULL;
-		return err_sys(e, errno, "make the network namespace's helper");
-	}
+	n->stack = xmalloc(STACK); /* giving a mapping back would interrupt its processor */
 	*(int *)n->stack = pair[0]; /* the far end of its stack: n may have changed when it looks */
 	/* no exit signal: it is reaped by us alone, and no caller's handler hears of it */
 	if (clone(helper, (char *)n->stack + STACK, CLONE_VM | CLONE_PIDFD, n->stack, &n->pidfd) <
@@ -136,7 +132,6 @@ void netns_done(struct netns *n)
 		       errno == EINTR)
 			;
 	close_fd(&n->pidfd);
-	if (n->stack)
-		(void)munmap(n->stack, STACK);
+	free(n->stack);
 	*n = NETNS_NONE;
 }

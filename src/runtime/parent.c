@@ -308,12 +308,22 @@ static char *state_text(struct creation *k, enum runtime_status status, pid_t pi
 	return arena_strdup(k->arena, str_c(&out));
 }
 
-/* In a new user namespace only its own root may make one: there clone3() does, and where we need
- * the namespace ourselves. */
+/* The child waits for it, so it begins before there is a plan.  In a new user namespace only its
+ * own root may make one: there clone3() does, and where we need the namespace ourselves. */
 static int begin_netns(struct creation *k, struct err *e)
 {
-	if (!(k->plan.new_ns & CLONE_NEWNET) || (k->plan.all_ns & CLONE_NEWUSER) ||
-	    k->plan.n_net_devices)
+	const struct oci_linux *l = &k->c->spec->linux;
+	bool is_new = false;
+
+	if (l->n_net_devices)
+		return 0;
+	for (size_t i = 0; i < l->n_namespaces; i++) {
+		if (l->namespaces[i].type == OCI_NS_USER)
+			return 0;
+		if (l->namespaces[i].type == OCI_NS_NETWORK)
+			is_new = !l->namespaces[i].path;
+	}
+	if (!is_new)
 		return 0;
 	k->launch.net = &k->net;
 	return netns_begin(&k->net, e);
@@ -321,7 +331,7 @@ static int begin_netns(struct creation *k, struct err *e)
 
 static int prepare(struct creation *k, bool is_run, struct err *e)
 {
-	if (make_plan(k, e) < 0 || check_rootfs(k, e) < 0 || begin_netns(k, e) < 0)
+	if (begin_netns(k, e) < 0 || make_plan(k, e) < 0 || check_rootfs(k, e) < 0)
 		return -1;
 	k->launch.end.procfd = procfs_open(e);
 	if (k->launch.end.procfd < 0)
