@@ -1,12 +1,14 @@
 """Descriptors and keys of the caller's, and our own binary."""
 import ctypes
+import errno
 import hashlib
 import os
+import pathlib
 import shutil
 import subprocess
 import unittest
 
-from attack import Attack
+from attack import Attack, casco
 
 
 # x86-64 and AArch64 have numbers of their own.
@@ -124,6 +126,28 @@ class Descriptors(Attack):
             for program in ("/bin/true", "/bin/evil", "/proc/self/exe", "/bin/evil.sh") * 5:
                 self.runc("exec", name, program)
         self.assertEqual(before, hashlib.sha256(ours.read_bytes()).digest(), "our binary was written")
+
+    def test_nothing_of_us_is_on_a_mount_that_can_be_written(self):
+        """What a container could find of its creator: the program, and every part of it that is mapped."""
+        self.write(self.config("/bin/sleep", "1000"))
+        words = [*map(str, self.command("run", "--bundle", self.bundle, "mapped"))]
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as us:
+            try:
+                proc = pathlib.Path(f"/proc/{us.pid}")
+                casco.wait_for("the container", lambda: '"running"' in self.runc("state", "mapped").stdout)
+                self.assertEqual(os.readlink(proc / "exe"), "/")
+                self.assertEqual((proc / "cmdline").read_bytes().split(b"\0")[:-1], [w.encode() for w in words])
+                self.assertIn(b"PATH=", (proc / "environ").read_bytes())
+                mapped = [p for p in (proc / "map_files").iterdir() if os.readlink(p).startswith("/")]
+                self.assertGreaterEqual(len(mapped), 3)
+                for part in [proc / "exe", *mapped]:
+                    self.assertEqual(os.readlink(part), "/", part)
+                    self.assertTrue(os.statvfs(part).f_flag & os.ST_RDONLY, part)
+                    with self.assertRaises(OSError) as refused:
+                        os.close(os.open(part, os.O_WRONLY))
+                    self.assertIn(refused.exception.errno, (errno.EROFS, errno.ETXTBSY), part)
+            finally:
+                self.runc("delete", "-f", "mapped")
 
 
 if __name__ == "__main__":
