@@ -242,3 +242,35 @@ int file_remove_tree(int dirfd, const char *path)
 			return -errno;
 	}
 }
+
+/* A working directory that was entered by a descriptor may have no way from our root; the kernel
+ * then says the way from the root of its own mount namespace, which is good if it leads there from
+ * ours too. */
+static char *unreachable_cwd(void)
+{
+	static const char mark[] = "(unreachable)";
+	struct stat here, there;
+	char buf[8192];
+
+	if (syscall(SYS_getcwd, buf, sizeof buf) <= 0 || strncmp(buf, mark, sizeof mark - 1) != 0 ||
+	    stat(".", &here) < 0 || stat(buf + sizeof mark - 1, &there) < 0 ||
+	    here.st_dev != there.st_dev || here.st_ino != there.st_ino)
+		return NULL;
+	return xstrdup(buf + sizeof mark - 1);
+}
+
+char *file_real_path(const char *path)
+{
+	char *real = realpath(path, NULL);
+	int error = errno;
+
+	if (real || *path == '/')
+		return real;
+	/* glibc's finds a way, musl's does not */
+	AUTO_FREE char *cwd = unreachable_cwd();
+	AUTO_FREE char *whole = cwd ? xasprintf("%s/%s", cwd, path) : NULL;
+	if (whole)
+		return realpath(whole, NULL);
+	errno = error;
+	return NULL;
+}

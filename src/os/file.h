@@ -27,3 +27,7 @@ int file_mkdirs(const char *path, unsigned mode);
 int file_remove_tree(int dirfd, const char *path);
 
 int file_fsync_dir(int dirfd, const char *path);
+
+/* realpath(3) for the caller to free; NULL and errno.  Also where the working directory is one of
+ * another mount namespace, whose path leads to the same folder in ours. */
+char *file_real_path(const char *path);

@@ -5,7 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 static int scratch(char *path)
 {
@@ -83,4 +86,34 @@ TEST(removing_a_tree_deeper_than_the_stack)
 	}
 	close(dir);
 	CHECK(file_remove_tree(AT_FDCWD, path) == 0 && access(path, F_OK) < 0);
+}
+
+TEST(a_real_path_from_relative_ones)
+{
+	char path[] = "/tmp/casco-real-XXXXXX", here[4096];
+	AUTO_FD int dir = scratch(path), before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FREE char *absolute = file_real_path(path);
+
+	CHECK_STR(absolute, path);
+	CHECK(!file_real_path("/nowhere/at/all") && errno == ENOENT);
+	CHECK(mkdirat(dir, "d", 0700) == 0 && fchdir(dir) == 0);
+	AUTO_FREE char *relative = file_real_path("./d/..");
+	CHECK_STR(relative, path);
+	CHECK(!file_real_path("e") && errno == ENOENT);
+
+	/* entered by a descriptor of another mount namespace: no way from our root */
+	int pid = fork(), status;
+	if (pid == 0) {
+		if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+			_exit(0); /* not allowed here */
+		CHECK(fchdir(dir) == 0);
+		CHECK(syscall(SYS_getcwd, here, sizeof here) > 0 && here[0] == '(');
+		AUTO_FREE char *far = file_real_path("d");
+		AUTO_FREE char *want = xasprintf("%s/d", path);
+		CHECK(far);
+		CHECK_STR(far, want);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(fchdir(before) == 0 && file_remove_tree(AT_FDCWD, path) == 0);
 }

@@ -97,7 +97,7 @@ static void restore_done(struct restore *k)
 static int make_plan(struct restore *k, struct err *e)
 {
 	struct plan_input in = { .id = k->create->id, .spec = k->create->spec };
-	char *bundle = realpath(k->create->bundle, NULL);
+	char *bundle = file_real_path(k->create->bundle);
 
 	if (!bundle)
 		return err_sys(e, errno, "open bundle %s", k->create->bundle);

@@ -459,7 +459,7 @@ static int keep_mode(struct mount_op *op, int rootfd, char text[16], struct err 
 	return 0;
 }
 
-static int do_fs(const struct launch *l, size_t i, int rootfd, struct err *e)
+static int do_fs(const struct launch *l, size_t i, int rootfd, int cwd, struct err *e)
 {
 	struct mount_op copy = l->plan->mounts[i], *op = &copy;
 	char mode[16];
@@ -473,8 +473,9 @@ static int do_fs(const struct launch *l, size_t i, int rootfd, struct err *e)
 		return -1;
 	if (l->net && needs_netns(op->fstype) && netns_enter(l->net, e) < 0)
 		return -1;
-	if (!op->copy_up && !op->late_readonly && !op->propagation && !op->rec_propagation &&
-	    mount_direct(op->fstype, op->source, op->params, op->n_params, op->set, target))
+	if (cwd >= 0 && !op->copy_up && !op->late_readonly && !op->propagation &&
+	    !op->rec_propagation &&
+	    mount_direct(op->fstype, op->source, op->params, op->n_params, op->set, target, cwd))
 		return 0;
 	/* the source of a nodev file system is a name that only mountinfo shows */
 	AUTO_FD int tree =
@@ -503,7 +504,7 @@ static int do_change(const struct mount_op *op, int rootfd, struct err *e)
 	return finish_propagation(op, target, e);
 }
 
-static int mount_one(const struct launch *l, size_t i, int rootfd, struct err *e)
+static int mount_one(const struct launch *l, size_t i, int rootfd, int cwd, struct err *e)
 {
 	const struct mount_op *op = &l->plan->mounts[i];
 
@@ -512,7 +513,7 @@ static int mount_one(const struct launch *l, size_t i, int rootfd, struct err *e
 		return do_bind(l, op, l->trees ? l->trees[i] : -1, l->sources ? l->sources[i] : -1,
 			       rootfd, e);
 	case MOUNT_FS:
-		return do_fs(l, i, rootfd, e);
+		return do_fs(l, i, rootfd, cwd, e);
 	case MOUNT_CGROUP:
 		return mount_cgroup(l, op, rootfd, e);
 	case MOUNT_CHANGE:
@@ -531,15 +532,25 @@ int mount_make_readonly(const struct launch *l, struct err *e)
 	return 0;
 }
 
+/* Where we are, if we can come back: sources and the bundle may be relative to it. */
+static int open_cwd(void)
+{
+	AUTO_FD int fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 && fchdir(fd) == 0 ? TAKE_FD(fd) : -1;
+}
+
 int mount_all(const struct launch *l, int rootfd, struct err *e)
 {
+	AUTO_FD int cwd = open_cwd();
+
 	for (size_t i = 0; i < l->plan->n_mounts; i++) {
 		const struct mount_op *op = &l->plan->mounts[i];
 		const char *what = op->source && *op->source ? op->source
 				   : op->fstype              ? op->fstype
 							     : "none";
 
-		if (mount_one(l, i, rootfd, e) < 0)
+		if (mount_one(l, i, rootfd, cwd, e) < 0)
 			return err_wrap(e, "error mounting \"%s\" to rootfs at \"%s\"", what,
 					op->dest);
 	}

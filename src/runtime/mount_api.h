@@ -57,7 +57,8 @@ int mount_old_new(const char *fstype, const char *source, const struct fs_param 
 unsigned long mount_old_flags(uint64_t attr);
 int mount_old_data(const struct fs_param *params, size_t n, struct str *ret, unsigned long *flags);
 
-/* A new file system at a folder's fd by one mount(2), which becomes the working directory.  False:
- * not so, and nothing has changed; the other calls can do more, and can say what is wrong. */
+/* A new file system at a folder's fd by one mount(2).  False: not so, and nothing has changed; the
+ * other calls can do more, and can say what is wrong.  cwd: the working directory, which stays it.
+ */
 bool mount_direct(const char *fstype, const char *source, const struct fs_param *params,
-		  size_t n_params, uint64_t attr, int target);
+		  size_t n_params, uint64_t attr, int target, int cwd);

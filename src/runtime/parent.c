@@ -117,7 +117,7 @@ static void creation_done(struct creation *k)
 static int make_plan(struct creation *k, struct err *e)
 {
 	struct plan_input in = { .id = k->c->id, .spec = k->c->spec };
-	char *bundle = realpath(k->c->bundle, NULL);
+	char *bundle = file_real_path(k->c->bundle);
 
 	if (!bundle)
 		return err_sys(e, errno, "open bundle %s", k->c->bundle);

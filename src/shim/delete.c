@@ -75,7 +75,7 @@ static int open_bundle(struct arena *a, const struct shim_args *args, const char
 	char *cwd = NULL;
 
 	if (!*args->bundle) {
-		cwd = realpath(".", NULL);
+		cwd = file_real_path(".");
 		if (!cwd)
 			return err_sys(e, errno, "getwd");
 	}

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "os/fd.h"
+#include "os/file.h"
 #include "os/pidfd.h"
 #include "os/socket.h"
 
@@ -82,7 +83,7 @@ int notify_prepare(struct notify *n, struct arena *a, const struct runtime *rt,
 
 	if (!n->host || !p)
 		return 0;
-	AUTO_FREE char *here = *rt->root == '/' ? xstrdup("") : getcwd(NULL, 0);
+	AUTO_FREE char *here = *rt->root == '/' ? xstrdup("") : file_real_path(".");
 	if (!here)
 		return err_sys(e, errno, "getcwd");
 
