@@ -55,7 +55,8 @@ helper(void *arg)
 	int word = (int)(error < 0 ? error : fd < 0 ? fd : 0);
 	struct iovec iov = { &word, sizeof word };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	union control control;
+	/* the kernel's length is a word, musl's is half of one beside padding */
+	union control control = { .room = { 0 } };
 
 	if (fd >= 0) {
 		control.head.cmsg_level = SOL_SOCKET;
