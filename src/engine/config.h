@@ -34,7 +34,13 @@ struct config_runtime {
 struct config {
 	struct arena *arena;
 	const char *root, *state; /* absolute */
+	const char *temp; /* TMPDIR of the daemon and its children, or "" */
 	struct config_socket grpc, ttrpc;
+	struct config_socket debug; /* HTTP; address "" is none */
+	uint32_t max_recv, max_send; /* bytes of one gRPC message */
+	const char *metrics_address; /* HOST:PORT, or "" */
+	bool metrics_histogram; /* of the time that calls take */
+	int32_t oom_score; /* oom_score_adj of the daemon; 0 leaves it */
 	enum log_level level;
 	enum log_format format;
 	const char *snapshotter; /* default: "overlayfs" */
@@ -50,6 +56,8 @@ struct config {
 	size_t n_shim_env;
 	const char *const *disabled_plugins; /* by type.id or URI, as in config.toml */
 	size_t n_disabled_plugins;
+	const char *const *required_plugins; /* the daemon does not start without them */
+	size_t n_required_plugins;
 	const char *self; /* absolute path of the daemon's binary: shims' -publish-binary */
 	const char *libexec; /* folder of the transfer worker */
 };
@@ -57,4 +65,5 @@ struct config {
 /* root_path of a snapshotter, or NULL: the default below config.root. */
 const char *config_snapshotter_root(const struct config *cfg, const char *name);
 
+/* type.id, or a bare type for all of its plugins. */
 bool config_plugin_is_disabled(const struct config *cfg, const char *type, const char *id);

@@ -31,7 +31,7 @@ struct grpc_call *grpc_call_new(struct grpc_conn *c, int32_t stream_id)
 	k->rpc.peer_gid = c->peer.gid;
 	k->rpc.started = loop_now();
 	cancel_init(&k->cancel);
-	grpc_reader_init(&k->reader, GRPC_MAX_MESSAGE);
+	grpc_reader_init(&k->reader, c->env->max_recv ?: GRPC_MAX_MESSAGE);
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_cond_init(&k->changed, NULL);
 	k->next = c->calls;
@@ -41,6 +41,11 @@ struct grpc_call *grpc_call_new(struct grpc_conn *c, int32_t stream_id)
 	c->n_calls++;
 	c->env->calls++;
 	return k;
+}
+
+static size_t max_send(const struct grpc_call *k)
+{
+	return k->env->max_send ?: GRPC_MAX_MESSAGE;
 }
 
 void grpc_call_unref(struct grpc_call *k)
@@ -186,6 +191,8 @@ void grpc_call_dispatch(struct grpc_call *k)
 		return;
 	}
 	k->is_dispatched = true;
+	if (k->env->start)
+		k->env->start(&k->rpc);
 	k->refs++;
 	if (k->rpc.method->kind != RPC_KIND_UNARY)
 		k->refs++; /* the thread's, which looks at env last */
@@ -241,8 +248,7 @@ static void finish(struct grpc_call *k, const void *rsp, const struct err *e, bo
 	k->is_finished = true;
 	k->on_cancel = k->on_writable = k->on_readable = (struct hook){ 0 };
 	pthread_mutex_unlock(&k->lock);
-	if (!e && rsp && one_response(k) &&
-	    grpc_encode(rsp, GRPC_MAX_MESSAGE, &data, &n, &failed) < 0)
+	if (!e && rsp && one_response(k) && grpc_encode(rsp, max_send(k), &data, &n, &failed) < 0)
 		e = &failed;
 	if (k->env->log)
 		k->env->log(&k->rpc, e);
@@ -332,7 +338,7 @@ static int send_message(struct grpc_call *k, const void *msg, bool block, struct
 	AUTO_FREE uint8_t *data = NULL;
 	size_t n;
 
-	if (grpc_encode(msg, GRPC_MAX_MESSAGE, &data, &n, e) < 0)
+	if (grpc_encode(msg, max_send(k), &data, &n, e) < 0)
 		return -1;
 	pthread_mutex_lock(&k->lock);
 	while (block && k->out_pending >= RPC_SEND_WINDOW && !k->is_cancelled)

@@ -23,8 +23,10 @@ struct grpc_env {
 	void (*wake)(struct grpc_conn *c); /* output or a new deadline waits (loop) */
 	void (*call_gone)(struct grpc_env *env); /* a call's memory went (loop) */
 	const struct rpc_service *services;
+	size_t max_recv, max_send; /* bytes of one message; 0: GRPC_MAX_MESSAGE */
 	void *user;
 	grpc_log_fn *log;
+	grpc_start_fn *start;
 	size_t calls; /* alive, over all connections (loop) */
 	atomic_uint waiting; /* handlers of streams that have, or will have, a thread */
 };

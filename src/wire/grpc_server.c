@@ -337,6 +337,17 @@ void grpc_server_log(struct grpc_server *s, grpc_log_fn *fn)
 	s->env.log = fn;
 }
 
+void grpc_server_on_start(struct grpc_server *s, grpc_start_fn *fn)
+{
+	s->env.start = fn;
+}
+
+void grpc_server_limits(struct grpc_server *s, size_t max_recv, size_t max_send)
+{
+	s->env.max_recv = max_recv;
+	s->env.max_send = max_send;
+}
+
 void grpc_server_free(struct grpc_server *s)
 {
 	if (!s)

@@ -42,6 +42,13 @@ int grpc_server_add(struct grpc_server *s, int fd_take);
 typedef void grpc_log_fn(const struct rpc_call *c, const struct err *e);
 void grpc_server_log(struct grpc_server *s, grpc_log_fn *fn);
 
+/* Called before a call's handler starts, on the loop's thread: must be short. */
+typedef void grpc_start_fn(const struct rpc_call *c);
+void grpc_server_on_start(struct grpc_server *s, grpc_start_fn *fn);
+
+/* Other bounds than GRPC_MAX_MESSAGE for one message, before the first connection. */
+void grpc_server_limits(struct grpc_server *s, size_t max_recv, size_t max_send);
+
 /* Graceful end: closes the listeners, sends GOAWAY, lets calls run for grace_ns, then cancels
  * them; done(arg) runs on the loop when no connection and no call is left. */
 void grpc_server_stop(struct grpc_server *s, uint64_t grace_ns, void (*done)(void *), void *arg);

@@ -3,8 +3,10 @@
  * Only what works is listed: nerdctl, BuildKit and dockerd switch features on by what they find. */
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/plugins.h"
 #include "api/containerd/services.h"
 #include "base/filter.h"
+#include "base/str.h"
 #include "oci/platform.h"
 #include "store/snapshot.h"
 
@@ -176,23 +178,51 @@ static const char *get_field(const void *obj, const char *const *path, size_t n)
 }
 
 /* All of them, in the order in which the daemon opens them. */
-static plugin_msg **list_plugins(struct rpc_call *c, size_t *ret_n)
+static plugin_msg **list_plugins(struct engine *en, struct arena *a, size_t *ret_n)
 {
-	struct engine *en = api_engine(c);
 	const struct snapshotter_state *states;
 	size_t n = 0, n_states = snapshotter_list(en->store, &states);
-	plugin_msg **v = arena_array(c->arena, ARRAY_LEN(plugins) + n_states, sizeof *v);
+	plugin_msg **v = arena_array(a, ARRAY_LEN(plugins) + n_states, sizeof *v);
 
 	for (size_t i = 0; i < ARRAY_LEN(plugins); i++) {
 		if (is_served(plugins[i].grpc_service) &&
 		    !config_plugin_is_disabled(en->cfg, plugins[i].type, plugins[i].id))
-			v[n++] = plain_plugin(c->arena, &plugins[i], en);
+			v[n++] = plain_plugin(a, &plugins[i], en);
 		/* Snapshotters come before the metadata that needs them. */
 		for (size_t k = 0; i == 1 && k < n_states; k++)
-			v[n++] = snapshotter(c->arena, &states[k]);
+			v[n++] = snapshotter(a, &states[k]);
 	}
 	*ret_n = n;
 	return v;
+}
+
+static bool is_working(plugin_msg **v, size_t n, const char *uri)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(v[i]->type);
+
+		if (!v[i]->init_err && !strncmp(uri, v[i]->type, len) && uri[len] == '.' &&
+		    !strcmp(uri + len + 1, v[i]->id))
+			return true;
+	}
+	return false;
+}
+
+int plugins_check_required(struct engine *en, struct err *e)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	AUTO_STR struct str missing = STR_INIT(800);
+	size_t n;
+	plugin_msg **v = list_plugins(en, a, &n);
+
+	for (size_t i = 0; i < en->cfg->n_required_plugins; i++)
+		if (!is_working(v, n, en->cfg->required_plugins[i]))
+			str_addf(&missing, "%s%s", missing.len ? " " : "",
+				 en->cfg->required_plugins[i]);
+	return missing.len || missing.over
+		       ? err_set(e, ERR_FAILED_PRECONDITION, "required plugin [%s] not included",
+				 str_c(&missing))
+		       : 0;
 }
 
 static int list(struct rpc_call *c, const void *req, void *rsp, struct err *e)
@@ -204,7 +234,7 @@ static int list(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 
 	if (filter_compile(CONV_FILTERS(q), &filters, e) < 0)
 		return -1;
-	r->plugins = list_plugins(c, &n);
+	r->plugins = list_plugins(api_engine(c), c->arena, &n);
 	for (size_t i = 0; i < n; i++)
 		if (filter_match(filters, get_field, r->plugins[i]))
 			r->plugins[r->n_plugins++] = r->plugins[i];
@@ -232,7 +262,7 @@ static int info(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	const Containerd__Services__Introspection__V1__PluginInfoRequest *q = req;
 	Containerd__Services__Introspection__V1__PluginInfoResponse *r = rsp;
 	size_t n;
-	plugin_msg **v = list_plugins(c, &n);
+	plugin_msg **v = list_plugins(api_engine(c), c->arena, &n);
 
 	if (q->options && *q->options->type_url)
 		return err_set(e, ERR_UNIMPLEMENTED, "plugin info with options of type %.200s",

@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum kind { TEXT, ID, COUNT, LEVEL, FORMAT, LIST, QUIET };
+enum kind { TEXT, ID, COUNT, SIZE, SCORE, BOOL, LEVEL, FORMAT, LIST, QUIET };
+
+/* More than what one connection may have in hand would never arrive. */
+enum { MESSAGE_MAX = 64 * 1024 * 1024 };
 
 /* Parts of a path are joined by "/".  In plugin names of version 2 and 3 both, where they differ.
  * QUIET: taken as it is in the originals' files, and without effect here. */
@@ -23,24 +26,36 @@ static const struct known {
 	{ "state", TEXT, AT(state) },
 	{ "version", QUIET },
 	{ "imports", QUIET },
-	{ "oom_score", QUIET },
-	{ "temp", QUIET },
-	{ "required_plugins", QUIET },
+	{ "oom_score", SCORE, AT(oom_score) },
+	{ "temp", TEXT, AT(temp) },
+	{ "required_plugins", LIST, AT(required_plugins), AT(n_required_plugins) },
 	{ "plugin_dir", QUIET },
 	{ "disabled_plugins", LIST, AT(disabled_plugins), AT(n_disabled_plugins) },
 	{ "grpc/address", TEXT, AT(grpc.address) },
 	{ "grpc/uid", ID, AT(grpc.uid) },
 	{ "grpc/gid", ID, AT(grpc.gid) },
-	{ "grpc/max_recv_message_size", QUIET },
-	{ "grpc/max_send_message_size", QUIET },
+	{ "grpc/max_recv_message_size", SIZE, AT(max_recv) },
+	{ "grpc/max_send_message_size", SIZE, AT(max_send) },
 	{ "ttrpc/address", TEXT, AT(ttrpc.address) },
 	{ "ttrpc/uid", ID, AT(ttrpc.uid) },
 	{ "ttrpc/gid", ID, AT(ttrpc.gid) },
+	{ "debug/address", TEXT, AT(debug.address) },
+	{ "debug/uid", ID, AT(debug.uid) },
+	{ "debug/gid", ID, AT(debug.gid) },
+	{ "metrics/address", TEXT, AT(metrics_address) },
+	{ "metrics/grpc_histogram", BOOL, AT(metrics_histogram) },
 	{ "debug/level", LEVEL, AT(level) },
 	{ "debug/format", FORMAT, AT(format) },
 	{ "plugins/io.containerd.server.v1.grpc/address", TEXT, AT(grpc.address) },
 	{ "plugins/io.containerd.server.v1.grpc/uid", ID, AT(grpc.uid) },
 	{ "plugins/io.containerd.server.v1.grpc/gid", ID, AT(grpc.gid) },
+	{ "plugins/io.containerd.server.v1.grpc/max_recv_message_size", SIZE, AT(max_recv) },
+	{ "plugins/io.containerd.server.v1.grpc/max_send_message_size", SIZE, AT(max_send) },
+	{ "plugins/io.containerd.server.v1.debug/address", TEXT, AT(debug.address) },
+	{ "plugins/io.containerd.server.v1.debug/uid", ID, AT(debug.uid) },
+	{ "plugins/io.containerd.server.v1.debug/gid", ID, AT(debug.gid) },
+	{ "plugins/io.containerd.server.v1.metrics/address", TEXT, AT(metrics_address) },
+	{ "plugins/io.containerd.server.v1.metrics/grpc_histogram", BOOL, AT(metrics_histogram) },
 	{ "plugins/io.containerd.server.v1.ttrpc/address", TEXT, AT(ttrpc.address) },
 	{ "plugins/io.containerd.server.v1.ttrpc/uid", ID, AT(ttrpc.uid) },
 	{ "plugins/io.containerd.server.v1.ttrpc/gid", ID, AT(ttrpc.gid) },
@@ -140,6 +155,22 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 		if (!is_int || i < 1 || i > 64)
 			return wrong_type(src, k->path, "a number from 1 to 64", e);
 		*(unsigned *)to = (unsigned)i;
+		return 0;
+	case SIZE:
+		if (!is_int || i < 0 || i > MESSAGE_MAX)
+			return wrong_type(src, k->path, "a number of bytes up to 67108864", e);
+		if (i) /* 0 is the default, as for the originals */
+			*(uint32_t *)to = (uint32_t)i;
+		return 0;
+	case SCORE:
+		if (!is_int || i < -1000 || i > 1000)
+			return wrong_type(src, k->path, "a number from -1000 to 1000", e);
+		*(int32_t *)to = (int32_t)i;
+		return 0;
+	case BOOL:
+		if (!json_object_is_type(v, json_type_boolean))
+			return wrong_type(src, k->path, "true or false", e);
+		*(bool *)to = json_object_get_boolean(v);
 		return 0;
 	case LEVEL:
 		if (!is_text || (*s && log_level_parse(s, to) < 0))
@@ -267,6 +298,7 @@ int config_apply(struct config *c, const struct config_source *src, struct err *
 			(long long)version);
 	if (version < 2 && json_object_object_length(src->top) > 0)
 		log_warn(LOG({ "file", src->path }),
-			 "the config has no version = 2 or 3: plugins of version 1 are not read");
+			 "the config is of version 1, which is deprecated: `containerd config "
+			 "migrate` prints it in version 3");
 	return apply_value(c, src, "", src->top, 0, e);
 }

@@ -20,6 +20,8 @@ static void set_defaults(struct config *c)
 	c->root = "/var/lib/containerd";
 	c->state = "/run/containerd";
 	c->grpc.address = "/run/containerd/containerd.sock";
+	c->temp = c->debug.address = c->metrics_address = "";
+	c->max_recv = c->max_send = 16 * 1024 * 1024;
 	c->level = LOG_INFO;
 	c->format = LOG_TEXT;
 	c->snapshotter = "overlayfs";
@@ -32,6 +34,22 @@ static void set_defaults(struct config *c)
 static int load_file(struct config *c, const char *path, bool is_required, int depth,
 		     struct err *e);
 
+static int load_pattern(struct config *c, const char *pattern, int depth, struct err *e)
+{
+	bool is_glob = strpbrk(pattern, "*?[");
+	glob_t found = { 0 };
+	int r = 0;
+
+	if (!is_glob)
+		return load_file(c, pattern, true, depth + 1, e);
+	if (glob(pattern, 0, NULL, &found) == 0) /* sorted by name */
+		for (size_t i = 0; r == 0 && i < found.gl_pathc; i++)
+			r = load_file(c, found.gl_pathv[i], true, depth + 1, e);
+	globfree(&found);
+	return r;
+}
+
+/* Later files win over this one.  Without the key the drop-ins of the system's own file count. */
 static int load_imports(struct config *c, const char *path, json_object *top, int depth,
 			struct err *e)
 {
@@ -40,6 +58,8 @@ static int load_imports(struct config *c, const char *path, json_object *top, in
 
 	if (jsonr_array(top, "imports", &imports, e) < 0)
 		return -1;
+	if (!imports && depth == 0 && !strcmp(path, CONFIG_DEFAULT_FILE))
+		return load_pattern(c, CONFIG_DROP_INS, depth, e);
 	for (size_t i = 0; imports && i < json_object_array_length(imports); i++) {
 		json_object *item = json_object_array_get_idx(imports, i);
 		const char *pattern = json_object_get_string(item) ?: "";
@@ -47,15 +67,9 @@ static int load_imports(struct config *c, const char *path, json_object *top, in
 			*pattern == '/' || !slash
 				? xstrdup(pattern)
 				: xasprintf("%.*s/%s", (int)(slash - path), path, pattern);
-		glob_t found = { 0 };
-		int r = glob(full, 0, NULL, &found);
 
-		for (size_t k = 0; !r && k < found.gl_pathc; k++)
-			if (load_file(c, found.gl_pathv[k], true, depth + 1, e) < 0) {
-				globfree(&found);
-				return -1;
-			}
-		globfree(&found);
+		if (load_pattern(c, full, depth, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -68,7 +82,8 @@ static int load_file(struct config *c, const char *path, bool is_required, int d
 	int r = file_read(AT_FDCWD, path, CONFIG_SIZE_MAX, &text, &n);
 
 	if (r == -ENOENT && !is_required)
-		return 0;
+		return !strcmp(path, CONFIG_DEFAULT_FILE) ? load_pattern(c, CONFIG_DROP_INS, 0, e)
+							  : 0;
 	if (r < 0)
 		return err_sys(e, -r, "read config %s", path);
 	if (depth > IMPORTS_DEPTH)
@@ -77,6 +92,7 @@ static int load_file(struct config *c, const char *path, bool is_required, int d
 
 	if (toml_parse(text, n, &top, e) < 0)
 		return err_wrap(e, "failed to load TOML: %s", path);
+	config_rename_v1(top);
 	if (config_apply(c, &(struct config_source){ path, text, top }, e) < 0)
 		return err_wrap(e, "config %s", path);
 	return load_imports(c, path, top, depth, e);
@@ -102,6 +118,9 @@ static int finish(struct config *c, struct err *e)
 		return -1;
 	if (!strcmp(c->root, c->state))
 		return err_set(e, ERR_INVALID_ARGUMENT, "root and state must be different paths");
+	if ((*c->debug.address && !(c->debug.address = absolute(c, c->debug.address, e))) ||
+	    (*c->temp && !(c->temp = absolute(c, c->temp, e))))
+		return -1;
 	if (!c->ttrpc.address || !*c->ttrpc.address)
 		c->ttrpc.address = arena_printf(c->arena, "%s.ttrpc", c->grpc.address);
 	return 0;

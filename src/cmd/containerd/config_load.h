@@ -2,10 +2,12 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/jsonr.h"
 #include "base/str.h"
 #include "engine/config.h"
 
 #define CONFIG_DEFAULT_FILE "/etc/containerd/config.toml"
+#define CONFIG_DROP_INS "/etc/containerd/conf.d/*.toml"
 
 /* NULL members were not given. */
 struct config_flags {
@@ -17,4 +19,10 @@ struct config_flags {
 int config_load(const struct config_flags *flags, struct config *ret, struct err *e);
 
 /* As config.toml, version 3: what `config default` and `config dump` print. */
+/* The file as TOML of version 3, by the new names of plugins and keys; imports are not followed. */
+int config_migrate(const char *path, struct str *out, struct err *e);
+
+/* Version 1 named plugins by id alone: gives them the names of version 2. */
+void config_rename_v1(json_object *top);
+
 void config_print(const struct config *cfg, struct str *out);

@@ -55,12 +55,21 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "version = 3\n");
 	put_text(out, "", "root", c->root);
 	put_text(out, "", "state", c->state);
+	put_text(out, "", "temp", c->temp);
 	put_list(out, "", "disabled_plugins", c->disabled_plugins, c->n_disabled_plugins);
+	put_list(out, "", "required_plugins", c->required_plugins, c->n_required_plugins);
+	str_addf(out, "oom_score = %d\n", c->oom_score);
 	put_socket(out, "grpc", &c->grpc);
+	str_addf(out, "  max_recv_message_size = %u\n  max_send_message_size = %u\n", c->max_recv,
+		 c->max_send);
 	put_socket(out, "ttrpc", &c->ttrpc);
-	str_add(out, "\n[debug]\n");
+	put_socket(out, "debug", &c->debug);
 	put_text(out, "  ", "level", level_names[c->level]);
 	put_text(out, "  ", "format", c->format == LOG_JSON ? "json" : "text");
+
+	str_add(out, "\n[metrics]\n");
+	put_text(out, "  ", "address", c->metrics_address);
+	str_addf(out, "  grpc_histogram = %s\n", c->metrics_histogram ? "true" : "false");
 
 	str_add(out, "\n[plugins]\n  [plugins.'io.containerd.cri.v1.images']\n");
 	put_text(out, "    ", "snapshotter", c->snapshotter);

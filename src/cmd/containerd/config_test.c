@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* Loads text as a config file. */
 static int load(const char *text, const struct config_flags *more, struct config *ret,
@@ -103,6 +104,13 @@ TEST(mistakes_name_their_line)
 		{ "version = 3\nroot = '/x'\nstate = '/x'\n",
 		  "root and state must be different paths" },
 		{ "version = \n", "line 1: " },
+		{ "version = 3\n[metrics]\n\ngrpc_histogram = 1\n",
+		  "line 4: metrics/grpc_histogram must be true or false" },
+		{ "version = 3\noom_score = 1001\n",
+		  "line 2: oom_score must be a number from -1000 to 1000" },
+		{ "version = 3\n[grpc]\nmax_recv_message_size = -1\n",
+		  "line 3: grpc/max_recv_message_size must be a number of bytes up to 67108864" },
+		{ "imports = ['nowhere.toml']\n", "nowhere.toml: no such file or directory" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -132,4 +140,88 @@ TEST(a_dump_is_a_config)
 	CHECK_STR(str_c(&first), str_c(&second));
 	arena_free(c.arena);
 	arena_free(again.arena);
+}
+
+static void write_file(const char *folder, const char *name, const char *text)
+{
+	AUTO_FREE char *path = xasprintf("%s/%s", folder, name);
+
+	CHECK(file_replace(AT_FDCWD, path, text, strlen(text), 0600, false) == 0);
+}
+
+/* Drop-ins are read by name, and the last word counts; relative ones are beside the file. */
+TEST(imports_win_in_their_order)
+{
+	char folder[] = "/tmp/config-test-XXXXXX";
+	struct config c;
+	struct err e = { 0 };
+
+	CHECK(mkdtemp(folder));
+	AUTO_FREE char *main_file = xasprintf("%s/config.toml", folder);
+	AUTO_FREE char *drop_ins = xasprintf("%s/d", folder);
+	CHECK(mkdir(drop_ins, 0700) == 0);
+	write_file(folder, "config.toml",
+		   "version = 3\nroot = '/main'\nimports = ['d/*.toml', 'none/*.toml']\n"
+		   "[metrics]\naddress = '127.0.0.1:1338'\n[debug]\naddress = '/d.sock'\n");
+	write_file(drop_ins, "20.toml", "version = 3\nroot = '/late'\n");
+	write_file(drop_ins, "10.toml",
+		   "version = 3\nroot = '/early'\noom_score = -999\n[metrics]\n"
+		   "grpc_histogram = true\n[grpc]\nmax_send_message_size = 1000\n");
+	if (config_load(&(struct config_flags){ .file = main_file }, &c, &e) < 0)
+		FAIL_("%s", e.msg);
+	CHECK_STR(c.root, "/late");
+	CHECK_STR(c.metrics_address, "127.0.0.1:1338");
+	CHECK_STR(c.debug.address, "/d.sock");
+	CHECK(c.metrics_histogram && c.oom_score == -999);
+	CHECK(c.max_send == 1000 && c.max_recv == 16 * 1024 * 1024);
+	arena_free(c.arena);
+	CHECK(file_remove_tree(AT_FDCWD, folder) == 0);
+}
+
+/* Version 1 and 2 say the same in version 3, and unknown keys come along. */
+TEST(old_versions_migrate)
+{
+	static const char *const texts[] = {
+		"root = '/r'\n[plugins.cri]\nsandbox_image = 'p:1'\nenable_selinux = true\n"
+		"[plugins.cri.containerd]\nsnapshotter = 'native'\n"
+		"[plugins.cri.containerd.runtimes.crun]\nruntime_type = 'x'\n"
+		"[plugins.other]\nlist = [1, 'two', { a = true }]\n",
+		"version = 2\nroot = '/r'\n[plugins.'io.containerd.grpc.v1.cri']\n"
+		"sandbox_image = 'p:1'\nenable_selinux = true\n"
+		"[plugins.'io.containerd.grpc.v1.cri'.containerd]\nsnapshotter = 'native'\n"
+		"[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.crun]\n"
+		"runtime_type = 'x'\n[plugins.other]\nlist = [1, 'two', { a = true }]\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		static const char *const lines[] = {
+			"version = 3\nroot = \"/r\"\n",
+			"[plugins.\"io.containerd.cri.v1.images\"]\nsnapshotter = \"native\"\n",
+			".pinned_images]\nsandbox = \"p:1\"\n",
+			"[plugins.\"io.containerd.cri.v1.runtime\"]\nenable_selinux = true\n",
+			".containerd.runtimes.crun]\nruntime_type = \"x\"\n",
+			"list = [1, \"two\", { a = true }]\n",
+		};
+		char path[] = "/tmp/config-test-XXXXXX";
+		AUTO_STR struct str out = STR_INIT(1 << 16);
+		struct config c;
+		struct err e = { 0 };
+		int fd = mkstemp(path);
+
+		CHECK(write(fd, texts[i], strlen(texts[i])) == (ssize_t)strlen(texts[i]));
+		close(fd);
+		if (config_migrate(path, &out, &e) < 0)
+			FAIL_("%s", e.msg);
+		unlink(path);
+		for (size_t k = 0; k < ARRAY_LEN(lines); k++)
+			if (!strstr(str_c(&out), lines[k]))
+				FAIL_("no \"%s\" in:\n%s", lines[k], str_c(&out));
+		CHECK(load(str_c(&out), NULL, &c, &e) == 0);
+		CHECK_STR(c.snapshotter, "native");
+		CHECK(c.n_runtimes == 1);
+		arena_free(c.arena);
+		CHECK(load(texts[i], NULL, &c, &e) == 0);
+		CHECK_STR(c.snapshotter, "native");
+		arena_free(c.arena);
+	}
 }

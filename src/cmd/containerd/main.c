@@ -1,6 +1,8 @@
 /* containerd: options, then the daemon's life (serve.c). */
 #include "base/log.h"
 #include "cmd/containerd/config_load.h"
+#include "cmd/containerd/hook.h"
+#include "cmd/containerd/publish.h"
 #include "cmd/containerd/serve.h"
 #include "os/fd.h"
 
@@ -8,30 +10,34 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char help[] = "NAME:\n"
-			   "   containerd - high performance container runtime\n"
-			   "\n"
-			   "USAGE:\n"
-			   "   containerd [global options] command [command options]\n"
-			   "\n"
-			   "VERSION:\n"
-			   "   " CASCO_VERSION "\n"
-			   "\n"
-			   "COMMANDS:\n"
-			   "   config   Information on the containerd config: default, dump\n"
-			   "   help, h  Shows a list of commands or help for one command\n"
-			   "\n"
-			   "GLOBAL OPTIONS:\n"
-			   "   --config value, -c value     Path to the configuration file "
-			   "(default: \"" CONFIG_DEFAULT_FILE "\")\n"
-			   "   --log-level value, -l value  Set the logging level [trace, debug, "
-			   "info, warn, error, fatal, "
-			   "panic]\n"
-			   "   --address value, -a value    Address for containerd's GRPC server\n"
-			   "   --root value                 containerd root directory\n"
-			   "   --state value                containerd state directory\n"
-			   "   --help, -h                   show help\n"
-			   "   --version, -v                print the version\n";
+static const char help[] =
+	"NAME:\n"
+	"   containerd - high performance container runtime\n"
+	"\n"
+	"USAGE:\n"
+	"   containerd [global options] command [command options]\n"
+	"\n"
+	"VERSION:\n"
+	"   " CASCO_VERSION "\n"
+	"\n"
+	"COMMANDS:\n"
+	"   config    Information on the containerd config: default, dump, migrate\n"
+	"   publish   Binary to publish events to containerd\n"
+	"   oci-hook  Provides a base for OCI runtime hooks to allow "
+	"arguments to be injected.\n"
+	"   help, h   Shows a list of commands or help for one command\n"
+	"\n"
+	"GLOBAL OPTIONS:\n"
+	"   --config value, -c value     Path to the configuration file "
+	"(default: \"" CONFIG_DEFAULT_FILE "\")\n"
+	"   --log-level value, -l value  Set the logging level [trace, debug, "
+	"info, warn, error, fatal, "
+	"panic]\n"
+	"   --address value, -a value    Address for containerd's GRPC server\n"
+	"   --root value                 containerd root directory\n"
+	"   --state value                containerd state directory\n"
+	"   --help, -h                   show help\n"
+	"   --version, -v                print the version\n";
 
 /* A flag's value: "--root=x" or the next word.  NULL: it is not this flag, or has no value. */
 static const char *value_of(char **argv, int *at, const char *name, const char *letter)
@@ -103,6 +109,17 @@ static int print_config(const struct config *cfg)
 	return fflush(stdout) == 0 ? 0 : 1;
 }
 
+/* What the file says, imports left alone, in the newest version of the format. */
+static int migrate_command(const struct config_flags *flags, struct err *e)
+{
+	AUTO_STR struct str out = STR_INIT(4 << 20);
+
+	if (config_migrate(flags->file ?: CONFIG_DEFAULT_FILE, &out, e) < 0)
+		return fail(e);
+	fputs(str_c(&out), stdout);
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
 /* `config default` must not see the administrator's file. */
 static int config_command(const char *which, const struct config_flags *given, struct err *e)
 {
@@ -111,8 +128,10 @@ static int config_command(const char *which, const struct config_flags *given, s
 
 	if (which && strcmp(which, "default") == 0)
 		flags = (struct config_flags){ .file = "/dev/null" };
+	else if (which && strcmp(which, "migrate") == 0)
+		return migrate_command(given, e);
 	else if (!which || strcmp(which, "dump") != 0) {
-		fprintf(stderr, "usage: containerd config default|dump\n");
+		fprintf(stderr, "usage: containerd config default|dump|migrate\n");
 		return 2;
 	}
 	int r = config_load(&flags, &cfg, e) < 0 ? fail(e) : print_config(&cfg);
@@ -132,6 +151,41 @@ static int daemon_command(const struct config_flags *flags, struct err *e)
 	}
 	arena_free(cfg.arena);
 	return r < 0 ? fail(e) : 0;
+}
+
+static int publish_command(char **argv, const struct config_flags *flags, struct err *e)
+{
+	const char *ns = "", *topic = "", *address = flags->address;
+
+	for (int at = 0; argv[at]; at++) {
+		const char *v = value_of(argv, &at, "namespace", NULL);
+
+		if (v)
+			ns = v;
+		else if ((v = value_of(argv, &at, "topic", NULL)))
+			topic = v;
+		else {
+			fprintf(stderr, "usage: containerd publish --namespace NAME --topic TOPIC "
+					"< EVENT\n");
+			return 2;
+		}
+	}
+	if (!address)
+		address = "/run/containerd/containerd.sock";
+	if (str_starts(address, "unix://"))
+		address += 7;
+	return publish_event(address, ns, topic, e) < 0 ? fail(e) : 0;
+}
+
+static int hook_command(char **argv, struct err *e)
+{
+	if (argv[0] && strcmp(argv[0], "--") == 0)
+		argv++;
+	if (!argv[0]) {
+		fprintf(stderr, "usage: containerd oci-hook -- COMMAND [ARG...] < STATE\n");
+		return 2;
+	}
+	return hook_exec((const char *const *)argv, e) < 0 ? fail(e) : 0;
 }
 
 int main(int argc, char **argv)
@@ -160,6 +214,10 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(command, "config") == 0)
 		return config_command(argv[at + 1], &flags, &e);
+	if (strcmp(command, "publish") == 0)
+		return publish_command(argv + at + 1, &flags, &e);
+	if (strcmp(command, "oci-hook") == 0)
+		return hook_command(argv + at + 1, &e);
 	fprintf(stderr, "containerd: %s is not a command of this version; see containerd --help\n",
 		command);
 	return 1;

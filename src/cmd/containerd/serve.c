@@ -1,9 +1,13 @@
 #include "cmd/containerd/serve.h"
 
 #include "api/containerd/attach.h"
+#include "api/containerd/plugins.h"
 #include "api/containerd/services.h"
 #include "api/containerd/streaming.h"
 #include "base/log.h"
+#include "cmd/containerd/debug.h"
+#include "cmd/containerd/http.h"
+#include "cmd/containerd/process.h"
 #include "engine/engine.h"
 #include "engine/restart.h"
 #include "loop/loop.h"
@@ -15,9 +19,7 @@
 
 #include <errno.h>
 #include <libgen.h>
-#include <malloc.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
@@ -30,6 +32,8 @@ struct daemon {
 	struct pool *pool;
 	struct engine *engine;
 	struct grpc_server *server;
+	struct debug debug;
+	struct http *metrics, *debugging; /* NULL: not configured */
 	uint64_t started;
 	bool is_open, is_serving, is_stopping;
 	struct err failure;
@@ -77,37 +81,36 @@ static int listen_on(const struct config_socket *s, int *ret, struct err *e)
 	return 0;
 }
 
-/* --- the access log ------------------------------------------------------------------------------
- */
-
-static void log_call(const struct rpc_call *c, const struct err *e)
-{
-	const char *ns = rpc_meta(c, "containerd-namespace");
-	bool is_ours = e && (e->code == ERR_UNKNOWN || e->code == ERR_INTERNAL);
-	char took[32], method[256], text[1200] = "";
-
-	if (log_level() < LOG_DEBUG && !is_ours)
-		return;
-	snprintf(took, sizeof took, "%.3fms", (double)(loop_now() - c->started) / 1e6);
-	snprintf(method, sizeof method, "/%s/%s", c->service ? c->service->name : "?",
-		 c->method ? c->method->name : "?");
-	if (e && e->code)
-		err_text(e, text, sizeof text);
-	const struct log_field fields[] = { { "method", method },
-					    { "ns", ns ? ns : "" },
-					    { "took", took },
-					    { text[0] ? "error" : NULL, text },
-					    { NULL, NULL } };
-	log_write(is_ours ? LOG_ERROR : LOG_DEBUG, fields, text[0] ? "call failed" : "call");
-}
-
 /* --- start
  * ---------------------------------------------------------------------------------------- */
+
+/* The pages that the configuration asks for. */
+static int listen_http(struct daemon *d, struct err *e)
+{
+	int fd;
+
+	if (*d->cfg->metrics_address) {
+		if (http_listen_tcp(d->cfg->metrics_address, &fd, e) < 0 ||
+		    http_serve(d->loop, d->pool, fd, debug_metrics_page, &d->debug, &d->metrics,
+			       e) < 0)
+			return err_wrap(e, "failed to get listener for metrics endpoint");
+		log_info(LOG({ "address", d->cfg->metrics_address }), "serving metrics...");
+	}
+	if (*d->cfg->debug.address) {
+		if (listen_on(&d->cfg->debug, &fd, e) < 0 ||
+		    http_serve(d->loop, d->pool, fd, debug_page, &d->debug, &d->debugging, e) < 0)
+			return err_wrap(e, "failed to get listener for debug endpoint");
+		log_info(LOG({ "address", d->cfg->debug.address }), "serving debug...");
+	}
+	return 0;
+}
 
 static int listen_all(struct daemon *d, struct err *e)
 {
 	int fd;
 
+	if (listen_http(d, e) < 0)
+		return -1;
 	if (listen_on(&d->cfg->ttrpc, &fd, e) < 0)
 		return -1;
 	tasks_listen(d->engine->tasks, fd);
@@ -132,8 +135,13 @@ static void opened(void *arg)
 	api_attach(d->engine);
 	d->engine->streams = streams_new();
 	d->server = grpc_server_new(d->loop, d->pool, api_services, d->engine);
-	grpc_server_log(d->server, log_call);
-	if (listen_all(d, &d->failure) < 0) {
+	d->debug = (struct debug){ d->engine, requests_new(api_services, d->cfg->metrics_histogram),
+				   d->started };
+	requests_watch(d->debug.requests);
+	grpc_server_on_start(d->server, requests_started);
+	grpc_server_log(d->server, requests_ended);
+	grpc_server_limits(d->server, d->cfg->max_recv, d->cfg->max_send);
+	if (plugins_check_required(d->engine, &d->failure) < 0 || listen_all(d, &d->failure) < 0) {
 		loop_stop(d->loop);
 		return;
 	}
@@ -167,7 +175,9 @@ static void on_signal(const struct signalfd_siginfo *si, void *arg)
 {
 	struct daemon *d = arg;
 
-	if (si->ssi_signo == SIGPIPE || d->is_stopping)
+	if (si->ssi_signo == SIGUSR1)
+		debug_dump(d->cfg->state);
+	if (si->ssi_signo == SIGUSR1 || si->ssi_signo == SIGPIPE || d->is_stopping)
 		return;
 	d->is_stopping = true;
 	log_info(LOG({ "signal", sigabbrev_np((int)si->ssi_signo) }), "stop serving");
@@ -191,6 +201,8 @@ static void close_all(struct daemon *d)
 	if (d->is_serving) {
 		(void)unlink(d->cfg->grpc.address); /* best effort: a stale one is replaced */
 		(void)unlink(d->cfg->ttrpc.address);
+		if (d->debugging)
+			(void)unlink(d->cfg->debug.address);
 	}
 	if (d->engine && d->engine->tasks)
 		tasks_unlisten(d->engine->tasks);
@@ -200,8 +212,12 @@ static void close_all(struct daemon *d)
 	if (d->engine && d->engine->tasks)
 		tasks_close(d->engine->tasks);
 	drain_loop(d);
+	http_free(d->metrics);
+	http_free(d->debugging);
 	if (d->server)
 		grpc_server_free(d->server);
+	requests_watch(NULL);
+	requests_free(d->debug.requests);
 	if (d->engine) {
 		streams_free(d->engine->streams);
 		engine_close(d->engine);
@@ -209,35 +225,13 @@ static void close_all(struct daemon *d)
 	loop_free(d->loop);
 }
 
-/* One connection and a few files a container: the soft limit of a shell would not last. */
-static void raise_file_limit(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-		l.rlim_cur = l.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &l); /* the old limit serves, too */
-	}
-}
-
-/* glibc would give each thread an arena, and keep what one large message took in the heap: after a
- * list of a thousand containers several times what the daemon needs. */
-static void keep_memory_small(void)
-{
-	enum { ARENAS = 4, LARGE = 256 * 1024 };
-
-	(void)mallopt(M_ARENA_MAX, ARENAS);
-	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
-	(void)mallopt(M_TRIM_THRESHOLD, LARGE);
-}
-
 int serve(const struct config *cfg, struct err *e)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGPIPE };
+	static const int signals[] = { SIGTERM, SIGINT, SIGPIPE, SIGUSR1 };
 	struct daemon d = { .cfg = cfg, .started = loop_now() };
 
-	raise_file_limit();
-	keep_memory_small();
+	if (process_setup(cfg, e) < 0)
+		return -1;
 	d.loop = loop_new();
 	/* Before the first thread, so that all of them have these blocked. */
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
