@@ -13,14 +13,32 @@
 #include <sys/stat.h>
 
 /* Root folders are the daemon's alone (ARCHITECTURE.md, invariant 1); one that exists with a wider
- * mode is narrowed. */
-static int make_private(const char *path, struct err *e)
+ * mode is narrowed, as it is after another containerd's time (CVE-2024-25621).  Folders that are
+ * everybody's, as /tmp is, stay: somebody chose a strange place. */
+static int make_private(const char *path, mode_t mode, struct err *e)
 {
-	int r = file_mkdirs(path, 0700);
+	struct stat st;
+	int r = file_mkdirs(path, mode);
 
 	if (r < 0)
 		return err_sys(e, -r, "mkdir %s", path);
+	AUTO_FD int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, errno, "open %s", path);
+	if ((st.st_mode & 0777) == mode || (st.st_mode & S_ISVTX) || st.st_uid != geteuid())
+		return 0;
+	if (chmod(path, mode) < 0)
+		return err_sys(e, errno, "chmod %s", path);
 	return 0;
+}
+
+/* Whoever is named for a socket must reach it: the folder may then be passed through, no more. */
+static mode_t state_mode(const struct config *cfg)
+{
+	bool is_shared = cfg->grpc.uid || cfg->grpc.gid || cfg->ttrpc.uid || cfg->ttrpc.gid ||
+			 cfg->debug.uid || cfg->debug.gid;
+
+	return is_shared ? 0711 : 0700;
 }
 
 /* Two daemons on one root would both own its containers.  The lock dies with the process. */
@@ -78,7 +96,8 @@ static int open_parts(struct engine *en, struct err *e)
 {
 	const struct config *cfg = en->cfg;
 
-	if (make_private(cfg->root, e) < 0 || make_private(cfg->state, e) < 0)
+	if (make_private(cfg->root, 0700, e) < 0 ||
+	    make_private(cfg->state, state_mode(cfg), e) < 0)
 		return -1;
 	if (lock_root(cfg, &en->lock_fd, e) < 0)
 		return -1;
