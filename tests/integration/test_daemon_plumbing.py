@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import stat
@@ -144,6 +145,62 @@ class Pages(DaemonTest):
                  "--topic", "no-slash"], input=event.decode("latin-1"), check=False)
         self.assertEqual(r.returncode, 1)
         self.assertIn("must start with '/'", r.stderr)
+
+    def test_inspect_runtime(self):
+        got = json.loads(self.ctr("plugins", "inspect-runtime", "--runc-root", "/a").stdout)
+        self.assertEqual(got["Name"], "io.containerd.runc.v2")
+        self.assertEqual(got["Options"]["root"], "/a")
+        r = self.ctr("plugins", "inspect-runtime", "--runtime", "io.containerd.nope.v1", check=False)
+        self.assertIn('binary not installed "containerd-shim-nope-v1"', r.stderr)
+        liar = self.scratch.path / "liar"
+        liar.write_text("#!/bin/sh\necho no such thing >&2\nexit 3\n")
+        liar.chmod(0o755)
+        r = self.ctr("plugins", "inspect-runtime", "--runtime", liar, check=False)
+        self.assertIn("exit status 3", r.stderr)
+        self.assertIn("no such thing", r.stderr)
+
+    def test_doctor(self):
+        r = self.ctr("doctor", "--format", "json", check=False)
+        found = {c["check"]: c for c in json.loads(r.stdout)}
+        for name in ("kernel", "socket", "daemon", "shims", "containerd"):
+            self.assertEqual(found[name]["finding"], "ok", found[name])
+        r = run([program("ctr"), "-a", self.scratch.path / "no.sock", "doctor"], check=False)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("FAIL  socket:", r.stdout)
+        self.assertIn("to do: start the daemon", r.stdout)
+
+    def test_namespaces_and_leases(self):
+        self.ctr("namespaces", "create", "full", "a=b")
+        self.ctr("-n", "full", "containers", "create", "--config", self.spec(), "kept")
+        r = self.ctr("namespaces", "remove", "full", check=False)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn('namespace "full" must be empty', r.stderr)
+        self.ctr("-n", "full", "containers", "delete", "kept")
+        self.assertEqual(self.ctr("namespaces", "remove", "full", "never-was").stdout, "full\nnever-was\n")
+        r = self.ctr("leases", "delete", "never-was", check=False)
+        self.assertEqual(r.stderr, 'ctr: lease "never-was": not found\n')
+
+    def spec(self):
+        path = self.scratch.path / "spec.json"
+        path.write_text(self.ctr("oci", "spec").stdout)
+        return path
+
+    def test_oci_spec(self):
+        ours = json.loads(self.ctr("oci", "spec").stdout)
+        self.assertEqual(ours["linux"]["cgroupsPath"], "/default")
+        self.assertNotIn("args", ours["process"])
+        self.assertNotEqual(self.ctr("oci", "spec", "--platform", "windows/amd64", check=False).returncode, 0)
+        if shutil.which("/usr/bin/ctr"):
+            theirs = json.loads(run(["/usr/bin/ctr", "oci", "spec"]).stdout)
+            for part in ("mounts", "root"):
+                self.assertEqual(ours[part], theirs[part])
+            self.assertEqual(ours["linux"]["cgroupsPath"], theirs["linux"]["cgroupsPath"])
+            self.assertEqual(ours["process"]["capabilities"]["bounding"],
+                             theirs["process"]["capabilities"]["bounding"])
+
+    def test_deprecations(self):
+        self.assertEqual(self.ctr("deprecations", "list").stdout, "")
+        self.assertEqual(json.loads(self.ctr("deprecations", "list", "--format", "json").stdout), [])
 
 
 class Configs(unittest.TestCase):

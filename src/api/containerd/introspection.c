@@ -11,6 +11,7 @@
 #include "store/snapshot.h"
 
 #include "containerd/services/introspection/v1/introspection.pb-c.h"
+#include "containerd/types/introspection.pb-c.h"
 #include "google/protobuf/empty.pb-c.h"
 
 #include <errno.h>
@@ -257,6 +258,40 @@ static int server(struct rpc_call *c, UNUSED const void *req, void *rsp, struct 
 	return 0;
 }
 
+/* Only the runtime has more to say: what the shim behind a name or path answers. */
+static int extra_info(struct rpc_call *c,
+		      const Containerd__Services__Introspection__V1__PluginInfoRequest *q,
+		      Containerd__Services__Introspection__V1__PluginInfoResponse *r, struct err *e)
+{
+	Containerd__Types__RuntimeRequest *ask = NULL;
+	uint8_t *options = NULL;
+	size_t n = 0;
+	struct any found;
+
+	if (strcmp(q->type, RUNTIME) != 0)
+		return err_set(e, ERR_UNIMPLEMENTED,
+			       "plugin %.200s.%.200s doesn't support extra info request", q->type,
+			       q->id);
+	if (str_ends(q->options->type_url, "containerd.types.RuntimeRequest"))
+		ask = containerd__types__runtime_request__unpack(NULL, q->options->value.len,
+								 q->options->value.data);
+	if (!ask)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "options are no containerd.types.RuntimeRequest");
+	if (ask->options) {
+		n = google__protobuf__any__get_packed_size(ask->options);
+		options = arena_alloc(c->arena, n);
+		google__protobuf__any__pack(ask->options, options);
+	}
+	const char *path = arena_strdup(c->arena, ask->runtime_path);
+	containerd__types__runtime_request__free_unpacked(ask, NULL);
+	if (tasks_shim_info(api_engine(c)->tasks, *path ? path : api_engine(c)->cfg->runtime,
+			    options, n, c->arena, &found, e) < 0)
+		return -1;
+	r->extra = conv_to_any(c->arena, &found);
+	return 0;
+}
+
 static int info(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
 	const Containerd__Services__Introspection__V1__PluginInfoRequest *q = req;
@@ -264,13 +299,10 @@ static int info(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	size_t n;
 	plugin_msg **v = list_plugins(api_engine(c), c->arena, &n);
 
-	if (q->options && *q->options->type_url)
-		return err_set(e, ERR_UNIMPLEMENTED, "plugin info with options of type %.200s",
-			       q->options->type_url);
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(v[i]->type, q->type) == 0 && strcmp(v[i]->id, q->id) == 0) {
 			r->plugin = v[i];
-			return 0;
+			return q->options && *q->options->type_url ? extra_info(c, q, r, e) : 0;
 		}
 	return err_set(e, ERR_NOT_FOUND, "plugin %.200s.%.200s", q->type, q->id);
 }

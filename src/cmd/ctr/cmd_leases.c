@@ -76,7 +76,7 @@ static int leases_delete(struct ctr *ctr, const struct args *args, struct err *e
 		req.id = PB(args->v[i]);
 		req.sync = args_bool(args, "sync") && i + 1 == args->n;
 		if (CTR_CALL_EMPTY(ctr, "leases.v1.Leases/Delete", &req, e) < 0)
-			return err_wrap(e, "failed to delete lease %s", args->v[i]);
+			return -1;
 		puts(args->v[i]);
 	}
 	return 0;

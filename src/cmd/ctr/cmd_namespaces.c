@@ -86,7 +86,9 @@ static int namespaces_remove(struct ctr *ctr, const struct args *args, struct er
 		struct err one = { 0 };
 
 		req.name = PB(args->v[i]);
-		if (CTR_CALL_EMPTY(ctr, "namespaces.v1.Namespaces/Delete", &req, &one) == 0) {
+		/* what is gone already is gone, as for the original */
+		if (CTR_CALL_EMPTY(ctr, "namespaces.v1.Namespaces/Delete", &req, &one) == 0 ||
+		    one.code == ERR_NOT_FOUND) {
 			puts(args->v[i]);
 			continue;
 		}

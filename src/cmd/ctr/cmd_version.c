@@ -160,5 +160,10 @@ const struct command plugins_commands[] = {
 	  .args_usage = "[arguments...]",
 	  .flags = { list_flags },
 	  .run = plugins_list },
+	{ .name = "inspect-runtime",
+	  .usage = "display runtime info",
+	  .args_usage = "[flags]",
+	  .flags = { inspect_runtime_flags },
+	  .run = inspect_runtime_run },
 	{ .name = NULL },
 };
