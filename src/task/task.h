@@ -56,7 +56,7 @@ void tasks_free(struct tasks *ts); /* NULL is fine */
 /* What the shim of a runtime (a name or a path) says about itself, a containerd.types.RuntimeInfo.
  * options: a google.protobuf.Any's bytes for it, or none.  Blocks until the shim has ended. */
 int tasks_shim_info(const struct tasks *ts, const char *runtime, const void *options, size_t n,
-	      struct arena *a, struct any *ret, struct err *e);
+		    struct arena *a, struct any *ret, struct err *e);
 
 /* Serves shims' events (ttrpc) on a listening socket.  The loop's thread only, both. */
 void tasks_listen(struct tasks *ts, int fd_take);

@@ -202,6 +202,56 @@ class Pages(DaemonTest):
         self.assertEqual(self.ctr("deprecations", "list").stdout, "")
         self.assertEqual(json.loads(self.ctr("deprecations", "list", "--format", "json").stdout), [])
 
+    # every mutation of the API that needs no second program, and the topic it is told under
+    STORY = [
+        (("namespaces", "create", "told", "a=b"), ["/namespaces/create"]),
+        (("namespaces", "label", "told", "c=d"), ["/namespaces/update"]),
+        (("namespaces", "remove", "told"), ["/namespaces/delete"]),
+        (("images", "tag", DaemonTest.IMAGE, "x/y:1"), ["/images/create"]),
+        (("images", "label", "x/y:1", "k=v"), ["/images/update"]),
+        (("run", "-d", DaemonTest.IMAGE, "hero", "sleep", "100"),
+         ["/snapshot/prepare", "/containers/create", "/tasks/create", "/tasks/start"]),
+        (("containers", "label", "hero", "q=r"), ["/containers/update"]),
+        (("tasks", "exec", "--exec-id", "e1", "hero", "true"),
+         ["/tasks/exec-added", "/tasks/exec-started", "/tasks/exit"]),
+        (("tasks", "pause", "hero"), ["/tasks/paused"]),
+        (("tasks", "resume", "hero"), ["/tasks/resumed"]),
+        (("tasks", "kill", "-s", "SIGKILL", "hero"), ["/tasks/exit"]),
+        (("tasks", "delete", "hero"), ["/tasks/delete"]),
+        (("containers", "delete", "hero"), ["/containers/delete"]),
+        (("images", "rm", "x/y:1"), ["/images/delete"]),
+    ]
+
+    def test_every_mutation_is_told(self):
+        t = Terminal(self.daemon.command("events"), cols=500)
+        self.addCleanup(t.close)
+        time.sleep(0.3)
+        for command, topics in self.STORY:
+            self.ctr(*command, check=command[:2] != ("tasks", "delete"))
+            for topic in topics:
+                before = t.expect(f" {topic} ")
+                self.assertNotIn("/tasks/", before, f"another event before {topic}")
+                self.assertFalse(before.startswith('{"type_url"'), before)
+
+    def test_events_by_filter(self):
+        t = Terminal(self.daemon.command("events", 'topic~="/namespaces/.+",event.name==one', "namespace==two"))
+        self.addCleanup(t.close)
+        time.sleep(0.3)
+        for name in ("one", "two", "three"):
+            self.ctr("namespaces", "create", name)
+        self.ctr("-n", "two", "images", "tag", DaemonTest.IMAGE, "x/z:1", check=False)
+        for name in ("three", "one"):
+            self.ctr("namespaces", "remove", name)
+        seen = t.expect("/namespaces/delete")
+        self.assertIn("one /namespaces/create", seen)
+        self.assertNotIn("three", seen)
+        self.ctr("namespaces", "remove", "two")
+
+    def test_bad_filters_are_refused(self):
+        r = self.ctr("events", "topic~=", check=False)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("invalid argument", r.stderr)
+
 
 class Configs(unittest.TestCase):
     def setUp(self):
