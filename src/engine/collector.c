@@ -18,8 +18,17 @@ struct collector {
 	gc_removed *report;
 	void *report_arg;
 	bool is_poked; /* a run is on its way: from poke to the start of the run */
-	bool is_running, is_closing;
+	unsigned running; /* a poke during a run may bring a second one beside it */
+	bool is_closing;
 };
+
+void collector_stop(struct collector *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->is_closing = true;
+	pthread_mutex_unlock(&c->lock);
+	loop_timer_remove(TAKE_PTR(c->timer));
+}
 
 void collector_free(struct collector *c)
 {
@@ -27,7 +36,7 @@ void collector_free(struct collector *c)
 		return;
 	pthread_mutex_lock(&c->lock);
 	c->is_closing = true;
-	while (c->is_running)
+	while (c->running)
 		pthread_cond_wait(&c->idle, &c->lock);
 	pthread_mutex_unlock(&c->lock);
 	pthread_mutex_destroy(&c->lock);
@@ -70,14 +79,14 @@ static void run(void *arg)
 	pthread_mutex_lock(&c->lock);
 	c->is_poked = false;
 	may_run = !c->is_closing;
-	c->is_running = may_run;
+	c->running += may_run;
 	pthread_mutex_unlock(&c->lock);
 	if (!may_run)
 		return;
 	if (gc_is_due(c->store) && collector_run(c, &e) < 0)
 		log_warn(LOG({ "error", e.msg }), "garbage collection failed");
 	pthread_mutex_lock(&c->lock);
-	c->is_running = false;
+	c->running--;
 	pthread_cond_broadcast(&c->idle);
 	pthread_mutex_unlock(&c->lock);
 }
@@ -95,7 +104,12 @@ static void arm(void *arg)
 {
 	struct collector *c = arg;
 
-	c->timer = loop_timer_add(c->loop, COLLECTOR_DELAY_NS, on_timer, c);
+	pthread_mutex_lock(&c->lock);
+	bool may_run = !c->is_closing;
+
+	pthread_mutex_unlock(&c->lock);
+	if (may_run)
+		c->timer = loop_timer_add(c->loop, COLLECTOR_DELAY_NS, on_timer, c);
 }
 
 static void poke(void *arg)

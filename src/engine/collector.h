@@ -16,7 +16,10 @@ struct pool;
 #define COLLECTOR_DELAY_NS 100000000ull
 struct collector *collector_new(struct store *s, struct loop *loop, struct pool *pool);
 
-/* Waits for a run that is going on; later ones do not start. */
+/* The loop's thread, while the pool still works: no further run begins. */
+void collector_stop(struct collector *c);
+
+/* Waits for runs that are going on; later ones do not start. */
 void collector_free(struct collector *c); /* NULL is fine */
 
 /* What each run removed, for events; on the run's thread.  Set once, before the first run. */

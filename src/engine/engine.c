@@ -1,8 +1,8 @@
 #include "engine/engine.h"
 
 #include "engine/collector.h"
-#include "engine/restart.h"
 #include "engine/events.h"
+#include "engine/restart.h"
 #include "os/file.h"
 
 #include <errno.h>

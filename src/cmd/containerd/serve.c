@@ -8,6 +8,7 @@
 #include "cmd/containerd/debug.h"
 #include "cmd/containerd/http.h"
 #include "cmd/containerd/process.h"
+#include "engine/collector.h"
 #include "engine/engine.h"
 #include "engine/restart.h"
 #include "loop/loop.h"
@@ -208,6 +209,8 @@ static void close_all(struct daemon *d)
 		tasks_unlisten(d->engine->tasks);
 	if (d->engine && d->engine->restarter)
 		restarter_stop(d->engine->restarter);
+	if (d->engine && d->engine->collector)
+		collector_stop(d->engine->collector);
 	pool_free(d->pool);
 	if (d->engine && d->engine->tasks)
 		tasks_close(d->engine->tasks);

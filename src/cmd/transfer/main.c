@@ -1,6 +1,6 @@
-/* containerd-transfer: one pull, push, import, export, unpack or diff for the daemon that has started it, over
- * the socket it was given as descriptor 3.  It reads hostile bytes, so it gives up first what it
- * does not need. */
+/* containerd-transfer: one pull, push, import, export, unpack or diff for the daemon that has
+ * started it, over the socket it was given as descriptor 3.  It reads hostile bytes, so it gives up
+ * first what it does not need. */
 #include "base/log.h"
 #include "image/wire.h"
 #include "image/worker.h"
