@@ -147,7 +147,7 @@ static int same_xattrs(const struct diff_entry *x, const struct diff_entry *y)
 static int same_link(const struct diff_entry *x, const struct diff_entry *y)
 {
 	AUTO_ARENA struct arena *a = arena_new();
-	const char *xl, *yl;
+	const char *xl = "", *yl = "";
 	int r = diff_entry_link(x, a, &xl);
 
 	if (r == 0)
