@@ -31,7 +31,7 @@ class Names(StubbedCriu):
         r = self.say("", "checkpoint", "--leave-running", *self.paths(), self.id)
         self.assertEqual(r.returncode, 0, r.stderr)
         for key, value in self.asked()[-1]["opts"]["23"]:
-            self.assertRegex(value, r"^casco-(mount-\d+|null|device-\d+|cgroup-[a-z,_]+)$")
+            self.assertRegex(value, r"^casco-(mount-\d+|null|notify|device-\d+|cgroup-[a-z,_]+)$")
             self.assertNotIn("secret", key)
         # and on restore a token only ever means the source in config.json
         r = self.say("fail", "restore", "-d", *self.paths(), self.id + "b")

@@ -75,7 +75,9 @@ class LeakedDescriptors(Attack):
             self.assertNotIn("reached", out.read_text(errors="replace").replace(self.way(n), ""), f"descriptor {n}")
 
     def test_cwd_stays_inside(self):
-        """The folder itself, where the runtime's check is the last line."""
+        """The folder itself.
+
+        Control: without close_rest() and check_cwd() the host's folder is listed."""
         for n in NUMBERS:
             for cwd in (f"/proc/self/fd/{n}", f"/proc/thread-self/fd/{n}", f"/proc/1/fd/{n}", f"/proc/self/fd/{n}/.."):
                 r = self.run_config(self.config("/bin/sh", "-c", f"pwd; ls {'../' * 8}{str(self.host).lstrip('/')}", cwd=cwd))

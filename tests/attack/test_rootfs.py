@@ -49,25 +49,34 @@ class Rootfs(Attack):
                 self.run_config(config)  # may fail: it was swapped under way
                 self.check_host()
 
-    def test_masked_file_through_a_false_dev_null(self):
-        """CVE-2025-31133"""
-        (self.rootfs / "dev" / "null").symlink_to("/secret")
-        (self.rootfs / "secret").write_text("not for you\n")
+    def false_null(self, target, *args):
+        """A volume as /dev, so that the runtime makes no devices; its null leads to target."""
+        volume = self.scratch.path / "dev"
+        volume.mkdir()
+        (volume / "null").symlink_to(target)
         (self.rootfs / "masked").write_text("to be hidden\n")
-        config = self.without_dev(self.config("/bin/cat", "/masked"))
-        config["linux"]["maskedPaths"] = ["/masked"]
-        r = self.run_config(config)
+        (self.rootfs / "folder").mkdir()
+        (self.rootfs / "folder" / "file").write_text("to be hidden\n")
+        config = self.without_dev(self.config(*args))
+        config["mounts"].append(self.bind(volume, "/dev", "rw"))
+        config["linux"].update(maskedPaths=["/masked", "/folder"], readonlyPaths=[])
+        return config
+
+    def test_masked_file_through_a_false_dev_null(self):
+        """CVE-2025-31133, CVE-2025-62161: a mask is the null device, or there is no container.
+
+        Control: with the mask's source looked up in the root, the secret shows."""
+        (self.rootfs / "secret").write_text("not for you\n")
+        r = self.run_config(self.false_null("/secret", "/bin/sh", "-c", "cat /masked /folder/*; echo x > /masked; cat /masked"))
         self.assertNotIn("not for you", r.stdout)
         self.assertNotIn("to be hidden", r.stdout)
+        self.assertNotIn("x\n", r.stdout)
+        self.assertEqual((self.rootfs / "secret").read_text(), "not for you\n")
 
     def test_masked_file_does_not_become_core_pattern(self):
-        """CVE-2025-31133"""
-        (self.rootfs / "dev" / "null").symlink_to("/proc/sys/kernel/core_pattern")
-        (self.rootfs / "masked").write_text("to be hidden\n")
-        config = self.without_dev(self.config("/bin/sh", "-c", "cat /masked && echo end"))
-        config["linux"]["maskedPaths"] = ["/masked"]
-        config["linux"]["readonlyPaths"] = []
-        self.assertIn(self.run_config(config).stdout, ("", "end\n"))
+        """CVE-2025-31133: the escape that it was used for; only read here."""
+        r = self.run_config(self.false_null("/proc/sys/kernel/core_pattern", "/bin/sh", "-c", "cat /masked && echo end"))
+        self.assertIn(r.stdout, ("", "end\n"))
 
     def test_dev_as_a_symlink_to_the_host(self):
         """CVE-2026-41579, CVE-2026-47766"""

@@ -64,7 +64,8 @@ class Terminals(Attack):
     def test_a_foreign_ptmx(self):
         """runc, with CVE-2025-52565: looked at before it is opened, and never waited for.
 
-        Control: without open_inside()'s look at the file system the fifo holds the start for ever."""
+        Behind the look at the file system stand the ioctls, which nothing but a terminal answers: to switch
+        off one of the two does not show here."""
         for kind, make in self.foreign():
             with self.subTest(kind):
                 config = self.without_devpts("/bin/sh", "-c", "test -t 0 && echo on a terminal")
@@ -101,7 +102,7 @@ class Terminals(Attack):
     def test_slaves_that_are_links(self):
         """CVE-2025-52565, CVE-2025-62161: what is bound over /dev/console is the slave, not its name.
 
-        Control: runc 1.1.5 binds whatever the image calls /dev/pts/0."""
+        Here nothing looks the slave's name up: TIOCGPTPEER gives it, and it is checked to be on a devpts."""
         os.mknod(self.rootfs / "dev" / "pts-ptmx", stat.S_IFCHR | 0o666, os.makedev(5, 2))
         (self.rootfs / "secret").write_text("not for you\n")
         config = self.without_devpts("/bin/sh", "-c", "test -f /dev/console && cat /dev/console; echo on a terminal")

@@ -48,7 +48,7 @@ class Visibility(Attack):
     def test_a_created_container_shows_nothing(self):
         """CVE-2016-9962: it waits for start with the runtime's memory, as root, before its program runs.
 
-        Control: with PR_SET_DUMPABLE left at 1 in init_main() the watcher reads its fds and memory."""
+        Control: with PR_SET_DUMPABLE at 1 in init_main() and protect.c the watcher reads its links and memory."""
         with self.running(self.config("/bin/sleep", "1000")) as watcher:
             pid = json.loads(self.runc("state", watcher).stdout)["pid"]
             config = self.config("/bin/sleep", "1000")

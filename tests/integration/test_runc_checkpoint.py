@@ -159,13 +159,14 @@ class Real(Checkpointed):
 
     def test_twice_and_leave_running(self):
         self.counter()
-        self.start("checkpoint", "--leave-running", *self.paths(), self.id)
-        self.counts()
-        self.runc("delete", "-f", self.id)
+        self.start("checkpoint", "--leave-running", "--image-path", str(self.top / "first"), self.id)
+        self.assertTrue((self.top / "first/inventory.img").exists())
         for _ in range(2):
-            self.start("restore", "-d", *self.paths(), self.id)
             self.counts()
             self.start("checkpoint", *self.paths(), self.id)
+            self.start("restore", "-d", *self.paths(), self.id)
+        self.counts()
+        self.start("checkpoint", *self.paths(), self.id)
         self.assertIn("container with given ID", self.again())
 
     def again(self):
@@ -260,6 +261,50 @@ class Real(Checkpointed):
         finally:
             holder.kill()
             holder.wait()
+
+    def back_and_forth(self):
+        self.counter()
+        self.start("checkpoint", *self.paths(), self.id)
+        self.start("restore", "-d", *self.paths(), self.id)
+        self.counts()
+
+    def test_cgroup_namespace_and_seccomp(self):
+        self.b.config["linux"]["namespaces"].append({"type": "cgroup"})
+        self.b.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW",
+                                             "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}
+        self.back_and_forth()
+        self.assertIn("Operation not permitted", self.runc("exec", self.id, "mkdir", "/dev/x").stderr)
+
+    def test_user_namespace(self):
+        linux = self.b.config["linux"]
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        (self.top / "data").mkdir()
+        (self.top / "data").chmod(0o777)
+        (self.b.root / "data").mkdir()
+        self.top.chmod(0o755)
+        self.b.path.chmod(0o755)
+        self.back_and_forth()
+        self.assertEqual(self.runc("exec", self.id, "id", "-u").stdout, "0\n")
+
+    def test_one_with_a_notify_socket(self):
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(manager.close)
+        manager.bind(str(self.top / "manager"))
+        os.environ["NOTIFY_SOCKET"] = str(self.top / "manager")
+        self.addCleanup(os.environ.pop, "NOTIFY_SOCKET", None)
+        (self.top / "data").mkdir()
+        self.b.mount("/data", type="bind", source=str(self.top / "data"), options=["bind"])
+        self.b.config["root"]["readonly"] = False
+        self.b.config["process"]["args"] = ["sh", "-c", "i=0; while :; do i=$((i+1)); echo $i >/data/n; sleep 0.05; done"]
+        self.b.write()
+        self.start("create", self.id)
+        del os.environ["NOTIFY_SOCKET"]  # start would wait for READY, which never comes
+        self.start("start", self.id)
+        self.counts()
+        self.start("checkpoint", *self.paths(), self.id)
+        self.start("restore", "-d", *self.paths(), self.id)
+        self.counts()
 
     def test_pre_dump(self):
         self.counter()

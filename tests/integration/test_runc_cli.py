@@ -511,6 +511,12 @@ class Sockets(RuncTest):
         self.assertEqual(self.runc("run", "--keep", self.id).returncode, 1)
         self.assertEqual(json.loads(self.runc("state", self.id).stdout)["status"], "stopped")
 
+    def test_no_pivot(self):
+        self.b.config["process"]["args"] = ["ls", "/"]
+        self.b.write()
+        r = self.runc("run", "--no-pivot", self.id)
+        self.assertEqual((r.returncode, "bin" in r.stdout.split(), "home" in r.stdout.split()), (0, True, False), r.stderr)
+
     def test_rootless_root(self):
         env = {"PATH": "/bin", "XDG_RUNTIME_DIR": str(self.top / "xdg")}
         (self.top / "xdg").mkdir()

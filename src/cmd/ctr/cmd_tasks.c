@@ -178,8 +178,10 @@ static int tasks_delete(struct ctr *ctr, const struct args *args, struct err *e)
 
 		if (delete_one(ctr, args->v[i], force, &one) == 0)
 			continue;
-		log_error(LOG({ "error", err_text(&one, text, sizeof text) }),
-			  "unable to delete %s", args->v[i]);
+		log_error(LOG({ "error", err_text(&one, text, sizeof text) }), "%s %s",
+			  one.code == ERR_NOT_FOUND ? "failed to load task from"
+						    : "unable to delete",
+			  args->v[i]);
 		if (!first.code)
 			first = one;
 	}
