@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 #include "engine/restart.h"
 
+#include "base/log.h"
 #include "base/str.h"
 #include "oci/image.h"
 #include "os/fd.h"
@@ -16,7 +17,17 @@ struct look {
 	const struct call *call;
 	unsigned documents;
 	bool has_found;
+	struct labels *drop_from; /* NULL: only look */
 };
+
+static void drop(struct labels *l, const struct oci_annotation *a)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->v[i].key, a->key) == 0 && strcmp(l->v[i].value, a->value) == 0) {
+			l->v[i] = l->v[--l->n];
+			return;
+		}
+}
 
 static int read_document(struct look *l, const struct oci_descriptor *d, char **ret, size_t *ret_n,
 			 struct err *e)
@@ -51,9 +62,13 @@ static int look_at_config(struct look *l, const struct oci_descriptor *d, struct
 	if (read_document(l, d, &bytes, &n, e) < 0 ||
 	    image_config_parse(l->call->arena, bytes, n, &config, e) < 0)
 		return -1;
-	for (size_t i = 0; i < config.n_labels; i++)
-		if (str_starts(config.labels[i].key, "containerd.io/restart."))
-			l->has_found = true;
+	for (size_t i = 0; i < config.n_labels; i++) {
+		if (!str_starts(config.labels[i].key, "containerd.io/restart."))
+			continue;
+		l->has_found = true;
+		if (l->drop_from)
+			drop(l->drop_from, &config.labels[i]);
+	}
 	return 0;
 }
 
@@ -80,13 +95,12 @@ static int look_at(struct look *l, const struct oci_descriptor *d, int depth, st
 	return 0;
 }
 
-int restart_image_commands(const struct call *call, const char *image, bool *ret, struct err *e)
+static int look_at_image(struct look *l, const char *image, struct err *e)
 {
-	struct look l = { .call = call };
+	const struct call *call = l->call;
 	struct image_record r;
 	struct err why = { 0 };
 
-	*ret = false;
 	if (!*image)
 		return 0;
 	if (image_get(call->engine->store, call->ns, call->arena, image, &r, &why) < 0)
@@ -95,8 +109,36 @@ int restart_image_commands(const struct call *call, const char *image, bool *ret
 	const struct oci_descriptor d = { .media_type = r.target.media_type,
 					  .digest = r.target.digest,
 					  .size = (uint64_t)r.target.size };
-	if (look_at(&l, &d, 0, e) < 0)
+
+	return look_at(l, &d, 0, e);
+}
+
+int restart_image_commands(const struct call *call, const char *image, bool *ret, struct err *e)
+{
+	struct look l = { .call = call };
+
+	*ret = false;
+	if (look_at_image(&l, image, e) < 0)
 		return -1;
 	*ret = l.has_found;
 	return 0;
+}
+
+void restart_drop_image_labels(const struct call *call, const char *image, struct labels *labels)
+{
+	struct look l = { .call = call, .drop_from = labels };
+	size_t before = labels->n;
+	bool has_some = false;
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < labels->n; i++)
+		has_some |= str_starts(labels->v[i].key, "containerd.io/restart.");
+	if (!has_some)
+		return; /* nearly always: nothing is read */
+	if (look_at_image(&l, image, &e) < 0)
+		log_debug(LOG({ "image", image }, { "error", e.msg }),
+			  "image's labels are not readable");
+	if (labels->n != before)
+		log_warn(LOG({ "namespace", call->ns }, { "image", image }),
+			 "containerd.io/restart. labels that the image carries are not taken over");
 }

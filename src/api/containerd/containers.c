@@ -6,6 +6,7 @@
 #include "api/containerd/listing.h"
 #include "api/containerd/publish.h"
 #include "api/containerd/services.h"
+#include "engine/restart.h"
 
 #include "containerd/events/container.pb-c.h"
 #include "containerd/services/containers/v1/containers.pb-c.h"
@@ -185,6 +186,7 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	if (check_new(q->container, e) < 0)
 		return -1;
 	in = from_pb(c->arena, q->container);
+	restart_drop_image_labels(&call, in.image, &in.labels);
 	if (container_create(call.engine->store, call.ns, c->arena, &in, &r, e) < 0)
 		return -1;
 	a->container = to_pb(c->arena, &r);
