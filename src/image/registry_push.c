@@ -62,6 +62,9 @@ static int begin_upload(struct registry *r, struct endpoint *ep, const char *dig
 		if (!*ret_url)
 			rc = err_set(e, ERR_UNAVAILABLE,
 				     "%s opened an upload and did not say where", ep->cfg->host);
+		else if (strcmp(ep->scheme, "https") == 0 && strncmp(*ret_url, "https://", 8) != 0)
+			rc = err_set(e, ERR_PERMISSION_DENIED,
+				     "%s wants the upload in clear text: refused", ep->cfg->host);
 	}
 	exchange_done(&x);
 	return rc;
