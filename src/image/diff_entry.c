@@ -129,8 +129,8 @@ int diff_entry_xattrs(const struct diff_entry *n, struct arena *a, struct tar_xa
 static int same_xattrs(const struct diff_entry *x, const struct diff_entry *y)
 {
 	AUTO_ARENA struct arena *a = arena_new();
-	struct tar_xattr *xv, *yv;
-	size_t xn, yn;
+	struct tar_xattr *xv = NULL, *yv = NULL;
+	size_t xn = 0, yn = 0;
 	int r = diff_entry_xattrs(x, a, &xv, &xn);
 
 	if (r == 0)
