@@ -30,5 +30,6 @@ bool restart_is_wanted(const struct labels *l, uint32_t exit_status);
 /* restart_image.c: whether the image's own configs carry one of these labels. */
 struct call;
 int restart_image_commands(const struct call *call, const char *image, bool *ret, struct err *e);
-/* Takes those that the image carries, too, out of a new container's labels. */
+/* Takes those that the image carries, too, out of a new container's labels; all of them, when the
+ * image can't be read. */
 void restart_drop_image_labels(const struct call *call, const char *image, struct labels *labels);

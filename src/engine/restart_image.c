@@ -79,7 +79,8 @@ static int look_at(struct look *l, const struct oci_descriptor *d, int depth, st
 	size_t n;
 
 	if (depth > IMAGE_INDEX_DEPTH)
-		return 0;
+		return err_set(e, ERR_INVALID_ARGUMENT, "indexes are nested more than %d deep",
+			       IMAGE_INDEX_DEPTH);
 	if (read_document(l, d, &bytes, &n, e) < 0 ||
 	    image_doc_parse(l->call->arena, d->media_type, bytes, n, &doc, e) < 0)
 		return -1;
@@ -124,6 +125,16 @@ int restart_image_commands(const struct call *call, const char *image, bool *ret
 	return 0;
 }
 
+static void drop_all(struct labels *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (!str_starts(l->v[i].key, "containerd.io/restart."))
+			l->v[n++] = l->v[i];
+	l->n = n;
+}
+
 void restart_drop_image_labels(const struct call *call, const char *image, struct labels *labels)
 {
 	struct look l = { .call = call, .drop_from = labels };
@@ -135,9 +146,11 @@ void restart_drop_image_labels(const struct call *call, const char *image, struc
 		has_some |= str_starts(labels->v[i].key, "containerd.io/restart.");
 	if (!has_some)
 		return; /* nearly always: nothing is read */
-	if (look_at_image(&l, image, &e) < 0)
-		log_debug(LOG({ "image", image }, { "error", e.msg }),
-			  "image's labels are not readable");
+	if (look_at_image(&l, image, &e) < 0) { /* who can't be asked may be the one who said it */
+		log_warn(LOG({ "image", image }, { "error", e.msg }),
+			 "image's labels are not readable");
+		drop_all(labels);
+	}
 	if (labels->n != before)
 		log_warn(LOG({ "namespace", call->ns }, { "image", image }),
 			 "containerd.io/restart. labels that the image carries are not taken over");

@@ -1,11 +1,12 @@
 """The restart monitor: policies, counts, log files, and labels that an image brought."""
 import json
+import os
 import pathlib
 import time
 import unittest
 
 from casco import CONFIG, Daemon, DaemonTest, SHARE, Scratch, wait_for
-from registry import Registry, busybox_layer, write_hosts
+from registry import Registry, busybox_layer, mkimage, write_hosts
 
 
 class Restart(DaemonTest):
@@ -80,6 +81,24 @@ class Restart(DaemonTest):
         # ctr itself copies none of them.
         self.ctr("containers", "create", "evil.test/img:1", "plain", "true")
         self.assertEqual([k for k in self.labels("plain") if "restart" in k], [])
+
+    def test_an_image_that_hides_its_labels(self):
+        # More documents than are read: who can't be asked is not believed.
+        label = {"containerd.io/restart.status": "running"}
+        blobs, index = mkimage.image([busybox_layer()], "evil.test/deep:1", {"Labels": label})
+        real = index["manifests"][0]
+        other = {"mediaType": real["mediaType"], "size": 10, "platform": {"os": "linux", "architecture": "s390x"}}
+        listed = [dict(other, digest="sha256:" + f"{i:064x}") for i in range(70)]
+        host = {"os": "linux", "architecture": mkimage.ARCHITECTURES[os.uname().machine]}
+        data = json.dumps({"schemaVersion": 2, "mediaType": index["mediaType"],
+                           "manifests": [*listed, {**{k: real[k] for k in ("mediaType", "digest", "size")}, "platform": host}]}).encode()
+        blobs[mkimage.digest(data)] = data
+        path = self.scratch.path / "deep.tar"
+        mkimage.write_layout(path, blobs, dict(index, manifests=[mkimage.descriptor(index["mediaType"], data, annotations=real["annotations"])]))
+        self.ctr("images", "import", path)
+        self.ctr("containers", "create", "--label", "containerd.io/restart.status=running", "--label", "own=1", "evil.test/deep:1", "deep", "true")
+        labels = self.labels("deep")
+        self.assertEqual(([k for k in labels if "restart" in k], labels["own"]), ([], "1"))
 
 
 if __name__ == "__main__":
