@@ -1,3 +1,4 @@
+/* Texts of the kernel's errors. */
 #include "base/err.h"
 
 #include <errno.h>

@@ -12,19 +12,6 @@
 
 enum { NAMES_MAX = 64 * 1024, VALUE_MAX = 64 * 1024, COMPARE = 128 * 1024 };
 
-/* An O_PATH fd takes no f*xattr calls; its name in /proc does, and follows no further link. */
-struct fd_name {
-	char s[32];
-};
-
-static struct fd_name name_of(int fd)
-{
-	struct fd_name n;
-
-	snprintf(n.s, sizeof n.s, "/proc/self/fd/%d", fd);
-	return n;
-}
-
 int diff_entry_open(int dirfd, const char *name, struct diff_entry *ret)
 {
 	ret->fd = dirfd < 0 ? -1 : openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -41,7 +28,7 @@ void diff_entry_close(struct diff_entry *n)
 
 static bool has_xattr(const struct diff_entry *n, const char *name)
 {
-	return getxattr(name_of(n->fd).s, name, NULL, 0) >= 0;
+	return getxattr(walk_fd_name(n->fd).s, name, NULL, 0) >= 0;
 }
 
 bool diff_entry_is_whiteout(const struct diff_entry *n)
@@ -54,7 +41,7 @@ bool diff_entry_is_opaque(const struct diff_entry *n)
 {
 	char v;
 
-	return getxattr(name_of(n->fd).s, "trusted.overlay.opaque", &v, 1) == 1 && v == 'y';
+	return getxattr(walk_fd_name(n->fd).s, "trusted.overlay.opaque", &v, 1) == 1 && v == 'y';
 }
 
 bool diff_entry_is_redirected(const struct diff_entry *n)
@@ -66,7 +53,7 @@ bool diff_entry_is_redirected(const struct diff_entry *n)
 
 int diff_entry_data(const struct diff_entry *n)
 {
-	int fd = open(name_of(n->fd).s, O_RDONLY | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
+	int fd = open(walk_fd_name(n->fd).s, O_RDONLY | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
 }
@@ -93,7 +80,7 @@ static int by_name(const void *a, const void *b)
 int diff_entry_xattrs(const struct diff_entry *n, struct arena *a, struct tar_xattr **ret,
 		      size_t *ret_n)
 {
-	struct fd_name path = name_of(n->fd);
+	struct fd_name path = walk_fd_name(n->fd);
 	ssize_t len = listxattr(path.s, NULL, 0);
 
 	*ret = NULL;

@@ -16,19 +16,6 @@ enum { MAX_LINKS = 40, ATTR_NAMES_MAX = 64 * 1024, ATTR_VALUE_MAX = 64 * 1024 };
 
 static const char opaque_xattr[] = "trusted.overlay.opaque";
 
-/* An O_PATH fd takes no f*xattr calls; its name in /proc does, and follows no further link. */
-struct fd_name {
-	char s[32];
-};
-
-static struct fd_name name_of(int fd)
-{
-	struct fd_name n;
-
-	snprintf(n.s, sizeof n.s, "/proc/self/fd/%d", fd);
-	return n;
-}
-
 bool walk_is_whiteout(const struct stat *st)
 {
 	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
@@ -36,14 +23,14 @@ bool walk_is_whiteout(const struct stat *st)
 
 int walk_set_opaque(int dirfd)
 {
-	return setxattr(name_of(dirfd).s, opaque_xattr, "y", 1, 0) < 0 ? -errno : 0;
+	return setxattr(walk_fd_name(dirfd).s, opaque_xattr, "y", 1, 0) < 0 ? -errno : 0;
 }
 
 static bool is_opaque(int dirfd)
 {
 	char v;
 
-	return getxattr(name_of(dirfd).s, opaque_xattr, &v, 1) == 1 && v == 'y';
+	return getxattr(walk_fd_name(dirfd).s, opaque_xattr, &v, 1) == 1 && v == 'y';
 }
 
 bool walk_xattr_allowed(const char *name)
@@ -55,7 +42,7 @@ bool walk_xattr_allowed(const char *name)
 
 static int copy_xattrs(int from, int to)
 {
-	struct fd_name path = name_of(from);
+	struct fd_name path = walk_fd_name(from);
 	AUTO_FREE char *list = xmalloc(ATTR_NAMES_MAX), *value = xmalloc(ATTR_VALUE_MAX);
 	ssize_t n = listxattr(path.s, list, ATTR_NAMES_MAX);
 

@@ -4,7 +4,21 @@
 
 #include "image/unpack.h"
 
+#include <stdio.h>
 #include <sys/stat.h>
+
+/* An O_PATH fd takes no f*xattr calls; its name in /proc does, and follows no further link. */
+struct fd_name {
+	char s[32];
+};
+
+static inline struct fd_name walk_fd_name(int fd)
+{
+	struct fd_name n;
+
+	snprintf(n.s, sizeof n.s, "/proc/self/fd/%d", fd);
+	return n;
+}
 
 /* The parent of path, an O_PATH fd in upper; *ret_leaf points into path (its last component).
  * make: folders that only lower layers have, or nobody, are made in upper, the former with their
