@@ -128,6 +128,10 @@ int birth_clone(struct birth *s, uint64_t flags, int cgroupfd, int pidns, struct
 	if (enter_pidns(pidns, e) < 0)
 		return -1;
 	int pid = clone_process(&args);
+	if (pid < 0 && s->enters && cgroupfd >= 0) {
+		args.flags &= ~(uint64_t)CLONE_INTO_CGROUP;
+		pid = clone_process(&args);
+	}
 	s->in_cgroup = pid >= 0 && (args.flags & CLONE_INTO_CGROUP);
 	if (pid == 0)
 		return 0;
