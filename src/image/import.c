@@ -293,6 +293,12 @@ int worker_import(struct worker *w, int fd, struct transfer_result *ret, struct 
 	free(im.files);
 	if (r < 0)
 		return err_wrap(e, "failed to import");
+	for (size_t i = 0; i < ret->n_images; i++) {
+		const struct transfer_progress saved = { .event = "saved",
+							 .name = ret->images[i].name };
+
+		peer_progress(&w->peer, &saved);
+	}
 	peer_progress(&w->peer, &end);
 	return 0;
 }

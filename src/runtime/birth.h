@@ -19,6 +19,7 @@ struct birth {
 	int console_socket; /* connected; -1 */
 	int pidfd_socket; /* the same for the pidfd */
 	int console; /* the master, once it came */
+	const struct cgroup *cgroup; /* asked why init was killed; NULL: not known */
 	bool enters; /* it enters its cgroups by itself: where it is born does not matter */
 	bool in_cgroup; /* it was born in cgroup_dirfd() */
 };

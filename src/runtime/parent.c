@@ -479,6 +479,7 @@ static int give_birth(struct creation *k, struct err *e)
 		  (uintmax_t)flags);
 	rootless_show_child(&k->plan, true);
 	int place = choose_place(k);
+	k->birth.cgroup = k->cgroup;
 	int r = birth_clone(&k->birth, flags, place, pidns, e);
 	k->launch.in_cgroup = k->birth.in_cgroup;
 	choose_go(k);
