@@ -48,11 +48,12 @@ static pid_t start(struct cgroup *cg, bool by_itself, int *ret_verdict)
 	}
 	if (!by_itself)
 		CHECK_OK(cgroup_attach(cg, pid, &e), &e);
+	close(TAKE_FD(said[1])); /* a child that can't is an end of file */
 	CHECK(write(go[1], "x", 1) == 1 && read(said[0], &c, 1) == 1);
 	*ret_verdict = (unsigned char)c;
 	for (int i = 0; i < 2; i++) {
-		close(go[i]);
-		close(said[i]);
+		close_fd(&go[i]);
+		close_fd(&said[i]);
 	}
 	return pid;
 }
@@ -169,6 +170,28 @@ TEST(limits_here)
 	static const char more[] = "{\"memory\":{\"limit\":67108864,\"swap\":67108864}}";
 	CHECK_OK(oci_resources_parse(a, more, strlen(more), &r, &e), &e);
 	CHECK_OK(cgroup_update(cg, r, &e), &e);
+	CHECK_OK(cgroup_destroy(cg, &e), &e);
+}
+
+/* A hybrid may have its huge pages on the v2 side, which has no file "tasks". */
+TEST(enters_the_v2_side_of_a_hybrid_that_has_limits)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct oci_pairs paths;
+	struct err e = { 0 };
+	int verdict, status;
+
+	AUTO_CGROUP struct cgroup *cg = create(a, rules, NULL);
+	for (size_t i = 0; i < cg->n;
+	     i++) /* as create does for such limits; not every machine can */
+		cg->dirs[i].controllers |= cg->dirs[i].is_v2 ? CG_HUGETLB : 0;
+	pid_t pid = start(cg, cgroup_can_enter(cg), &verdict);
+
+	cgroup_paths(cg, a, &paths);
+	for (size_t i = 0; i < paths.n; i++)
+		check_only_process(paths.v[i].value, pid);
+	CHECK_OK(cgroup_kill(cg, SIGKILL, &e), &e);
+	CHECK(waitpid(pid, &status, 0) == pid);
 	CHECK_OK(cgroup_destroy(cg, &e), &e);
 }
 

@@ -91,12 +91,11 @@ int cgroup_enter(const struct cgroup *cg, bool in_unified, struct err *e)
 {
 	for (size_t i = 0; i < cg->n; i++) {
 		const struct cgroup_dir *dir = &cg->dirs[i];
-		bool is_unified = dir->controllers == CG_UNIFIED;
 
-		if (is_unified && in_unified)
+		if (dir->is_v2 && in_unified)
 			continue;
-		int r = cg_write(dir->fd, is_unified ? "cgroup.procs" : "tasks", "0");
-		if (r < 0 && !is_unified)
+		int r = cg_write(dir->fd, dir->is_v2 ? "cgroup.procs" : "tasks", "0");
+		if (r < 0 && dir->controllers != CG_UNIFIED) /* is_only_place() */
 			return err_sys(e, -r, "cannot move into the cgroup %s", dir->path);
 	}
 	return 0;
