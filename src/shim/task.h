@@ -83,6 +83,10 @@ struct container {
 	uid_t io_uid;
 	gid_t io_gid;
 	bool no_pivot_root, no_new_keyring;
+	/* Created from a checkpoint: where it lies, and who will read it when it starts; else NULL.
+	 */
+	char *checkpoint, *parent_checkpoint;
+	char *criu_work;
 	/* Where init was born: later it may be deeper, in a cgroup of its own making. */
 	struct arena *cgroup_arena;
 	struct oci_pairs cgroup_paths;

@@ -171,21 +171,6 @@ void task_update(struct ttrpc_call *call)
 	runtime_do(p, call, &k, on_done);
 }
 
-void task_checkpoint(struct ttrpc_call *call)
-{
-	const Containerd__Task__V3__CheckpointTaskRequest *q = call->req;
-	struct err e = { 0 };
-	struct proc *p = proc_get(call->user, q->id, "", &e);
-
-	if (p && p->state == PROC_CREATED)
-		err_set(&e, ERR_UNKNOWN, "cannot checkpoint a task in created state");
-	else if (p && p->state == PROC_STOPPED)
-		err_set(&e, ERR_UNKNOWN, "cannot checkpoint a stopped container");
-	else if (p)
-		err_set(&e, ERR_UNIMPLEMENTED, "checkpoint is not done yet");
-	ttrpc_fail(call, &e);
-}
-
 void task_resize_pty(struct ttrpc_call *call)
 {
 	const Containerd__Task__V3__ResizePtyRequest *q = call->req;

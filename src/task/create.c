@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "loop/loop.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void any_to(const struct any *from, Google__Protobuf__Any *to)
 {
@@ -30,16 +32,32 @@ static Containerd__Types__Mount **mounts_to(const struct mounts *from, struct ar
 	return v;
 }
 
-static uint64_t time_left(const struct task_new *n)
+uint64_t task_time_left(uint64_t deadline)
 {
 	uint64_t now = loop_now();
 
-	if (!n->deadline || n->deadline > now + TASK_LONG_NS)
+	if (!deadline || deadline > now + TASK_LONG_NS)
 		return TASK_LONG_NS;
-	return n->deadline > now ? n->deadline - now : 1;
+	return deadline > now ? deadline - now : 1;
 }
 
-static int call_create(struct task *t, const struct task_new *n, uint32_t *ret_pid, struct err *e)
+/* The folder of the checkpoint; "" without one.  In the arena. */
+static int find_checkpoint(const struct task *t, const struct task_new *n, struct arena *a,
+			   const char **ret, struct err *e)
+{
+	*ret = n->checkpoint ?: "";
+	if (!n->unpack)
+		return 0;
+	*ret = arena_printf(a, "%s/checkpoint", t->work);
+	if (mkdir(*ret, 0700) < 0)
+		return err_sys(e, errno, "mkdir %s", *ret);
+	if (n->unpack(*ret, n->unpack_arg, e) < 0)
+		return err_wrap(e, "failed to unpack the checkpoint");
+	return 0;
+}
+
+static int call_create(struct task *t, const struct task_new *n, const char *checkpoint,
+		       uint32_t *ret_pid, struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
 	Containerd__Task__V3__CreateTaskRequest req =
@@ -49,6 +67,7 @@ static int call_create(struct task *t, const struct task_new *n, uint32_t *ret_p
 
 	req.id = t->id;
 	req.bundle = t->bundle;
+	req.checkpoint = (char *)checkpoint;
 	req.n_rootfs = n->rootfs.n;
 	req.rootfs = mounts_to(&n->rootfs, a);
 	req.terminal = n->io.terminal;
@@ -59,7 +78,7 @@ static int call_create(struct task *t, const struct task_new *n, uint32_t *ret_p
 		any_to(&n->options, &options);
 		req.options = &options;
 	}
-	if (task_call(t, "Create", time_left(n), &req,
+	if (task_call(t, "Create", task_time_left(n->deadline), &req,
 		      &containerd__task__v3__create_task_response__descriptor, &rsp, e) < 0)
 		return err_wrap(e, "failed to create shim task");
 	*ret_pid = rsp->pid;
@@ -103,9 +122,12 @@ void task_undo_shim(struct task *t)
 
 static int create_steps(struct task *t, const struct task_new *n, uint32_t *ret_pid, struct err *e)
 {
-	if (bundle_make(t, &n->spec, e) < 0)
+	AUTO_ARENA struct arena *a = arena_new();
+	const char *checkpoint;
+
+	if (bundle_make(t, &n->spec, e) < 0 || find_checkpoint(t, n, a, &checkpoint, e) < 0)
 		return -1;
-	if (start_shim(t, n, e) < 0 || call_create(t, n, ret_pid, e) < 0) {
+	if (start_shim(t, n, e) < 0 || call_create(t, n, checkpoint, ret_pid, e) < 0) {
 		task_undo_shim(t);
 		return -1;
 	}

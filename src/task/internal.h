@@ -133,6 +133,7 @@ int task_call(struct task *t, const char *method, uint64_t timeout, const void *
 	      const ProtobufCMessageDescriptor *rsp, void *ret_rsp, struct err *e);
 
 /* create.c */
+uint64_t task_time_left(uint64_t deadline); /* of TASK_LONG_NS */
 void task_alive(struct task *t); /* STARTING is over */
 void task_undo_shim(struct task *t); /* Shutdown, then the delete verb */
 

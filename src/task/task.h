@@ -99,6 +99,11 @@ struct task_new {
 	struct any options; /* the task's own, else the container's; type_url NULL: none */
 	struct mounts rootfs;
 	struct task_io io;
+	/* A checkpoint to go on from: a folder, or what fills one that lives as long as the task.
+	 */
+	const char *checkpoint; /* NULL: none */
+	int (*unpack)(const char *dir, void *arg, struct err *e); /* NULL: none */
+	void *unpack_arg;
 	uint64_t deadline; /* CLOCK_MONOTONIC ns, 0: the default */
 };
 
@@ -117,6 +122,7 @@ static inline void task_unrefp(struct task **t)
 
 const char *task_id(const struct task *t);
 const char *task_bundle(const struct task *t);
+const char *task_work(const struct task *t); /* its folder on disk, gone with the task */
 
 /* The init processes of all tasks of a namespace, as known from our own calls and an open wait for
  * each.  Shims of which less is known are asked at the same time; one that does not answer within
@@ -138,6 +144,11 @@ int task_pause(struct task *t, struct err *e);
 int task_resume(struct task *t, struct err *e);
 int task_update(struct task *t, const struct any *resources, const struct labels *annotations,
 		struct err *e);
+
+/* dir: where the images go.  options: containerd.runc.v1.CheckpointOptions, or none.  deadline as
+ * of a new task. */
+int task_checkpoint(struct task *t, const char *dir, const struct any *options, uint64_t deadline,
+		    struct err *e);
 
 struct task_pid {
 	uint32_t pid;

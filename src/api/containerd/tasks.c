@@ -4,6 +4,7 @@
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
 #include "api/containerd/services.h"
+#include "api/containerd/tasks_checkpoint.h"
 #include "api/containerd/tasks_wait.h"
 #include "base/filter.h"
 
@@ -43,13 +44,12 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	const V1(CreateTaskRequest) *q = req;
 	V1(CreateTaskResponse) *a = rsp;
 	struct container_record r;
+	struct tasks_restore restore;
 	struct call call;
 
 	if (api_call(c, &call, e) < 0 ||
 	    container_get(call.engine->store, call.ns, c->arena, q->container_id, &r, e) < 0)
 		return -1;
-	if (q->checkpoint && *q->checkpoint->digest)
-		return err_set(e, ERR_UNIMPLEMENTED, "restoring a task from a checkpoint");
 	if (*q->task_api_address)
 		return err_set(e, ERR_UNIMPLEMENTED, "a task of a running sandbox API");
 
@@ -66,7 +66,8 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 		.io = { q->stdin, q->stdout, q->stderr, q->terminal },
 		.deadline = call.deadline,
 	};
-	if (task_create(call.engine->tasks, &n, &a->pid, e) < 0)
+	if (tasks_restore_from(&call, q, &n, &restore, e) < 0 ||
+	    task_create(call.engine->tasks, &n, &a->pid, e) < 0)
 		return -1;
 	a->container_id = (char *)r.id;
 	return 0;
@@ -200,12 +201,6 @@ static int update(struct rpc_call *c, const void *req, UNUSED void *rsp, struct 
 	if (find(c, q->container_id, &call, &t, e) < 0)
 		return -1;
 	return task_update(t, &resources, &annotations, e);
-}
-
-static int checkpoint(UNUSED struct rpc_call *c, UNUSED const void *req, UNUSED void *rsp,
-		      struct err *e)
-{
-	return err_set(e, ERR_UNIMPLEMENTED, "checkpointing a task");
 }
 
 /* --- questions -----------------------------------------------------------------------------------
@@ -366,7 +361,7 @@ const struct rpc_method tasks_methods[] = {
 	M_EMPTY("Pause", pause_task_request, pause_task),
 	M_EMPTY("Resume", resume_task_request, resume),
 	M("ListPids", list_pids_request, list_pids_response, list_pids),
-	M("Checkpoint", checkpoint_task_request, checkpoint_task_response, checkpoint),
+	M("Checkpoint", checkpoint_task_request, checkpoint_task_response, tasks_checkpoint),
 	M_EMPTY("Update", update_task_request, update),
 	M("Metrics", metrics_request, metrics_response, metrics),
 	M("Wait", wait_request, wait_response, tasks_wait),
