@@ -58,7 +58,7 @@ void task_kill(struct ttrpc_call *call)
 	}
 	/* All of a container, and what stands still in a frozen cgroup, is the runtime's to
 	 * reach.  One process is reached without it, and without waiting. */
-	if (p && proc_is_init(p) && !p->is_reaped && p->state != PROC_STOPPED &&
+	if (p && proc_is_init(p) && p->pid && !p->is_reaped && p->state != PROC_STOPPED &&
 	    (q->all || p->state == PROC_PAUSED)) {
 		struct oci_request k = { .verb = OCI_KILL, .sig = (int)q->signal, .all = q->all };
 
