@@ -4,6 +4,7 @@
 #include "engine/events.h"
 #include "engine/restart.h"
 #include "os/file.h"
+#include "task/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -88,7 +89,10 @@ static int open_tasks(struct engine *en, struct err *e)
 		.publish = publish_for_tasks,
 		.arg = en,
 	};
+	en->sandboxes = sandboxes_new(&en->tasks_env);
 	en->tasks = tasks_new(&en->tasks_env);
+	if (tasks_recover(en->sandboxes, e) < 0)
+		return -1;
 	return tasks_recover(en->tasks, e);
 }
 
@@ -133,6 +137,7 @@ void engine_close(struct engine *en)
 		return;
 	restarter_free(en->restarter);
 	tasks_free(en->tasks);
+	tasks_free(en->sandboxes);
 	collector_free(en->collector);
 	store_close(en->store);
 	if (en->events)

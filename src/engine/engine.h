@@ -26,6 +26,7 @@ struct engine {
 	struct events *events; /* engine/events.h */
 	struct store *store; /* store/store.h: database, content, snapshots */
 	struct tasks *tasks; /* task/task.h: shims and their processes */
+	struct tasks *sandboxes; /* task/sandbox.h: shims that hold tasks together */
 	struct tasks_env tasks_env; /* what tasks borrows */
 	struct streams *streams; /* api/containerd/streaming.h: the program's, set before serving */
 	struct collector *collector; /* engine/collector.h: background collection */

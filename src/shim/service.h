@@ -1,5 +1,5 @@
 /* The task service, containerd.task.v2.Task and v3, on one table: their messages are the same
- * bytes. */
+ * bytes; and the sandbox service. */
 #pragma once
 
 #include "wire/ttrpc_server.h"

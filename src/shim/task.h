@@ -19,6 +19,7 @@ struct events;
 struct loop;
 struct memory;
 struct reaper;
+struct sandbox;
 struct streams;
 struct ttrpc_call;
 struct ttrpc_server;
@@ -32,6 +33,7 @@ struct shim {
 	const char *ns;
 	const char *own_runc; /* beside our own binary; "" when unknown */
 	struct container *containers;
+	struct sandbox *sandbox; /* shim/sandbox.h; NULL: a shim for containers alone */
 	void (*stop)(struct shim *s); /* Shutdown, when nothing is left */
 };
 

@@ -205,6 +205,6 @@ void task_shutdown(struct ttrpc_call *call)
 	struct shim *s = call->user;
 
 	ttrpc_reply(call, NULL);
-	if (!s->containers)
+	if (!s->containers && !s->sandbox)
 		s->stop(s);
 }

@@ -99,6 +99,12 @@ struct task_new {
 	struct any options; /* the task's own, else the container's; type_url NULL: none */
 	struct mounts rootfs;
 	struct task_io io;
+	/* A sandbox to join, by its id ("" or NULL: none), and where its shim listens if the client
+	 * says so ("unix://…" and the task service's version); else it is looked for in sandboxes.
+	 */
+	const char *sandbox, *sandbox_address;
+	uint32_t sandbox_version;
+	struct tasks *sandboxes;
 	/* A checkpoint to go on from: a folder, or what fills one that lives as long as the task.
 	 */
 	const char *checkpoint; /* NULL: none */
