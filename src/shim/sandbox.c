@@ -1,6 +1,7 @@
 #include "shim/sandbox.h"
 
 #include "base/ident.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "containerd/runtime/sandbox/v1/sandbox.pb-c.h"
 #include "oci/platform.h"
@@ -119,12 +120,32 @@ static void answer_wait(const struct sandbox *sb, struct ttrpc_call *call)
 	ttrpc_reply(call, &r.base);
 }
 
+static void on_killed(const struct err *e, UNUSED pid_t pid, UNUSED int console, UNUSED void *arg)
+{
+	if (e)
+		log_warn(LOG({ "error", e->msg }), "cannot kill a paused container of the sandbox");
+}
+
+/* What stands still in a frozen cgroup is the runtime's to reach. */
+static void kill_paused(const struct container *c)
+{
+	const struct oci_request q = {
+		.verb = OCI_KILL, .id = c->id, .bundle = c->bundle, .sig = SIGKILL, .all = true
+	};
+
+	oci_call(c->shim->loop, c->shim->reaper, &c->runtime, &q, on_killed, NULL);
+}
+
 static void kill_containers(const struct shim *s)
 {
-	for (const struct container *c = s->containers; c; c = c->next)
-		if (c->init.pidfd >= 0 && !c->init.is_reaped)
-			(void)sys_pidfd_send_signal(c->init.pidfd, SIGKILL, NULL, 0); /* or it has
-											 ended */
+	for (const struct container *c = s->containers; c; c = c->next) {
+		if (c->init.pidfd < 0 || c->init.is_reaped)
+			continue;
+		if (c->init.state == PROC_PAUSED)
+			kill_paused(c);
+		else /* or it has just ended */
+			(void)sys_pidfd_send_signal(c->init.pidfd, SIGKILL, NULL, 0);
+	}
 }
 
 static void end(struct shim *s, struct sandbox *sb)

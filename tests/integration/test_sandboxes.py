@@ -46,9 +46,10 @@ class Sandboxes(DaemonTest):
             self.running("--sandbox", "sb", name="three")
             self.assertEqual(len(self.shims()), 1)
             self.assertEqual(json.loads(self.ctr("containers", "info", "two").stdout)["SandboxID"], "sb")
+            self.ctr("tasks", "pause", "three")
             r = self.ctr("sandboxes", "remove", "sb", check=False)
             self.assertIn("still has container", r.stderr)
-            wait_for("the end of its containers", lambda: "STOPPED" in self.task_line("two") + self.task_line("three"))
+            wait_for("the end of its containers", lambda: all("STOPPED" in self.task_line(t) for t in ("two", "three")))
             for name in ("two", "three"):
                 self.ctr("tasks", "delete", name, check=False)
             self.assertEqual(len(self.shims()), 1)
