@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include "base/log.h"
 #include "engine/collector.h"
 #include "engine/events.h"
 #include "engine/restart.h"
@@ -96,6 +97,21 @@ static int open_tasks(struct engine *en, struct err *e)
 	return tasks_recover(en->tasks, e);
 }
 
+const char *engine_checkpoints(const struct engine *en, struct arena *a)
+{
+	return arena_printf(a, "%s/checkpoints", en->cfg->root);
+}
+
+static void remove_checkpoints(const struct engine *en)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	const char *path = engine_checkpoints(en, a);
+	int r = file_remove_tree(AT_FDCWD, path);
+
+	if (r < 0)
+		log_warn(LOG({ "error", err_errno_text(-r) }), "cannot remove %s", path);
+}
+
 static int open_parts(struct engine *en, struct err *e)
 {
 	const struct config *cfg = en->cfg;
@@ -105,6 +121,7 @@ static int open_parts(struct engine *en, struct err *e)
 		return -1;
 	if (lock_root(cfg, &en->lock_fd, e) < 0)
 		return -1;
+	remove_checkpoints(en);
 	en->events = events_new();
 	if (store_open(cfg->root, &en->store, e) < 0)
 		return -1;

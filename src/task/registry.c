@@ -97,11 +97,6 @@ const char *task_bundle(const struct task *t)
 	return t->bundle;
 }
 
-const char *task_work(const struct task *t)
-{
-	return t->work;
-}
-
 /* With the registry's lock. */
 static struct task *find(struct tasks *ts, const char *ns, const char *id)
 {

@@ -128,7 +128,6 @@ static inline void task_unrefp(struct task **t)
 
 const char *task_id(const struct task *t);
 const char *task_bundle(const struct task *t);
-const char *task_work(const struct task *t); /* its folder on disk, gone with the task */
 
 /* The init processes of all tasks of a namespace, as known from our own calls and an open wait for
  * each.  Shims of which less is known are asked at the same time; one that does not answer within

@@ -17,6 +17,7 @@ class Checkpoints(DaemonTest):
     def tearDown(self):
         super().tearDown()
         work = self.daemon.root / "io.containerd.runtime.v2.task/default"
+        self.assertEqual(list((self.daemon.root / "checkpoints").glob("*")), [], "images on their way")
         self.assertEqual([p for p in work.rglob("*") if p.is_dir()] if work.exists() else [], [], "folders of checkpoints")
 
     def end(self, name):

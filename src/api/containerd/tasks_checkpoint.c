@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define V1(name) Containerd__Services__Tasks__V1__##name
 
@@ -124,12 +125,14 @@ static int save_spec(struct call *call, const char *dir, const struct any *spec,
 static int make(struct call *call, struct task *t, const struct any *options,
 		V1(CheckpointTaskResponse) * a, struct err *e)
 {
-	char *dir = arena_printf(call->arena, "%s/checkpoint-XXXXXX", task_work(t));
+	const char *top = engine_checkpoints(call->engine, call->arena);
+	char *dir = arena_printf(call->arena, "%s/XXXXXX", top);
 	struct container_record r;
 
 	if (container_get(call->engine->store, call->ns, call->arena, task_id(t), &r, e) < 0)
 		return -1;
-	if (!mkdtemp(dir))
+	/* Not in the task's own folders: a client deletes the task as soon as it has ended. */
+	if ((mkdir(top, 0700) < 0 && errno != EEXIST) || !mkdtemp(dir))
 		return err_sys(e, errno, "mkdir %s", dir);
 	a->descriptors = arena_array(call->arena, 2, sizeof *a->descriptors);
 	int done = task_checkpoint(t, dir, options, call->deadline, e);
