@@ -80,6 +80,9 @@ static int run(const struct runtime *rt, const struct oci_request *q, struct are
 		return runtime_resume(rt, q->id, e);
 	case OCI_UPDATE:
 		return update(rt, q, a, e);
+	case OCI_CHECKPOINT:
+	case OCI_RESTORE:
+		break;
 	}
 	BUG("unknown runtime verb");
 }

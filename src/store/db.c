@@ -34,6 +34,7 @@ static const char *const table_names[TABLE_COUNT] = {
 	[TABLE_SNAPSHOTS] = "snapshots",
 	[TABLE_LEASES] = "leases",
 	[TABLE_LEASE_ITEMS] = "lease_items",
+	[TABLE_SANDBOXES] = "sandboxes",
 };
 
 /* LMDB's own codes are negative, the system's positive. */

@@ -25,6 +25,9 @@
  *     NS\0LEASE                         id, labels, created
  *   lease_items
  *     NS\0LEASE\0TYPE\0ID               lease, type, id
+ *   sandboxes
+ *     NS\0ID                            id, sandboxer, runtime name and options, spec, labels,
+ *                                       extensions, created, updated
  *
  * Ingests have no records: the directory tree ingest/ is the truth about them. */
 #pragma once
@@ -41,5 +44,6 @@ enum table {
 	TABLE_SNAPSHOTS,
 	TABLE_LEASES,
 	TABLE_LEASE_ITEMS,
+	TABLE_SANDBOXES,
 	TABLE_COUNT
 };

@@ -28,7 +28,10 @@ typedef Containerd__Types__Platform platform_msg;
 #define GRPC "io.containerd.grpc.v1"
 #define LEASE "io.containerd.lease.v1"
 #define METADATA "io.containerd.metadata.v1"
+#define MONITOR "io.containerd.monitor.container.v1"
 #define RUNTIME "io.containerd.runtime.v2"
+#define SANDBOX_CONTROLLER "io.containerd.sandbox.controller.v1"
+#define SANDBOX_STORE "io.containerd.sandbox.store.v1"
 #define SERVICE "io.containerd.service.v1"
 #define SHIM "io.containerd.shim.v1"
 #define SNAPSHOTTER "io.containerd.snapshotter.v1"
@@ -40,6 +43,7 @@ static const struct plugin {
 	const char *type, *id, *requires[5]; /* ended by NULL */
 	bool has_platform;
 	const char *grpc_service;
+	const char *capabilities[5]; /* ended by NULL */
 } plugins[] = {
 	{ CONTENT, "content", { NULL }, false, NULL },
 	{ EVENT, "exchange", { NULL }, false, NULL },
@@ -73,6 +77,18 @@ static const struct plugin {
 	  "containerd.services.introspection.v1.Introspection" },
 	{ GRPC, "leases", { LEASE }, false, "containerd.services.leases.v1.Leases" },
 	{ GRPC, "namespaces", { SERVICE }, false, "containerd.services.namespaces.v1.Namespaces" },
+	{ SANDBOX_STORE, "local", { METADATA }, false, "containerd.services.sandbox.v1.Store" },
+	{ SANDBOX_CONTROLLER,
+	  "shim",
+	  { SHIM, EVENT },
+	  false,
+	  "containerd.services.sandbox.v1.Controller" },
+	{ GRPC,
+	  "sandbox-controllers",
+	  { SANDBOX_CONTROLLER, EVENT },
+	  false,
+	  "containerd.services.sandbox.v1.Controller" },
+	{ GRPC, "sandboxes", { SANDBOX_STORE }, false, "containerd.services.sandbox.v1.Store" },
 	{ GRPC, "snapshots", { SERVICE }, false, "containerd.services.snapshots.v1.Snapshots" },
 	{ STREAMING, "manager", { METADATA }, false, "containerd.services.streaming.v1.Streaming" },
 	{ GRPC, "streaming", { STREAMING }, false, "containerd.services.streaming.v1.Streaming" },
@@ -88,6 +104,12 @@ static const struct plugin {
 	  false,
 	  "containerd.services.transfer.v1.Transfer" },
 	{ GRPC, "version", { NULL }, false, "containerd.services.version.v1.Version" },
+	{ MONITOR,
+	  "restart",
+	  { EVENT, SERVICE },
+	  false,
+	  NULL,
+	  { "no", "always", "on-failure", "unless-stopped" } },
 	{ GRPC, "healthcheck", { NULL }, false, "grpc.health.v1.Health" },
 };
 
@@ -142,6 +164,9 @@ static plugin_msg *plain_plugin(struct arena *a, const struct plugin *p, const s
 	m->requires = arena_array(a, m->n_requires, sizeof *m->requires);
 	for (size_t i = 0; i < m->n_requires; i++)
 	m->requires[i] = (char *)p->requires[i];
+	while (p->capabilities[m->n_capabilities])
+		m->n_capabilities++;
+	m->capabilities = (char **)p->capabilities;
 	if (p->has_platform)
 		set_platform(a, m);
 	if (strcmp(p->type, CONTENT) == 0)

@@ -1,4 +1,5 @@
 /* ctr containers */
+#include "cmd/ctr/checkpoint.h"
 #include "cmd/ctr/task.h"
 
 #include "cmd/ctr/json_print.h"
@@ -236,5 +237,15 @@ const struct command containers_commands[] = {
 	  .args_usage = "[flags] CONTAINER [<key>=<value>, ...]",
 	  .description = "set and clear labels for a container",
 	  .run = containers_label },
+	{ .name = "checkpoint",
+	  .usage = "checkpoint a container",
+	  .args_usage = "CONTAINER REF",
+	  .flags = { containers_checkpoint_flags },
+	  .run = containers_checkpoint },
+	{ .name = "restore",
+	  .usage = "restore a container from checkpoint",
+	  .args_usage = "CONTAINER REF",
+	  .flags = { containers_restore_flags },
+	  .run = containers_restore },
 	{ .name = NULL },
 };

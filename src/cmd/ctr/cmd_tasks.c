@@ -1,4 +1,5 @@
 /* ctr tasks: list, start, kill, attach, delete, ps, pause, resume, metrics */
+#include "cmd/ctr/checkpoint.h"
 #include "cmd/ctr/task.h"
 
 #include "cmd/ctr/json_print.h"
@@ -271,6 +272,11 @@ const struct command tasks_commands[] = {
 	  .usage = "attach to the IO of a running container",
 	  .args_usage = "CONTAINER",
 	  .run = tasks_attach },
+	{ .name = "checkpoint",
+	  .usage = "checkpoint a container",
+	  .args_usage = "[flags] CONTAINER",
+	  .flags = { tasks_checkpoint_flags },
+	  .run = tasks_checkpoint },
 	{ .name = "delete",
 	  .aliases = "del remove rm",
 	  .usage = "delete one or more tasks",

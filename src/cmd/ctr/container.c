@@ -254,6 +254,7 @@ static int send_container(struct draft *d, CONTAINERS(Container) * *ret, struct 
 	spec.type_url = PB(SPEC_TYPE);
 	spec.value = (ProtobufCBinaryData){ d->spec_len, (uint8_t *)d->spec };
 	c.spec = &spec;
+	c.sandbox = PB(args_string(d->args, "sandbox"));
 	if (d->has_image) {
 		c.image = PB(d->image_name);
 		c.snapshotter = PB(d->snapshotter);

@@ -82,6 +82,7 @@ const struct flag container_flags[] = {
 	{ "privileged", FLAG_BOOL, NULL, "run privileged container" },
 	{ "read-only", FLAG_BOOL, NULL, "set the containers filesystem as readonly" },
 	{ "runtime", FLAG_STRING, NULL, "runtime name", "io.containerd.runc.v2" },
+	{ "sandbox", FLAG_STRING, NULL, "create the container in the given sandbox" },
 	{ .name = "runtime-config-path",
 	  .type = FLAG_STRING,
 	  .help = "optional runtime config path",

@@ -137,8 +137,8 @@ const char *snapshotter_of(const struct args *args);
 
 /* The groups and the commands that stand alone; each file has one table. */
 extern const struct command containers_commands[], content_commands[], images_commands[],
-	leases_commands[], namespaces_commands[], plugins_commands[], snapshots_commands[],
-	tasks_commands[], oci_commands[], deprecations_commands[];
+	leases_commands[], namespaces_commands[], plugins_commands[], sandboxes_commands[],
+	snapshots_commands[], tasks_commands[], oci_commands[], deprecations_commands[];
 extern const struct flag container_flags[], run_flags[], platform_flags[], snapshotter_flags[],
 	quiet_flags[], inspect_runtime_flags[], doctor_flags[];
 
