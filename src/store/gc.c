@@ -184,7 +184,7 @@ static int sweep(struct store *s, gc_removed *removed, void *arg, struct gc_stat
 	if (content_sweep_ingests(s, ingest_gone, &report, e) < 0 ||
 	    content_sweep_blobs(s, &ret->blobs, e) < 0)
 		return -1;
-	for (size_t i = 0; i < SNAPSHOTTER_COUNT; i++)
+	for (size_t i = 0; i < s->snapshotters.n; i++)
 		if (snapshotter_sweep(s, &s->snapshotters.v[i], &ret->directories, e) < 0)
 			return -1;
 	return 0;

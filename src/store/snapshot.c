@@ -1,5 +1,6 @@
 #include "store/snapshot.h"
 
+#include "base/log.h"
 #include "store/entry.h"
 #include "store/snapshot_record.h"
 #include "store/state.h"
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 
 static const char target_label[] = "containerd.io/snapshot.ref";
+static const char upperdir_label[] = "containerd.io/snapshot/overlay.upperdir";
 
 enum { PARENTS_MAX = 1024 }; /* a chain longer than this is a loop or an attack */
 
@@ -59,6 +61,16 @@ static int read_chain(struct txn *t, const struct snapshot_at *at, const char *p
 	ret->parents = numbers;
 	ret->nparents = n;
 	return 0;
+}
+
+/* Both or none: a user namespace has both. */
+static void read_idmaps(const struct labels *labels, struct layers *ret)
+{
+	const char *uids = labels_get(labels, "containerd.io/snapshot/uidmapping");
+	const char *gids = labels_get(labels, "containerd.io/snapshot/gidmapping");
+
+	ret->uidmap = uids ?: gids;
+	ret->gidmap = gids ?: uids;
 }
 
 /* --- prepare, view --- */
@@ -209,6 +221,7 @@ static int create(struct store *s, const struct snapshot_at *at, enum snapshot_k
 			  .labels = labels ?: &none };
 	struct layers l = { .kind = kind };
 
+	read_idmaps(c.labels, &l);
 	if (!key || !*key)
 		return err_set(e, ERR_INVALID_ARGUMENT, "snapshot key must not be empty");
 	if (snapshotter_find(s, at->snapshotter, &c.sn, e) < 0 || labels_check(c.labels, e) < 0)
@@ -216,10 +229,7 @@ static int create(struct store *s, const struct snapshot_at *at, enum snapshot_k
 	pthread_rwlock_rdlock(&c.sn->dirs);
 	int r = make_new(&c, &l, e);
 	pthread_rwlock_unlock(&c.sn->dirs);
-	if (r < 0)
-		return -1;
-	c.sn->ops->mounts(c.sn, a, &l, ret);
-	return 0;
+	return r < 0 ? -1 : c.sn->ops->mounts(c.sn, a, &l, ret, e);
 }
 
 int snapshot_prepare(struct store *s, const struct snapshot_at *at, struct arena *a,
@@ -252,6 +262,7 @@ int snapshot_layers(struct store *s, const struct snapshot_at *at, const char *k
 	if (has == 1) {
 		ret->number = r.number;
 		ret->kind = (enum snapshot_kind)r.kind;
+		read_idmaps(&r.labels, ret);
 		if (read_chain(&t, at, r.parent, a, ret, e) < 0)
 			has = -1;
 	}
@@ -270,15 +281,19 @@ int snapshot_mounts(struct store *s, const struct snapshot_at *at, struct arena 
 	if (l.kind == SNAPSHOT_COMMITTED)
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "failed to get active mount: snapshot %s is committed", key);
-	sn->ops->mounts(sn, a, &l, ret);
-	return 0;
+	return sn->ops->mounts(sn, a, &l, ret, e);
 }
 
-static struct snapshot_info to_info(const struct snapshot_record *r)
+static struct snapshot_info to_info(const struct snapshotter *sn, struct arena *a,
+				    const struct snapshot_record *r)
 {
-	return (struct snapshot_info){
+	struct snapshot_info i = {
 		(enum snapshot_kind)r->kind, r->name, r->parent, r->labels, r->created, r->updated
 	};
+
+	if (sn->opt->upperdir_label)
+		labels_set(a, &i.labels, upperdir_label, snapshotter_fs_path(sn, a, r->number));
+	return i;
 }
 
 static int find(struct store *s, const struct snapshot_at *at, const char *key, struct arena *a,
@@ -303,7 +318,7 @@ int snapshot_stat(struct store *s, const struct snapshot_at *at, struct arena *a
 
 	if (find(s, at, key, a, &sn, &r, e) < 0)
 		return -1;
-	*ret = to_info(&r);
+	*ret = to_info(sn, a, &r);
 	return 0;
 }
 
@@ -343,7 +358,7 @@ int snapshot_walk(struct store *s, const struct snapshot_at *at, struct arena *a
 	int r = entry_list(s->db, TABLE_SNAPSHOTS, &below, snapshot_fields,
 			   sizeof(struct snapshot_record), a, &all, e);
 	for (size_t i = 0; i < all.n && r == 0; i++) {
-		struct snapshot_info info = to_info(all.v[i]);
+		struct snapshot_info info = to_info(sn, a, all.v[i]);
 
 		r = visit(&info, arg, e);
 	}
@@ -412,9 +427,15 @@ int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *n
 	if (labels_check(c.labels, e) < 0 || snapshot_layers(s, at, key, a, &sn, &l, e) < 0)
 		return -1;
 	AUTO_FD int fd = snapshotter_open_fs(sn, l.number, e);
-	if (fd < 0 || measure(fd, &c.usage, e) < 0 || make_durable(fd, e) < 0)
+	if (fd < 0 || measure(fd, &c.usage, e) < 0)
 		return -1;
-	return db_write(s->db, commit, &c, e);
+	if (sn->ops->seal && sn->ops->seal(sn, &l, &c.usage, e) < 0)
+		return -1;
+	if (make_durable(fd, e) < 0 || db_write(s->db, commit, &c, e) < 0)
+		return -1;
+	if (sn->ops->sealed)
+		sn->ops->sealed(sn, &l);
+	return 0;
 }
 
 static int remove_one(struct txn *t, void *arg, struct err *e)
@@ -425,16 +446,28 @@ static int remove_one(struct txn *t, void *arg, struct err *e)
 	return had < 0 ? -1 : had ? 0 : is_missing(c->key, e);
 }
 
+/* The record is gone whatever happens to the directory: the next clean-up tries again. */
+static void remove_now(struct store *s, struct snapshotter *sn)
+{
+	struct err why = { 0 };
+	size_t removed = 0;
+
+	if (snapshotter_sweep(s, sn, &removed, &why) < 0)
+		log_debug(LOG({ "error", why.msg }), "a snapshot's directory stays for now");
+}
+
 int snapshot_remove(struct store *s, const struct snapshot_at *at, const char *key, struct err *e)
 {
 	struct call c = { .at = at, .key = key };
 
 	if (snapshotter_find(s, at->snapshotter, &c.sn, e) < 0)
 		return -1;
-	int r = db_write(s->db, remove_one, &c, e);
-	if (r == 0)
-		store_made_garbage(s);
-	return r;
+	if (db_write(s->db, remove_one, &c, e) < 0)
+		return -1;
+	store_made_garbage(s);
+	if (c.sn->opt->sync_remove)
+		remove_now(s, c.sn);
+	return 0;
 }
 
 static int update(struct txn *t, void *arg, struct err *e)
@@ -452,7 +485,7 @@ static int update(struct txn *t, void *arg, struct err *e)
 	if (labels_update(c->a, &r.labels, &c->in->labels, c->mask, "snapshot", c->in->name, e) < 0)
 		return -1;
 	r.updated = entry_now();
-	*c->ret = to_info(&r);
+	*c->ret = to_info(c->sn, c->a, &r);
 	return entry_put(t, TABLE_SNAPSHOTS, &k, snapshot_fields, &r, e);
 }
 

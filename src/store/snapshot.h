@@ -108,6 +108,7 @@ int snapshot_open_mounts(struct store *s, const struct mounts *m, struct snapsho
 /* The back ends in the order of preference; error is "" or why this one can't work here. */
 struct snapshotter_state {
 	const char *name, *error, *root; /* borrowed from s */
+	const char *capabilities[4]; /* ended by NULL; in the words clients look for */
 };
 size_t snapshotter_list(const struct store *s, const struct snapshotter_state **ret);
 

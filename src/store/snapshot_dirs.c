@@ -25,7 +25,7 @@ void snapshot_dirs_done(struct snapshot_dirs *d)
 static int open_lower(struct snapshot_dirs *d, const struct snapshotter *sn, uint64_t number,
 		      struct err *e)
 {
-	int fd = snapshotter_open_fs(sn, number, e);
+	int fd = snapshotter_open_layer(sn, number, e);
 
 	if (fd >= 0)
 		d->lowers[d->nlowers++] = fd;
@@ -63,7 +63,7 @@ int snapshot_open_dirs(struct store *s, const struct snapshot_at *at, const char
 static int find_dir(struct store *s, const char *path, struct snapshotter **ret_sn,
 		    uint64_t *ret_number, struct err *e)
 {
-	for (size_t i = 0; i < SNAPSHOTTER_COUNT; i++) {
+	for (size_t i = 0; i < s->snapshotters.n; i++) {
 		struct snapshotter *sn = &s->snapshotters.v[i];
 		size_t n = strlen(sn->path);
 
@@ -102,6 +102,14 @@ static int open_lowerdirs(struct store *s, const char *list, struct snapshot_dir
 	return 0;
 }
 
+static int open_number(const struct snapshotter *sn, uint64_t number, struct snapshot_dirs *d,
+		       struct err *e)
+{
+	d->whiteout = sn->ops->whiteout;
+	d->upper = snapshotter_open_fs(sn, number, e);
+	return d->upper < 0 ? -1 : 0;
+}
+
 static int open_upper(struct store *s, const char *path, struct snapshot_dirs *d, struct err *e)
 {
 	struct snapshotter *sn;
@@ -109,9 +117,22 @@ static int open_upper(struct store *s, const char *path, struct snapshot_dirs *d
 
 	if (find_dir(s, path, &sn, &number, e) < 0)
 		return -1;
-	d->whiteout = sn->ops->whiteout;
-	d->upper = snapshotter_open_fs(sn, number, e);
-	return d->upper < 0 ? -1 : 0;
+	return open_number(sn, number, d, e);
+}
+
+/* A mount that only the back end that made it can read. */
+static int open_other(struct store *s, const struct mount *m, struct snapshot_dirs *d,
+		      struct err *e)
+{
+	uint64_t number;
+
+	for (size_t i = 0; i < s->snapshotters.n; i++) {
+		const struct snapshotter *sn = &s->snapshotters.v[i];
+
+		if (sn->ops->number_of && sn->ops->number_of(sn, m, &number))
+			return open_number(sn, number, d, e);
+	}
+	return err_set(e, ERR_INVALID_ARGUMENT, "mount type \"%s\" is not supported", m->type);
 }
 
 static int open_overlay(struct store *s, const struct mount *m, struct snapshot_dirs *d,
@@ -144,8 +165,7 @@ int snapshot_open_mounts(struct store *s, const struct mounts *m, struct snapsho
 	else if (strcmp(m->v[0].type, "bind") == 0)
 		r = open_upper(s, m->v[0].source, ret, e);
 	else
-		r = err_set(e, ERR_INVALID_ARGUMENT, "mount type \"%s\" is not supported",
-			    m->v[0].type);
+		r = open_other(s, &m->v[0], ret, e);
 	if (r < 0)
 		snapshot_dirs_done(ret);
 	return r;
@@ -218,7 +238,7 @@ static int set_aside(struct snapshotter *sn, const struct numbers *known, struct
 
 int snapshotter_sweep(struct store *s, struct snapshotter *sn, size_t *ret_removed, struct err *e)
 {
-	struct numbers known = { .snapshotter = sn->ops->name };
+	struct numbers known = { .snapshotter = sn->name };
 	AUTO_STRV struct strv gone = { 0 };
 	struct key every = { .n = 0 };
 	struct txn t;

@@ -72,10 +72,20 @@ static const struct known {
 	{ "plugins/io.containerd.grpc.v1.cri/max_concurrent_downloads", COUNT, AT(max_downloads) },
 	{ "plugins/io.containerd.shim.v1.manager/env", LIST, AT(shim_env), AT(n_shim_env) },
 	{ "plugins/io.containerd.runtime.v2.task/platforms", QUIET },
+#define SNAPSHOTTER(name, key) "plugins/io.containerd.snapshotter.v1." name "/" key
+#define OF(name, m) AT(snapshotters[CONFIG_##name].m)
+	{ SNAPSHOTTER("overlayfs", "root_path"), TEXT, OF(OVERLAYFS, root_path) },
+	{ SNAPSHOTTER("overlayfs", "upperdir_label"), BOOL, OF(OVERLAYFS, upperdir_label) },
+	{ SNAPSHOTTER("overlayfs", "sync_remove"), BOOL, OF(OVERLAYFS, sync_remove) },
+	{ SNAPSHOTTER("overlayfs", "slow_chown"), BOOL, OF(OVERLAYFS, slow_chown) },
+	{ SNAPSHOTTER("overlayfs", "mount_options"), LIST, OF(OVERLAYFS, mount_options),
+	  OF(OVERLAYFS, n_mount_options) },
+	{ SNAPSHOTTER("native", "root_path"), TEXT, OF(NATIVE, root_path) },
+	{ SNAPSHOTTER("btrfs", "root_path"), TEXT, OF(BTRFS, root_path) },
+#undef OF
+#undef SNAPSHOTTER
 #undef AT
 };
-
-static const char *const snapshotters[] = { "overlayfs", "native" };
 
 /* JSON has lost the lines: the first one that begins with the key is right but for keys that stand
  * in several tables, where it is near enough for a warning. */
@@ -189,18 +199,6 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 	return 0;
 }
 
-static void add_snapshotter(struct config *c, const char *name, const char *root)
-{
-	struct config_snapshotter *v = arena_array(c->arena, c->n_snapshotters + 1, sizeof *v);
-
-	/* In front: the last file wins, and lookups take the first. */
-	v[0] = (struct config_snapshotter){ name, root };
-	if (c->n_snapshotters)
-		memcpy(v + 1, c->snapshotters, c->n_snapshotters * sizeof *v);
-	c->snapshotters = v;
-	c->n_snapshotters++;
-}
-
 static void add_runtime(struct config *c, const char *name, json_object *o)
 {
 	struct config_runtime *v = arena_array(c->arena, c->n_runtimes + 1, sizeof *v);
@@ -235,19 +233,6 @@ static bool apply_pattern(struct config *c, const char *path, json_object *v)
 		"plugins/io.containerd.grpc.v1.cri/containerd/runtimes/",
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(snapshotters); i++) {
-		char key[128];
-
-		snprintf(key, sizeof key, "plugins/io.containerd.snapshotter.v1.%s/root_path",
-			 snapshotters[i]);
-		if (!strcmp(path, key) && json_object_is_type(v, json_type_string)) {
-			const char *root = json_object_get_string(v);
-
-			if (*root)
-				add_snapshotter(c, snapshotters[i], arena_strdup(c->arena, root));
-			return true;
-		}
-	}
 	for (size_t i = 0; i < ARRAY_LEN(runtimes); i++)
 		if (str_starts(path, runtimes[i]) && !strchr(path + strlen(runtimes[i]), '/') &&
 		    json_object_is_type(v, json_type_object)) {

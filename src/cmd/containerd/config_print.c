@@ -48,10 +48,20 @@ static void put_runtime(struct str *out, const struct config_runtime *r)
 		 r->systemd_cgroup ? "true" : "false", r->no_pivot_root ? "true" : "false");
 }
 
+static void put_snapshotter(struct str *out, const struct snapshot_options *o, bool is_overlay)
+{
+	str_addf(out, "\n  [plugins.'io.containerd.snapshotter.v1.%s']\n", o->name);
+	put_text(out, "    ", "root_path", o->root_path);
+	if (!is_overlay)
+		return;
+	str_addf(out, "    upperdir_label = %s\n    sync_remove = %s\n    slow_chown = %s\n",
+		 o->upperdir_label ? "true" : "false", o->sync_remove ? "true" : "false",
+		 o->slow_chown ? "true" : "false");
+	put_list(out, "    ", "mount_options", o->mount_options, o->n_mount_options);
+}
+
 void config_print(const struct config *c, struct str *out)
 {
-	static const char *const snapshotters[] = { "native", "overlayfs" };
-
 	str_add(out, "version = 3\n");
 	put_text(out, "", "root", c->root);
 	put_text(out, "", "state", c->state);
@@ -82,10 +92,8 @@ void config_print(const struct config *c, struct str *out)
 	put_text(out, "    ", "interval", c->restart_interval);
 	str_add(out, "\n  [plugins.'io.containerd.shim.v1.manager']\n");
 	put_list(out, "    ", "env", c->shim_env, c->n_shim_env);
-	for (size_t i = 0; i < ARRAY_LEN(snapshotters); i++) {
-		str_addf(out, "\n  [plugins.'io.containerd.snapshotter.v1.%s']\n", snapshotters[i]);
-		put_text(out, "    ", "root_path", config_snapshotter_root(c, snapshotters[i]));
-	}
+	for (size_t i = 0; i < CONFIG_SNAPSHOTTERS; i++)
+		put_snapshotter(out, &c->snapshotters[i], i == CONFIG_OVERLAYFS);
 	str_add(out, "\n  [plugins.'io.containerd.transfer.v1.local']\n");
 	put_text(out, "    ", "config_path", c->registry_config);
 }
