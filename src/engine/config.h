@@ -52,6 +52,8 @@ struct config {
 	unsigned max_downloads; /* layers of one pull at the same time */
 	const char *restart_interval; /* of the restart monitor: "10s" */
 	struct snapshot_options snapshotters[CONFIG_SNAPSHOTTERS];
+	struct snapshot_proxy *proxies; /* .remote is the program's to set */
+	size_t n_proxies;
 	const struct config_runtime *runtimes;
 	size_t n_runtimes;
 	const char *const *shim_env; /* "K=V" for shims */

@@ -103,7 +103,9 @@ static int open_parts(struct engine *en, struct err *e)
 		return -1;
 	en->events = events_new();
 	const struct store_options opt = { .snapshotters = cfg->snapshotters,
-					   .n_snapshotters = CONFIG_SNAPSHOTTERS };
+					   .n_snapshotters = CONFIG_SNAPSHOTTERS,
+					   .proxies = cfg->proxies,
+					   .n_proxies = cfg->n_proxies };
 	if (store_open_with(cfg->root, &opt, &en->store, e) < 0)
 		return -1;
 	en->collector = collector_new(en->store, en->loop, en->pool);

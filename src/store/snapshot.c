@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "store/entry.h"
 #include "store/snapshot_record.h"
+#include "store/snapshot_remote.h"
 #include "store/state.h"
 #include "store/tree.h"
 
@@ -27,8 +28,10 @@ struct call {
 	const struct snapshot_info *in;
 	const struct mask *mask;
 	uint64_t number;
+	const char *remote, *parent_remote; /* keys of a proxy's */
 	struct snapshot_usage usage;
 	struct snapshot_info *ret;
+	struct mounts *ret_mounts;
 };
 
 static int is_missing(const char *name, struct err *e)
@@ -77,7 +80,7 @@ static void read_idmaps(const struct labels *labels, struct layers *ret)
 
 /* What must hold for a new snapshot: asked before its directory is made, and again with the record.
  * 1: the label's target is there, and the lease has it now. */
-static int check_new(struct txn *t, const struct call *c, struct err *e)
+static int check_new(struct txn *t, struct call *c, struct err *e)
 {
 	const struct snapshot_at *at = c->at;
 	const char *target = labels_get(c->labels, target_label);
@@ -105,6 +108,7 @@ static int check_new(struct txn *t, const struct call *c, struct err *e)
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "failed to create snapshot: parent \"%s\" is not committed snapshot",
 			       c->parent);
+	c->parent_remote = r.remote;
 	return 0;
 }
 
@@ -137,6 +141,7 @@ static int record_new(struct txn *t, void *arg, struct err *e)
 				     .parent = c->parent,
 				     .number = c->number,
 				     .kind = c->kind,
+				     .remote = c->remote,
 				     .labels = labels_copy(c->a, c->labels),
 				     .created = entry_now() };
 	struct key k = KEY(at->ns, at->snapshotter, c->key);
@@ -179,13 +184,39 @@ static int make_dir(struct call *c, const struct layers *l, const char *name, st
 	return c->sn->ops->make(c->sn, dirfd, l, e);
 }
 
+/* The plugin may have had the target all along: then that is what gets the record. */
+static int make_remote(struct call *c, struct err *e)
+{
+	int r = remote_make(c->sn, c->at->ns, c->number, c->kind, c->a, c->key, c->parent_remote,
+			    c->labels, &c->remote, c->ret_mounts, e);
+
+	if (r == 1) {
+		c->key = labels_get(c->labels, target_label);
+		c->kind = SNAPSHOT_COMMITTED;
+	}
+	return r;
+}
+
+static void drop_new(struct call *c, const char *name)
+{
+	struct err ignored = { 0 }; /* else the clean-up finds it */
+
+	if (c->sn->proxy) {
+		const struct snapshot_remote_at at = remote_at(c->sn, c->at->ns);
+
+		(void)c->sn->proxy->remote->remove(&at, c->remote, &ignored);
+	} else {
+		(void)snapshotter_remove_dir(c->sn, name, &ignored);
+	}
+}
+
 /* The directory first, then its record; the other way round a crash would leave a record of
  * nothing.  Runs with sn->dirs held shared. */
 static int make_new(struct call *c, struct layers *l, struct err *e)
 {
 	char name[24];
 	struct txn t;
-	struct err ignored = { 0 };
+	bool is_adopted = false;
 
 	if (db_read(c->s->db, &t, e) < 0)
 		return -1;
@@ -198,12 +229,14 @@ static int make_new(struct call *c, struct layers *l, struct err *e)
 
 	c->number = l->number = atomic_fetch_add(&c->sn->next, 1);
 	snprintf(name, sizeof name, "%llu", (unsigned long long)c->number);
-	r = make_dir(c, l, name, e);
-	if (r == 0)
+	r = c->sn->proxy ? make_remote(c, e) : make_dir(c, l, name, e);
+	is_adopted = r == 1;
+	if (r >= 0)
 		r = db_write(c->s->db, record_new, c, e);
 	if (r == 0)
-		return 0;
-	(void)snapshotter_remove_dir(c->sn, name, &ignored); /* else the clean-up finds it */
+		return is_adopted ? target_exists(c, e) : 0;
+	if (!is_adopted && c->number)
+		drop_new(c, name);
 	return r == 1 ? target_exists(c, e) : -1;
 }
 
@@ -218,7 +251,10 @@ static int create(struct store *s, const struct snapshot_at *at, enum snapshot_k
 			  .key = key,
 			  .parent = parent ?: "",
 			  .kind = kind,
-			  .labels = labels ?: &none };
+			  .labels = labels ?: &none,
+			  .remote = "",
+			  .parent_remote = "",
+			  .ret_mounts = ret };
 	struct layers l = { .kind = kind };
 
 	read_idmaps(c.labels, &l);
@@ -229,7 +265,9 @@ static int create(struct store *s, const struct snapshot_at *at, enum snapshot_k
 	pthread_rwlock_rdlock(&c.sn->dirs);
 	int r = make_new(&c, &l, e);
 	pthread_rwlock_unlock(&c.sn->dirs);
-	return r < 0 ? -1 : c.sn->ops->mounts(c.sn, a, &l, ret, e);
+	if (r < 0 || c.sn->proxy)
+		return r;
+	return c.sn->ops->mounts(c.sn, a, &l, ret, e);
 }
 
 int snapshot_prepare(struct store *s, const struct snapshot_at *at, struct arena *a,
@@ -262,6 +300,8 @@ int snapshot_layers(struct store *s, const struct snapshot_at *at, const char *k
 	if (has == 1) {
 		ret->number = r.number;
 		ret->kind = (enum snapshot_kind)r.kind;
+		ret->ns = at->ns;
+		ret->remote = r.remote;
 		read_idmaps(&r.labels, ret);
 		if (read_chain(&t, at, r.parent, a, ret, e) < 0)
 			has = -1;
@@ -338,6 +378,11 @@ int snapshot_usage(struct store *s, const struct snapshot_at *at, const char *ke
 
 	if (find(s, at, key, a, &sn, &r, e) < 0)
 		return -1;
+	if (sn->proxy) {
+		const struct snapshot_remote_at far = remote_at(sn, at->ns);
+
+		return sn->proxy->remote->usage(&far, r.remote, ret, e);
+	}
 	if (r.kind == SNAPSHOT_COMMITTED) {
 		*ret = r.usage;
 		return 0;
@@ -367,27 +412,38 @@ int snapshot_walk(struct store *s, const struct snapshot_at *at, struct arena *a
 
 /* --- changing --- */
 
-static int commit(struct txn *t, void *arg, struct err *e)
+static int check_commit(struct txn *t, const struct call *c, struct snapshot_record *ret,
+			struct err *e)
 {
-	struct call *c = arg;
 	const struct snapshot_at *at = c->at;
-	struct snapshot_record r, other;
-	struct key old = KEY(at->ns, at->snapshotter, c->key);
-	struct key new = KEY(at->ns, at->snapshotter, c->name);
+	struct snapshot_record other;
 	int has = snapshot_read(t, at->ns, at->snapshotter, c->name, c->a, &other, e);
 
 	if (has < 0)
 		return -1;
 	if (has)
 		return err_set(e, ERR_ALREADY_EXISTS, "snapshot \"%s\"", c->name);
-	has = snapshot_read(t, at->ns, at->snapshotter, c->key, c->a, &r, e);
+	has = snapshot_read(t, at->ns, at->snapshotter, c->key, c->a, ret, e);
 	if (has < 0)
 		return -1;
 	if (!has)
 		return is_missing(c->key, e);
-	if (r.kind != SNAPSHOT_ACTIVE)
+	if (ret->kind != SNAPSHOT_ACTIVE)
 		return err_set(e, ERR_FAILED_PRECONDITION,
 			       "failed to commit snapshot: snapshot %s is not active", c->key);
+	return 0;
+}
+
+static int commit(struct txn *t, void *arg, struct err *e)
+{
+	struct call *c = arg;
+	const struct snapshot_at *at = c->at;
+	struct snapshot_record r;
+	struct key old = KEY(at->ns, at->snapshotter, c->key);
+	struct key new = KEY(at->ns, at->snapshotter, c->name);
+
+	if (check_commit(t, c, &r, e) < 0)
+		return -1;
 
 	char *type = lease_type(c->a, at->snapshotter);
 
@@ -395,6 +451,10 @@ static int commit(struct txn *t, void *arg, struct err *e)
 	r.kind = SNAPSHOT_COMMITTED;
 	r.labels = labels_copy(c->a, c->labels);
 	r.usage = c->usage;
+	if (c->remote) {
+		r.number = c->number;
+		r.remote = c->remote;
+	}
 	r.created = r.updated = entry_now();
 	if (db_del(t, TABLE_SNAPSHOTS, &old, e) < 0 ||
 	    lease_leave(t, at->ns, at->lease, type, c->key, e) < 0 ||
@@ -411,12 +471,52 @@ static int make_durable(int fd, struct err *e)
 	return syncfs(fd) < 0 ? err_sys(e, errno, "sync snapshot") : 0;
 }
 
+/* The plugin's commit can't be undone, so that all is asked before; what fails after it is a loss
+ * of the active snapshot, whose record goes with the next removal. */
+static int commit_remote(struct call *c, struct err *e)
+{
+	const struct snapshot_remote_at at = remote_at(c->sn, c->at->ns);
+	const struct labels some = remote_labels(c->a, c->labels);
+	struct snapshot_record r;
+	struct txn t;
+
+	if (db_read(c->s->db, &t, e) < 0)
+		return -1;
+	int ok = check_commit(&t, c, &r, e);
+	db_read_end(&t);
+	if (ok < 0)
+		return -1;
+	c->number = atomic_fetch_add(&c->sn->next, 1);
+	c->remote = remote_key(c->a, c->at->ns, c->number, c->name);
+
+	pthread_rwlock_rdlock(&c->sn->dirs); /* no clean-up between the two */
+	ok = c->sn->proxy->remote->commit(&at, c->remote, r.remote, &some, e);
+	if (ok == 0)
+		ok = db_write(c->s->db, commit, c, e);
+	pthread_rwlock_unlock(&c->sn->dirs);
+	return ok;
+}
+
+static int commit_dir(struct call *c, const struct layers *l, struct err *e)
+{
+	AUTO_FD int fd = snapshotter_open_fs(c->sn, l->number, e);
+
+	if (fd < 0 || measure(fd, &c->usage, e) < 0)
+		return -1;
+	if (c->sn->ops->seal && c->sn->ops->seal(c->sn, l, &c->usage, e) < 0)
+		return -1;
+	if (make_durable(fd, e) < 0 || db_write(c->s->db, commit, c, e) < 0)
+		return -1;
+	if (c->sn->ops->sealed)
+		c->sn->ops->sealed(c->sn, l);
+	return 0;
+}
+
 int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *name,
 		    const char *key, const struct labels *labels, struct err *e)
 {
 	static const struct labels none;
 	AUTO_ARENA struct arena *a = arena_new();
-	struct snapshotter *sn;
 	struct layers l = { 0 };
 	struct call c = {
 		.s = s, .at = at, .a = a, .key = key, .name = name, .labels = labels ?: &none
@@ -424,18 +524,9 @@ int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *n
 
 	if (!name || !*name || !key || !*key)
 		return err_set(e, ERR_INVALID_ARGUMENT, "snapshot name and key must not be empty");
-	if (labels_check(c.labels, e) < 0 || snapshot_layers(s, at, key, a, &sn, &l, e) < 0)
+	if (labels_check(c.labels, e) < 0 || snapshot_layers(s, at, key, a, &c.sn, &l, e) < 0)
 		return -1;
-	AUTO_FD int fd = snapshotter_open_fs(sn, l.number, e);
-	if (fd < 0 || measure(fd, &c.usage, e) < 0)
-		return -1;
-	if (sn->ops->seal && sn->ops->seal(sn, &l, &c.usage, e) < 0)
-		return -1;
-	if (make_durable(fd, e) < 0 || db_write(s->db, commit, &c, e) < 0)
-		return -1;
-	if (sn->ops->sealed)
-		sn->ops->sealed(sn, &l);
-	return 0;
+	return c.sn->proxy ? commit_remote(&c, e) : commit_dir(&c, &l, e);
 }
 
 static int remove_one(struct txn *t, void *arg, struct err *e)

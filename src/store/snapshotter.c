@@ -3,6 +3,7 @@
 #include "base/num.h"
 #include "os/file.h"
 #include "store/snapshot_record.h"
+#include "store/snapshot_remote.h"
 #include "store/state.h"
 
 #include <dirent.h>
@@ -103,18 +104,55 @@ static int open_one(struct snapshotters *all, const struct snapshotter_ops *ops,
 	return 0;
 }
 
+/* One that does not answer is no reason to fail: it may be started after us. */
+static int open_proxy(struct snapshotters *all, const struct snapshot_proxy *p, struct err *e)
+{
+	static const struct snapshot_options none;
+	struct snapshotter *sn = &all->v[all->n];
+	struct snapshotter_state *state = &all->states[all->n];
+
+	for (size_t i = 0; i < all->n; i++)
+		if (strcmp(all->v[i].name, p->name) == 0)
+			return err_set(e, ERR_ALREADY_EXISTS,
+				       "proxy_plugins: snapshotter \"%s\" is registered already "
+				       "(disabled_plugins can make room)",
+				       p->name);
+	all->n++;
+	sn->ops = &proxy_ops;
+	sn->name = state->name = p->name;
+	sn->opt = &none;
+	sn->proxy = p;
+	sn->fd = -1;
+	sn->next = 1;
+	pthread_rwlock_init(&sn->dirs, NULL);
+	state->error = xstrdup("");
+	memcpy(state->capabilities, p->capabilities, sizeof state->capabilities);
+	return 0;
+}
+
+static int open_all(struct store *s, const struct store_options *opt, struct err *e)
+{
+	struct snapshotters *all = &s->snapshotters;
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (!options_of(opt, known[i]->name)->is_disabled &&
+		    open_one(all, known[i], s->root, opt, e) < 0)
+			return -1;
+	for (size_t i = 0; i < opt->n_proxies; i++)
+		if (open_proxy(all, &opt->proxies[i], e) < 0)
+			return -1;
+	return 0;
+}
+
 int snapshotters_open(struct store *s, const struct store_options *opt, struct err *e)
 {
 	struct snapshotters *all = &s->snapshotters;
 	struct key every = { .n = 0 };
 	struct txn t;
 
-	all->v = xcalloc(ARRAY_LEN(known), sizeof *all->v);
-	all->states = xcalloc(ARRAY_LEN(known), sizeof *all->states);
-	for (size_t i = 0; i < ARRAY_LEN(known); i++)
-		if (open_one(all, known[i], s->root, opt, e) < 0)
-			return -1;
-	if (db_read(s->db, &t, e) < 0)
+	all->v = xcalloc(ARRAY_LEN(known) + opt->n_proxies, sizeof *all->v);
+	all->states = xcalloc(ARRAY_LEN(known) + opt->n_proxies, sizeof *all->states);
+	if (open_all(s, opt, e) < 0 || db_read(s->db, &t, e) < 0)
 		return -1;
 	int r = db_walk(&t, TABLE_SNAPSHOTS, &every, see_number, all, e);
 	db_read_end(&t);
@@ -166,8 +204,20 @@ const char *snapshotter_default(const struct store *s)
 	for (size_t i = 0; i < s->snapshotters.n; i++)
 		if (!*s->snapshotters.states[i].error)
 			return s->snapshotters.states[i].name;
-	return s->snapshotters.states[0].name;
+	return "overlayfs";
 }
+
+static int proxy_mounts(const struct snapshotter *sn, struct arena *a, const struct layers *l,
+			struct mounts *ret, struct err *e)
+{
+	const struct snapshot_remote_at at = remote_at(sn, l->ns);
+
+	return sn->proxy->remote->mounts(&at, a, l->remote, ret, e);
+}
+
+const struct snapshotter_ops proxy_ops = { .name = "proxy",
+					   .whiteout = WHITEOUT_REMOVE,
+					   .mounts = proxy_mounts };
 
 /* --- what back ends share --- */
 

@@ -20,6 +20,7 @@ struct layers {
 	enum snapshot_kind kind;
 	const uint64_t *parents; /* nearest first */
 	size_t nparents;
+	const char *ns, *remote; /* of a proxy's: its key there */
 	const char *uidmap, *gidmap; /* "0:HOST:COUNT[,…]" of the labels: both, or NULL */
 };
 
@@ -30,7 +31,8 @@ struct snapshotter_ops {
 	/* Whether it can work here; e says why not.  sn->fd is its directory. */
 	int (*probe)(struct snapshotter *sn, struct err *e);
 
-	/* Fills the fresh directory dirfd (0700).  May be slow; parents stay while it runs. */
+	/* Fills the fresh directory dirfd (0700).  May be slow; parents stay while it runs.  NULL
+	 * for a proxy: its trees are made elsewhere. */
 	int (*make)(const struct snapshotter *sn, int dirfd, const struct layers *l, struct err *e);
 
 	/* For an active snapshot or a view. */
@@ -68,6 +70,7 @@ struct snapshotter {
 	const struct snapshotter_ops *ops;
 	const char *name; /* as clients give it */
 	const struct snapshot_options *opt; /* borrowed */
+	const struct snapshot_proxy *proxy; /* or NULL: trees, numbers and fd are ours */
 	char *root; /* the folder above snapshots/ */
 	char *path; /* of snapshots/ */
 	int fd; /* the same */
@@ -77,7 +80,7 @@ struct snapshotter {
 	pthread_rwlock_t dirs;
 };
 
-extern const struct snapshotter_ops overlay_ops, native_ops, btrfs_ops;
+extern const struct snapshotter_ops overlay_ops, native_ops, btrfs_ops, proxy_ops;
 
 struct snapshotters {
 	struct snapshotter *v;

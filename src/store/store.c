@@ -37,7 +37,8 @@ static int open_parts(struct store *s, const struct store_options *opt, struct e
 	    content_recover(s, e) < 0)
 		return -1;
 	for (size_t i = 0; i < s->snapshotters.n; i++)
-		if (snapshotter_sweep(s, &s->snapshotters.v[i], &removed, e) < 0)
+		if (!s->snapshotters.v[i].proxy && /* it may wait for us, and has time */
+		    snapshotter_sweep(s, &s->snapshotters.v[i], &removed, e) < 0)
 			return -1;
 	return 0;
 }

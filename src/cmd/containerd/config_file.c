@@ -225,6 +225,37 @@ static void add_runtime(struct config *c, const char *name, json_object *o)
 	c->n_runtimes++;
 }
 
+/* Of type "snapshot"; the others say that they have no effect.  The last file wins. */
+static bool add_proxy(struct config *c, const char *name, json_object *o)
+{
+	const char *type = json_object_get_string(json_object_object_get(o, "type"));
+	const char *address = json_object_get_string(json_object_object_get(o, "address"));
+	json_object *capabilities = json_object_object_get(o, "capabilities");
+	struct snapshot_proxy *v, p = { .name = arena_strdup(c->arena, name) };
+	size_t n = json_object_is_type(capabilities, json_type_array)
+			   ? json_object_array_length(capabilities)
+			   : 0;
+
+	if (!type || strcmp(type, "snapshot") != 0 || !address || !*address)
+		return false;
+	p.address = socket_path(c, address);
+	for (size_t i = 0; i < n && i < ARRAY_LEN(p.capabilities) - 1; i++)
+		p.capabilities[i] = arena_strdup(
+			c->arena,
+			json_object_get_string(json_object_array_get_idx(capabilities, i)));
+	for (size_t i = 0; i < c->n_proxies; i++)
+		if (strcmp(c->proxies[i].name, name) == 0) {
+			c->proxies[i] = p;
+			return true;
+		}
+	v = arena_array(c->arena, c->n_proxies + 1, sizeof *v);
+	if (c->n_proxies)
+		memcpy(v, c->proxies, c->n_proxies * sizeof *v);
+	v[c->n_proxies++] = p;
+	c->proxies = v;
+	return true;
+}
+
 /* Keys that stand for any name. */
 static bool apply_pattern(struct config *c, const char *path, json_object *v)
 {
@@ -232,7 +263,11 @@ static bool apply_pattern(struct config *c, const char *path, json_object *v)
 		"plugins/io.containerd.cri.v1.runtime/containerd/runtimes/",
 		"plugins/io.containerd.grpc.v1.cri/containerd/runtimes/",
 	};
+	static const char proxies[] = "proxy_plugins/";
 
+	if (str_starts(path, proxies) && !strchr(path + strlen(proxies), '/') &&
+	    json_object_is_type(v, json_type_object))
+		return add_proxy(c, path + strlen(proxies), v);
 	for (size_t i = 0; i < ARRAY_LEN(runtimes); i++)
 		if (str_starts(path, runtimes[i]) && !strchr(path + strlen(runtimes[i]), '/') &&
 		    json_object_is_type(v, json_type_object)) {

@@ -126,6 +126,8 @@ static int finish(struct config *c, struct err *e)
 
 		if (*path && **path && !(*path = absolute(c, *path, e)))
 			return -1;
+		c->snapshotters[i].is_disabled = config_plugin_is_disabled(
+			c, "io.containerd.snapshotter.v1", c->snapshotters[i].name);
 	}
 	if ((*c->debug.address && !(c->debug.address = absolute(c, c->debug.address, e))) ||
 	    (*c->temp && !(c->temp = absolute(c, c->temp, e))))

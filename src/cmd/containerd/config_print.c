@@ -60,6 +60,18 @@ static void put_snapshotter(struct str *out, const struct snapshot_options *o, b
 	put_list(out, "    ", "mount_options", o->mount_options, o->n_mount_options);
 }
 
+static void put_proxy(struct str *out, const struct snapshot_proxy *p)
+{
+	size_t n = 0;
+
+	while (p->capabilities[n])
+		n++;
+	str_addf(out, "\n[proxy_plugins.'%s']\n", p->name);
+	put_text(out, "  ", "type", "snapshot");
+	put_text(out, "  ", "address", p->address);
+	put_list(out, "  ", "capabilities", p->capabilities, n);
+}
+
 void config_print(const struct config *c, struct str *out)
 {
 	str_add(out, "version = 3\n");
@@ -81,6 +93,8 @@ void config_print(const struct config *c, struct str *out)
 	put_text(out, "  ", "address", c->metrics_address);
 	str_addf(out, "  grpc_histogram = %s\n", c->metrics_histogram ? "true" : "false");
 
+	for (size_t i = 0; i < c->n_proxies; i++)
+		put_proxy(out, &c->proxies[i]);
 	str_add(out, "\n[plugins]\n  [plugins.'io.containerd.cri.v1.images']\n");
 	put_text(out, "    ", "snapshotter", c->snapshotter);
 	str_addf(out, "    max_concurrent_downloads = %u\n", c->max_downloads);

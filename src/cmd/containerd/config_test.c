@@ -79,7 +79,10 @@ TEST(snapshotters_have_options)
 	struct err e = { 0 };
 	AUTO_STR struct str printed = STR_INIT(1 << 16);
 
-	CHECK(load("version = 3\n[plugins.'io.containerd.snapshotter.v1.overlayfs']\n"
+	CHECK(load("version = 3\ndisabled_plugins = ['io.containerd.snapshotter.v1.btrfs']\n"
+		   "[proxy_plugins.stargz]\ntype = 'snapshot'\naddress = 'unix:///run/s.sock'\n"
+		   "capabilities = ['rebase']\n"
+		   "[plugins.'io.containerd.snapshotter.v1.overlayfs']\n"
 		   "upperdir_label = true\nsync_remove = true\nslow_chown = true\n"
 		   "mount_options = ['volatile', 'index=on']\n"
 		   "[plugins.'io.containerd.snapshotter.v1.btrfs']\nroot_path = '/b'\n",
@@ -88,6 +91,11 @@ TEST(snapshotters_have_options)
 	CHECK(o->upperdir_label && o->sync_remove && o->slow_chown && o->n_mount_options == 2);
 	CHECK_STR(o->mount_options[1], "index=on");
 	CHECK_STR(c.snapshotters[CONFIG_BTRFS].root_path, "/b");
+	CHECK(c.n_proxies == 1 && !c.snapshotters[CONFIG_NATIVE].is_disabled);
+	CHECK(c.snapshotters[CONFIG_BTRFS].is_disabled);
+	CHECK_STR(c.proxies[0].name, "stargz");
+	CHECK_STR(c.proxies[0].address, "/run/s.sock");
+	CHECK_STR(c.proxies[0].capabilities[0], "rebase");
 	config_print(&c, &printed);
 	CHECK(strstr(str_c(&printed), "mount_options = [\"volatile\", \"index=on\"]"));
 	arena_free(c.arena);
