@@ -20,6 +20,7 @@ struct config_socket {
 /* Places in config.snapshotters. */
 enum config_snapshotter {
 	CONFIG_BTRFS,
+	CONFIG_EROFS,
 	CONFIG_NATIVE,
 	CONFIG_OVERLAYFS,
 	CONFIG_SNAPSHOTTERS,

@@ -1,6 +1,7 @@
 /* One suite for all back ends of snapshots: each must keep every contract of snapshot.h, whatever
  * it does with directories.  Trees are looked at the way a container sees them: mounted.  Needs
  * root (mounts, in a mount namespace of its own). */
+#include "store/erofs_mount.h"
 #include "store/gc.h"
 #include "store/snapshot.h"
 #include "store/store_fixture.h"
@@ -169,12 +170,13 @@ static void drop(struct env *v, const char *key)
 	CHECK_OK(snapshot_remove(v->f.s, &v->at, key, &e), &e);
 }
 
-/* base: a, dir/b, link.  two: a changed, dir/b removed, c added. */
+/* base: a, dir/b, link, odd/x.  two: a changed, dir/b removed, c added, odd/ replaced. */
 static void make_two_layers(struct env *v)
 {
 	AUTO_FREE char *dir = xasprintf("%s/dir", v->mnt), *b = xasprintf("%s/dir/b", v->mnt);
 	AUTO_FREE char *a = xasprintf("%s/a", v->mnt), *hard = xasprintf("%s/hard", v->mnt);
 	AUTO_FREE char *link = xasprintf("%s/link", v->mnt), *dev = xasprintf("%s/dev", v->mnt);
+	AUTO_FREE char *odd = xasprintf("%s/odd", v->mnt);
 
 	prepare(v, "k1", "");
 	write_file(v, "a", "one");
@@ -183,7 +185,8 @@ static void make_two_layers(struct env *v)
 	write_file(v, "dir/b", "b");
 	CHECK(linkat(AT_FDCWD, a, AT_FDCWD, hard, 0) == 0);
 	CHECK(chown(dir, 1000, 2000) == 0 && setxattr(a, "user.x", "y", 1, 0) == 0);
-	CHECK(chmod(v->mnt, 0711) == 0);
+	CHECK(chmod(v->mnt, 0711) == 0 && mkdir(odd, 0700) == 0);
+	write_file(v, "odd/x", "x");
 	commit(v, "base", "k1");
 
 	prepare(v, "k2", "base");
@@ -191,6 +194,8 @@ static void make_two_layers(struct env *v)
 	write_file(v, "a", "two");
 	write_file(v, "c", "c");
 	CHECK(unlink(b) == 0);
+	CHECK(file_remove_tree(AT_FDCWD, odd) == 0 && mkdir(odd, 0700) == 0);
+	write_file(v, "odd/y", "y");
 	commit(v, "two", "k2");
 }
 
@@ -213,7 +218,8 @@ static void check_layers(struct env *v)
 	view(v, "v2", "two");
 	CHECK_STR(read_back(v, "a"), "two");
 	CHECK_STR(read_back(v, "c"), "c");
-	CHECK(!read_back(v, "dir/b"));
+	CHECK(!read_back(v, "dir/b") && !read_back(v, "odd/x"));
+	CHECK_STR(read_back(v, "odd/y"), "y");
 	CHECK(stat(dir, &st) == 0 && st.st_uid == 1000 && st.st_gid == 2000);
 	CHECK((st.st_mode & 07777) == 0750);
 	CHECK(stat(v->mnt, &st) == 0 && (st.st_mode & 07777) == 0711);
@@ -358,7 +364,7 @@ static void check_dirs(struct env *v)
 
 static void on_each(void (*test)(struct env *))
 {
-	static const char *const names[] = { "overlayfs", "native", "btrfs" };
+	static const char *const names[] = { "overlayfs", "native", "btrfs", "erofs" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct env v;
@@ -393,6 +399,30 @@ TEST(removal_stops_at_mounts)
 	CHECK(file_remove_tree(AT_FDCWD, tree) == -EBUSY && access(file, F_OK) == 0);
 	CHECK(file_remove_tree(AT_FDCWD, inside) == -EBUSY && access(file, F_OK) == 0);
 	CHECK(umount2(inside, 0) == 0);
+	CHECK(file_remove_tree(AT_FDCWD, root) == 0);
+}
+
+/* Where the kernel can't mount a file: over a loop device. */
+TEST(erofs_over_a_loop_device)
+{
+	char root[] = "/tmp/casco-erofs-XXXXXX";
+	struct err e = { 0 };
+
+	CHECK(mkdtemp(root));
+	AUTO_FD int dirfd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(mkdirat(dirfd, "tree", 0700) == 0);
+	CHECK(file_replace(dirfd, "tree/f", "text", 4, 0600, false) == 0);
+	AUTO_FREE char *mkfs = spawn_find("mkfs.erofs");
+	if (mkfs) {
+		CHECK_OK(erofs_make(dirfd, "tree", "image", &e), &e);
+		AUTO_FREE char *text = NULL;
+		AUTO_FD int tree = erofs_open_loop(dirfd, "image", &e);
+
+		CHECK_OK(tree, &e);
+		CHECK(file_read(tree, "f", 10, &text, NULL) == 0 && strcmp(text, "text") == 0);
+		CHECK_FAIL(erofs_make(dirfd, "absent", "image", &e), &e, ERR_UNKNOWN);
+		CHECK(strncmp(e.msg, "mkfs.erofs: exit status ", 24) == 0);
+	}
 	CHECK(file_remove_tree(AT_FDCWD, root) == 0);
 }
 

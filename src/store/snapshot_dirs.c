@@ -105,8 +105,8 @@ static int open_foreign(struct store *s, const char *path, struct err *why, stru
 	return fd < 0 ? err_sys(e, errno, "open %s", path) : fd;
 }
 
-static int open_tree(struct store *s, const char *path, bool is_layer,
-		     enum snapshot_whiteout *ret_whiteout, struct err *e)
+static int open_tree(struct store *s, const char *path, enum snapshot_whiteout *ret_whiteout,
+		     struct err *e)
 {
 	struct snapshotter *sn;
 	struct err why = { 0 };
@@ -115,8 +115,7 @@ static int open_tree(struct store *s, const char *path, bool is_layer,
 	if (find_dir(s, path, &sn, &number, &why) < 0)
 		return open_foreign(s, path, &why, e);
 	*ret_whiteout = sn->ops->whiteout;
-	return is_layer ? snapshotter_open_layer(sn, number, e)
-			: snapshotter_open_fs(sn, number, e);
+	return snapshotter_open_layer(sn, number, e);
 }
 
 static int open_lowerdirs(struct store *s, const char *list, struct snapshot_dirs *d, struct err *e)
@@ -133,7 +132,7 @@ static int open_lowerdirs(struct store *s, const char *list, struct snapshot_dir
 		next = strchr(p, ':');
 		if (next)
 			*next++ = 0;
-		int fd = open_tree(s, p, true, &ignored, e);
+		int fd = open_tree(s, p, &ignored, e);
 		if (fd < 0)
 			return -1;
 		d->lowers[d->nlowers++] = fd;
@@ -151,7 +150,7 @@ static int open_number(const struct snapshotter *sn, uint64_t number, struct sna
 
 static int open_upper(struct store *s, const char *path, struct snapshot_dirs *d, struct err *e)
 {
-	d->upper = open_tree(s, path, false, &d->whiteout, e);
+	d->upper = open_tree(s, path, &d->whiteout, e);
 	return d->upper < 0 ? -1 : 0;
 }
 

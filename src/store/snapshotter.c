@@ -12,7 +12,8 @@
 #include <string.h>
 
 /* In the order of preference. */
-static const struct snapshotter_ops *const known[] = { &overlay_ops, &native_ops, &btrfs_ops };
+static const struct snapshotter_ops *const known[] = { &overlay_ops, &native_ops, &btrfs_ops,
+						       &erofs_ops };
 
 void snapshotter_number_seen(struct snapshotter *sn, uint64_t number)
 {

@@ -80,7 +80,7 @@ struct snapshotter {
 	pthread_rwlock_t dirs;
 };
 
-extern const struct snapshotter_ops overlay_ops, native_ops, btrfs_ops, proxy_ops;
+extern const struct snapshotter_ops overlay_ops, native_ops, btrfs_ops, erofs_ops, proxy_ops;
 
 struct snapshotters {
 	struct snapshotter *v;

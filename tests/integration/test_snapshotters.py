@@ -1,9 +1,10 @@
 """Snapshotters beside the daemon's usual one: in another program, on another file system."""
+import os
 import pathlib
 import subprocess
 import unittest
 
-from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, run, wait_for
+from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, mounts, run, wait_for
 
 PLUGIN = pathlib.Path(__file__).parent / "snapshot_plugin.py"
 PROXIES = CONFIG.replace("version = 3\n", """version = 3
@@ -109,6 +110,69 @@ class DebianProxy(Proxy):
     """The same on the original's Snapshots service."""
     remote_binary = "/usr/bin/containerd"
     test_garbage_goes_there_too = test_failures_are_the_plugins = None
+
+
+class Filesystems(DaemonTest):
+    """Layers as images and as subvolumes, from unpacking to a commit, over the daemon's death."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = Scratch()
+        cls.addClassCleanup(cls.scratch.remove)
+        image, folder = cls.scratch.path / "btrfs.img", cls.scratch.path / "btrfs"
+        image.touch()
+        os.truncate(image, 256 << 20)
+        folder.mkdir()
+        cls.has_btrfs = all(run(c, check=False).returncode == 0
+                            for c in (["mkfs.btrfs", "-q", image], ["mount", "-o", "loop", image, folder]))
+        if cls.has_btrfs:
+            cls.addClassCleanup(run, ["umount", folder])
+        cls.daemon = Daemon(cls.scratch.path, config=CONFIG + f"""
+[plugins.'io.containerd.snapshotter.v1.btrfs']
+  root_path = '{folder}'
+""").start()
+        cls.addClassCleanup(cls.daemon.stop)
+        cls.ctr("images", "import", "--no-unpack", SHARE / "busybox.tar")
+
+    def plugin_error(self, name):
+        lines = self.ctr("plugins", "list").stdout.splitlines()
+        return "error" in next(line for line in lines if line.split()[:2] == ["io.containerd.snapshotter.v1", name])
+
+    def life(self, name):
+        def sh(command, *flags):
+            return self.ctr("run", "--rm", "--snapshotter", name, *flags, self.IMAGE, "x", "sh", "-c", command).stdout
+
+        self.assertEqual(sh("echo new >/new && rm /etc/passwd && cat /new"), "new\n")
+        box = self.running("--snapshotter", name, name="box")
+        self.ctr("tasks", "exec", "--exec-id", "e", box, "sh", "-c", "echo kept >/kept; rm /etc/passwd")
+        layer = self.ctr("snapshots", "--snapshotter", name, "diff", "box", check=False)
+        self.assertEqual(layer.returncode, 0, layer.stderr)
+        self.daemon.kill()
+        self.daemon.start()
+        self.assertEqual(self.ctr("tasks", "exec", "--exec-id", "e", box, "cat", "/kept").stdout, "kept\n")
+        self.assertEqual(sh("ls /new /kept; cat /etc/passwd | head -c 4"), "root")
+        self.ctr("tasks", "kill", "-s", "SIGKILL", box)
+        wait_for("the end", lambda: "STOPPED" in self.task_line(box))
+        self.ctr("tasks", "delete", box)
+        self.ctr("containers", "delete", box)
+        return sh
+
+    def test_erofs(self):
+        if self.plugin_error("erofs"):
+            self.skipTest("no erofs or mkfs.erofs here")
+        sh = self.life("erofs")
+        layers = mounts("io.containerd.snapshotter.v1.erofs")
+        self.assertTrue(layers)
+        for layer in layers:  # as a reboot does
+            run(["umount", layer])
+        self.assertEqual(sh("head -c 4 /etc/passwd"), "root")
+        self.assertEqual(len(mounts("io.containerd.snapshotter.v1.erofs")), len(layers))
+
+    def test_btrfs(self):
+        if not self.has_btrfs:
+            self.skipTest("no btrfs here")
+        self.assertFalse(self.plugin_error("btrfs"))
+        self.life("btrfs")
 
 
 if __name__ == "__main__":

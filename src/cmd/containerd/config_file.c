@@ -82,6 +82,9 @@ static const struct known {
 	  OF(OVERLAYFS, n_mount_options) },
 	{ SNAPSHOTTER("native", "root_path"), TEXT, OF(NATIVE, root_path) },
 	{ SNAPSHOTTER("btrfs", "root_path"), TEXT, OF(BTRFS, root_path) },
+	{ SNAPSHOTTER("erofs", "root_path"), TEXT, OF(EROFS, root_path) },
+	{ SNAPSHOTTER("erofs", "ovl_mount_options"), LIST, OF(EROFS, mount_options),
+	  OF(EROFS, n_mount_options) },
 #undef OF
 #undef SNAPSHOTTER
 #undef AT

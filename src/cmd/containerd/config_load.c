@@ -31,6 +31,7 @@ static void set_defaults(struct config *c)
 	c->restart_interval = "10s";
 	c->snapshotters[CONFIG_OVERLAYFS].name = "overlayfs";
 	c->snapshotters[CONFIG_BTRFS].name = "btrfs";
+	c->snapshotters[CONFIG_EROFS].name = "erofs";
 	c->snapshotters[CONFIG_NATIVE].name = "native";
 }
 

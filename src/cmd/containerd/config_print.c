@@ -48,11 +48,13 @@ static void put_runtime(struct str *out, const struct config_runtime *r)
 		 r->systemd_cgroup ? "true" : "false", r->no_pivot_root ? "true" : "false");
 }
 
-static void put_snapshotter(struct str *out, const struct snapshot_options *o, bool is_overlay)
+static void put_snapshotter(struct str *out, const struct snapshot_options *o, size_t which)
 {
 	str_addf(out, "\n  [plugins.'io.containerd.snapshotter.v1.%s']\n", o->name);
 	put_text(out, "    ", "root_path", o->root_path);
-	if (!is_overlay)
+	if (which == CONFIG_EROFS)
+		put_list(out, "    ", "ovl_mount_options", o->mount_options, o->n_mount_options);
+	if (which != CONFIG_OVERLAYFS)
 		return;
 	str_addf(out, "    upperdir_label = %s\n    sync_remove = %s\n    slow_chown = %s\n",
 		 o->upperdir_label ? "true" : "false", o->sync_remove ? "true" : "false",
@@ -107,7 +109,7 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "\n  [plugins.'io.containerd.shim.v1.manager']\n");
 	put_list(out, "    ", "env", c->shim_env, c->n_shim_env);
 	for (size_t i = 0; i < CONFIG_SNAPSHOTTERS; i++)
-		put_snapshotter(out, &c->snapshotters[i], i == CONFIG_OVERLAYFS);
+		put_snapshotter(out, &c->snapshotters[i], i);
 	str_add(out, "\n  [plugins.'io.containerd.transfer.v1.local']\n");
 	put_text(out, "    ", "config_path", c->registry_config);
 }
