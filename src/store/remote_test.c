@@ -65,7 +65,7 @@ static int far_mounts(const struct snapshot_remote_at *at UNUSED, struct arena *
 }
 
 static int far_commit(const struct snapshot_remote_at *at UNUSED, const char *name, const char *key,
-		      const struct labels *labels UNUSED, struct err *e)
+		      const char *parent UNUSED, const struct labels *labels UNUSED, struct err *e)
 {
 	struct far *f = far_find(key);
 

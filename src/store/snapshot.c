@@ -1,4 +1,4 @@
-#include "store/snapshot.h"
+#include "store/snapshot_call.h"
 
 #include "base/log.h"
 #include "store/entry.h"
@@ -17,24 +17,7 @@ static const char upperdir_label[] = "containerd.io/snapshot/overlay.upperdir";
 
 enum { PARENTS_MAX = 1024 }; /* a chain longer than this is a loop or an attack */
 
-struct call {
-	struct store *s;
-	struct snapshotter *sn;
-	const struct snapshot_at *at;
-	struct arena *a;
-	const char *key, *name, *parent;
-	enum snapshot_kind kind;
-	const struct labels *labels;
-	const struct snapshot_info *in;
-	const struct mask *mask;
-	uint64_t number;
-	const char *remote, *parent_remote; /* keys of a proxy's */
-	struct snapshot_usage usage;
-	struct snapshot_info *ret;
-	struct mounts *ret_mounts;
-};
-
-static int is_missing(const char *name, struct err *e)
+int snapshot_missing(const char *name, struct err *e)
 {
 	return err_set(e, ERR_NOT_FOUND, "snapshot %s does not exist", name);
 }
@@ -78,6 +61,25 @@ static void read_idmaps(const struct labels *labels, struct layers *ret)
 
 /* --- prepare, view --- */
 
+/* c->parent is there and committed. */
+int snapshot_check_parent(struct txn *t, struct call *c, struct err *e)
+{
+	const struct snapshot_at *at = c->at;
+	struct snapshot_record r;
+	int has = snapshot_read(t, at->ns, at->snapshotter, c->parent, c->a, &r, e);
+
+	if (has < 0)
+		return -1;
+	if (!has)
+		return err_set(e, ERR_NOT_FOUND, "parent snapshot %s does not exist", c->parent);
+	if (r.kind != SNAPSHOT_COMMITTED)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "failed to create snapshot: parent \"%s\" is not committed snapshot",
+			       c->parent);
+	c->parent_remote = r.remote;
+	return 0;
+}
+
 /* What must hold for a new snapshot: asked before its directory is made, and again with the record.
  * 1: the label's target is there, and the lease has it now. */
 static int check_new(struct txn *t, struct call *c, struct err *e)
@@ -97,28 +99,16 @@ static int check_new(struct txn *t, struct call *c, struct err *e)
 		return -1;
 	if (has)
 		return err_set(e, ERR_ALREADY_EXISTS, "snapshot \"%s\"", c->key);
-	if (!*c->parent)
-		return 0;
-	has = snapshot_read(t, at->ns, at->snapshotter, c->parent, c->a, &r, e);
-	if (has < 0)
-		return -1;
-	if (!has)
-		return err_set(e, ERR_NOT_FOUND, "parent snapshot %s does not exist", c->parent);
-	if (r.kind != SNAPSHOT_COMMITTED)
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "failed to create snapshot: parent \"%s\" is not committed snapshot",
-			       c->parent);
-	c->parent_remote = r.remote;
-	return 0;
+	return *c->parent ? snapshot_check_parent(t, c, e) : 0;
 }
 
-static char *lease_type(struct arena *a, const char *snapshotter)
+char *snapshot_lease_type(struct arena *a, const char *snapshotter)
 {
 	return arena_printf(a, "snapshots/%s", snapshotter);
 }
 
-static int add_child(struct txn *t, const struct snapshot_at *at, const char *parent,
-		     struct arena *a, int change, struct err *e)
+int snapshot_add_child(struct txn *t, const struct snapshot_at *at, const char *parent,
+		       struct arena *a, int change, struct err *e)
 {
 	struct snapshot_record r;
 	struct key k = KEY(at->ns, at->snapshotter, parent);
@@ -151,8 +141,9 @@ static int record_new(struct txn *t, void *arg, struct err *e)
 	if (r_new != 0)
 		return r_new;
 	if (namespace_ensure(t, at->ns, e) < 0 ||
-	    lease_join(t, at->ns, at->lease, lease_type(c->a, at->snapshotter), c->key, e) < 0 ||
-	    add_child(t, at, c->parent, c->a, 1, e) < 0)
+	    lease_join(t, at->ns, at->lease, snapshot_lease_type(c->a, at->snapshotter), c->key,
+		       e) < 0 ||
+	    snapshot_add_child(t, at, c->parent, c->a, 1, e) < 0)
 		return -1;
 	return entry_put(t, TABLE_SNAPSHOTS, &k, snapshot_fields, &r, e);
 }
@@ -161,7 +152,7 @@ static int join_target(struct txn *t, void *arg, struct err *e)
 {
 	struct call *c = arg;
 
-	return lease_join(t, c->at->ns, c->at->lease, lease_type(c->a, c->at->snapshotter),
+	return lease_join(t, c->at->ns, c->at->lease, snapshot_lease_type(c->a, c->at->snapshotter),
 			  labels_get(c->labels, target_label), e);
 }
 
@@ -296,7 +287,7 @@ int snapshot_layers(struct store *s, const struct snapshot_at *at, const char *k
 		return -1;
 	int has = snapshot_read(&t, at->ns, at->snapshotter, key, a, &r, e);
 	if (has == 0)
-		is_missing(key, e);
+		snapshot_missing(key, e);
 	if (has == 1) {
 		ret->number = r.number;
 		ret->kind = (enum snapshot_kind)r.kind;
@@ -347,7 +338,7 @@ static int find(struct store *s, const struct snapshot_at *at, const char *key, 
 	db_read_end(&t);
 	if (has < 0)
 		return -1;
-	return has ? 0 : is_missing(key, e);
+	return has ? 0 : snapshot_missing(key, e);
 }
 
 int snapshot_stat(struct store *s, const struct snapshot_at *at, struct arena *a, const char *key,
@@ -362,7 +353,7 @@ int snapshot_stat(struct store *s, const struct snapshot_at *at, struct arena *a
 	return 0;
 }
 
-static int measure(int fd, struct snapshot_usage *ret, struct err *e)
+int snapshot_measure(int fd, struct snapshot_usage *ret, struct err *e)
 {
 	int r = tree_usage(fd, &ret->size, &ret->inodes);
 
@@ -388,7 +379,7 @@ int snapshot_usage(struct store *s, const struct snapshot_at *at, const char *ke
 		return 0;
 	}
 	AUTO_FD int fd = snapshotter_open_fs(sn, r.number, e);
-	return fd < 0 ? -1 : measure(fd, ret, e);
+	return fd < 0 ? -1 : snapshot_measure(fd, ret, e);
 }
 
 int snapshot_walk(struct store *s, const struct snapshot_at *at, struct arena *a,
@@ -412,129 +403,12 @@ int snapshot_walk(struct store *s, const struct snapshot_at *at, struct arena *a
 
 /* --- changing --- */
 
-static int check_commit(struct txn *t, const struct call *c, struct snapshot_record *ret,
-			struct err *e)
-{
-	const struct snapshot_at *at = c->at;
-	struct snapshot_record other;
-	int has = snapshot_read(t, at->ns, at->snapshotter, c->name, c->a, &other, e);
-
-	if (has < 0)
-		return -1;
-	if (has)
-		return err_set(e, ERR_ALREADY_EXISTS, "snapshot \"%s\"", c->name);
-	has = snapshot_read(t, at->ns, at->snapshotter, c->key, c->a, ret, e);
-	if (has < 0)
-		return -1;
-	if (!has)
-		return is_missing(c->key, e);
-	if (ret->kind != SNAPSHOT_ACTIVE)
-		return err_set(e, ERR_FAILED_PRECONDITION,
-			       "failed to commit snapshot: snapshot %s is not active", c->key);
-	return 0;
-}
-
-static int commit(struct txn *t, void *arg, struct err *e)
-{
-	struct call *c = arg;
-	const struct snapshot_at *at = c->at;
-	struct snapshot_record r;
-	struct key old = KEY(at->ns, at->snapshotter, c->key);
-	struct key new = KEY(at->ns, at->snapshotter, c->name);
-
-	if (check_commit(t, c, &r, e) < 0)
-		return -1;
-
-	char *type = lease_type(c->a, at->snapshotter);
-
-	r.name = c->name;
-	r.kind = SNAPSHOT_COMMITTED;
-	r.labels = labels_copy(c->a, c->labels);
-	r.usage = c->usage;
-	if (c->remote) {
-		r.number = c->number;
-		r.remote = c->remote;
-	}
-	r.created = r.updated = entry_now();
-	if (db_del(t, TABLE_SNAPSHOTS, &old, e) < 0 ||
-	    lease_leave(t, at->ns, at->lease, type, c->key, e) < 0 ||
-	    lease_join(t, at->ns, at->lease, type, c->name, e) < 0)
-		return -1;
-	return entry_put(t, TABLE_SNAPSHOTS, &new, snapshot_fields, &r, e);
-}
-
-/* Before the record says that the layer is there: a loss of power must not leave a half one under a
- * name that everybody trusts.  The whole file system at once, because fsync() of each file of a
- * Debian image took a hundred times as long (one journal commit a file). */
-static int make_durable(int fd, struct err *e)
-{
-	return syncfs(fd) < 0 ? err_sys(e, errno, "sync snapshot") : 0;
-}
-
-/* The plugin's commit can't be undone, so that all is asked before; what fails after it is a loss
- * of the active snapshot, whose record goes with the next removal. */
-static int commit_remote(struct call *c, struct err *e)
-{
-	const struct snapshot_remote_at at = remote_at(c->sn, c->at->ns);
-	const struct labels some = remote_labels(c->a, c->labels);
-	struct snapshot_record r;
-	struct txn t;
-
-	if (db_read(c->s->db, &t, e) < 0)
-		return -1;
-	int ok = check_commit(&t, c, &r, e);
-	db_read_end(&t);
-	if (ok < 0)
-		return -1;
-	c->number = atomic_fetch_add(&c->sn->next, 1);
-	c->remote = remote_key(c->a, c->at->ns, c->number, c->name);
-
-	pthread_rwlock_rdlock(&c->sn->dirs); /* no clean-up between the two */
-	ok = c->sn->proxy->remote->commit(&at, c->remote, r.remote, &some, e);
-	if (ok == 0)
-		ok = db_write(c->s->db, commit, c, e);
-	pthread_rwlock_unlock(&c->sn->dirs);
-	return ok;
-}
-
-static int commit_dir(struct call *c, const struct layers *l, struct err *e)
-{
-	AUTO_FD int fd = snapshotter_open_fs(c->sn, l->number, e);
-
-	if (fd < 0 || measure(fd, &c->usage, e) < 0)
-		return -1;
-	if (c->sn->ops->seal && c->sn->ops->seal(c->sn, l, &c->usage, e) < 0)
-		return -1;
-	if (make_durable(fd, e) < 0 || db_write(c->s->db, commit, c, e) < 0)
-		return -1;
-	if (c->sn->ops->sealed)
-		c->sn->ops->sealed(c->sn, l);
-	return 0;
-}
-
-int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *name,
-		    const char *key, const struct labels *labels, struct err *e)
-{
-	static const struct labels none;
-	AUTO_ARENA struct arena *a = arena_new();
-	struct layers l = { 0 };
-	struct call c = {
-		.s = s, .at = at, .a = a, .key = key, .name = name, .labels = labels ?: &none
-	};
-
-	if (!name || !*name || !key || !*key)
-		return err_set(e, ERR_INVALID_ARGUMENT, "snapshot name and key must not be empty");
-	if (labels_check(c.labels, e) < 0 || snapshot_layers(s, at, key, a, &c.sn, &l, e) < 0)
-		return -1;
-	return c.sn->proxy ? commit_remote(&c, e) : commit_dir(&c, &l, e);
-}
-
 static int remove_one(struct txn *t, void *arg, struct err *e)
 {
 	struct call *c = arg;
 	int had = snapshot_forget(t, c->at->ns, c->at->snapshotter, c->key, e);
 
-	return had < 0 ? -1 : had ? 0 : is_missing(c->key, e);
+	return had < 0 ? -1 : had ? 0 : snapshot_missing(c->key, e);
 }
 
 /* The record is gone whatever happens to the directory: the next clean-up tries again. */
@@ -572,7 +446,7 @@ static int update(struct txn *t, void *arg, struct err *e)
 	if (has < 0)
 		return -1;
 	if (!has)
-		return is_missing(c->in->name, e);
+		return snapshot_missing(c->in->name, e);
 	if (labels_update(c->a, &r.labels, &c->in->labels, c->mask, "snapshot", c->in->name, e) < 0)
 		return -1;
 	r.updated = entry_now();

@@ -26,6 +26,7 @@ struct env {
 	char *mnt;
 	char *dir; /* of the back end */
 	struct snapshot_options options;
+	bool keeps_whole_trees; /* native, btrfs */
 };
 
 static int run(const char *const *argv)
@@ -79,6 +80,8 @@ static int env_open(struct env *v, const char *snapshotter)
 	v->mnt = arena_printf(v->f.a, "%s/mnt", v->f.root);
 	v->dir = arena_printf(v->f.a, "%s/own", v->f.root);
 	v->options = (struct snapshot_options){ .name = snapshotter, .root_path = v->dir };
+	v->keeps_whole_trees =
+		strcmp(snapshotter, "native") == 0 || strcmp(snapshotter, "btrfs") == 0;
 	CHECK(mkdir(v->mnt, 0700) == 0);
 	if (strcmp(snapshotter, "btrfs") == 0)
 		make_btrfs(v);
@@ -286,6 +289,46 @@ static void check_records(struct env *v)
 	CHECK_STR(labels_get(&info.labels, "k"), "v");
 }
 
+/* A layer that was made beside the one it belongs on. */
+static void check_rebase(struct env *v)
+{
+	struct store *s = v->f.s;
+	struct snapshot_info info;
+	struct mounts m;
+	struct err e = { 0 };
+
+	make_two_layers(v);
+	prepare(v, "side", "");
+	write_file(v, "side", "s");
+	write_file(v, "a", "three");
+	unmount(v);
+	CHECK_ERR(snapshot_commit_on(s, &v->at, "three", "side", "nope", &NONE, &e), &e,
+		  v->keeps_whole_trees ? ERR_UNIMPLEMENTED : ERR_NOT_FOUND,
+		  v->keeps_whole_trees
+			  ? arena_printf(v->f.a,
+					 "snapshotter %s cannot commit on another parent: a "
+					 "snapshot holds the whole tree: not implemented",
+					 v->at.snapshotter)
+			  : "parent snapshot nope does not exist: not found");
+	if (v->keeps_whole_trees)
+		return;
+	CHECK_OK(snapshot_commit_on(s, &v->at, "three", "side", "two", &NONE, &e), &e);
+	CHECK_OK(snapshot_stat(s, &v->at, v->f.a, "three", &info, &e), &e);
+	CHECK_STR(info.parent, "two");
+	CHECK_ERR(snapshot_remove(s, &v->at, "two", &e), &e, ERR_FAILED_PRECONDITION,
+		  "cannot remove snapshot with child: failed precondition");
+	view(v, "v", "three");
+	CHECK_STR(read_back(v, "a"), "three");
+	CHECK_STR(read_back(v, "c"), "c");
+	drop(v, "v");
+	CHECK_OK(snapshot_prepare(s, &v->at, v->f.a, "on", "base", &NONE, &m, &e), &e);
+	CHECK_ERR(snapshot_commit_on(s, &v->at, "four", "on", "two", &NONE, &e), &e,
+		  ERR_INVALID_ARGUMENT,
+		  "failed to commit snapshot on: cannot change parent of active snapshot \"on\" "
+		  "on commit: invalid argument");
+	CHECK_OK(snapshot_commit_on(s, &v->at, "four", "on", "base", &NONE, &e), &e);
+}
+
 static int directories(struct env *v)
 {
 	AUTO_FREE char *path = xasprintf("%s/snapshots", v->dir);
@@ -429,6 +472,11 @@ TEST(erofs_over_a_loop_device)
 TEST(layers)
 {
 	on_each(check_layers);
+}
+
+TEST(rebase)
+{
+	on_each(check_rebase);
 }
 
 TEST(records)

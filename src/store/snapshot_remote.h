@@ -30,7 +30,7 @@ struct snapshot_remote {
 	int (*mounts)(const struct snapshot_remote_at *at, struct arena *a, const char *key,
 		      struct mounts *ret, struct err *e);
 	int (*commit)(const struct snapshot_remote_at *at, const char *name, const char *key,
-		      const struct labels *labels, struct err *e);
+		      const char *parent, const struct labels *labels, struct err *e);
 	int (*remove)(const struct snapshot_remote_at *at, const char *key, struct err *e);
 	int (*usage)(const struct snapshot_remote_at *at, const char *key,
 		     struct snapshot_usage *ret, struct err *e);

@@ -101,6 +101,8 @@ static int open_one(struct snapshotters *all, const struct snapshotter_ops *ops,
 	if (open_dir(sn, root, e) < 0)
 		return -1;
 	state->root = sn->root;
+	if (ops->has_lowers)
+		state->capabilities[0] = "rebase";
 	state->error = xstrdup(ops->probe(sn, &why) < 0 ? why.msg : "");
 	return 0;
 }

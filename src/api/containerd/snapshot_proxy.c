@@ -102,7 +102,7 @@ static int mounts(const struct snapshot_remote_at *at, struct arena *a, const ch
 }
 
 static int commit(const struct snapshot_remote_at *at, const char *name, const char *key,
-		  const struct labels *labels, struct err *e)
+		  const char *parent, const struct labels *labels, struct err *e)
 {
 	Containerd__Services__Snapshots__V1__CommitSnapshotRequest q;
 	AUTO_ARENA struct arena *a = arena_new();
@@ -111,6 +111,7 @@ static int commit(const struct snapshot_remote_at *at, const char *name, const c
 	q.snapshotter = (char *)at->snapshotter;
 	q.name = (char *)name;
 	q.key = (char *)key;
+	q.parent = (char *)parent;
 	CONV_SET_LABELS(a, &q, labels, labels,
 			containerd__services__snapshots__v1__commit_snapshot_request__labels_entry);
 	return call_empty(at, METHOD("Commit"), SLOW, &q.base, e);

@@ -97,23 +97,6 @@ static int mounts(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	return 0;
 }
 
-/* Commit may give a new parent ("rebase"); we do not claim that capability. */
-static int check_parent(const struct call *call, const struct snapshot_at *at,
-			const Containerd__Services__Snapshots__V1__CommitSnapshotRequest *q,
-			struct err *e)
-{
-	struct snapshot_info i;
-
-	if (!*q->parent)
-		return 0;
-	if (snapshot_stat(call->engine->store, at, call->arena, q->key, &i, e) < 0)
-		return -1;
-	if (strcmp(i.parent, q->parent) != 0)
-		return err_set(e, ERR_UNIMPLEMENTED, "commit of snapshot %s on another parent",
-			       q->key);
-	return 0;
-}
-
 static int commit(struct rpc_call *c, const void *req, UNUSED void *rsp, struct err *e)
 {
 	const Containerd__Services__Snapshots__V1__CommitSnapshotRequest *q = req;
@@ -121,11 +104,11 @@ static int commit(struct rpc_call *c, const void *req, UNUSED void *rsp, struct 
 	struct snapshot_at at;
 	struct call call;
 
-	if (open_call(c, q->snapshotter, &call, &at, e) < 0 || check_parent(&call, &at, q, e) < 0)
+	if (open_call(c, q->snapshotter, &call, &at, e) < 0)
 		return -1;
 
 	struct labels labels = CONV_LABELS(c->arena, q, labels);
-	if (snapshot_commit(call.engine->store, &at, q->name, q->key, &labels, e) < 0)
+	if (snapshot_commit_on(call.engine->store, &at, q->name, q->key, q->parent, &labels, e) < 0)
 		return -1;
 	containerd__events__snapshot_commit__init(&ev);
 	ev.key = q->key;
