@@ -7,8 +7,10 @@
 #include "os/syscall.h"
 #include "store/layer_dir.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 
 enum { LOWERDIR_MAX = 1 << 20 };
 
@@ -50,6 +52,15 @@ int overlay_probe(int fd, struct err *e)
 static int probe(struct snapshotter *sn, struct err *e)
 {
 	return overlay_probe(sn->fd, e);
+}
+
+bool overlay_maps_ids(void)
+{
+	struct utsname u;
+	unsigned major = 0, minor = 0;
+
+	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 5 || (major == 5 && minor >= 19));
 }
 
 /* --- the directory --- */

@@ -10,6 +10,9 @@ int overlay_make(const struct snapshotter *sn, int dirfd, const struct layers *l
 /* Whether overlayfs works with an upper directory below fd. */
 int overlay_probe(int fd, struct err *e);
 
+/* Layers with other ids: Linux 5.19. */
+bool overlay_maps_ids(void);
+
 /* A bind of the only layer, or an overlay. */
 int overlay_mounts(const struct snapshotter *sn, struct arena *a, const struct layers *l,
 		   struct mounts *ret, struct err *e);

@@ -2,6 +2,7 @@
 
 #include "base/num.h"
 #include "os/file.h"
+#include "store/overlay.h"
 #include "store/snapshot_record.h"
 #include "store/snapshot_remote.h"
 #include "store/state.h"
@@ -86,6 +87,19 @@ static int see_number(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB
 	return 0;
 }
 
+/* only-remap-ids: clients shall not fall back to a copy with other owners. */
+static void set_overlay_capabilities(struct snapshotter_state *state,
+				     const struct snapshot_options *opt)
+{
+	size_t n = 0;
+
+	if (overlay_maps_ids())
+		state->capabilities[n++] = "remap-ids";
+	if (!opt->slow_chown)
+		state->capabilities[n++] = "only-remap-ids";
+	state->capabilities[n] = "rebase";
+}
+
 static int open_one(struct snapshotters *all, const struct snapshotter_ops *ops, const char *root,
 		    const struct store_options *opt, struct err *e)
 {
@@ -102,7 +116,7 @@ static int open_one(struct snapshotters *all, const struct snapshotter_ops *ops,
 		return -1;
 	state->root = sn->root;
 	if (ops->has_lowers)
-		state->capabilities[0] = "rebase";
+		set_overlay_capabilities(state, sn->opt);
 	state->error = xstrdup(ops->probe(sn, &why) < 0 ? why.msg : "");
 	return 0;
 }

@@ -168,6 +168,24 @@ class Filesystems(DaemonTest):
         self.assertEqual(sh("head -c 4 /etc/passwd"), "root")
         self.assertEqual(len(mounts("io.containerd.snapshotter.v1.erofs")), len(layers))
 
+    def test_mapped_ids(self):
+        maps = ("--uidmap", "0:100000:65536", "--gidmap", "0:200000:65536", "--remap-labels")
+        script = "stat -c %u:%g /etc/passwd; echo x >/root/new; chown 5:6 /root/new; id -u; cat /proc/self/uid_map"
+        for name in ("overlayfs", "erofs"):
+            if self.plugin_error(name):
+                continue
+            r = self.ctr("run", "--rm", "--snapshotter", name, *maps, self.IMAGE, "m", "sh", "-c", script)
+            self.assertEqual(r.stdout.split(), ["0:0", "0", "0", "100000", "65536"])
+        self.running(*maps, name="box")
+        self.ctr("tasks", "exec", "--exec-id", "e", "box", "sh", "-c", "echo x >/new; chown 5:6 /new")
+        new = next(self.daemon.root.glob("io.containerd.snapshotter.v1.overlayfs/snapshots/*/fs/new"))
+        self.assertEqual((new.stat().st_uid, new.stat().st_gid), (100005, 200006))
+        self.assertEqual([m for m in mounts("rootfs-lower") if "rootfs-lower" in m], [])
+        for args, text in ((("--snapshotter", "native", *maps), "cannot map ids"), (maps[:2], "belong together"),
+                           (("--uidmap", "0:1", *maps[2:]), "expected container-id:host-id:length")):
+            self.assertIn(text, self.ctr("run", "--rm", *args, self.IMAGE, "m", "true", check=False).stderr)
+        self.ctr("tasks", "kill", "-s", "SIGKILL", "box")
+
     def test_btrfs(self):
         if not self.has_btrfs:
             self.skipTest("no btrfs here")
