@@ -79,7 +79,7 @@ static void sealed(const struct snapshotter *sn, const struct layers *l)
 	(void)file_remove_tree(dirfd, "work");
 }
 
-static int is_shown(int dirfd)
+static bool is_shown(int dirfd)
 {
 	struct statfs s;
 	AUTO_FD int fs = openat(dirfd, "fs", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -190,8 +190,13 @@ int remote_sweep(struct store *s, struct snapshotter *sn, size_t *ret_removed, s
 	int r = db_walk(&t, TABLE_NAMESPACES, &every, add_namespace, &w, e);
 	db_read_end(&t);
 
-	/* A new snapshot is the plugin's before its record stands: nobody makes one meanwhile. */
-	pthread_rwlock_wrlock(&sn->dirs);
+	/* A new snapshot is the plugin's before its record stands: nobody makes one meanwhile.  A
+	 * lazy plugin may take minutes to make one, and a collection does not wait for that. */
+	if (pthread_rwlock_trywrlock(&sn->dirs) != 0) {
+		s->is_gc_due = true;
+		strv_done(&w.namespaces);
+		return r;
+	}
 	for (size_t i = 0; i < w.namespaces.n && r == 0; i++)
 		r = sweep_namespace(&w, w.namespaces.v[i], ret_removed, e);
 	pthread_rwlock_unlock(&sn->dirs);
