@@ -123,7 +123,11 @@ static int open_parts(struct engine *en, struct err *e)
 		return -1;
 	remove_checkpoints(en);
 	en->events = events_new();
-	if (store_open(cfg->root, &en->store, e) < 0)
+	const struct store_options opt = { .snapshotters = cfg->snapshotters,
+					   .n_snapshotters = CONFIG_SNAPSHOTTERS,
+					   .proxies = cfg->proxies,
+					   .n_proxies = cfg->n_proxies };
+	if (store_open_with(cfg->root, &opt, &en->store, e) < 0)
 		return -1;
 	en->collector = collector_new(en->store, en->loop, en->pool);
 	if (open_tasks(en, e) < 0)

@@ -20,7 +20,7 @@
  *   snapshots
  *     NS\0SNAPSHOTTER\0NAME             name, snapshotter, number of its directory, kind, parent,
  *                                       count of children, labels, usage (committed), created,
- *                                       updated
+ *                                       updated, key in another program
  *   leases
  *     NS\0LEASE                         id, labels, created
  *   lease_items

@@ -182,7 +182,11 @@ static plugin_msg *snapshotter(struct arena *a, const struct snapshotter_state *
 	plugin_msg *m = new_plugin(a, SNAPSHOTTER, s->name);
 
 	set_platform(a, m);
-	set_export(a, m, "root", s->root);
+	if (s->root)
+		set_export(a, m, "root", s->root);
+	while (s->capabilities[m->n_capabilities])
+		m->n_capabilities++;
+	m->capabilities = arena_memdup(a, s->capabilities, sizeof s->capabilities);
 	if (s->error && *s->error) {
 		m->init_err = ARENA_NEW(a, Google__Rpc__Status);
 		google__rpc__status__init(m->init_err);

@@ -84,6 +84,7 @@ struct draft {
 	struct image image;
 	bool has_image;
 	SNAPSHOTS(PrepareSnapshotResponse) * root; /* NULL: no snapshot */
+	struct idmap_flags idmaps;
 	char *spec;
 	size_t spec_len;
 };
@@ -118,6 +119,7 @@ static int prepare_root(struct draft *d, struct err *e)
 	if (image_unpack(ctr, &d->image, d->snapshotter, e) < 0)
 		return -1;
 	labels_parse(ctr->arena, words, n, &l);
+	idmap_flags_labels(ctr->arena, &d->idmaps, &l);
 	req.snapshotter = PB(d->snapshotter);
 	req.key = PB(d->id);
 	req.parent = PB(d->image.chain_id);
@@ -162,6 +164,8 @@ static int write_spec(struct draft *d, struct err *e)
 			d->rootfs, user, &g.user, e) < 0)
 		return -1;
 	g.root_path = d->rootfs;
+	g.uid_mappings = d->idmaps.uids;
+	g.gid_mappings = d->idmaps.gids;
 	if (generate_spec(&g, &d->spec, e) < 0)
 		return -1;
 	d->spec_len = strlen(d->spec);
@@ -276,9 +280,15 @@ static int create(struct draft *d, CONTAINERS(Container) * *ret, struct err *e)
 	struct err ignored = { 0 };
 	int r = 0;
 
+	if (idmap_flags_read(d->ctr->arena, d->args, &d->idmaps, e) < 0)
+		return -1;
 	if (d->image_name && (load_image(d, e) < 0 || prepare_root(d, e) < 0))
 		return -1;
-	r = *config ? read_spec(d, config, e) : write_spec(d, e);
+	if (d->root)
+		r = idmap_flags_check(&d->idmaps, d->root->n_mounts ? d->root->mounts[0] : NULL,
+				      d->snapshotter, e);
+	if (r == 0)
+		r = *config ? read_spec(d, config, e) : write_spec(d, e);
 	if (r == 0)
 		r = send_container(d, ret, e);
 	if (r < 0 && d->root)
