@@ -4,8 +4,16 @@
 #include "cmd/ctr/ctr.h"
 #include "oci/platform.h"
 
-command_fn images_pull, images_import, images_export, images_push;
-extern const struct flag pull_flags[], import_flags[], export_flags[], push_flags[];
+command_fn images_pull, images_import, images_export, images_push, images_check, images_prune,
+	images_usage, images_inspect, images_mount, images_unmount;
+extern const struct flag pull_flags[], import_flags[], export_flags[], push_flags[], prune_flags[],
+	inspect_flags[], mount_flags[], unmount_flags[];
+
+/* The records that the filters of args choose. */
+int images_list_records(struct ctr *ctr, const struct args *args, IMAGES(ListImagesResponse) * *ret,
+			struct err *e);
+
+bool image_is_unpacked(struct ctr *ctr, const char *snapshotter, const char *chain_id);
 
 /* --platform of args, or the host's. */
 int platform_wanted(const struct args *args, struct platform *ret, struct err *e);

@@ -29,6 +29,11 @@ struct image {
 int image_load(struct ctr *ctr, const IMAGES(Image) * record, const struct platform *p,
 	       struct image *ret, struct err *e);
 
+/* The config and the layers of the image for one platform, whether they are here or not. */
+int image_parts(struct ctr *ctr, const IMAGES(Image) * record, const struct platform *p,
+		struct oci_descriptor *ret_config, struct oci_descriptor **ret_layers,
+		size_t *ret_n, struct err *e);
+
 /* "linux/amd64,linux/arm64", sorted; what could not be read is left out. */
 int image_platforms(struct ctr *ctr, const IMAGES(Image) * record, const char **ret, struct err *e);
 
