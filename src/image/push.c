@@ -118,7 +118,9 @@ static int push(struct push *p, struct err *e)
 
 int worker_push(struct worker *w, struct err *e)
 {
-	struct push p = { .w = w, .all = { .w = w, .no_nondistributable = true } };
+	struct push p = {
+		.w = w, .all = { .w = w, .no_nondistributable = !w->job.allow_nondistributable }
+	};
 
 	if (worker_open_registry(w, &p.ref, e) < 0) {
 		reference_done(&p.ref);

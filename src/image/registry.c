@@ -47,6 +47,22 @@ static int load_ca(const struct host_config *cfg, struct curl_blob *ret, struct 
 	return 0;
 }
 
+/* What the caller said of the registry itself. */
+static void set_own_host(struct registry *r, struct host_config *h)
+{
+	const struct registry_config *c = &r->cfg;
+
+	h->skip_verify |= c->skip_verify;
+	if (c->ca && *c->ca) {
+		h->ca = arena_array(r->arena, 2, sizeof *h->ca);
+		h->ca[0] = c->ca;
+	}
+	if (c->cert && *c->cert) {
+		h->cert = c->cert;
+		h->key = c->key && *c->key ? c->key : c->cert; /* one file may hold both */
+	}
+}
+
 static int open_endpoints(struct registry *r, struct err *e)
 {
 	struct host_config *v;
@@ -57,6 +73,8 @@ static int open_endpoints(struct registry *r, struct err *e)
 		return err_wrap(e, "failed to read registry configuration");
 	r->endpoints = arena_array(r->arena, n, sizeof *r->endpoints);
 	for (size_t i = 0; i < n; i++) {
+		if (i + 1 == n)
+			set_own_host(r, &v[i]);
 		r->endpoints[i].cfg = &v[i];
 		r->endpoints[i].scheme = v[i].scheme;
 		r->n_endpoints = i + 1;
@@ -229,8 +247,8 @@ int registry_ask(struct registry *r, struct endpoint *ep, struct request *q, str
 	}
 }
 
-static int ask(struct registry *r, struct request *q, bool resolve, struct exchange *x,
-	       struct err *e)
+int registry_ask_any(struct registry *r, struct request *q, bool resolve, struct exchange *x,
+		     struct err *e)
 {
 	struct err first = { 0 };
 
@@ -287,7 +305,7 @@ static int resolve_by_get(struct registry *r, struct arena *a, struct request *q
 	q->method = "GET";
 	q->sink = on_document;
 	q->arg = &body;
-	int rc = ask(r, q, true, &x, e);
+	int rc = registry_ask_any(r, q, true, &x, e);
 
 	q->arg = NULL;
 	if (rc < 0)
@@ -310,7 +328,7 @@ int registry_resolve(struct registry *r, struct arena *a, struct oci_descriptor 
 
 	*ret = (struct oci_descriptor){ 0 };
 	q.path = path;
-	if (ask(r, &q, true, &x, e) < 0)
+	if (registry_ask_any(r, &q, true, &x, e) < 0)
 		return err_wrap(e, "failed to resolve reference \"%s/%s%s%s\"", r->ref.domain,
 				r->ref.path, r->ref.digest ? "@" : ":", object);
 	ret->media_type = media_of(a, x.content_type);
@@ -345,7 +363,7 @@ int registry_get_document(struct registry *r, struct arena *a, const struct oci_
 	if (d->size > IMAGE_DOC_MAX)
 		return err_set(e, ERR_RESOURCE_EXHAUSTED, "document %s has %llu bytes, at most %d",
 			       d->digest, (unsigned long long)d->size, IMAGE_DOC_MAX);
-	if (ask(r, &q, false, &x, e) < 0)
+	if (registry_ask_any(r, &q, false, &x, e) < 0)
 		return err_wrap(e, "failed to fetch %s", d->digest);
 	exchange_done(&x);
 	digest_like(d->digest, str_c(&body), body.len, digest);
@@ -394,7 +412,7 @@ int registry_get_blob(struct registry *r, const struct oci_descriptor *d, uint64
 		uint64_t before = b.left;
 		struct exchange x;
 
-		if (ask(r, &q, false, &x, e) < 0)
+		if (registry_ask_any(r, &q, false, &x, e) < 0)
 			return err_wrap(e, "failed to fetch %s", d->digest);
 		exchange_done(&x);
 		if (b.left == before && try == TRIES)

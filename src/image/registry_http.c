@@ -261,6 +261,8 @@ static int perform(struct registry *r, struct exchange *x, const char *url, bool
 	}
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, &h);
+	if (r->cfg.debug)
+		registry_trace(c, r->cfg.debug);
 	CURLcode code = curl_easy_perform(c);
 	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &x->status);
 	curl_easy_getinfo(c, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);

@@ -72,6 +72,9 @@ void exchange_done(struct exchange *x);
 /* Performs it, redirects followed.  -1 is a broken connection or a failed sink; any status is 0. */
 int registry_http(struct registry *r, struct exchange *x, struct err *e);
 
+/* Shows the handle's requests on the standard error, without secrets. */
+void registry_trace(CURL *c, enum transfer_debug what);
+
 /* "scheme://host" of both are the same to the letter, ports as written. */
 bool registry_same_origin(const char *a, const char *b);
 /* What `location` means in an answer of base, as a whole URL; malloc'd, NULL when it is none. */
@@ -93,6 +96,10 @@ struct request {
 /* 0 with x filled; -1 when this endpoint will not do.  *ret_final: nor will any other. */
 int registry_ask(struct registry *r, struct endpoint *ep, struct request *q, struct exchange *x,
 		 bool *ret_final, struct err *e);
+
+/* Of the endpoints in their order, until one has it. */
+int registry_ask_any(struct registry *r, struct request *q, bool resolve, struct exchange *x,
+		     struct err *e);
 
 /* The request's URL at ep, malloc'd. */
 char *registry_url(const struct registry *r, const struct endpoint *ep, const struct request *q);
