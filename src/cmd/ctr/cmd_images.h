@@ -21,3 +21,6 @@ int platform_wanted(const struct args *args, struct platform *ret, struct err *e
 /* All --platform words; none: *ret_n is 0. */
 int platforms_wanted(const struct args *args, Containerd__Types__Platform ***ret, size_t *ret_n,
 		     struct err *e);
+
+/* "import-2026-11-26" */
+const char *import_prefix(struct arena *a);

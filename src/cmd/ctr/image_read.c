@@ -129,8 +129,9 @@ static int load_manifest(struct ctr *ctr, const struct image_doc *doc, struct im
 	return 0;
 }
 
-/* The manifest for p in or below doc; *ret_size grows by what was passed on the way. */
-static int find_manifest(struct ctr *ctr, struct image_doc *doc, const char *digest,
+/* *doc and *digest become the manifest for p in or below them; *ret_size grows by what was passed
+ * on the way. */
+static int find_manifest(struct ctr *ctr, struct image_doc *doc, const char **digest,
 			 const struct platform *p, unsigned depth, uint64_t *ret_size,
 			 struct err *e)
 {
@@ -150,18 +151,21 @@ static int find_manifest(struct ctr *ctr, struct image_doc *doc, const char *dig
 			return -1;
 		*ret_size += d->size;
 		*doc = inner;
+		*digest = d->digest;
 		return find_manifest(ctr, doc, digest, p, depth - 1, ret_size, e);
 	}
 	return err_set(e, ERR_NOT_FOUND, "no match for platform %s in %s", platform_text(p, text),
-		       digest);
+		       *digest);
 }
 
 static int read_manifest(struct ctr *ctr, const IMAGES(Image) * record, const struct platform *p,
-			 struct image_doc *ret, uint64_t *ret_size, struct err *e)
+			 struct image_doc *ret, const char **ret_digest, uint64_t *ret_size,
+			 struct err *e)
 {
-	if (read_doc(ctr, record->target->media_type, record->target->digest, ret, e) < 0)
+	*ret_digest = record->target->digest;
+	if (read_doc(ctr, record->target->media_type, *ret_digest, ret, e) < 0)
 		return -1;
-	return find_manifest(ctr, ret, record->target->digest, p, IMAGE_INDEX_DEPTH, ret_size, e);
+	return find_manifest(ctr, ret, ret_digest, p, IMAGE_INDEX_DEPTH, ret_size, e);
 }
 
 int image_load(struct ctr *ctr, const IMAGES(Image) * record, const struct platform *p,
@@ -170,7 +174,7 @@ int image_load(struct ctr *ctr, const IMAGES(Image) * record, const struct platf
 	struct image_doc doc;
 
 	*ret = (struct image){ .record = record, .size = (uint64_t)record->target->size };
-	if (read_manifest(ctr, record, p, &doc, &ret->size, e) < 0)
+	if (read_manifest(ctr, record, p, &doc, &ret->manifest_digest, &ret->size, e) < 0)
 		return -1;
 	return load_manifest(ctr, &doc, ret, e);
 }
@@ -180,9 +184,10 @@ int image_parts(struct ctr *ctr, const IMAGES(Image) * record, const struct plat
 		size_t *ret_n, struct err *e)
 {
 	struct image_doc doc;
+	const char *digest;
 	uint64_t size = 0;
 
-	if (read_manifest(ctr, record, p, &doc, &size, e) < 0)
+	if (read_manifest(ctr, record, p, &doc, &digest, &size, e) < 0)
 		return -1;
 	*ret_config = doc.config;
 	*ret_layers = doc.layers;

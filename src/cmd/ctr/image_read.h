@@ -20,6 +20,7 @@ int blob_label(struct ctr *ctr, const char *digest, struct labels *l, struct err
 struct image {
 	const IMAGES(Image) * record;
 	struct oci_descriptor config_descriptor;
+	const char *manifest_digest;
 	struct image_config config;
 	const char *chain_id; /* "" for an image without layers */
 	const struct oci_descriptor *layers;
@@ -39,3 +40,7 @@ int image_platforms(struct ctr *ctr, const IMAGES(Image) * record, const char **
 
 /* cmd_content.c: a blob's bytes to the standard output. */
 int blob_print(struct ctr *ctr, const char *digest, struct err *e);
+
+/* image_record.c: the image's record, made or turned to another target. */
+int image_put(struct ctr *ctr, const char *name, const struct oci_descriptor *target,
+	      const struct labels *labels, struct err *e);
