@@ -31,7 +31,8 @@ enum transfer_kind {
 	 */
 	TRANSFER_FETCH,
 	TRANSFER_PUT,
-	TRANSFER_CONVERT
+	TRANSFER_CONVERT,
+	TRANSFER_INSTALL
 };
 
 /* Snapshots wanted of the image for that platform. */
@@ -107,6 +108,11 @@ struct transfer_convert {
 	bool to_oci, to_docker;
 };
 
+/* Programs of an image's bin/ (and its lib/) into a folder of the host, which is a descriptor. */
+struct transfer_install {
+	bool libs, replace;
+};
+
 /* One line of progress; the names are containerd's. Strings "" or NULL when absent. */
 struct transfer_progress {
 	const char *event, *name, *parent;
@@ -149,7 +155,7 @@ struct transfer_job {
 	struct cancel *cancel; /* may be NULL */
 	const struct transfer_hooks *hooks; /* may be NULL */
 	enum transfer_kind kind;
-	struct transfer_image image; /* push, put, convert: what */
+	struct transfer_image image; /* push, put, convert, install: what */
 	union {
 		struct transfer_pull pull; /* push, too */
 		struct transfer_import import;
@@ -157,6 +163,7 @@ struct transfer_job {
 		struct transfer_diff diff;
 		struct transfer_export export;
 		struct transfer_convert convert;
+		struct transfer_install install;
 	};
 	struct transfer_fetch fetch; /* with pull */
 	bool allow_nondistributable; /* push: layers that are marked so go, too */

@@ -22,6 +22,10 @@ struct unpack_dirs {
 	/* Whiteouts become overlayfs' (device 0:0, trusted.overlay.opaque); false: upper is the
 	 * whole tree and they remove. */
 	bool overlay;
+	/* NULL: the whole layer.  Else asked about each entry (its clean name): 1 takes it, 0
+	 * leaves it out, -1 ends the unpacking. Whiteouts are left out then. */
+	int (*wants)(void *arg, const char *name, struct err *e);
+	void *arg;
 };
 
 struct unpack_result {

@@ -7,9 +7,10 @@
 #include <string.h>
 
 static const char *const kinds[] = {
-	[TRANSFER_PULL] = "pull",     [TRANSFER_PUSH] = "push",   [TRANSFER_IMPORT] = "import",
-	[TRANSFER_EXPORT] = "export", [TRANSFER_APPLY] = "apply", [TRANSFER_DIFF] = "diff",
-	[TRANSFER_FETCH] = "fetch",   [TRANSFER_PUT] = "put",     [TRANSFER_CONVERT] = "convert",
+	[TRANSFER_PULL] = "pull",       [TRANSFER_PUSH] = "push",   [TRANSFER_IMPORT] = "import",
+	[TRANSFER_EXPORT] = "export",   [TRANSFER_APPLY] = "apply", [TRANSFER_DIFF] = "diff",
+	[TRANSFER_FETCH] = "fetch",     [TRANSFER_PUT] = "put",     [TRANSFER_CONVERT] = "convert",
+	[TRANSFER_INSTALL] = "install",
 };
 
 enum { LIST_MAX = 4096 };
@@ -372,12 +373,16 @@ int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, str
 	if (is_with_registry(ret->kind) && read_pull(a, o, &ret->pull, e) < 0)
 		return -1;
 	if ((ret->kind == TRANSFER_PUSH || ret->kind == TRANSFER_PUT ||
-	     ret->kind == TRANSFER_CONVERT) &&
+	     ret->kind == TRANSFER_CONVERT || ret->kind == TRANSFER_INSTALL) &&
 	    read_pushed(a, o, &ret->image, e) < 0)
 		return -1;
 	if (ret->kind == TRANSFER_FETCH && read_fetch(a, o, &ret->fetch, e) < 0)
 		return -1;
 	if (ret->kind == TRANSFER_CONVERT && read_convert(o, &ret->convert, e) < 0)
+		return -1;
+	if (ret->kind == TRANSFER_INSTALL &&
+	    (jsonr_bool(o, "libs", &ret->install.libs, e) < 0 ||
+	     jsonr_bool(o, "replace", &ret->install.replace, e) < 0))
 		return -1;
 	if (ret->kind == TRANSFER_IMPORT &&
 	    jsonr_bool(o, "compress_blobs", &ret->import.compress, e) < 0)

@@ -87,6 +87,10 @@ static int do_job(struct worker *w, struct channel_packet *job, struct transfer_
 		return worker_put(w, e);
 	case TRANSFER_CONVERT:
 		return worker_convert(w, ret, e);
+	case TRANSFER_INSTALL:
+		if (job->n_fds != 1)
+			return err_set(e, ERR_INTERNAL, "the job lacks its folder");
+		return worker_install(w, job->fds[0], e);
 	case TRANSFER_APPLY:
 		return worker_apply(w, job, ret, e);
 	case TRANSFER_DIFF:
