@@ -2,6 +2,7 @@
 
 #include "cmd/ctr/image_read.h"
 
+#include "base/sha256.h"
 #include "os/fd.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@ struct writer {
 	struct grpc_stream *s;
 	const struct blob_source *from;
 	uint64_t offset;
+	struct sha256 sum; /* of what was read: a blob that is there already has no answer */
 };
 
 /* One request and its answer: what the answer says about the ingest goes to w. */
@@ -61,6 +63,7 @@ static int skip(struct writer *w, unsigned char *buf, struct err *e)
 			return err_set(e, ERR_FAILED_PRECONDITION,
 				       "ingest %s has more bytes than what is to be written",
 				       w->from->ref);
+		sha256_add(&w->sum, buf, want);
 		left -= want;
 	}
 	return 0;
@@ -83,6 +86,7 @@ static int send_all(struct writer *w, unsigned char *buf, struct err *e)
 		q.data = (ProtobufCBinaryData){ (size_t)n, buf };
 		if (exchange(w, a, &q, &rsp, e) < 0)
 			return err_wrap(e, "failed to send write");
+		sha256_add(&w->sum, buf, (size_t)n);
 		w->offset += (uint64_t)n;
 	}
 }
@@ -104,8 +108,7 @@ static int commit(struct writer *w, struct arena *a, const char **ret_digest, st
 	}
 	if (exchange(w, a, &q, &rsp, e) < 0)
 		return -1;
-	if (ret_digest)
-		*ret_digest = rsp->digest;
+	*ret_digest = rsp->digest;
 	return 0;
 }
 
@@ -125,16 +128,22 @@ static int run(struct ctr *ctr, struct writer *w, const char **ret_digest, struc
 int blob_write(struct ctr *ctr, const struct blob_source *from, const char **ret_digest,
 	       struct err *e)
 {
+	const char *expected = from->expected ? from->expected : "", *got = expected;
 	struct writer w = { .from = from };
+	char digest[DIGEST_SHA256 + 1];
 	struct err why = { 0 };
 	int r;
 
-	if (ret_digest)
-		*ret_digest = from->expected;
-	r = run(ctr, &w, ret_digest, &why);
+	sha256_init(&w.sum);
+	r = run(ctr, &w, &got, &why);
 	grpc_stream_free(w.s);
 	if (r < 0 && why.code != ERR_ALREADY_EXISTS)
 		return err_copy(e, &why);
+	sha256_digest(&w.sum, digest);
+	if (ret_digest)
+		*ret_digest = r == 0      ? got
+			      : *expected ? expected
+					  : arena_strdup(ctr->arena, digest);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "cmd/ctr/blob_write.h"
 #include "cmd/ctr/image_read.h"
+#include "cmd/ctr/image_registry.h"
 #include "cmd/ctr/list_json.h"
 
 #include "cmd/ctr/table.h"
@@ -199,6 +200,28 @@ const struct command content_commands[] = {
 	  .description = "edit a blob and return a new digest",
 	  .flags = { edit_flags },
 	  .run = content_edit },
+	{ .name = "fetch",
+	  .usage = "fetch all content for an image into containerd",
+	  .args_usage = "[flags] <remote> <object>",
+	  .description = "Fetch an image into containerd: its content and its record. What "
+			 "\"images pull\" does, too,\n"
+			 "   is to unpack it.",
+	  .flags = { registry_flags, fetch_flags },
+	  .run = content_fetch },
+	{ .name = "fetch-object",
+	  .usage = "retrieve objects from a remote",
+	  .args_usage = "[flags] <remote> <object> [<hint>, ...]",
+	  .description = "Fetch objects by identifier from a remote: the manifest or index that "
+			 "<remote> leads to,\n"
+			 "   to the standard output.",
+	  .flags = { registry_flags },
+	  .run = content_fetch_object },
+	{ .name = "fetch-blob",
+	  .usage = "retrieve blobs from a remote",
+	  .args_usage = "[flags] <remote> [<digest>, ...]",
+	  .description = "Fetch blobs by digests from a remote, to the standard output.",
+	  .flags = { registry_flags, fetch_blob_flags },
+	  .run = content_fetch_blob },
 	{ .name = "get",
 	  .usage = "get the data for an object",
 	  .args_usage = "[<digest>, ...]",
@@ -217,6 +240,14 @@ const struct command content_commands[] = {
 	  .description = "list blobs in the content store",
 	  .flags = { quiet_flags, list_format_flags },
 	  .run = content_list },
+	{ .name = "push-object",
+	  .usage = "push an object to a remote",
+	  .args_usage = "[flags] <remote> <object> <type>",
+	  .description = "Push objects by identifier to a remote: a blob of the store under its "
+			 "media type, which says\n"
+			 "   whether it is a manifest.",
+	  .flags = { registry_flags },
+	  .run = content_push_object },
 	{ .name = "label",
 	  .usage = "add labels to content",
 	  .args_usage = "<digest> [<label>=<value> ...]",

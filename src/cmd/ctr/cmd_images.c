@@ -151,6 +151,34 @@ static int put_image(struct ctr *ctr, IMAGES(Image) * i, bool force, struct err 
 			NULL, e);
 }
 
+static int check_name(const char *name, struct err *e)
+{
+	struct err why = { 0 };
+	char *full AUTO_FREE = NULL;
+
+	if (reference_normalize(name, &full, &why) == 0)
+		return 0;
+	return err_set(e, ERR_INVALID_ARGUMENT,
+		       "error parsing reference: \"%s\" is not a valid repository/tag %s", name,
+		       why.msg);
+}
+
+/* As the original: a tag moves, unless --local says that only --force may move it. */
+static int tag_one(struct ctr *ctr, const struct args *args, const IMAGES(Image) * source,
+		   const char *name, struct err *e)
+{
+	IMAGES(Image) copy = *source;
+	bool force = args_bool(args, "force") || !args_bool(args, "local");
+
+	if (!args_bool(args, "skip-reference-check") && check_name(name, e) < 0)
+		return -1;
+	copy.name = PB(name);
+	if (put_image(ctr, &copy, force, e) < 0)
+		return -1;
+	puts(name);
+	return 0;
+}
+
 static int images_tag(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	IMAGES(Image) * source;
@@ -163,12 +191,8 @@ static int images_tag(struct ctr *ctr, const struct args *args, struct err *e)
 	if (ctr_lease(ctr, e) < 0)
 		return -1;
 	r = image_get(ctr, args->v[0], &source, e);
-	for (size_t i = 1; r == 0 && i < args->n; i++) {
-		source->name = PB(args->v[i]);
-		r = put_image(ctr, source, args_bool(args, "force"), e);
-		if (r == 0)
-			puts(args->v[i]);
-	}
+	for (size_t i = 1; r == 0 && i < args->n; i++)
+		r = tag_one(ctr, args, source, args->v[i], e);
 	ctr_lease_done(ctr);
 	return r;
 }
@@ -217,6 +241,8 @@ static const struct flag remove_flags[] = {
 static const struct flag tag_flags[] = {
 	{ "force", FLAG_BOOL, NULL,
 	  "force target_ref to be created, regardless if it already exists" },
+	{ "local", FLAG_BOOL, NULL, "run tag locally rather than through transfer API" },
+	{ "skip-reference-check", FLAG_BOOL, NULL, "skip the strict check for reference names" },
 	{ NULL },
 };
 
@@ -319,6 +345,17 @@ const struct command images_commands[] = {
 	  .description = "set and clear labels for an image",
 	  .flags = { label_flags },
 	  .run = images_label },
+	{ .name = "convert",
+	  .usage = "convert an image",
+	  .args_usage = "[flags] <source_ref> <target_ref>",
+	  .description = "Convert an image format.\n\n"
+			 "   e.g., 'ctr images convert --uncompress --oci example.com/foo:orig "
+			 "example.com/foo:converted'\n\n"
+			 "   Use '--platform' to define the output platform.\n"
+			 "   When '--all-platforms' is given all images in a manifest list must be "
+			 "available.",
+	  .flags = { convert_flags },
+	  .run = images_convert },
 	{ .name = "usage",
 	  .usage = "display usage of snapshots for a given image ref",
 	  .args_usage = "[flags] <ref>",

@@ -5,9 +5,9 @@
 #include "oci/platform.h"
 
 command_fn images_pull, images_import, images_export, images_push, images_check, images_prune,
-	images_usage, images_inspect, images_mount, images_unmount;
+	images_usage, images_inspect, images_mount, images_unmount, images_convert;
 extern const struct flag pull_flags[], import_flags[], export_flags[], push_flags[], prune_flags[],
-	inspect_flags[], mount_flags[], unmount_flags[];
+	inspect_flags[], mount_flags[], unmount_flags[], convert_flags[];
 
 /* The records that the filters of args choose. */
 int images_list_records(struct ctr *ctr, const struct args *args, IMAGES(ListImagesResponse) * *ret,

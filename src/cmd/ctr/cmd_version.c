@@ -1,6 +1,7 @@
 /* ctr version, ctr info, ctr plugins */
 #include "cmd/ctr/ctr.h"
 
+#include "cmd/ctr/list_json.h"
 #include "cmd/ctr/table.h"
 
 #include "base/jsonw.h"
@@ -123,12 +124,17 @@ static int plugins_list(struct ctr *ctr, const struct args *args, struct err *e)
 	INTROSPECTION(PluginsRequest) req = INTROSPECTION_INIT(PLUGINS_REQUEST);
 	INTROSPECTION(PluginsResponse) * rsp;
 	struct table t = TABLE_WIDE(ctr->arena);
+	bool json;
 
+	if (list_wants_json(args, &json, e) < 0)
+		return -1;
 	req.filters = (char **)(uintptr_t)args->v;
 	req.n_filters = args->n;
 	if (CTR_CALL(ctr, "introspection.v1.Introspection/Plugins", &req,
 		     introspection__v1__plugins_response, &rsp, e) < 0)
 		return -1;
+	if (json)
+		return list_print_json(rsp->plugins, rsp->n_plugins, e);
 	if (!args_bool(args, "quiet") && !args_bool(args, "detailed"))
 		table_row(&t, "TYPE", "ID", "PLATFORMS", "STATUS", "", NULL);
 	for (size_t i = 0; i < rsp->n_plugins; i++) {
@@ -158,7 +164,7 @@ const struct command plugins_commands[] = {
 	  .aliases = "ls",
 	  .usage = "lists containerd plugins",
 	  .args_usage = "[arguments...]",
-	  .flags = { list_flags },
+	  .flags = { list_flags, list_format_flags },
 	  .run = plugins_list },
 	{ .name = "inspect-runtime",
 	  .usage = "display runtime info",

@@ -75,6 +75,15 @@ static const struct command top_commands[] = {
 	  .aliases = "t task",
 	  .usage = "manage tasks",
 	  .commands = tasks_commands },
+	{ .name = "install",
+	  .usage = "install a new package",
+	  .args_usage = "[flags] <ref>",
+	  .description =
+		  "Programs that come as an image: what is in its bin/, into the folder that "
+		  "the daemon\n"
+		  "   has for them.",
+	  .flags = { install_flags },
+	  .run = install_run },
 	{ .name = "oci", .usage = "OCI tools", .commands = oci_commands },
 	{ .name = "info", .usage = "print the server info", .run = info_run },
 	{ .name = "deprecations",
