@@ -13,7 +13,7 @@
 
 enum { TRIES = 5, MAX_WAIT_MS = 10000, CA_MAX = 4 << 20 };
 
-static const char document_types[] = MEDIA_DOCKER_MANIFEST
+const char registry_document_types[] = MEDIA_DOCKER_MANIFEST
 	", " MEDIA_DOCKER_LIST ", " MEDIA_OCI_MANIFEST ", " MEDIA_OCI_INDEX ", */*";
 
 /* --- opening ------------------------------------------------------------------------------------
@@ -215,7 +215,8 @@ int registry_ask(struct registry *r, struct endpoint *ep, struct request *q, str
 
 		if (try_once(r, ep, q, x, &now) == 0)
 			return 0;
-		bool retry = is_worth_a_retry(x) || (x->status < 300 && !x->sink_failed);
+		bool retry = is_worth_a_retry(x) ||
+			     (x->status < 300 && !x->sink_failed && !x->is_untrusted);
 		uint64_t wait = wait_of(x, try);
 		struct strv challenges = x->challenges;
 		bool wants_auth = x->status == 401 && !authorized;
@@ -321,7 +322,7 @@ static int resolve_by_get(struct registry *r, struct arena *a, struct request *q
 int registry_resolve(struct registry *r, struct arena *a, struct oci_descriptor *ret, struct err *e)
 {
 	const char *object = r->ref.digest ? r->ref.digest : r->ref.tag;
-	struct request q = { .method = "HEAD", .accept = document_types };
+	struct request q = { .method = "HEAD", .accept = registry_document_types };
 	AUTO_FREE char *path = xasprintf("%s/manifests/%s", r->ref.path, object);
 	struct exchange x;
 	int rc = 0;
@@ -353,7 +354,7 @@ int registry_get_document(struct registry *r, struct arena *a, const struct oci_
 		xasprintf("%s/%s/%s", r->ref.path, is_manifest ? "manifests" : "blobs", d->digest);
 	AUTO_STR struct str body = STR_INIT(d->size < IMAGE_DOC_MAX ? d->size : IMAGE_DOC_MAX);
 	struct request q = { .method = "GET",
-			     .accept = is_manifest ? document_types : "*/*",
+			     .accept = is_manifest ? registry_document_types : "*/*",
 			     .path = path,
 			     .sink = on_document,
 			     .arg = &body };

@@ -268,6 +268,7 @@ static int perform(struct registry *r, struct exchange *x, const char *url, bool
 	curl_easy_getinfo(c, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 	x->length = length;
 	x->tls_failed = code == CURLE_SSL_CONNECT_ERROR;
+	x->is_untrusted = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM;
 	curl_slist_free_all(headers);
 	give_handle(r, c);
 	if (code != CURLE_OK) {

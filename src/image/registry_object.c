@@ -37,7 +37,6 @@ static int get(struct registry *r, const char *kind, const char *digest, const c
 int registry_get_object(struct registry *r, const char *digest, const char *accept,
 			registry_sink_fn *sink, void *arg, struct err *e)
 {
-	const char *types = *accept ? accept : "*/*";
 	struct checked c = { .sink = sink, .arg = arg };
 	char got[DIGEST_SHA256 + 1];
 	struct err why = { 0 };
@@ -46,11 +45,12 @@ int registry_get_object(struct registry *r, const char *digest, const char *acce
 		return err_set(e, ERR_UNIMPLEMENTED, "digest %s: only sha256 can be compared",
 			       digest);
 	sha256_init(&c.sum);
-	int rc = get(r, "blobs", digest, types, &c, &why);
+	int rc = get(r, "blobs", digest, *accept ? accept : "*/*", &c, &why);
 
 	if (rc < 0 && why.code == ERR_NOT_FOUND) {
 		err_clear(&why);
-		rc = get(r, "manifests", digest, types, &c, &why);
+		rc = get(r, "manifests", digest, *accept ? accept : registry_document_types, &c,
+			 &why);
 	}
 	if (rc < 0) {
 		err_copy(e, &why);

@@ -65,6 +65,7 @@ struct exchange {
 	bool is_partial; /* 206: the body starts at offset */
 	bool sink_failed; /* *e is the sink's: no retry helps */
 	bool tls_failed; /* the other side speaks no TLS */
+	bool is_untrusted; /* or has, or we have, a certificate that does not do: no retry helps */
 };
 
 void exchange_done(struct exchange *x);
@@ -96,6 +97,9 @@ struct request {
 /* 0 with x filled; -1 when this endpoint will not do.  *ret_final: nor will any other. */
 int registry_ask(struct registry *r, struct endpoint *ep, struct request *q, struct exchange *x,
 		 bool *ret_final, struct err *e);
+
+/* Accept: of manifests and indexes. */
+extern const char registry_document_types[];
 
 /* Of the endpoints in their order, until one has it. */
 int registry_ask_any(struct registry *r, struct request *q, bool resolve, struct exchange *x,

@@ -63,8 +63,7 @@ int install_run(struct ctr *ctr, const struct args *args, struct err *e)
 	if (image_get(ctr, args->v[0], &image, e) < 0 || find_path(ctr, args, &path, e) < 0 ||
 	    open_folder(path, &folder, e) < 0 || local_platforms(&l, NULL, 0, true, e) < 0)
 		return -1;
-	local_one_image(&l, image->name, image->target->media_type, image->target->digest,
-			(uint64_t)image->target->size);
+	local_one_image(&l, image->name, image->target);
 	jsonw_kbool(&l.job, "libs", args_bool(args, "libs"));
 	jsonw_kbool(&l.job, "replace", args_bool(args, "replace"));
 	return local_run(&l, folder, e);

@@ -78,22 +78,21 @@ int content_fetch_blob(struct ctr *ctr, const struct args *args, struct err *e)
 
 int content_push_object(struct ctr *ctr, const struct args *args, struct err *e)
 {
-	CONTENT(InfoRequest) req = CONTENT_INIT(INFO_REQUEST);
+	Containerd__Types__Descriptor d = CONTAINERD__TYPES__DESCRIPTOR__INIT;
 	const char *digest = args_at(args, 1), *type = args_at(args, 2);
 	struct local l AUTO_LOCAL;
-	CONTENT(InfoResponse) * rsp;
 
 	local_init(&l, ctr, "put");
 	l.is_quiet = true;
 	if (!digest_is_valid(digest))
 		return err_set(e, ERR_INVALID_ARGUMENT, "invalid checksum digest format: \"%s\"",
 			       digest);
-	req.digest = PB(digest);
-	if (CTR_CALL(ctr, "content.v1.Content/Info", &req, content__v1__info_response, &rsp, e) < 0)
+	d.media_type = PB(type);
+	d.digest = PB(digest);
+	if (blob_size(ctr, digest, &d.size, e) < 0 ||
+	    registry_to_job(args, &l, ref_complete(ctr, args->v[0]), e) < 0)
 		return -1;
-	if (registry_to_job(args, &l, ref_complete(ctr, args->v[0]), e) < 0)
-		return -1;
-	local_one_image(&l, args->v[0], type, digest, rsp->info ? (uint64_t)rsp->info->size : 0);
+	local_one_image(&l, args->v[0], &d);
 	if (local_run(&l, -1, e) < 0)
 		return -1;
 	printf("Pushed %s %s\n", digest, type);

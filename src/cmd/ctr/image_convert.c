@@ -57,8 +57,7 @@ static int convert(struct ctr *ctr, const struct args *args, struct err *e)
 	if (image_get(ctr, args->v[0], &source, e) < 0 ||
 	    local_platforms_from_flags(&l, args, e) < 0)
 		return -1;
-	local_one_image(&l, source->name, source->target->media_type, source->target->digest,
-			(uint64_t)source->target->size);
+	local_one_image(&l, source->name, source->target);
 	jsonw_kbool(&l.job, "recompress", n);
 	jsonw_ku64(&l.job, "compression", kind);
 	jsonw_kbool(&l.job, "to_oci", args_bool(args, "oci"));

@@ -123,7 +123,7 @@ int images_pull_local(struct ctr *ctr, const struct args *args, const char *ref,
 
 /* --- push --- */
 
-static int blob_size(struct ctr *ctr, const char *digest, uint64_t *ret, struct err *e)
+int blob_size(struct ctr *ctr, const char *digest, int64_t *ret, struct err *e)
 {
 	CONTENT(InfoRequest) req = CONTENT_INIT(INFO_REQUEST);
 	CONTENT(InfoResponse) * rsp;
@@ -131,7 +131,7 @@ static int blob_size(struct ctr *ctr, const char *digest, uint64_t *ret, struct 
 	req.digest = PB(digest);
 	if (CTR_CALL(ctr, "content.v1.Content/Info", &req, content__v1__info_response, &rsp, e) < 0)
 		return -1;
-	*ret = rsp->info ? (uint64_t)rsp->info->size : 0;
+	*ret = rsp->info ? rsp->info->size : 0;
 	return 0;
 }
 
@@ -140,22 +140,23 @@ static int set_pushed(struct ctr *ctr, const struct args *args, const char *ref,
 		      struct err *e)
 {
 	const char *manifest = args_string(args, "manifest");
+	Containerd__Types__Descriptor d = CONTAINERD__TYPES__DESCRIPTOR__INIT;
 	IMAGES(Image) * stored;
-	uint64_t size;
 
 	if (*manifest) {
 		if (!digest_is_valid(manifest))
 			return err_set(e, ERR_INVALID_ARGUMENT,
 				       "invalid manifest digest: invalid checksum digest format");
-		if (blob_size(ctr, manifest, &size, e) < 0)
+		d.media_type = PB(args_string(args, "manifest-type"));
+		d.digest = PB(manifest);
+		if (blob_size(ctr, manifest, &d.size, e) < 0)
 			return -1;
-		local_one_image(l, ref, args_string(args, "manifest-type"), manifest, size);
+		local_one_image(l, ref, &d);
 		return 0;
 	}
 	if (image_get(ctr, *args_at(args, 1) ? args_at(args, 1) : ref, &stored, e) < 0)
 		return err_wrap(e, "unable to resolve image to manifest");
-	local_one_image(l, stored->name, stored->target->media_type, stored->target->digest,
-			(uint64_t)stored->target->size);
+	local_one_image(l, stored->name, stored->target);
 	return 0;
 }
 

@@ -11,6 +11,9 @@ enum fetch_what { FETCH_ALL, FETCH_WITHOUT_METADATA, FETCH_METADATA_ONLY };
 int image_fetch(struct ctr *ctr, const struct args *args, const char *ref, enum fetch_what what,
 		uint64_t max_downloads, IMAGES(Image) * *ret, struct err *e);
 
+/* Of a blob of the store. */
+int blob_size(struct ctr *ctr, const char *digest, int64_t *ret, struct err *e);
+
 int images_pull_local(struct ctr *ctr, const struct args *args, const char *ref, struct err *e);
 int images_push_local(struct ctr *ctr, const struct args *args, const char *ref, struct err *e);
 int images_import_local(struct ctr *ctr, const struct args *args, int fd, struct err *e);

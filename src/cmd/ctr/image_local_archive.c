@@ -23,8 +23,7 @@ int images_export_local(struct ctr *ctr, const struct args *args, int fd, struct
 	for (size_t i = 1; i < args->n; i++) {
 		if (image_get(ctr, args->v[i], &stored, e) < 0)
 			return -1;
-		local_add_image(&l, stored->name, stored->target->media_type,
-				stored->target->digest, (uint64_t)stored->target->size);
+		local_add_image(&l, stored->name, stored->target);
 	}
 	jsonw_end(w);
 	return local_run(&l, fd, e);

@@ -1,5 +1,7 @@
 #include "cmd/ctr/local.h"
 
+#include "cmd/ctr/json_print.h"
+
 #include "image/channel.h"
 #include "image/start.h"
 #include "oci/platform.h"
@@ -69,28 +71,32 @@ int local_platforms_from_flags(struct local *l, const struct args *args, struct 
 	return local_platforms(l, words, n, !all, e);
 }
 
-void local_add_image(struct local *l, const char *name, const char *media_type, const char *digest,
-		     uint64_t size)
+void local_add_image(struct local *l, const char *name, const Containerd__Types__Descriptor *target)
 {
+	struct labels annotations;
 	struct jsonw *w = &l->job;
 
 	jsonw_object(w);
 	jsonw_kstring(w, "name", name);
 	jsonw_key(w, "target");
 	jsonw_object(w);
-	jsonw_kstring(w, "mediaType", media_type);
-	jsonw_kstring(w, "digest", digest);
-	jsonw_ku64(w, "size", size);
+	jsonw_kstring(w, "mediaType", target->media_type);
+	jsonw_kstring(w, "digest", target->digest);
+	jsonw_ku64(w, "size", (uint64_t)target->size);
+	labels_from_pb(l->ctr->arena, target->annotations, target->n_annotations, &annotations);
+	if (annotations.n) {
+		jsonw_key(w, "annotations");
+		json_labels(w, &annotations);
+	}
 	jsonw_end(w);
 	jsonw_end(w);
 }
 
-void local_one_image(struct local *l, const char *name, const char *media_type, const char *digest,
-		     uint64_t size)
+void local_one_image(struct local *l, const char *name, const Containerd__Types__Descriptor *target)
 {
 	jsonw_key(&l->job, "images");
 	jsonw_array(&l->job);
-	local_add_image(l, name, media_type, digest, size);
+	local_add_image(l, name, target);
 	jsonw_end(&l->job);
 }
 

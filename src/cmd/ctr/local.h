@@ -56,10 +56,10 @@ int local_platforms(struct local *l, const char *const *words, size_t n, bool no
 int local_platforms_from_flags(struct local *l, const struct args *args, struct err *e);
 
 /* An item of the job's images; and the whole of them, where the job is about one. */
-void local_add_image(struct local *l, const char *name, const char *media_type, const char *digest,
-		     uint64_t size);
-void local_one_image(struct local *l, const char *name, const char *media_type, const char *digest,
-		     uint64_t size);
+void local_add_image(struct local *l, const char *name,
+		     const Containerd__Types__Descriptor *target);
+void local_one_image(struct local *l, const char *name,
+		     const Containerd__Types__Descriptor *target);
 
 /* fd goes along with the job; -1: none.  Blocks until the worker has ended. */
 int local_run(struct local *l, int fd, struct err *e);
