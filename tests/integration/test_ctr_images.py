@@ -154,6 +154,21 @@ class Images(DaemonTest):
         self.assertIn("rootfs.diff.tar.gzip @", self.ctr("-n", "gz", "images", "inspect", TOOL).stdout)
         self.ctr("-n", "gz", "images", "rm", "--sync", TOOL)
 
+    def completed(self, *words):
+        r = self.ctr(*words, "--generate-bash-completion")
+        return r.stdout.split()
+
+    def test_completion(self):
+        digest = self.target(TOOL)
+        for words in (("images", "inspect"), ("images", "convert", "--zstd"), ("i", "export", "out.tar"), ("install",),
+                      ("images", "push", "x/y:1")):
+            self.assertIn(TOOL, self.completed(*words))
+        self.assertEqual(self.completed("images", "inspect", TOOL) + self.completed("images", "export"), [])
+        self.assertIn(digest, self.completed("content", "get", digest))
+        self.assertIn(digest, self.completed("content", "push-object", "x/y:1"))
+        self.assertEqual(self.completed("content", "prune"), ["references"])
+        self.assertIn("--zstd", self.completed("images", "convert", "--"))
+
     def test_install(self):
         folder = self.scratch.path / "opt"
         self.ctr("install", "--path", folder, TOOL)
