@@ -1,6 +1,7 @@
 /* The job "install": programs that come as an image, into a folder of the host (containerd's
  * "managed opt").  Only what lies in bin/ itself is taken, and in lib/ where that was asked for. */
 #include "image/closure.h"
+#include "image/tar.h"
 #include "image/unpack.h"
 #include "image/worker.h"
 
@@ -34,12 +35,22 @@ static bool exists(int fd, const char *name)
 	return parent >= 0 && fstatat(parent, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static int wants(void *arg, const char *name, struct err *e)
+/* What will run as root is root's, whatever the image says, and gives nobody more rights. */
+static int wants(void *arg, const char *name, struct tar_entry *entry, struct err *e)
 {
 	const struct install *i = arg;
+	bool is_link = entry->type == TAR_SYMLINK || entry->type == TAR_HARDLINK;
 
 	if (!is_in(name, "bin") && !(i->job->libs && is_in(name, "lib")))
 		return 0;
+	if (entry->type == TAR_DIR)
+		return 0; /* nothing of it would come */
+	if (entry->type != TAR_FILE && !is_link)
+		return err_set(e, ERR_INVALID_ARGUMENT, "%s is no program: not a file or link",
+			       name);
+	entry->uid = entry->gid = 0;
+	entry->mode &= 0755;
+	entry->n_xattrs = 0; /* file capabilities */
 	if (!i->job->replace && exists(i->fd, name))
 		return err_set(e, ERR_ALREADY_EXISTS,
 			       "cannot replace %s: it is there already (--replace does)", name);

@@ -121,14 +121,18 @@ static int apply(const struct unpack_dirs *dirs, struct unpacker *u, struct tar 
 
 	const char *leaf = strrchr(name, '/');
 	leaf = leaf ? leaf + 1 : name;
-	int wanted =
-		dirs->wants ? str_starts(leaf, ".wh.") ? 0 : dirs->wants(dirs->arg, name, e) : 1;
+	bool is_whiteout = str_starts(leaf, ".wh.");
+	struct tar_entry mine = *n;
 
-	if (wanted <= 0)
-		return wanted;
-	if (str_starts(leaf, ".wh."))
+	if (dirs->wants) {
+		int wanted = is_whiteout ? 0 : dirs->wants(dirs->arg, name, &mine, e);
+
+		if (wanted <= 0)
+			return wanted;
+	}
+	if (is_whiteout)
 		return unpack_whiteout(u, name, leaf + 4, e);
-	return unpack_entry(u, t, n, name, link, e);
+	return unpack_entry(u, t, &mine, name, link, e);
 }
 
 static int apply_all(const struct unpack_dirs *dirs, struct unpacker *u, struct tar *t,

@@ -13,17 +13,24 @@ DEBIAN = "/usr/bin/ctr"
 TOOL = "docker.io/library/tool:1"
 
 
-def archive(path):
+def member(name, **fields):
+    info = tarfile.TarInfo(name)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info
+
+
+def archive(path, entries=()):
     """What docker save writes: one plain layer with a bin/ and a lib/."""
     rootfs = layer([("bin", None), ("bin/tool", b"#!/bin/sh\n"), ("lib", None), ("lib/libtool.so", b"so"),
-                    ("etc", None), ("etc/tool", b"x")])
+                    ("etc", None), ("etc/tool", b"x"), *entries])
     config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Labels": {"kept": "yes"}}, "rootfs": {
         "type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(rootfs).hexdigest()]}}).encode()
     name = hashlib.sha256(config).hexdigest() + ".json"
     manifest = json.dumps([{"Config": name, "RepoTags": [TOOL], "Layers": ["1/layer.tar"]}]).encode()
     with tarfile.open(path, "w") as tar:
-        for member, data in ((name, config), ("1/layer.tar", rootfs), ("manifest.json", manifest)):
-            info = tarfile.TarInfo(member)
+        for file, data in ((name, config), ("1/layer.tar", rootfs), ("manifest.json", manifest)):
+            info = tarfile.TarInfo(file)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     return rootfs
@@ -168,6 +175,24 @@ class Images(DaemonTest):
         self.assertIn(digest, self.completed("content", "push-object", "x/y:1"))
         self.assertEqual(self.completed("content", "prune"), ["references"])
         self.assertIn("--zstd", self.completed("images", "convert", "--"))
+
+    def test_install_of_what_is_hostile(self):
+        folder, path = self.scratch.path / "hostile", self.scratch.path / "hostile.tar"
+        outside = member("bin/out", type=tarfile.LNKTYPE, linkname="../../etc/passwd")
+        for entries, why in (([(member("bin/disk", type=tarfile.BLKTYPE, mode=0o666), None)], "bin/disk is no program"),
+                             ([(outside, None)], "would leave the root"),
+                             ([(member("bin/../../up", size=1), b"x")], "would leave the root")):
+            archive(path, entries)
+            self.ctr("-n", "hostile", "images", "import", "--no-unpack", path)
+            self.assertIn(why, self.ctr("-n", "hostile", "install", "--replace", "--path", folder, TOOL, check=False).stderr)
+        archive(path, [(member("bin/mine", size=1, mode=0o6777, uid=1000, gid=1000,
+                               pax_headers={"SCHILY.xattr.user.a": "b"}), b"x")])
+        self.ctr("-n", "hostile", "images", "import", "--no-unpack", path)
+        self.ctr("-n", "hostile", "install", "--replace", "--path", folder, TOOL)
+        st = os.stat(folder / "bin/mine")
+        self.assertEqual((st.st_mode & 0o7777, st.st_uid, st.st_gid, os.listxattr(folder / "bin/mine")), (0o755, 0, 0, []))
+        self.assertEqual(sorted(os.listdir(folder / "bin")), ["mine", "tool"])
+        self.ctr("-n", "hostile", "images", "rm", TOOL)
 
     def test_install(self):
         folder = self.scratch.path / "opt"
