@@ -7,7 +7,7 @@ import subprocess
 import tarfile
 
 from casco import DaemonTest
-from registry import Authority, Registry, layer
+from registry import Authority, Registry, layer, mkimage
 
 DEBIAN = "/usr/bin/ctr"
 TOOL = "docker.io/library/tool:1"
@@ -284,6 +284,45 @@ class Registries(DaemonTest):
         self.assertTrue(line.endswith("false"), line)
         self.assertEqual(self.ctr(*ns, "snapshots", "ls").stdout.count("\n"), 1)
         self.ctr(*ns, "images", "rm", "--sync", self.name)
+
+    def test_all_platforms(self):
+        """An index of two: the other one's manifest comes along, its layers do not, unless they are asked for."""
+        entries, other = [], None
+        for arch in ("amd64", "arm64"):
+            blobs, index = mkimage.image([layer([(arch, b"x")])], "x")
+            manifest = json.loads(blobs[index["manifests"][0]["digest"]])
+            config = json.loads(blobs[manifest["config"]["digest"]])
+            config["architecture"] = arch
+            data = json.dumps(config).encode()
+            manifest["config"].update(digest=mkimage.digest(data), size=len(data))
+            for blob in (data, blobs[manifest["layers"][0]["digest"]]):
+                self.registry.put_blob("team/two", blob)
+            text = json.dumps(manifest).encode()
+            other = manifest["layers"][0]["digest"]
+            self.registry.put_manifest("team/two", mkimage.digest(text), text, manifest["mediaType"])
+            entries.append({"mediaType": manifest["mediaType"], "digest": mkimage.digest(text), "size": len(text),
+                            "platform": {"os": "linux", "architecture": arch}})
+        index = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries})
+        self.registry.put_manifest("team/two", "1", index.encode(), "application/vnd.oci.image.index.v1+json")
+        name = f"{self.registry.host}/team/two:1"
+        for namespace, options, skipped, complete in (("two-a", ["--platform", "linux/amd64"], 0, False),
+                                                      ("two-b", ["--platform", "linux/amd64", "--skip-metadata"], 1, False),
+                                                      ("two-c", ["--all-platforms"], 0, True)):
+            ns = ("-n", namespace)
+            self.ctr(*ns, "content", "fetch", *self.ca, *options, name)
+            self.assertEqual(self.ctr(*ns, "images", "inspect", name).stdout.count("Content does not exist"), skipped)
+            self.assertEqual(other in self.ctr(*ns, "content", "ls", "-q").stdout, complete)
+        # a collection leaves what the index names; the layers' labels are pruned with it
+        self.ctr("-n", "two-a", "content", "prune", "references")
+        self.assertNotIn("Content does not exist", self.ctr("-n", "two-a", "images", "inspect", name).stdout)
+        # the conversion of one platform makes an index of one; that of all, where all is here, of two
+        for options, count in ((["--platform", "linux/arm64"], 1), (["--all-platforms"], 2)):
+            self.ctr(*ns, "images", "convert", "--zstd", *options, name, "two:zstd")
+            self.assertEqual(self.ctr(*ns, "images", "inspect", "two:zstd").stdout.count(" Platform: linux/"), count)
+        r = self.ctr("-n", "two-a", "images", "convert", "--zstd", "--all-platforms", name, "x:1", check=False)
+        self.assertIn("not found", r.stderr)
+        r = self.ctr(*ns, "images", "convert", "--platform", "linux/riscv64", name, "x:1", check=False)
+        self.assertIn("no manifest found for platform", r.stderr)
 
     def test_archive(self):
         path = self.scratch.path / "local.tar"
