@@ -11,35 +11,32 @@
 #include "base/log.h"
 #include "os/fd.h"
 
-typedef void info_fn(struct ctr *ctr, const CONTENT(Info) * i);
-
-static void print_digest(struct ctr *ctr, const CONTENT(Info) * i)
+static void add_row(struct table *t, const CONTENT(Info) * i)
 {
-	(void)ctr;
-	puts(i->digest);
-}
-
-/* The original's columns here are tabs, not blanks. */
-static void print_row(struct ctr *ctr, const CONTENT(Info) * i)
-{
-	struct arena *a = ctr->arena;
+	struct arena *a = t->arena;
 	struct labels l;
 
 	labels_from_pb(a, i->labels, i->n_labels, &l);
-	printf("%s\t%s\t%s\t%s\n", i->digest, size_human(a, i->size), age_text(a, i->created_at),
-	       l.n ? labels_text(a, &l) : "-");
+	table_row(t, i->digest, size_human(a, i->size), age_text(a, i->created_at),
+		  l.n ? labels_text(a, &l) : "-", NULL);
 }
 
-static int print_list(struct ctr *ctr, struct grpc_stream *s, info_fn *print, struct err *e)
+static int print_list(struct ctr *ctr, struct grpc_stream *s, bool quiet, struct err *e)
 {
+	struct table t = TABLE_TABS(ctr->arena);
 	CONTENT(ListContentResponse) * rsp;
 	int r;
 
-	if (print == print_row)
-		puts("DIGEST\t\t\t\t\t\t\t\t\tSIZE\tAGE\t\t\tLABELS");
+	if (!quiet)
+		table_row(&t, "DIGEST", "SIZE", "AGE", "LABELS", NULL);
 	while ((r = grpc_stream_recv(s, ctr->arena, (void **)&rsp, e)) > 0)
-		for (size_t i = 0; i < rsp->n_info; i++)
-			print(ctr, rsp->info[i]);
+		for (size_t i = 0; i < rsp->n_info; i++) {
+			if (quiet)
+				puts(rsp->info[i]->digest);
+			else
+				add_row(&t, rsp->info[i]);
+		}
+	table_print(&t, stdout);
 	return r;
 }
 
@@ -73,7 +70,7 @@ static int content_list(struct ctr *ctr, const struct args *args, struct err *e)
 		return -1;
 	if (json)
 		return print_json(ctr, s, e);
-	return print_list(ctr, s, args_bool(args, "quiet") ? print_digest : print_row, e);
+	return print_list(ctr, s, args_bool(args, "quiet"), e);
 }
 
 int blob_print(struct ctr *ctr, const char *digest, struct err *e)
@@ -95,6 +92,7 @@ static int content_get(struct ctr *ctr, const struct args *args, struct err *e)
 static int content_active(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	CONTENT(ListStatusesRequest) req = CONTENT_INIT(LIST_STATUSES_REQUEST);
+	struct table t = TABLE_TABS(ctr->arena);
 	CONTENT(ListStatusesResponse) * rsp;
 	bool json;
 
@@ -109,13 +107,14 @@ static int content_active(struct ctr *ctr, const struct args *args, struct err *
 		return -1;
 	if (json)
 		return list_print_json(rsp->statuses, rsp->n_statuses, e);
-	puts("REF\tSIZE\tAGE\t");
+	table_row(&t, "REF", "SIZE", "AGE", "", NULL);
 	for (size_t i = 0; i < rsp->n_statuses; i++) {
 		const CONTENT(Status) *s = rsp->statuses[i];
 
-		printf("%s\t%s\t%s\t\n", s->ref, size_human(ctr->arena, s->offset),
-		       age_text(ctr->arena, s->started_at));
+		table_row(&t, s->ref, size_human(ctr->arena, s->offset),
+			  age_text(ctr->arena, s->started_at), "", NULL);
 	}
+	table_print(&t, stdout);
 	return 0;
 }
 
@@ -133,8 +132,10 @@ static int content_delete(struct ctr *ctr, const struct args *args, struct err *
 			puts(args->v[i]);
 			continue;
 		}
+		if (one.code == ERR_NOT_FOUND)
+			continue; /* what is gone is gone, as for the original */
 		log_error(LOG({ "error", err_text(&one, text, sizeof text) }),
-			  "failed to delete %s", args->v[i]);
+			  "could not delete %s", args->v[i]);
 		if (!first.code)
 			first = one;
 	}

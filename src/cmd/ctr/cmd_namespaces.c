@@ -5,6 +5,7 @@
 #include "cmd/ctr/table.h"
 
 #include "base/ident.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -140,8 +141,9 @@ static int namespaces_remove(struct ctr *ctr, const struct args *args, struct er
 			puts(args->v[i]);
 			continue;
 		}
-		ctr_warn("failed to remove namespace %s: %s", args->v[i],
-			 err_text(&one, text, sizeof text));
+		log_error(LOG({ "error", err_text(&one, text, sizeof text) }),
+			  "unable to delete %s", args->v[i]);
+		err_wrap(&one, "unable to delete %s", args->v[i]);
 		if (!first.code)
 			first = one;
 	}

@@ -91,32 +91,68 @@ static const char *plugin_status(const INTROSPECTION(Plugin) * p)
 		       : "error";
 }
 
-static void print_details(struct arena *a, const INTROSPECTION(Plugin) * p)
+/* As Go's gRPC names its codes. */
+static const char *code_name(int32_t code)
 {
+	static const char *const names[] = { "OK",
+					     "Canceled",
+					     "Unknown",
+					     "InvalidArgument",
+					     "DeadlineExceeded",
+					     "NotFound",
+					     "AlreadyExists",
+					     "PermissionDenied",
+					     "ResourceExhausted",
+					     "FailedPrecondition",
+					     "Aborted",
+					     "OutOfRange",
+					     "Unimplemented",
+					     "Internal",
+					     "Unavailable",
+					     "DataLoss",
+					     "Unauthenticated" };
+
+	return code >= 0 && (size_t)code < ARRAY_LEN(names) ? names[code] : "Unknown";
+}
+
+static const char *spaced(struct arena *a, const char *s, const char *behind)
+{
+	return arena_printf(a, " %s%s", s, behind);
+}
+
+/* The original's lines and the blanks in them: one table of cells for all plugins. */
+static void add_details(struct table *t, const INTROSPECTION(Plugin) * p)
+{
+	struct str capabilities AUTO_STR = STR_INIT(64 << 10);
+	struct arena *a = t->arena;
 	struct labels exports;
 
-	printf("Type:          %s\nID:            %s\n", p->type, p->id);
-	if (p->n_requires) {
-		puts("Requires:");
-		for (size_t i = 0; i < p->n_requires; i++)
-			printf("               %s\n", p->requires[i]);
-	}
+	if (t->n)
+		table_row(t, "", "", "", "", NULL);
+	table_row(t, "Type:", spaced(a, p->type, ""), NULL);
+	table_row(t, "ID:", spaced(a, p->id, ""), NULL);
+	if (p->n_requires)
+		table_row(t, "Requires:", "", NULL);
+	for (size_t i = 0; i < p->n_requires; i++)
+		table_row(t, "", spaced(a, p->requires[i], ""), NULL);
 	if (p->n_platforms)
-		printf("Platforms:     %s\n", platforms_text(a, p->platforms, p->n_platforms));
+		table_row(t, "Platforms:",
+			  spaced(a, platforms_text(a, p->platforms, p->n_platforms), ""), NULL);
 	labels_from_pb(a, p->exports, p->n_exports, &exports);
 	if (exports.n)
-		puts("Exports:");
+		table_row(t, "Exports:", "", NULL);
 	for (size_t i = 0; i < exports.n; i++)
-		printf("               %-10s %s\n", exports.keys[i], exports.values[i]);
-	if (p->n_capabilities) {
-		puts("Capabilities:");
-		for (size_t i = 0; i < p->n_capabilities; i++)
-			printf("               %s\n", p->capabilities[i]);
-	}
-	if (p->init_err)
-		printf("Error:\n               Code:        %d\n               Message:     %s\n",
-		       p->init_err->code, p->init_err->message);
-	putchar('\n');
+		table_row(t, "", spaced(a, exports.keys[i], " "), spaced(a, exports.values[i], ""),
+			  NULL);
+	for (size_t i = 0; i < p->n_capabilities; i++)
+		str_addf(&capabilities, "%s%s", i ? "," : "", p->capabilities[i]);
+	if (p->n_capabilities)
+		table_row(t, "Capabilities:", spaced(a, str_c(&capabilities), ""), NULL);
+	if (!p->init_err)
+		return;
+	table_row(t, "Error:", "", NULL);
+	table_row(t, "", " Code:", spaced(a, code_name(p->init_err->code), ""), NULL);
+	table_row(t, "", " Message:", spaced(a, p->init_err->message, ""), NULL);
 }
 
 static int plugins_list(struct ctr *ctr, const struct args *args, struct err *e)
@@ -143,7 +179,7 @@ static int plugins_list(struct ctr *ctr, const struct args *args, struct err *e)
 		if (args_bool(args, "quiet"))
 			puts(p->id);
 		else if (args_bool(args, "detailed"))
-			print_details(ctr->arena, p);
+			add_details(&t, p);
 		else
 			table_row(&t, p->type, p->id,
 				  platforms_text(ctr->arena, p->platforms, p->n_platforms),

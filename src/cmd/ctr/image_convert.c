@@ -49,11 +49,10 @@ static int convert(struct ctr *ctr, const struct args *args, struct err *e)
 	l.is_quiet = true; /* the digest is all that is printed */
 	kind = wanted(args, &n);
 	if (n > 1)
-		return err_set(e, ERR_INVALID_ARGUMENT,
+		return err_set(e, ERR_UNKNOWN,
 			       "only one of --uncompress, --gzip and --zstd can be specified");
 	if (args_bool(args, "oci") && args_bool(args, "docker"))
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "only one of --oci and --docker can be specified");
+		return err_set(e, ERR_UNKNOWN, "only one of --oci and --docker can be specified");
 	if (image_get(ctr, args->v[0], &source, e) < 0 ||
 	    local_platforms_from_flags(&l, args, e) < 0)
 		return -1;

@@ -164,6 +164,7 @@ static bool pull_is_local(const struct args *args)
 int images_pull(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	const char *ref = ref_complete(ctr, args_at(args, 0));
+	size_t n;
 	int r;
 
 	if (!*ref)
@@ -173,6 +174,10 @@ int images_pull(struct ctr *ctr, const struct args *args, struct err *e)
 			       "one reference at a time: \"%s\" is one too many (options go before "
 			       "the reference)",
 			       args->v[1]);
+	args_list(args, "platform", &n);
+	if (n && args_bool(args, "all-platforms"))
+		return err_set(e, ERR_UNKNOWN,
+			       "cannot specify both --platform and --all-platforms");
 	if (ctr_lease(ctr, e) < 0)
 		return -1;
 	if (pull_is_local(args)) {

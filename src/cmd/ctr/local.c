@@ -66,7 +66,7 @@ int local_platforms_from_flags(struct local *l, const struct args *args, struct 
 	const char *const *words = args_list(args, "platform", &n);
 
 	if (n && all)
-		return err_set(e, ERR_INVALID_ARGUMENT,
+		return err_set(e, ERR_UNKNOWN,
 			       "cannot specify both --platform and --all-platforms");
 	return local_platforms(l, words, n, !all, e);
 }
