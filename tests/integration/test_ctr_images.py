@@ -254,6 +254,13 @@ class Registries(DaemonTest):
         digest = json.loads(self.ctr("images", "ls", "--format", "json").stdout)[0]["target"]["digest"]
         self.ctr("images", "push", *self.ca, "--manifest", digest, "--allow-non-distributable-blobs", self.name[:-1] + "2")
         self.assertEqual(self.accepted("2")[:2], self.accepted("1")[:2])
+        path = self.scratch.path / "layers.tar"
+        mkimage.write_layout(path, *mkimage.image([layer([(str(i), b"x" * i)]) for i in range(5)], "many/layers:1"))
+        self.ctr("images", "import", "--no-unpack", path)
+        many = f"{self.registry.host}/many/layers:1"
+        self.ctr("images", "push", *self.ca, "--max-concurrent-uploaded-layers", "4", many, "many/layers:1")
+        self.ctr("-n", "many", "content", "fetch", *self.ca, many)
+        self.assertIn("complete (6/6)", self.ctr("-n", "many", "images", "check").stdout)
         self.assertIn("invalid manifest digest", self.ctr("images", "push", "--manifest", "x", self.name, check=False).stderr)
 
     def test_objects(self):
