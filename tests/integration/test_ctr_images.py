@@ -63,6 +63,11 @@ class Images(DaemonTest):
         self.assertIn('    │   │      "size": ', text)
         self.assertIn('"containerd.io/gc.ref.content.l.0": "' + last, text)
 
+        found = json.loads(self.ctr("images", "inspect", "--format", "json", "--content", TOOL).stdout)
+        self.assertEqual((found["name"], found["target"]["layers"][0]["digest"]), (TOOL, last))
+        self.assertEqual(found["target"]["config"]["content"]["config"], {"Labels": {"kept": "yes"}})
+        self.assertEqual(found["target"]["content"]["layers"][0]["digest"], last)
+
     def test_check_and_lists(self):
         r = self.ctr("images", "check", f"name=={TOOL}").stdout.splitlines()
         self.assertEqual(r[0].split(), ["REF", "TYPE", "DIGEST", "STATUS", "SIZE", "UNPACKED"])
@@ -76,6 +81,7 @@ class Images(DaemonTest):
         self.assertEqual(sorted(digests), sorted(self.ctr("content", "ls", "-q").stdout.split()))
         for group in ("namespaces", "leases", "plugins"):
             self.assertIsInstance(json.loads(self.ctr(group, "ls", "--format", "json").stdout), list)
+        self.assertIn("uuid", json.loads(self.ctr("version", "--format", "json").stdout)["server"])
         self.assertIn("unknown format", self.ctr("images", "ls", "--format", "xml", check=False).stderr)
 
     def target(self, name):

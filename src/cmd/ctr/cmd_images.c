@@ -280,7 +280,7 @@ const struct command images_commands[] = {
 	  .args_usage = "[flags] <image>",
 	  .description = "The tree of indexes, manifests, configs and layers that an image is made "
 			 "of.",
-	  .flags = { inspect_flags },
+	  .flags = { inspect_flags, list_format_flags },
 	  .run = images_inspect },
 	{ .name = "list",
 	  .aliases = "ls",

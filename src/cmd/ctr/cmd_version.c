@@ -28,21 +28,49 @@ static int server_info(struct ctr *ctr, INTROSPECTION(ServerResponse) * *ret, st
 			introspection__v1__server_response, ret, e);
 }
 
+static void print_json(const char *version, const char *revision, const char *uuid)
+{
+	struct str out AUTO_STR = STR_INIT(64 << 10);
+	struct jsonw w;
+
+	jsonw_init(&w, &out, 4);
+	jsonw_object(&w);
+	jsonw_key(&w, "client");
+	jsonw_object(&w);
+	jsonw_kstring(&w, "version", CASCO_VERSION);
+	jsonw_end(&w);
+	jsonw_key(&w, "server");
+	jsonw_object(&w);
+	jsonw_kstring(&w, "version", version);
+	jsonw_kstring(&w, "revision", revision);
+	jsonw_kstring(&w, "uuid", uuid);
+	jsonw_end(&w);
+	jsonw_end(&w);
+	puts(str_c(&out));
+}
+
 int version_run(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	Google__Protobuf__Empty none = GOOGLE__PROTOBUF__EMPTY__INIT;
 	Containerd__Services__Version__V1__VersionResponse *v;
 	INTROSPECTION(ServerResponse) * s;
+	bool json;
 
-	(void)args;
-	printf("Client:\n  Version:  %s\n  Revision: \n\n", CASCO_VERSION);
+	if (list_wants_json(args, &json, e) < 0)
+		return -1;
+	if (!json)
+		printf("Client:\n  Version:  %s\n  Revision: \n\n", CASCO_VERSION);
 	if (CTR_CALL(ctr, "version.v1.Version/Version", &none, version__v1__version_response, &v,
 		     e) < 0)
 		return -1;
-	printf("Server:\n  Version:  %s\n  Revision: %s\n", v->version, v->revision);
+	if (!json)
+		printf("Server:\n  Version:  %s\n  Revision: %s\n", v->version, v->revision);
 	if (server_info(ctr, &s, e) < 0)
 		return -1;
-	printf("  UUID: %s\n", s->uuid);
+	if (json)
+		print_json(v->version, v->revision, s->uuid);
+	else
+		printf("  UUID: %s\n", s->uuid);
 	for (size_t i = 0; i < s->n_deprecations; i++)
 		ctr_warn("%s", s->deprecations[i]->message);
 	return 0;

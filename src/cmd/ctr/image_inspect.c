@@ -3,6 +3,7 @@
 
 #include "cmd/ctr/image_read.h"
 #include "cmd/ctr/json_print.h"
+#include "cmd/ctr/list_json.h"
 
 #include <inttypes.h>
 
@@ -152,19 +153,24 @@ int images_inspect(struct ctr *ctr, const struct args *args, struct err *e)
 	struct oci_descriptor target;
 	IMAGES(Image) * i;
 	struct labels l;
+	bool json;
 
+	if (list_wants_json(args, &json, e) < 0)
+		return -1;
 	if (!args->n)
 		return err_set(e, ERR_UNKNOWN, "please provide an image to inspect");
 	if (image_get(ctr, args->v[0], &i, e) < 0)
 		return -1;
+	target = (struct oci_descriptor){ .media_type = i->target->media_type,
+					  .digest = i->target->digest,
+					  .size = (uint64_t)i->target->size };
+	if (json)
+		return image_inspect_json(ctr, i, &target, p.with_content, e);
 	puts(i->name);
 	printf(BESIDE " Created: %s\n" BESIDE " Updated: %s\n", time_go(ctr->arena, i->created_at),
 	       time_go(ctr->arena, i->updated_at));
 	labels_from_pb(ctr->arena, i->labels, i->n_labels, &l);
 	for (size_t k = 0; k < l.n; k++)
 		printf(BESIDE " Label \"%s\": \"%s\"\n", l.keys[k], l.values[k]);
-	target = (struct oci_descriptor){ .media_type = i->target->media_type,
-					  .digest = i->target->digest,
-					  .size = (uint64_t)i->target->size };
 	return print_tree(&p, &target, LAST, BELOW, IMAGE_INDEX_DEPTH, e);
 }

@@ -5,7 +5,7 @@
 enum { LIST_JSON_MAX = 64 << 20 };
 
 const struct flag list_format_flags[] = {
-	{ "format", FLAG_STRING, NULL, "how to print the list: table or json", "table" },
+	{ "format", FLAG_STRING, NULL, "how to print it: table or json", "table" },
 	{ NULL },
 };
 

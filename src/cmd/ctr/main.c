@@ -1,4 +1,4 @@
-#include "cmd/ctr/ctr.h"
+#include "cmd/ctr/list_json.h"
 
 #include "base/log.h"
 #include "os/fd.h"
@@ -41,7 +41,10 @@ static const struct command top_commands[] = {
 	  .aliases = "plugin",
 	  .usage = "provides information about containerd plugins",
 	  .commands = plugins_commands },
-	{ .name = "version", .usage = "print the client and server versions", .run = version_run },
+	{ .name = "version",
+	  .usage = "print the client and server versions",
+	  .flags = { list_format_flags },
+	  .run = version_run },
 	{ .name = "containers",
 	  .aliases = "c container",
 	  .usage = "manage containers",
