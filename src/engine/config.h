@@ -51,6 +51,7 @@ struct config {
 	const char *runtime; /* default: "io.containerd.runc.v2" */
 	const char *registry_config; /* certs.d folder; "" or a list separated by ":" */
 	unsigned max_downloads; /* layers of one pull at the same time */
+	const char *opt_path; /* programs that `ctr install` brings: its bin/ is searched first */
 	const char *restart_interval; /* of the restart monitor: "10s" */
 	struct snapshot_options snapshotters[CONFIG_SNAPSHOTTERS];
 	struct snapshot_proxy *proxies; /* .remote is the program's to set */

@@ -289,11 +289,14 @@ static int perform(struct registry *r, struct exchange *x, const char *url, bool
 	}
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, &h);
+	if (r->cfg.debug)
+		registry_trace(c, r->cfg.debug);
 	CURLcode code = curl_easy_perform(c);
 	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &x->status);
 	curl_easy_getinfo(c, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 	x->length = length;
 	x->tls_failed = code == CURLE_SSL_CONNECT_ERROR;
+	x->is_untrusted = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM;
 	curl_slist_free_all(headers);
 	long os_error = 0;
 	curl_easy_getinfo(c, CURLINFO_OS_ERRNO, &os_error);

@@ -26,6 +26,7 @@ typedef Containerd__Types__Platform platform_msg;
 #define EVENT "io.containerd.event.v1"
 #define GC "io.containerd.gc.v1"
 #define GRPC "io.containerd.grpc.v1"
+#define INTERNAL "io.containerd.internal.v1"
 #define LEASE "io.containerd.lease.v1"
 #define METADATA "io.containerd.metadata.v1"
 #define MONITOR "io.containerd.monitor.container.v1"
@@ -50,6 +51,7 @@ static const struct plugin {
 	{ METADATA, "lmdb", { CONTENT, EVENT, SNAPSHOTTER }, false, NULL },
 	{ GC, "scheduler", { METADATA }, false, NULL },
 	{ DIFFER, "walking", { METADATA }, true, "containerd.services.diff.v1.Diff" },
+	{ INTERNAL, "opt", { NULL }, false, NULL },
 	{ LEASE, "manager", { METADATA, GC }, false, NULL },
 	{ SERVICE, "containers-service", { EVENT, METADATA }, false, NULL },
 	{ SERVICE, "content-service", { METADATA }, false, NULL },
@@ -171,6 +173,8 @@ static plugin_msg *plain_plugin(struct arena *a, const struct plugin *p, const s
 		set_platform(a, m);
 	if (strcmp(p->type, CONTENT) == 0)
 		set_export(a, m, "root", arena_printf(a, "%s/" CONTENT ".content", en->cfg->root));
+	if (strcmp(p->type, INTERNAL) == 0)
+		set_export(a, m, "path", en->cfg->opt_path);
 	if (strcmp(p->type, METADATA) == 0)
 		set_export(a, m, "path", arena_printf(a, "%s/" METADATA ".lmdb", en->cfg->root));
 	return m;

@@ -59,6 +59,7 @@ static const struct known {
 	{ "plugins/io.containerd.server.v1.ttrpc/address", TEXT, AT(ttrpc.address) },
 	{ "plugins/io.containerd.server.v1.ttrpc/uid", ID, AT(ttrpc.uid) },
 	{ "plugins/io.containerd.server.v1.ttrpc/gid", ID, AT(ttrpc.gid) },
+	{ "plugins/io.containerd.internal.v1.opt/path", TEXT, AT(opt_path) },
 	{ "plugins/io.containerd.internal.v1.restart/interval", TEXT, AT(restart_interval) },
 	{ "plugins/io.containerd.transfer.v1.local/config_path", TEXT, AT(registry_config) },
 	{ "plugins/io.containerd.transfer.v1.local/max_concurrent_downloads", COUNT,

@@ -28,6 +28,7 @@ static void set_defaults(struct config *c)
 	c->runtime = "io.containerd.runc.v2";
 	c->registry_config = "/etc/containerd/certs.d";
 	c->max_downloads = 3;
+	c->opt_path = "/opt/containerd";
 	c->restart_interval = "10s";
 	c->snapshotters[CONFIG_OVERLAYFS].name = "overlayfs";
 	c->snapshotters[CONFIG_BTRFS].name = "btrfs";

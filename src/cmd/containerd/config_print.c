@@ -104,6 +104,8 @@ void config_print(const struct config *c, struct str *out)
 	put_text(out, "      ", "config_path", c->registry_config);
 	for (size_t i = 0; i < c->n_runtimes; i++)
 		put_runtime(out, &c->runtimes[i]);
+	str_add(out, "\n  [plugins.'io.containerd.internal.v1.opt']\n");
+	put_text(out, "    ", "path", c->opt_path);
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.restart']\n");
 	put_text(out, "    ", "interval", c->restart_interval);
 	str_add(out, "\n  [plugins.'io.containerd.shim.v1.manager']\n");

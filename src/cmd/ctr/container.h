@@ -54,6 +54,9 @@ int rootfs_user(struct ctr *ctr, Containerd__Types__Mount **mounts, size_t n, co
 
 /* Unpacks the image's layers into snapshots, where that has not been done for this snapshotter. */
 int image_unpack(struct ctr *ctr, const struct image *img, const char *snapshotter, struct err *e);
+/* sync: the daemon is asked to sync each layer's file system, which ours does anyway. */
+int image_unpack_sync(struct ctr *ctr, const struct image *img, const char *snapshotter, bool sync,
+		      struct err *e);
 
 /* The seccomp profile that --seccomp stands for, as JSON: by the capabilities the container has.
  * The caller frees. */

@@ -1,4 +1,4 @@
-#include "cmd/ctr/ctr.h"
+#include "cmd/ctr/list_json.h"
 
 #include "base/log.h"
 #include "os/fd.h"
@@ -41,7 +41,10 @@ static const struct command top_commands[] = {
 	  .aliases = "plugin",
 	  .usage = "provides information about containerd plugins",
 	  .commands = plugins_commands },
-	{ .name = "version", .usage = "print the client and server versions", .run = version_run },
+	{ .name = "version",
+	  .usage = "print the client and server versions",
+	  .flags = { list_format_flags },
+	  .run = version_run },
 	{ .name = "containers",
 	  .aliases = "c container",
 	  .usage = "manage containers",
@@ -79,6 +82,15 @@ static const struct command top_commands[] = {
 	  .aliases = "t task",
 	  .usage = "manage tasks",
 	  .commands = tasks_commands },
+	{ .name = "install",
+	  .usage = "install a new package",
+	  .args_usage = "[flags] <ref>",
+	  .description =
+		  "Programs that come as an image: what is in its bin/, into the folder that "
+		  "the daemon\n"
+		  "   has for them.",
+	  .flags = { install_flags },
+	  .run = install_run },
 	{ .name = "oci", .usage = "OCI tools", .commands = oci_commands },
 	{ .name = "info", .usage = "print the server info", .run = info_run },
 	{ .name = "deprecations",
@@ -131,11 +143,34 @@ static int help_run(struct ctr *ctr, const struct args *args, struct err *e)
 	return 0;
 }
 
+/* What to do about failures that have one usual cause. */
+static void print_advice(const struct err *e)
+{
+	static const struct {
+		const char *part, *advice;
+	} known[] = {
+		{ "SSL peer certificate", "the registry's certificate is not trusted: name its "
+					  "authority with --tlscacert or "
+					  "in a hosts.toml (-k skips the check)" },
+		{ "no match for platform", "the image is not here for that platform: see \"ctr "
+					   "images ls\", and pull it with "
+					   "--platform or --all-platforms" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (strstr(e->msg, known[i].part)) {
+			fprintf(stderr, "ctr: %s\n", known[i].advice);
+			return;
+		}
+}
+
 /* What most people need to hear when the daemon does not answer. */
 static void print_hint(const struct ctr *c, const struct err *e)
 {
-	if (c->client)
+	if (c->client) {
+		print_advice(e);
 		return;
+	}
 	if (strstr(e->msg, "permission denied"))
 		fprintf(stderr, "ctr: only root may talk to containerd: try it with sudo\n");
 	else if (strstr(e->msg, "failed to dial"))
