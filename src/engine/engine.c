@@ -85,6 +85,7 @@ static int open_tasks(struct engine *en, struct err *e)
 		.shim_env = cfg->shim_env,
 		.n_shim_env = cfg->n_shim_env,
 		.debug = cfg->level >= LOG_DEBUG,
+		.timeouts = cfg->timeouts,
 		.loop = en->loop,
 		.pool = en->pool,
 		.publish = publish_for_tasks,
@@ -129,10 +130,11 @@ static int open_parts(struct engine *en, struct err *e)
 					   .n_proxies = cfg->n_proxies };
 	if (store_open_with(cfg->root, &opt, &en->store, e) < 0)
 		return -1;
-	en->collector = collector_new(en->store, en->loop, en->pool);
+	en->collector = collector_new(en->store, &cfg->gc, en->loop, en->pool);
 	if (open_tasks(en, e) < 0)
 		return -1;
-	return restarter_new(en, &en->restarter, e);
+	en->restarter = restarter_new(en);
+	return 0;
 }
 
 int engine_open(const struct config *cfg, struct loop *loop, struct pool *pool, struct engine **ret,

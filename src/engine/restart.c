@@ -136,6 +136,16 @@ static int restart(const struct call *call, const struct container_record *c, st
 	return start(call, c, e);
 }
 
+/* Who made the container may be about to make its task: between the two there is a second call. */
+static bool is_new(const struct container_record *c)
+{
+	enum { GRACE_S = 3 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec - c->created.tv_sec >= 0 && now.tv_sec - c->created.tv_sec < GRACE_S;
+}
+
 static int reconcile(const struct call *call, const struct container_record *c, struct err *e)
 {
 	AUTO_TASK struct task *t = NULL;
@@ -149,6 +159,8 @@ static int reconcile(const struct call *call, const struct container_record *c, 
 	if (strcmp(wanted, "stopped") == 0)
 		return t && state.status != TASK_STOPPED ? end_task(t, e) : 0;
 	if (strcmp(wanted, "running") != 0 || (t && state.status != TASK_STOPPED))
+		return 0;
+	if (!t && is_new(c))
 		return 0;
 	/* One without a task ended when nobody was there to see how. */
 	return restart_is_wanted(&c->labels, t ? state.exit.status : 0) ? restart(call, c, t, e)
@@ -250,43 +262,15 @@ static void arm(void *arg)
 		r->timer = loop_timer_add(r->engine->loop, r->interval, on_time, r);
 }
 
-/* "10s", "500ms", "2m": one number with one unit. */
-static int parse_interval(const char *s, uint64_t *ret, struct err *e)
-{
-	static const struct {
-		const char *unit;
-		uint64_t ns;
-	} units[] = { { "ms", 1000000u },
-		      { "s", 1000000000u },
-		      { "m", 60000000000u },
-		      { "h", 3600000000000u } };
-	size_t digits = strspn(s, "0123456789");
-	AUTO_FREE char *number = xstrndup(s, digits);
-	uint64_t n;
-
-	for (size_t i = 0; i < ARRAY_LEN(units); i++)
-		if (strcmp(s + digits, units[i].unit) == 0 && num_u64(number, &n) == 0 && n &&
-		    n < 1000000) {
-			*ret = n * units[i].ns;
-			return 0;
-		}
-	return err_set(e, ERR_INVALID_ARGUMENT,
-		       "io.containerd.internal.v1.restart: interval \"%s\"", s);
-}
-
-int restarter_new(struct engine *en, struct restarter **ret, struct err *e)
+struct restarter *restarter_new(struct engine *en)
 {
 	struct restarter *r = NEW(struct restarter);
 
 	r->engine = en;
-	if (parse_interval(en->cfg->restart_interval, &r->interval, e) < 0) {
-		free(r);
-		return -1;
-	}
+	r->interval = en->cfg->restart_interval;
 	pthread_mutex_init(&r->lock, NULL);
 	loop_post(en->loop, arm, r);
-	*ret = r;
-	return 0;
+	return r;
 }
 
 void restarter_stop(struct restarter *r)

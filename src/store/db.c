@@ -18,6 +18,8 @@ struct db {
 	/* Held shared by every transaction, exclusively while the map grows: LMDB moves the map,
 	 * and bytes handed out point into it. */
 	pthread_rwlock_t map;
+	void (*told)(void *arg); /* of commits; NULL: nobody */
+	void *told_arg;
 	pthread_mutex_t writers; /* guards what follows */
 	pthread_cond_t is_written;
 	struct write *waiting, **last;
@@ -275,7 +277,22 @@ static struct write *take_group(struct db *db)
 	return first;
 }
 
+void db_on_write(struct db *db, void (*told)(void *arg), void *arg)
+{
+	db->told = told;
+	db->told_arg = arg;
+}
+
 int db_write(struct db *db, db_write_fn *fn, void *arg, struct err *e)
+{
+	int r = db_write_quietly(db, fn, arg, e);
+
+	if (r >= 0 && db->told)
+		db->told(db->told_arg);
+	return r;
+}
+
+int db_write_quietly(struct db *db, db_write_fn *fn, void *arg, struct err *e)
 {
 	struct write own = { .fn = fn, .arg = arg, .e = e };
 
