@@ -45,6 +45,12 @@ struct config_gc {
 	uint64_t schedule_delay, startup_delay; /* ns; startup_delay 0: no run for a start */
 };
 
+struct config_nri {
+	bool disable, disable_connections;
+	const char *socket, *plugins, *plugin_config; /* socket: a path; folders */
+	uint64_t registration_timeout, request_timeout; /* ns */
+};
+
 struct config {
 	struct arena *arena;
 	const char *root, *state; /* absolute */
@@ -67,6 +73,7 @@ struct config {
 	size_t n_proxies;
 	uint64_t restart_interval; /* of the restart monitor; ns */
 	struct config_gc gc;
+	struct config_nri nri;
 	struct task_timeouts timeouts;
 	const char *cgroup; /* the daemon's own place in the hierarchies, or "" */
 	const struct config_runtime *runtimes;

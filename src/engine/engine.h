@@ -18,6 +18,7 @@ struct store;
 struct streams;
 struct collector;
 struct restarter;
+struct engine_nri;
 
 struct engine {
 	const struct config *cfg;
@@ -30,6 +31,7 @@ struct engine {
 	struct tasks_env tasks_env; /* what tasks borrows */
 	struct streams *streams; /* api/containerd/streaming.h: the program's, set before serving */
 	struct collector *collector; /* engine/collector.h: background collection */
+	struct engine_nri *nri; /* engine/nri.h; NULL: disabled */
 	struct restarter *restarter; /* engine/restart.h */
 	int lock_fd; /* of ROOT/.lock: one daemon a root */
 };

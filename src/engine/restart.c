@@ -5,6 +5,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "engine/engine.h"
+#include "engine/nri.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
 #include "store/container.h"
@@ -69,7 +70,7 @@ static int set_count(const struct call *call, const struct container_record *c, 
 }
 
 /* Killed, waited for a moment, deleted. */
-static int end_task(struct task *t, struct err *e)
+static int end_task(const struct call *call, struct task *t, struct err *e)
 {
 	struct task_exit x;
 	struct err ignored = { 0 };
@@ -79,7 +80,7 @@ static int end_task(struct task *t, struct err *e)
 		struct timespec step = { 0, KILL_STEP_MS * 1000000L };
 
 		err_clear(e);
-		if (task_delete(t, NULL, &x, e) == 0 || e->code == ERR_NOT_FOUND) {
+		if (engine_task_delete(call, t, NULL, &x, e) == 0 || e->code == ERR_NOT_FOUND) {
 			err_clear(e);
 			return 0;
 		}
@@ -106,12 +107,12 @@ static int start(const struct call *call, const struct container_record *c, stru
 	if (*c->snapshot_key && snapshot_mounts(call->engine->store, &at, call->arena,
 						c->snapshot_key, &n.rootfs, e) < 0)
 		return -1;
-	if (task_create(call->engine->tasks, &n, &pid, e) < 0 ||
+	if (engine_task_create(call, c, &n, &pid, e) < 0 ||
 	    task_get(call->engine->tasks, call->ns, c->id, &t, e) < 0)
 		return -1;
-	if (task_start(t, NULL, &pid, e) == 0)
+	if (engine_task_start(call, t, NULL, &pid, e) == 0)
 		return 0;
-	(void)end_task(t, &ignored); /* the start's failure is told */
+	(void)end_task(call, t, &ignored); /* the start's failure is told */
 	return -1;
 }
 
@@ -130,7 +131,7 @@ static int restart(const struct call *call, const struct container_record *c, st
 	}
 	if (*label_of(&c->labels, "count"))
 		(void)num_u32(label_of(&c->labels, "count"), &n);
-	if (set_count(call, c, n + 1, e) < 0 || (old && end_task(old, e) < 0))
+	if (set_count(call, c, n + 1, e) < 0 || (old && end_task(call, old, e) < 0))
 		return -1;
 	log_info(LOG({ "id", c->id }, { "namespace", call->ns }), "restarting container");
 	return start(call, c, e);
@@ -157,7 +158,7 @@ static int reconcile(const struct call *call, const struct container_record *c, 
 	    task_state(t, NULL, call->arena, &state, e) < 0)
 		return -1;
 	if (strcmp(wanted, "stopped") == 0)
-		return t && state.status != TASK_STOPPED ? end_task(t, e) : 0;
+		return t && state.status != TASK_STOPPED ? end_task(call, t, e) : 0;
 	if (strcmp(wanted, "running") != 0 || (t && state.status != TASK_STOPPED))
 		return 0;
 	if (!t && is_new(c))

@@ -29,6 +29,7 @@ enum kind {
 enum { MESSAGE_MAX = 64 * 1024 * 1024 };
 
 #define TIMEOUT "timeouts/io.containerd.timeout."
+#define NRI "plugins/io.containerd.nri.v1.nri/"
 #define GC "plugins/io.containerd.gc.v1.scheduler/"
 
 /* Parts of a path are joined by "/".  In plugin names of version 2 and 3 both, where they differ.
@@ -85,6 +86,13 @@ static const struct known {
 	{ TIMEOUT "metrics.shimstats", DURATION, AT(timeouts.stats) },
 	{ TIMEOUT "bolt.open", QUIET },
 	{ TIMEOUT "cri.defercleanup", QUIET },
+	{ NRI "disable", BOOL, AT(nri.disable) },
+	{ NRI "disable_connections", BOOL, AT(nri.disable_connections) },
+	{ NRI "socket_path", TEXT, AT(nri.socket) },
+	{ NRI "plugin_path", TEXT, AT(nri.plugins) },
+	{ NRI "plugin_config_path", TEXT, AT(nri.plugin_config) },
+	{ NRI "plugin_registration_timeout", DURATION, AT(nri.registration_timeout) },
+	{ NRI "plugin_request_timeout", DURATION, AT(nri.request_timeout) },
 	{ GC "pause_threshold", SHARE, AT(gc.pause_threshold) },
 	{ GC "deletion_threshold", NUMBER, AT(gc.deletion_threshold) },
 	{ GC "mutation_threshold", NUMBER, AT(gc.mutation_threshold) },

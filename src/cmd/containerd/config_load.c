@@ -38,6 +38,11 @@ static void set_defaults(struct config *c)
 				    .mutation_threshold = 100,
 				    .schedule_delay = 100000000,
 				    .startup_delay = 100000000 };
+	c->nri = (struct config_nri){ .socket = "/var/run/nri/nri.sock",
+				      .plugins = "/opt/nri/plugins",
+				      .plugin_config = "/etc/nri/conf.d",
+				      .registration_timeout = 5000000000,
+				      .request_timeout = 2000000000 };
 	c->timeouts = TASK_TIMEOUTS_DEFAULT;
 }
 

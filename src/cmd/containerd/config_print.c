@@ -63,6 +63,18 @@ static void put_gc(struct str *out, const struct config_gc *gc)
 	put_duration(out, "    ", "startup_delay", gc->startup_delay);
 }
 
+static void put_nri(struct str *out, const struct config_nri *nri)
+{
+	str_add(out, "\n  [plugins.'io.containerd.nri.v1.nri']\n");
+	str_addf(out, "    disable = %s\n    disable_connections = %s\n",
+		 nri->disable ? "true" : "false", nri->disable_connections ? "true" : "false");
+	put_text(out, "    ", "socket_path", nri->socket);
+	put_text(out, "    ", "plugin_path", nri->plugins);
+	put_text(out, "    ", "plugin_config_path", nri->plugin_config);
+	put_duration(out, "    ", "plugin_registration_timeout", nri->registration_timeout);
+	put_duration(out, "    ", "plugin_request_timeout", nri->request_timeout);
+}
+
 static void put_socket(struct str *out, const char *table, const struct config_socket *s)
 {
 	str_addf(out, "\n[%s]\n", table);
@@ -151,6 +163,7 @@ void config_print(const struct config *c, struct str *out)
 	put_gc(out, &c->gc);
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.restart']\n");
 	put_duration(out, "    ", "interval", c->restart_interval);
+	put_nri(out, &c->nri);
 	str_add(out, "\n  [plugins.'io.containerd.shim.v1.manager']\n");
 	put_list(out, "    ", "env", c->shim_env, c->n_shim_env);
 	for (size_t i = 0; i < CONFIG_SNAPSHOTTERS; i++)

@@ -10,6 +10,7 @@
 #include "cmd/containerd/process.h"
 #include "engine/collector.h"
 #include "engine/engine.h"
+#include "engine/nri.h"
 #include "engine/restart.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
@@ -209,6 +210,8 @@ static void close_all(struct daemon *d)
 		tasks_unlisten(d->engine->tasks);
 	if (d->engine && d->engine->restarter)
 		restarter_stop(d->engine->restarter);
+	if (d->engine && d->engine->nri)
+		engine_nri_stop(d->engine->nri);
 	if (d->engine && d->engine->collector)
 		collector_stop(d->engine->collector);
 	pool_free(d->pool);
