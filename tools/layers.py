@@ -26,7 +26,7 @@ LAYERS = {
     "api":     "base os loop wire proto oci engine image store task",
     "cmd":     "base os loop wire proto oci cgroup runtime shim store image net task nri engine api",
 }
-PROTO_ROOTS = {"containerd", "google", "grpc", "ttrpc", "cgroups", "criu"}
+PROTO_ROOTS = {"containerd", "google", "grpc", "ttrpc", "cgroups", "criu", "opentelemetry"}
 
 
 def main(src):

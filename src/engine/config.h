@@ -45,6 +45,14 @@ struct config_gc {
 	uint64_t schedule_delay, startup_delay; /* ns; startup_delay 0: no run for a start */
 };
 
+/* Where spans go (OTLP over HTTP), and which. */
+struct config_tracing {
+	const char *endpoint; /* the whole URL, or "": no tracing */
+	const char *service, *headers; /* "K=V,K=V" or "" */
+	double ratio; /* of traces that begin here */
+	uint64_t delay; /* ns that a span waits for others */
+};
+
 struct config_nri {
 	bool disable, disable_connections;
 	const char *socket, *plugins, *plugin_config; /* socket: a path; folders */
@@ -74,6 +82,9 @@ struct config {
 	uint64_t restart_interval; /* of the restart monitor; ns */
 	struct config_gc gc;
 	struct config_nri nri;
+	struct config_tracing tracing;
+	const char *otlp_endpoint, *otlp_protocol; /* as configured; tracing is what they came to */
+	bool otlp_insecure;
 	struct task_timeouts timeouts;
 	const char *cgroup; /* the daemon's own place in the hierarchies, or "" */
 	const struct config_runtime *runtimes;

@@ -58,7 +58,7 @@ def unpack(data):
         if key & 7 == 0:
             value = number()
         else:
-            n = number()
+            n = 8 if key & 7 == 1 else number()
             value, at = data[at:at + n], at + n
         found.setdefault(key >> 3, []).append(value)
     return found

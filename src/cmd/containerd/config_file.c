@@ -17,6 +17,7 @@ enum kind {
 	SIZE,
 	SCORE,
 	SHARE,
+	RATIO,
 	DURATION,
 	BOOL,
 	LEVEL,
@@ -86,6 +87,11 @@ static const struct known {
 	{ TIMEOUT "metrics.shimstats", DURATION, AT(timeouts.stats) },
 	{ TIMEOUT "bolt.open", QUIET },
 	{ TIMEOUT "cri.defercleanup", QUIET },
+	{ "plugins/io.containerd.tracing.processor.v1.otlp/endpoint", TEXT, AT(otlp_endpoint) },
+	{ "plugins/io.containerd.tracing.processor.v1.otlp/protocol", TEXT, AT(otlp_protocol) },
+	{ "plugins/io.containerd.tracing.processor.v1.otlp/insecure", BOOL, AT(otlp_insecure) },
+	{ "plugins/io.containerd.internal.v1.tracing/service_name", TEXT, AT(tracing.service) },
+	{ "plugins/io.containerd.internal.v1.tracing/sampling_ratio", RATIO, AT(tracing.ratio) },
 	{ NRI "disable", BOOL, AT(nri.disable) },
 	{ NRI "disable_connections", BOOL, AT(nri.disable_connections) },
 	{ NRI "socket_path", TEXT, AT(nri.socket) },
@@ -223,6 +229,11 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 		if (!is_int && !json_object_is_type(v, json_type_double))
 			return wrong_type(src, k->path, "a number from 0.0 to 0.5", e);
 		*(double *)to = share(json_object_get_double(v));
+		return 0;
+	case RATIO:
+		if (!is_int && !json_object_is_type(v, json_type_double))
+			return wrong_type(src, k->path, "a number from 0.0 to 1.0", e);
+		*(double *)to = json_object_get_double(v);
 		return 0;
 	case DURATION:
 		if (!is_text || num_duration(s, to) < 0)

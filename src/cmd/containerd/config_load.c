@@ -43,6 +43,10 @@ static void set_defaults(struct config *c)
 				      .plugin_config = "/etc/nri/conf.d",
 				      .registration_timeout = 5000000000,
 				      .request_timeout = 2000000000 };
+	c->otlp_endpoint = c->otlp_protocol = "";
+	c->tracing =
+		(struct config_tracing){ .endpoint = "", .service = "containerd", .headers = "" };
+	c->tracing.ratio = 1.0;
 	c->timeouts = TASK_TIMEOUTS_DEFAULT;
 }
 
@@ -146,6 +150,8 @@ static int finish(struct config *c, struct err *e)
 			       "io.containerd.internal.v1.restart: interval must not be 0");
 	if ((*c->debug.address && !(c->debug.address = absolute(c, c->debug.address, e))) ||
 	    (*c->temp && !(c->temp = absolute(c, c->temp, e))))
+		return -1;
+	if (config_tracing_finish(c, e) < 0)
 		return -1;
 	if (!c->ttrpc.address || !*c->ttrpc.address)
 		c->ttrpc.address = arena_printf(c->arena, "%s.ttrpc", c->grpc.address);

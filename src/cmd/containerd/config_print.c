@@ -75,6 +75,17 @@ static void put_nri(struct str *out, const struct config_nri *nri)
 	put_duration(out, "    ", "plugin_request_timeout", nri->request_timeout);
 }
 
+static void put_tracing(struct str *out, const struct config *c)
+{
+	str_add(out, "\n  [plugins.'io.containerd.internal.v1.tracing']\n");
+	put_text(out, "    ", "service_name", c->tracing.service);
+	str_addf(out, "    sampling_ratio = %g\n", c->tracing.ratio);
+	str_add(out, "\n  [plugins.'io.containerd.tracing.processor.v1.otlp']\n");
+	put_text(out, "    ", "endpoint", c->otlp_endpoint);
+	put_text(out, "    ", "protocol", c->otlp_protocol);
+	str_addf(out, "    insecure = %s\n", c->otlp_insecure ? "true" : "false");
+}
+
 static void put_socket(struct str *out, const char *table, const struct config_socket *s)
 {
 	str_addf(out, "\n[%s]\n", table);
@@ -164,6 +175,7 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.restart']\n");
 	put_duration(out, "    ", "interval", c->restart_interval);
 	put_nri(out, &c->nri);
+	put_tracing(out, c);
 	str_add(out, "\n  [plugins.'io.containerd.shim.v1.manager']\n");
 	put_list(out, "    ", "env", c->shim_env, c->n_shim_env);
 	for (size_t i = 0; i < CONFIG_SNAPSHOTTERS; i++)
