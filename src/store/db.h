@@ -22,6 +22,7 @@ struct txn {
 	struct db *db;
 	MDB_txn *mdb;
 	bool is_write, is_map_full;
+	bool is_cut_short; /* of a commit, by EIO: worth a second attempt */
 };
 
 /* A read transaction: short, ended by db_read_end(). */

@@ -76,8 +76,11 @@ class Settings(unittest.TestCase):
         d.ctr("images", "import", SHARE / "busybox.tar")
         d.ctr("run", "-d", self.IMAGE, "box", "sleep", "100")
         self.assertIn(f"/{name}\n", pathlib.Path(f"/proc/{self.shim()}/cgroup").read_text())
+        version = d.ctr("version").stdout
+        self.assertRegex(version, r"UUID: [0-9a-f-]{36}\n")
         d.kill()
         d.start()
+        self.assertEqual(d.ctr("version").stdout, version)
         self.assertIn(f"/{name}\n", pathlib.Path(f"/proc/{d.process.pid}/cgroup").read_text())
         d.ctr("tasks", "kill", "-s", "SIGKILL", "box")
         wait_for("its end", lambda: d.ctr("tasks", "delete", "box", check=False).returncode == 0, 10)

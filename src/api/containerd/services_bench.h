@@ -70,7 +70,8 @@ static inline void open_bench(struct bench *b)
 	b->en = (struct engine){ .cfg = &b->cfg,
 				 .loop = loop_new(),
 				 .pool = pool_new(8, 100000000),
-				 .events = events_new() };
+				 .events = events_new(),
+				 .uuid = "01234567-89ab-4def-8123-456789abcdef" };
 	CHECK_OK(store_open(b->root, &b->en.store, &e), &e);
 	b->en.collector = collector_new(b->en.store, &b->cfg.gc, b->en.loop, b->en.pool);
 	api_attach(&b->en);
