@@ -115,13 +115,13 @@ struct question {
 static int ask_one(struct nri *n, struct plugin *p, const struct question *q, struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
-	ProtobufCMessage *m;
+	ProtobufCMessage *m = NULL;
 	int r = plugin_request(p, q->method, map_from_json(q->request, q->body, a), q->response, &m,
 			       e);
 
 	if (r == 0 && m && q->each)
 		r = q->each(n, p, m, q->arg, e);
-	if (r == 0 && m)
+	if (m)
 		protobuf_c_message_free_unpacked(m, NULL);
 	return r;
 }

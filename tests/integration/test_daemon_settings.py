@@ -87,9 +87,11 @@ class Settings(unittest.TestCase):
         d.stop()
 
     def remove_cgroups(self, name):
+        """When the last shim, which ends by itself, has left."""
         for folder in pathlib.Path("/sys/fs/cgroup").rglob(name):
             for sub in sorted(folder.rglob("*/"), reverse=True):
                 sub.rmdir()
+            wait_for("an empty cgroup", lambda f=folder: not (f / "cgroup.procs").read_text(), 10)
             folder.rmdir()
 
 
