@@ -4,7 +4,7 @@
  *
  * Threads: the connection belongs to the loop's thread.  plugin_request() and plugin_join() block
  *on pool threads, one at a time a plugin (`turn`).  References keep the struct, not the connection.
-*/
+ */
 #pragma once
 
 #include "nri/nri.h"
