@@ -17,9 +17,8 @@ struct engine;
 struct labels;
 struct restarter;
 
-/* cfg->restart_interval is a duration as Go writes it ("10s"); ERR_INVALID_ARGUMENT otherwise.
- * Starts on its own; en outlives it. */
-int restarter_new(struct engine *en, struct restarter **ret, struct err *e);
+/* A round each cfg->restart_interval.  Starts on its own; en outlives it. */
+struct restarter *restarter_new(struct engine *en);
 /* The loop's thread, while the pool still works: no further round begins. */
 void restarter_stop(struct restarter *r);
 /* After the pool has ended. */

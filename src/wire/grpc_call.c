@@ -148,6 +148,37 @@ static void leave_thread(void *arg)
 	grpc_call_unref(arg);
 }
 
+/* The handler, in its span.  k may be gone afterwards, where it was parked. */
+static int run_handler(struct grpc_call *k, const void *req, void *rsp, struct err *e)
+{
+	rpc_fn *fn = k->rpc.method->fn;
+	struct trace_id parent;
+
+	if (!trace_is_on())
+		return fn(&k->rpc, req, rsp, e);
+	trace_parse(rpc_meta(&k->rpc, "traceparent"), &parent);
+	trace_begin(&k->rpc.span, &parent);
+	trace_enter(&k->rpc.span.id);
+	int r = fn(&k->rpc, req, rsp, e);
+
+	trace_enter(NULL);
+	return r;
+}
+
+static void note_end(struct grpc_call *k, const struct err *e)
+{
+	char text[1100];
+	struct trace_call c = { .kind = TRACE_SERVER,
+				.system = "grpc",
+				.service = k->rpc.service ? k->rpc.service->name : "",
+				.method = k->rpc.method ? k->rpc.method->name : "",
+				.ns = rpc_meta(&k->rpc, "containerd-namespace"),
+				.code = e ? (unsigned)e->code : 0,
+				.error = e ? err_text(e, text, sizeof text) : NULL };
+
+	trace_end(&k->rpc.span, &c);
+}
+
 static void run_call(void *arg)
 {
 	struct grpc_call *k = arg;
@@ -165,7 +196,7 @@ static void run_call(void *arg)
 		m->response->message_init(rsp);
 	}
 	if (r == 0)
-		r = m->fn(&k->rpc, req, rsp, &e);
+		r = run_handler(k, req, rsp, &e);
 	if (r != RPC_PARKED) /* else k is somebody else's to finish */
 		finish(k, rsp, r < 0 ? &e : NULL, is_handlers);
 	if (!waits_of(m))
@@ -262,6 +293,8 @@ static void finish(struct grpc_call *k, const void *rsp, const struct err *e, bo
 		e = &failed;
 	if (k->env->log)
 		k->env->log(&k->rpc, e);
+	if (k->rpc.span.id.is_set)
+		note_end(k, e);
 	if (e && add_class) {
 		said.code = e->code;
 		err_text(e, said.msg, sizeof said.msg);

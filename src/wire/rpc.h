@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "loop/cancel.h"
+#include "loop/trace.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -82,6 +83,7 @@ struct rpc_call {
 	uid_t peer_uid;
 	gid_t peer_gid;
 	uint64_t started; /* CLOCK_MONOTONIC ns */
+	struct trace_span span; /* of a call that is traced */
 	void *handler_data; /* the handler's own; the transport never looks at it */
 };
 
