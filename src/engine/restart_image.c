@@ -96,7 +96,7 @@ static const char *read_string(const char *p, const char *end, char *ret, size_t
 void restart_each_string(const char *p, size_t n, restart_string_fn *fn, void *arg)
 {
 	const char *end = p + n;
-	char s[STRING_MAX];
+	char s[STRING_MAX] = "";
 
 	while ((p = memchr(p, '"', (size_t)(end - p)))) {
 		p = read_string(p + 1, end, s, sizeof s);

@@ -107,7 +107,7 @@ static int platform_parse_json(json_object *o, struct platform *ret, struct err 
 /* It becomes a header of requests, beside secrets: nothing in it may end a line. */
 static bool is_media_type(const char *s)
 {
-	for (; s && *s; s++)
+	for (; *s; s++)
 		if (*s < 0x20 || *s > 0x7e)
 			return false;
 	return true;
@@ -131,7 +131,7 @@ int oci_descriptor_parse(struct arena *a, json_object *o, struct oci_descriptor 
 	if (size > IMAGE_BLOB_MAX)
 		return err_set(e, ERR_INVALID_ARGUMENT, "%s: size is missing or out of range",
 			       digest);
-	if (!is_media_type(media))
+	if (media && !is_media_type(media))
 		return err_set(e, ERR_INVALID_ARGUMENT, "%s: invalid media type", digest);
 	if (platform) {
 		ret->has_platform = true;
