@@ -140,6 +140,7 @@ static void on_streams(const struct err *e, void *arg)
 		create_failed(c, e);
 		return;
 	}
+	streams_show(c->init.io, &c->init.out, &c->init.err);
 
 	struct oci_request q = {
 		.verb = OCI_CREATE,
