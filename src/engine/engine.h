@@ -18,6 +18,7 @@ struct store;
 struct streams;
 struct collector;
 struct restarter;
+struct history;
 
 struct engine {
 	const struct config *cfg;
@@ -28,6 +29,7 @@ struct engine {
 	struct tasks *tasks; /* task/task.h: shims and their processes */
 	struct tasks_env tasks_env; /* what tasks borrows */
 	struct streams *streams; /* api/containerd/streaming.h: the program's, set before serving */
+	struct history *history; /* api/containerd/history.h: likewise */
 	struct collector *collector; /* engine/collector.h: background collection */
 	struct restarter *restarter; /* engine/restart.h */
 	int lock_fd; /* of ROOT/.lock: one daemon a root */

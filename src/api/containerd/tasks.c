@@ -3,6 +3,7 @@
 
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/history.h"
 #include "api/containerd/services.h"
 #include "api/containerd/tasks_wait.h"
 #include "base/filter.h"
@@ -66,8 +67,10 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 		.io = { q->stdin, q->stdout, q->stderr, q->terminal },
 		.deadline = call.deadline,
 	};
-	if (task_create(call.engine->tasks, &n, &a->pid, e) < 0)
+	if (task_create(call.engine->tasks, &n, &a->pid, e) < 0) {
+		history_failed(call.engine->history, call.ns, r.id, e);
 		return -1;
+	}
 	a->container_id = (char *)r.id;
 	return 0;
 }
@@ -84,7 +87,11 @@ static int start(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 
 	if (find(c, q->container_id, &call, &t, e) < 0)
 		return -1;
-	return task_start(t, q->exec_id, &a->pid, e);
+	if (task_start(t, q->exec_id, &a->pid, e) == 0)
+		return 0;
+	if (!*q->exec_id)
+		history_failed(call.engine->history, call.ns, q->container_id, e);
+	return -1;
 }
 
 static int end(struct rpc_call *c, const char *container, const char *exec_id,

@@ -1,6 +1,7 @@
 #include "cmd/containerd/serve.h"
 
 #include "api/containerd/attach.h"
+#include "api/containerd/history.h"
 #include "api/containerd/plugins.h"
 #include "api/containerd/services.h"
 #include "api/containerd/streaming.h"
@@ -142,7 +143,8 @@ static void opened(void *arg)
 	grpc_server_on_start(d->server, requests_started);
 	grpc_server_log(d->server, requests_ended);
 	grpc_server_limits(d->server, d->cfg->max_recv, d->cfg->max_send);
-	if (plugins_check_required(d->engine, &d->failure) < 0 || listen_all(d, &d->failure) < 0) {
+	if (history_start(d->engine, &d->failure) < 0 ||
+	    plugins_check_required(d->engine, &d->failure) < 0 || listen_all(d, &d->failure) < 0) {
 		loop_stop(d->loop);
 		return;
 	}
@@ -209,6 +211,8 @@ static void close_all(struct daemon *d)
 		tasks_unlisten(d->engine->tasks);
 	if (d->engine && d->engine->restarter)
 		restarter_stop(d->engine->restarter);
+	if (d->engine)
+		history_stop(d->engine->history);
 	if (d->engine && d->engine->collector)
 		collector_stop(d->engine->collector);
 	pool_free(d->pool);
@@ -223,6 +227,7 @@ static void close_all(struct daemon *d)
 	requests_free(d->debug.requests);
 	if (d->engine) {
 		streams_free(d->engine->streams);
+		history_free(d->engine->history);
 		engine_close(d->engine);
 	}
 	loop_free(d->loop);

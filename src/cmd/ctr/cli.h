@@ -38,7 +38,7 @@ struct ctr;
 struct args;
 typedef int command_fn(struct ctr *ctr, const struct args *args, struct err *e);
 
-enum { COMMAND_TABLES = 5 };
+enum { COMMAND_TABLES = 6 };
 
 struct command {
 	const char *name, *aliases; /* aliases: "ls" or "del remove rm", or NULL */

@@ -36,7 +36,7 @@ static int containers_create(struct ctr *ctr, const struct args *args, struct er
 {
 	CONTAINERS(Container) * c;
 
-	return container_create(ctr, args, &c, e);
+	return container_create(ctr, args, NULL, &c, e);
 }
 
 /* Only without a task, or with one that has ended: that one goes first. */

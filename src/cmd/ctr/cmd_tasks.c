@@ -241,7 +241,6 @@ static int tasks_resume(struct ctr *ctr, const struct args *args, struct err *e)
 
 static const struct flag start_flags[] = {
 	{ "null-io", FLAG_BOOL, NULL, "send all IO to /dev/null" },
-	{ "log-uri", FLAG_STRING, NULL, "log uri" },
 	{ "fifo-dir", FLAG_STRING, NULL, "directory used for storing IO FIFOs" },
 	{ "pid-file", FLAG_STRING, NULL, "file path to write the task's pid" },
 	{ "detach", FLAG_BOOL, "d", "detach from the task after it has started execution" },
@@ -308,7 +307,7 @@ const struct command tasks_commands[] = {
 	{ .name = "start",
 	  .usage = "start a container that has been created",
 	  .args_usage = "CONTAINER",
-	  .flags = { start_flags },
+	  .flags = { start_flags, log_flags },
 	  .run = tasks_start },
 	{ .name = "metrics",
 	  .aliases = "metric",

@@ -80,6 +80,7 @@ static const struct {
 	bool first_only;
 } arguments[] = {
 	{ "", "run", print_images, true },
+	{ "", "logs", print_containers, true },
 	{ "containers", "create", print_images, true },
 	{ "containers", "delete", print_containers, false },
 	{ "containers", "info", print_containers, true },

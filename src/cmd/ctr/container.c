@@ -80,6 +80,7 @@ int container_delete(struct ctr *ctr, const CONTAINERS(Container) * c, bool keep
 struct draft {
 	struct ctr *ctr;
 	const struct args *args;
+	const struct labels *more; /* or NULL */
 	const char *id, *image_name, *snapshotter, *rootfs;
 	struct image image;
 	bool has_image;
@@ -201,6 +202,9 @@ static void set_labels(struct draft *d, CONTAINERS(Container) * c)
 		labels_add(d->ctr->arena, &l, "containerd.io/restart.policy",
 			   args_string(d->args, "restart"));
 	}
+	for (size_t i = 0; d->more && i < d->more->n; i++)
+		if (!labels_get(&l, d->more->keys[i]))
+			labels_add(d->ctr->arena, &l, d->more->keys[i], d->more->values[i]);
 	if (d->has_image)
 		labels_add(d->ctr->arena, &l, STOP_SIGNAL_LABEL,
 			   *d->image.config.stop_signal ? d->image.config.stop_signal : "SIGTERM");
@@ -286,6 +290,11 @@ static int create(struct draft *d, CONTAINERS(Container) * *ret, struct err *e)
 	return r;
 }
 
+const char *container_name(const struct args *args)
+{
+	return args_at(args, args_is_set(args, "config") ? 0 : 1);
+}
+
 /* Which of the three forms it is: an image, a folder, a spec file. */
 static int read_names(struct draft *d, struct err *e)
 {
@@ -300,7 +309,7 @@ static int read_names(struct draft *d, struct err *e)
 		return err_set(e, ERR_UNKNOWN,
 			       args_bool(args, "rootfs") ? "image ref or rootfs must be provided"
 							 : "image ref must be provided");
-	d->id = args_at(args, has_config ? 0 : 1);
+	d->id = container_name(args);
 	if (!*d->id)
 		return err_set(e, ERR_UNKNOWN, "container id must be provided");
 	if (!ident_is_valid(d->id))
@@ -323,10 +332,10 @@ static int read_names(struct draft *d, struct err *e)
 	return 0;
 }
 
-int container_create(struct ctr *ctr, const struct args *args, CONTAINERS(Container) * *ret,
-		     struct err *e)
+int container_create(struct ctr *ctr, const struct args *args, const struct labels *more,
+		     CONTAINERS(Container) * *ret, struct err *e)
 {
-	struct draft d = { .ctr = ctr, .args = args };
+	struct draft d = { .ctr = ctr, .args = args, .more = more };
 	int r;
 
 	if (read_names(&d, e) < 0 || ctr_lease(ctr, e) < 0)

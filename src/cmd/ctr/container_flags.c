@@ -17,12 +17,22 @@ const char *snapshotter_of(const struct args *args)
 	return *name ? name : "overlayfs";
 }
 
+/* of what is started detached */
+const struct flag log_flags[] = {
+	{ "log-uri", FLAG_STRING, NULL,
+	  "log uri: binary:///PROGRAM?KEY=VALUE, file:///PATH, casco-log:///FOLDER" },
+	{ "log-driver", FLAG_STRING, NULL,
+	  "log of a detached container, for `ctr logs`: cri, json or none", "cri" },
+	{ "log-opt", FLAG_LIST, NULL,
+	  "option of that log: max-size=SIZE (20m), max-file=N (5), compress=true" },
+	{ NULL },
+};
+
 /* run alone */
 const struct flag run_flags[] = {
 	{ "rm", FLAG_BOOL, NULL,
 	  "remove the container after running, cannot be used with --detach" },
 	{ "null-io", FLAG_BOOL, NULL, "send all IO to /dev/null" },
-	{ "log-uri", FLAG_STRING, NULL, "log uri" },
 	{ "detach", FLAG_BOOL, "d",
 	  "detach from the task after it has started execution, cannot be used with --rm" },
 	{ "fifo-dir", FLAG_STRING, NULL, "directory used for storing IO FIFOs" },

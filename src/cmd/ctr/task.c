@@ -1,4 +1,4 @@
-#include "cmd/ctr/task.h"
+#include "cmd/ctr/logs.h"
 
 #include "base/num.h"
 #include "os/file.h"
@@ -120,6 +120,8 @@ void task_options_from(const struct args *args, struct task_options *ret)
 		.log_uri = args_string(args, "log-uri"),
 		.fifo_dir = args_string(args, "fifo-dir"),
 		.pid_file = args_string(args, "pid-file"),
+		.log_driver = args_string(args, "log-driver"),
+		.log_opts = args_list(args, "log-opt", NULL),
 	};
 }
 
@@ -164,8 +166,8 @@ static int create_task(struct ctr *ctr, const CONTAINERS(Container) * c, const s
 		return -1;
 	req.container_id = c->id;
 	req.stdin = PB(io->in);
-	req.stdout = PB(io->out);
-	req.stderr = PB(io->err);
+	req.stdout = PB(io->log ? io->log : io->out);
+	req.stderr = PB(io->log ? io->log : io->err);
 	req.terminal = io->terminal;
 	if (root) {
 		req.rootfs = root->mounts;
@@ -242,7 +244,12 @@ static int make_io(struct ctr *ctr, const CONTAINERS(Container) * c, const struc
 		ret->terminal = tty;
 		return 0;
 	}
-	return task_io_create(ctr, opt->fifo_dir, c->id, "", tty, ret, e);
+	if (task_io_create(ctr, opt->fifo_dir, c->id, "", tty, ret, e) < 0)
+		return -1;
+	if (!opt->detach || log_uri_make(ctr, opt, ret, &ret->log, e) == 0)
+		return 0;
+	task_io_remove(ret);
+	return -1;
 }
 
 int task_run(struct ctr *ctr, const CONTAINERS(Container) * c, const struct task_options *opt,
