@@ -1,10 +1,26 @@
 /* ctr tasks: list, start, kill, attach, delete, ps, pause, resume, metrics */
-#include "cmd/ctr/task.h"
-
-#include "cmd/ctr/json_print.h"
+#include "cmd/ctr/container_state.h"
 #include "cmd/ctr/table.h"
 
 #include "base/log.h"
+
+static void list_json(const TASKS(ListTasksResponse) * rsp)
+{
+	struct str out AUTO_STR = STR_INIT(16 << 20);
+	struct jsonw w;
+
+	jsonw_init(&w, &out, 4);
+	jsonw_array(&w);
+	for (size_t i = 0; i < rsp->n_tasks; i++) {
+		jsonw_object(&w);
+		jsonw_kstring(&w, "ID", rsp->tasks[i]->id);
+		jsonw_ku64(&w, "Pid", rsp->tasks[i]->pid);
+		jsonw_kstring(&w, "Status", task_status_word(rsp->tasks[i]->status));
+		jsonw_end(&w);
+	}
+	jsonw_end(&w);
+	puts(str_c(&out));
+}
 
 static int tasks_list(struct ctr *ctr, const struct args *args, struct err *e)
 {
@@ -13,9 +29,16 @@ static int tasks_list(struct ctr *ctr, const struct args *args, struct err *e)
 	TASKS(ListTasksRequest) req = TASKS_INIT(LIST_TASKS_REQUEST);
 	struct table t = TABLE_WIDE(ctr->arena);
 	TASKS(ListTasksResponse) * rsp;
+	bool json;
 
+	if (format_is_json(args, &json, e) < 0)
+		return -1;
 	if (CTR_CALL(ctr, "tasks.v1.Tasks/List", &req, tasks__v1__list_tasks_response, &rsp, e) < 0)
 		return -1;
+	if (json && !args_bool(args, "quiet")) {
+		list_json(rsp);
+		return 0;
+	}
 	if (!args_bool(args, "quiet"))
 		table_row(&t, "TASK", "PID", "STATUS", "", NULL);
 	for (size_t i = 0; i < rsp->n_tasks; i++) {
@@ -188,32 +211,67 @@ static int tasks_delete(struct ctr *ctr, const struct args *args, struct err *e)
 	return first.code ? err_copy(e, &first) : 0;
 }
 
+/* The exec that a process belongs to, by what the shim says of it; NULL: not known. */
+static const char *exec_of(struct arena *a, const Containerd__V1__Types__ProcessInfo *p)
+{
+	Containerd__Runc__V1__ProcessDetails *d;
+	const char *id;
+
+	if (!p->info)
+		return NULL;
+	d = containerd__runc__v1__process_details__unpack(NULL, p->info->value.len,
+							  p->info->value.data);
+	if (!d)
+		return NULL;
+	id = arena_strdup(a, d->exec_id);
+	containerd__runc__v1__process_details__free_unpacked(d, NULL);
+	return id;
+}
+
+static void ps_json(struct arena *a, const TASKS(ListPidsResponse) * rsp)
+{
+	struct str out AUTO_STR = STR_INIT(16 << 20);
+	struct jsonw w;
+
+	jsonw_init(&w, &out, 4);
+	jsonw_array(&w);
+	for (size_t i = 0; i < rsp->n_processes; i++) {
+		const char *exec_id = exec_of(a, rsp->processes[i]);
+
+		jsonw_object(&w);
+		jsonw_ku64(&w, "Pid", rsp->processes[i]->pid);
+		if (exec_id)
+			jsonw_kstring(&w, "ExecID", exec_id);
+		jsonw_end(&w);
+	}
+	jsonw_end(&w);
+	puts(str_c(&out));
+}
+
 static int tasks_ps(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	TASKS(ListPidsRequest) req = TASKS_INIT(LIST_PIDS_REQUEST);
 	struct table t = TABLE_WIDE(ctr->arena);
 	TASKS(ListPidsResponse) * rsp;
+	bool json;
 
-	if (need_container(ctr, args, NULL, e) < 0)
+	if (format_is_json(args, &json, e) < 0 || need_container(ctr, args, NULL, e) < 0)
 		return -1;
 	req.container_id = PB(args->v[0]);
 	if (CTR_CALL(ctr, "tasks.v1.Tasks/ListPids", &req, tasks__v1__list_pids_response, &rsp, e) <
 	    0)
 		return -1;
+	if (json) {
+		ps_json(ctr->arena, rsp);
+		return 0;
+	}
 	table_row(&t, "PID", "INFO", NULL);
 	for (size_t i = 0; i < rsp->n_processes; i++) {
-		const Containerd__V1__Types__ProcessInfo *p = rsp->processes[i];
-		Containerd__Runc__V1__ProcessDetails *d = NULL;
-		const char *info = "-";
+		const char *exec_id = exec_of(ctr->arena, rsp->processes[i]);
 
-		if (p->info)
-			d = containerd__runc__v1__process_details__unpack(NULL, p->info->value.len,
-									  p->info->value.data);
-		if (d)
-			info = arena_printf(ctr->arena, "exec_id:\"%s\"", d->exec_id);
-		if (d)
-			containerd__runc__v1__process_details__free_unpacked(d, NULL);
-		table_row(&t, arena_printf(ctr->arena, "%u", p->pid), info, NULL);
+		table_row(&t, arena_printf(ctr->arena, "%u", rsp->processes[i]->pid),
+			  exec_id ? arena_printf(ctr->arena, "exec_id:\"%s\"", exec_id) : "-",
+			  NULL);
 	}
 	table_print(&t, stdout);
 	return 0;
@@ -260,11 +318,6 @@ static const struct flag delete_flags[] = {
 	{ NULL },
 };
 
-static const struct flag metrics_flags[] = {
-	{ "format", FLAG_STRING, NULL, "\"table\" or \"json\"", "table" },
-	{ NULL },
-};
-
 const struct command tasks_commands[] = {
 	{ .name = "attach",
 	  .usage = "attach to the IO of a running container",
@@ -285,7 +338,7 @@ const struct command tasks_commands[] = {
 	  .aliases = "ls",
 	  .usage = "list tasks",
 	  .args_usage = "[flags]",
-	  .flags = { quiet_flags },
+	  .flags = { quiet_flags, format_flags },
 	  .run = tasks_list },
 	{ .name = "kill",
 	  .usage = "signal a container (default: SIGTERM)",
@@ -299,6 +352,7 @@ const struct command tasks_commands[] = {
 	{ .name = "ps",
 	  .usage = "list processes for container",
 	  .args_usage = "CONTAINER",
+	  .flags = { format_flags },
 	  .run = tasks_ps },
 	{ .name = "resume",
 	  .usage = "resume a paused container",
@@ -313,7 +367,7 @@ const struct command tasks_commands[] = {
 	  .aliases = "metric",
 	  .usage = "get a single data point of metrics for a task with the built-in Linux runtime",
 	  .args_usage = "CONTAINER",
-	  .flags = { metrics_flags },
+	  .flags = { format_flags },
 	  .run = tasks_metrics },
 	{ .name = NULL },
 };

@@ -81,6 +81,8 @@ static const struct {
 } arguments[] = {
 	{ "", "run", print_images, true },
 	{ "", "logs", print_containers, true },
+	{ "", "inspect", print_containers, true },
+	{ "", "why", print_containers, true },
 	{ "containers", "create", print_images, true },
 	{ "containers", "delete", print_containers, false },
 	{ "containers", "info", print_containers, true },

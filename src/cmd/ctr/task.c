@@ -1,4 +1,4 @@
-#include "cmd/ctr/logs.h"
+#include "cmd/ctr/container_state.h"
 
 #include "base/num.h"
 #include "os/file.h"
@@ -65,14 +65,6 @@ int task_kill(struct ctr *ctr, const char *id, const char *exec_id, uint32_t sig
 	return CTR_CALL_EMPTY(ctr, "tasks.v1.Tasks/Kill", &req, e);
 }
 
-static const char *status_word(Containerd__V1__Types__Status s)
-{
-	static const char *const words[] = { "unknown", "created", "running",
-					     "stopped", "paused",  "pausing" };
-
-	return (size_t)s < ARRAY_LEN(words) ? words[s] : "unknown";
-}
-
 /* SIGKILL, and the end of it. */
 static int kill_and_wait(struct ctr *ctr, const char *id, struct err *e)
 {
@@ -99,7 +91,7 @@ int task_delete(struct ctr *ctr, const char *id, bool force, uint32_t *ret_statu
 		if (!force)
 			return err_set(e, ERR_FAILED_PRECONDITION,
 				       "task must be stopped before deletion: %s",
-				       status_word(p->status));
+				       task_status_word(p->status));
 		if (kill_and_wait(ctr, id, e) < 0)
 			return -1;
 	}
