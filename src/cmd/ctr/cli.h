@@ -55,6 +55,7 @@ struct args {
 	const struct command *command;
 	struct flag_value *values;
 	size_t n_values, cap_values;
+	const struct args *group; /* the options of the group the command is in, or NULL */
 	const char *const *v; /* the arguments behind the options, NULL-terminated */
 	size_t n;
 	struct arena *arena;

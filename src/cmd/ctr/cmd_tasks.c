@@ -83,6 +83,7 @@ static int tasks_start(struct ctr *ctr, const struct args *args, struct err *e)
 	if (need_container(ctr, args, &c, e) < 0)
 		return -1;
 	task_options_from(args, &opt);
+	opt.no_pivot = args_bool(args, "no-pivot");
 	return end_session(task_run(ctr, c, &opt, e), e);
 }
 
@@ -298,6 +299,7 @@ static int tasks_resume(struct ctr *ctr, const struct args *args, struct err *e)
 }
 
 static const struct flag start_flags[] = {
+	{ "no-pivot", FLAG_BOOL, NULL, "disable use of pivot-root (linux only)" },
 	{ "null-io", FLAG_BOOL, NULL, "send all IO to /dev/null" },
 	{ "fifo-dir", FLAG_STRING, NULL, "directory used for storing IO FIFOs" },
 	{ "pid-file", FLAG_STRING, NULL, "file path to write the task's pid" },

@@ -214,6 +214,20 @@ static void set_labels(struct draft *d, CONTAINERS(Container) * c)
 		&containerd__services__containers__v1__container__labels_entry__descriptor);
 }
 
+/* For runtimes that read a file of their own. */
+static Google__Protobuf__Any *config_path_options(struct arena *a, const char *path)
+{
+	Google__Protobuf__Any *any = ARENA_NEW(a, Google__Protobuf__Any);
+	Runtimeoptions__V1__Options opt = RUNTIMEOPTIONS__V1__OPTIONS__INIT;
+
+	google__protobuf__any__init(any);
+	opt.config_path = PB(path);
+	any->type_url = PB("runtimeoptions.v1.Options");
+	any->value.data = arena_alloc(a, runtimeoptions__v1__options__get_packed_size(&opt));
+	any->value.len = runtimeoptions__v1__options__pack(&opt, any->value.data);
+	return any;
+}
+
 static int set_runtime(struct draft *d, CONTAINERS(Container__Runtime) * rt, struct err *e)
 {
 	Containerd__Runc__V1__Options opt;
@@ -226,6 +240,11 @@ static int set_runtime(struct draft *d, CONTAINERS(Container__Runtime) * rt, str
 	opt.binary_name = PB(args_string(args, "runc-binary"));
 	opt.root = PB(args_string(args, "runc-root"));
 	opt.systemd_cgroup = args_bool(args, "runc-systemd-cgroup");
+	if (*args_string(args, "runtime-config-path")) {
+		rt->options = config_path_options(d->ctr->arena,
+						  args_string(args, "runtime-config-path"));
+		return 0;
+	}
 	if (!str_starts(rt->name, "io.containerd.runc.")) {
 		if (*opt.binary_name || *opt.root || opt.systemd_cgroup)
 			return err_set(

@@ -96,6 +96,10 @@ static const struct command top_commands[] = {
 	  .usage = "manage tasks",
 	  .commands = tasks_commands },
 	{ .name = "oci", .usage = "OCI tools", .commands = oci_commands },
+	{ .name = "shim",
+	  .usage = "interact with a shim directly",
+	  .commands = shim_commands,
+	  .flags = { shim_flags } },
 	{ .name = "info", .usage = "print the server info", .run = info_run },
 	{ .name = "deprecations",
 	  .usage = "warnings for what will go",
@@ -200,8 +204,8 @@ static void pass_group_options(const struct args *group)
 		setenv("CONTAINERD_SNAPSHOTTER", args_string(group, "snapshotter"), 1);
 }
 
-static int run_command(struct ctr *ctr, const struct command *c, const char *path,
-		       const char *const *argv)
+static int run_command(struct ctr *ctr, const struct command *c, const struct args *group,
+		       const char *path, const char *const *argv)
 {
 	const struct command *sub;
 	struct err e = { 0 };
@@ -215,6 +219,7 @@ static int run_command(struct ctr *ctr, const struct command *c, const char *pat
 			help_command(stdout, c, path);
 			return 0;
 		}
+		args.group = group;
 		if (c->run(ctr, &args, &e) < 0)
 			return report(ctr, &e);
 		return ctr->exit_code;
@@ -227,7 +232,7 @@ static int run_command(struct ctr *ctr, const struct command *c, const char *pat
 	sub = command_find(c->commands, args.v[0]);
 	if (!sub)
 		return unknown_command(args.v[0]);
-	return run_command(ctr, sub, arena_printf(ctr->arena, "%s %s", path, sub->name),
+	return run_command(ctr, sub, &args, arena_printf(ctr->arena, "%s %s", path, sub->name),
 			   args.v + 1);
 }
 
@@ -263,7 +268,7 @@ static int run_app(struct ctr *ctr, const char *const *argv)
 	c = command_find(app.commands, args.v[0]);
 	if (!c)
 		return unknown_command(args.v[0]);
-	return run_command(ctr, c, arena_printf(ctr->arena, "ctr %s", c->name), args.v + 1);
+	return run_command(ctr, c, NULL, arena_printf(ctr->arena, "ctr %s", c->name), args.v + 1);
 }
 
 int main(int argc, char **argv)
