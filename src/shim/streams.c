@@ -111,6 +111,14 @@ static void on_logger(const struct err *e, void *arg)
 	s->ready(e, s->ready_arg);
 }
 
+static void strip_fifo_scheme(char *path)
+{
+	size_t n = strlen("fifo://");
+
+	if (str_starts(path, "fifo://"))
+		memmove(path, path + n, strlen(path + n) + 1);
+}
+
 static int open_streams(struct streams *s, struct reaper *r, const struct streams_config *cfg,
 			bool *ret_wait, struct err *e)
 {
@@ -119,8 +127,8 @@ static int open_streams(struct streams *s, struct reaper *r, const struct stream
 	if (!*s->path[IN] && !*out && !*s->path[ERR])
 		return 0;
 	if (!colon || str_starts(out, "fifo://")) {
-		if (colon)
-			memmove(s->path[OUT], colon + 3, strlen(colon + 3) + 1);
+		strip_fifo_scheme(s->path[OUT]);
+		strip_fifo_scheme(s->path[ERR]);
 		return make_pipes(s, cfg, e);
 	}
 	if (str_starts(out, PLOG_SCHEME))

@@ -1,4 +1,5 @@
 #include "cmd/ctr/container.h"
+#include "cmd/ctr/remap.h"
 
 #include "base/ident.h"
 #include "base/jsonr.h"
@@ -108,20 +109,43 @@ static const char *default_snapshotter(struct ctr *ctr)
 	return name ? name : "overlayfs";
 }
 
+/* The parent of a container's snapshot in a user namespace, or labels for one that maps itself. */
+static int choose_parent(struct draft *d, struct labels *l, const char **ret, struct err *e)
+{
+	struct oci_idmappings uids, gids;
+
+	*ret = d->image.chain_id;
+	if (idmap_from_args(d->args, "uidmap", &uids, e) < 0 ||
+	    idmap_from_args(d->args, "gidmap", &gids, e) < 0)
+		return -1;
+	if (!uids.n && !gids.n)
+		return 0;
+	if (!args_bool(d->args, "remap-labels"))
+		return remap_snapshot(d->ctr, d->snapshotter, *ret, &uids, &gids, ret, e);
+	labels_add(d->ctr->arena, l, "containerd.io/snapshot/uidmapping",
+		   idmap_text(d->ctr->arena, &uids));
+	labels_add(d->ctr->arena, l, "containerd.io/snapshot/gidmapping",
+		   idmap_text(d->ctr->arena, &gids));
+	return remap_check_labels(d->ctr, d->snapshotter, e);
+}
+
 static int prepare_root(struct draft *d, struct err *e)
 {
 	SNAPSHOTS(PrepareSnapshotRequest) req = SNAPSHOTS_INIT(PREPARE_SNAPSHOT_REQUEST);
 	struct ctr *ctr = d->ctr;
 	struct labels l = { 0 };
+	const char *parent;
 	size_t n;
 	const char *const *words = args_list(d->args, "snapshotter-label", &n);
 
 	if (image_unpack(ctr, &d->image, d->snapshotter, e) < 0)
 		return -1;
 	labels_parse(ctr->arena, words, n, &l);
+	if (choose_parent(d, &l, &parent, e) < 0)
+		return -1;
 	req.snapshotter = PB(d->snapshotter);
 	req.key = PB(d->id);
-	req.parent = PB(d->image.chain_id);
+	req.parent = PB(parent);
 	req.n_labels = l.n;
 	req.labels = (void *)labels_to_pb(
 		ctr->arena, &l,
