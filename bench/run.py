@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Measure casco against its peers and against the kernel's floor: ratios from one run.
 
-    bench/run.py [runc] [ctr] [memory] [sizes] [all]
+    bench/run.py [runc] [ctr] [load] [memory] [sizes] [all]
 
 Prints a line a row and writes build/bench/table.md and plot.svg.  Needs root, and Debian's packages
-runc, crun, containerd and golang-github-containers-common for the peers' rows."""
+runc, crun, containerd, nghttp2-client and golang-github-containers-common for the rows of peers.
+CASCO_PEER is a folder with another containerd, ctr, shim and runc than Debian's."""
 import os
 import pathlib
 import shutil
@@ -12,6 +13,7 @@ import sys
 import tempfile
 
 import runtime
+from load import bench_load
 from measure import BIN, Report, TOP
 from stack import bench_ctr, bench_memory
 
@@ -34,7 +36,7 @@ def main():
     report = Report()
     if sys.argv[1:2] == ["--inner"]:
         return runtime.inner(report, pathlib.Path(sys.argv[3]))
-    known = {"runc": runtime.bench, "ctr": bench_ctr, "memory": bench_memory, "sizes": bench_sizes}
+    known = {"runc": runtime.bench, "ctr": bench_ctr, "load": bench_load, "memory": bench_memory, "sizes": bench_sizes}
     names = sys.argv[1:] or ["all"]
     if names == ["all"]:
         names = list(known)

@@ -6,6 +6,7 @@ import time
 
 from measure import BIN, SHARE
 
+PEER = pathlib.Path(os.environ.get("CASCO_PEER", "/usr/bin"))
 PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -17,8 +18,8 @@ class Stack:
         self.folder = tmp / self.name
         self.folder.mkdir()
         self.socket = self.folder / "c.sock"
-        self.bin = BIN if ours else pathlib.Path("/usr/bin")
-        self.env = dict(os.environ, PATH=f"{BIN}:{PLAIN_PATH}" if ours else PLAIN_PATH)
+        self.bin = BIN if ours else PEER
+        self.env = dict(os.environ, PATH=f"{self.bin}:{PLAIN_PATH}")
         config = self.folder / "config.toml"
         config.write_text(f"version = 2\nroot = '{self.folder}/root'\nstate = '{self.folder}/state'\n"
                           f"disabled_plugins = ['io.containerd.grpc.v1.cri']\n[grpc]\naddress = '{self.socket}'\n")
@@ -50,7 +51,7 @@ def bench_ctr(report, tmp):
     try:
         os.environ["PATH"] = ours.env["PATH"]  # either daemon finds its own shim by its own PATH
         report.compare("ctr run --rm true: ours / Debian's", ours.ctr("run", "--rm", IMAGE, "b%N", "true"),
-                       theirs.ctr("run", "--rm", IMAGE, "b%N", "true"), None, 4, 12)
+                       theirs.ctr("run", "--rm", IMAGE, "b%N", "true"), 1 / 12, 4, 12)
         for s in (ours, theirs):
             s("run", "-d", IMAGE, s.name, "sleep", "1000")
         report.compare("ctr task exec true: ours / Debian's",
@@ -95,6 +96,6 @@ def bench_memory(report, tmp):
         values = [(pss(s.process.pid), pss(shim_of(s.folder))) for s in stacks]
         for i, what in enumerate(("containerd, idle", "shim with one container")):
             ours, theirs = values[0][i], values[1][i]
-            report.add(f"PSS of {what}: ours / Debian's", ours / theirs, ours, theirs, "KiB")
+            report.add(f"PSS of {what}: ours / Debian's", ours / theirs, ours, theirs, "KiB", 1 / (6, 12)[i])
     finally:
         finish(stacks)

@@ -5,7 +5,7 @@
  * it is.  Nothing here waits for events or needs a loop; the fds are for the caller's own.
  *
  *	create:	cgroup_create (folders made, limits set) → clone3 with cgroup_dirfd, or
- *		cgroup_attach in the parent before the child goes on
+ *		cgroup_enter in the child, or cgroup_attach in the parent before the child goes on
  *		(with systemd: cgroup_create only says where; cgroup_attach starts the unit)
  *	later:	cgroup_load (from the paths that cgroup_paths gave) → freeze, stat, kill, destroy
  *
@@ -90,9 +90,17 @@ bool cgroup_unit(const struct cgroup *cg, struct cgroup_unit *ret);
 /* Makes a loaded handle one of that unit's, if it has a name: update and destroy tell systemd. */
 void cgroup_use_unit(struct cgroup *cg, const struct cgroup_unit *unit);
 
-/* The folder for clone3's CLONE_INTO_CGROUP; borrowed from cg; -1 where processes have to be
- * attached instead (v1, hybrid, a systemd unit that starts with the process). */
+/* The folder for clone3's CLONE_INTO_CGROUP; borrowed from cg; -1 where there is none (v1, a
+ * systemd unit that starts with the process).  On v2 that is all; in the hybrid layout the process
+ * still has to enter v1's hierarchies, or be attached. */
 int cgroup_dirfd(const struct cgroup *cg);
+
+/* The caller itself, a process with one thread, goes into v1's hierarchies, and into the unified
+ * one unless it was born there.  To be preferred where it may write there (no user namespace, no
+ * systemd unit): nobody else's threads have to be kept still for it, while cgroup_attach makes the
+ * kernel wait for an RCU grace period (kernel 5.5, cgroup_procs_write_start()). */
+bool cgroup_can_enter(const struct cgroup *cg);
+int cgroup_enter(const struct cgroup *cg, bool in_unified, struct err *e);
 
 /* Moves a process in, in every hierarchy.  Nothing to do after CLONE_INTO_CGROUP. */
 int cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e);

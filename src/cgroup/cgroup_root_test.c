@@ -27,7 +27,7 @@ static struct cgroup *create(struct arena *a, const char *json, const char *path
 }
 
 /* A child in the cgroup that says whether it may open /dev/kmsg (1:11) and then waits. */
-static pid_t start(struct cgroup *cg, int *ret_verdict)
+static pid_t start(struct cgroup *cg, bool by_itself, int *ret_verdict)
 {
 	struct err e = { 0 };
 	int go[2], said[2];
@@ -38,23 +38,39 @@ static pid_t start(struct cgroup *cg, int *ret_verdict)
 	CHECK(pid >= 0);
 	if (!pid) {
 		(void)!read(go[0], &c, 1);
+		if (by_itself && cgroup_enter(cg, false, &e) < 0)
+			_exit(3);
 		int fd = open("/dev/kmsg", O_RDONLY | O_CLOEXEC);
 		char v = (char)(fd < 0 ? errno : 0);
 		(void)!write(said[1], &v, 1);
 		for (;;)
 			pause();
 	}
-	CHECK_OK(cgroup_attach(cg, pid, &e), &e);
+	if (!by_itself)
+		CHECK_OK(cgroup_attach(cg, pid, &e), &e);
+	close(TAKE_FD(said[1])); /* a child that can't is an end of file */
 	CHECK(write(go[1], "x", 1) == 1 && read(said[0], &c, 1) == 1);
 	*ret_verdict = (unsigned char)c;
 	for (int i = 0; i < 2; i++) {
-		close(go[i]);
-		close(said[i]);
+		close_fd(&go[i]);
+		close_fd(&said[i]);
 	}
 	return pid;
 }
 
-static void life(const char *path)
+static void check_only_process(const char *folder, pid_t pid)
+{
+	AUTO_FREE char *path = xasprintf("%s/cgroup.procs", folder);
+	char text[32] = "", want[32];
+	FILE *f = fopen(path, "re");
+
+	CHECK(f && fread(text, 1, sizeof text - 1, f) > 0);
+	snprintf(want, sizeof want, "%d\n", (int)pid);
+	CHECK_STR(text, want);
+	fclose(f);
+}
+
+static void life(const char *path, bool by_itself)
 {
 	AUTO_ARENA struct arena *a = arena_new();
 	struct cgroup *cg = create(a, rules, path), *again = NULL;
@@ -66,7 +82,7 @@ static void life(const char *path)
 	int verdict, status;
 	bool frozen;
 
-	pid_t pid = start(cg, &verdict);
+	pid_t pid = start(cg, by_itself && cgroup_can_enter(cg), &verdict);
 	CHECK(verdict == EPERM);
 	CHECK_OK(cgroup_list_pids(cg, &pids, &e), &e);
 	CHECK(pids.n == 1 && pids.v[0] == pid);
@@ -75,6 +91,8 @@ static void life(const char *path)
 	err_clear(&e);
 
 	cgroup_paths(cg, a, &paths);
+	for (size_t i = 0; i < paths.n; i++)
+		check_only_process(paths.v[i].value, pid);
 	cgroup_free(cg);
 	CHECK_OK(cgroup_load(&paths, &cg, &e), &e);
 	CHECK_OK(cgroup_freeze(cg, &e), &e);
@@ -97,6 +115,11 @@ static void life(const char *path)
 	cgroup_free(cg);
 }
 
+static void life_attached(const char *path)
+{
+	life(path, false);
+}
+
 /* Runs in a child with a mount namespace of its own, where only cgroup2 is to be seen. */
 static void in_v2(void (*fn)(const char *path), const char *path)
 {
@@ -116,14 +139,16 @@ static void in_v2(void (*fn)(const char *path), const char *path)
 
 TEST(life_here)
 {
-	life("/cgroup-test-abs/x");
-	life(NULL);
+	life("/cgroup-test-abs/x", false);
+	life(NULL, false);
+	life("/cgroup-test-abs/x", true);
+	life(NULL, true);
 }
 
 TEST(life_on_v2)
 {
-	in_v2(life, "/cgroup-test-abs/x");
-	in_v2(life, NULL);
+	in_v2(life_attached, "/cgroup-test-abs/x");
+	in_v2(life_attached, NULL);
 }
 
 TEST(limits_here)
@@ -145,6 +170,28 @@ TEST(limits_here)
 	static const char more[] = "{\"memory\":{\"limit\":67108864,\"swap\":67108864}}";
 	CHECK_OK(oci_resources_parse(a, more, strlen(more), &r, &e), &e);
 	CHECK_OK(cgroup_update(cg, r, &e), &e);
+	CHECK_OK(cgroup_destroy(cg, &e), &e);
+}
+
+/* A hybrid may have its huge pages on the v2 side, which has no file "tasks". */
+TEST(enters_the_v2_side_of_a_hybrid_that_has_limits)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct oci_pairs paths;
+	struct err e = { 0 };
+	int verdict, status;
+
+	AUTO_CGROUP struct cgroup *cg = create(a, rules, NULL);
+	for (size_t i = 0; i < cg->n;
+	     i++) /* as create does for such limits; not every machine can */
+		cg->dirs[i].controllers |= cg->dirs[i].is_v2 ? CG_HUGETLB : 0;
+	pid_t pid = start(cg, cgroup_can_enter(cg), &verdict);
+
+	cgroup_paths(cg, a, &paths);
+	for (size_t i = 0; i < paths.n; i++)
+		check_only_process(paths.v[i].value, pid);
+	CHECK_OK(cgroup_kill(cg, SIGKILL, &e), &e);
+	CHECK(waitpid(pid, &status, 0) == pid);
 	CHECK_OK(cgroup_destroy(cg, &e), &e);
 }
 

@@ -74,7 +74,31 @@ const struct cgroup_dir *cgroup_main_dir(const struct cgroup *cg)
 
 int cgroup_dirfd(const struct cgroup *cg)
 {
-	return cg->layout == CGROUP_V2 && !cgroup_unit_moves(cg) ? cg->dirs[0].fd : -1;
+	if (cgroup_unit_moves(cg))
+		return -1;
+	if (cg->layout == CGROUP_V2)
+		return cg->dirs[0].fd;
+	const struct cgroup_dir *unified = cgroup_find(cg, CG_UNIFIED);
+	return unified ? unified->fd : -1;
+}
+
+bool cgroup_can_enter(const struct cgroup *cg)
+{
+	return cg->layout != CGROUP_V2 && !cgroup_unit_moves(cg);
+}
+
+int cgroup_enter(const struct cgroup *cg, bool in_unified, struct err *e)
+{
+	for (size_t i = 0; i < cg->n; i++) {
+		const struct cgroup_dir *dir = &cg->dirs[i];
+
+		if (dir->is_v2 && in_unified)
+			continue;
+		int r = cg_write(dir->fd, dir->is_v2 ? "cgroup.procs" : "tasks", "0");
+		if (r < 0 && dir->controllers != CG_UNIFIED) /* is_only_place() */
+			return err_sys(e, -r, "cannot move into the cgroup %s", dir->path);
+	}
+	return 0;
 }
 
 int cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e)

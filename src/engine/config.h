@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/snapshot_options.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -16,10 +17,13 @@ struct config_socket {
 	gid_t gid;
 };
 
-/* A folder of a snapshotter that is not below root. */
-struct config_snapshotter {
-	const char *name; /* "overlayfs" */
-	const char *root_path;
+/* Places in config.snapshotters. */
+enum config_snapshotter {
+	CONFIG_BTRFS,
+	CONFIG_EROFS,
+	CONFIG_NATIVE,
+	CONFIG_OVERLAYFS,
+	CONFIG_SNAPSHOTTERS,
 };
 
 /* One of CRI's runtimes: a name, the shim behind it, and its options. */
@@ -47,9 +51,11 @@ struct config {
 	const char *runtime; /* default: "io.containerd.runc.v2" */
 	const char *registry_config; /* certs.d folder; "" or a list separated by ":" */
 	unsigned max_downloads; /* layers of one pull at the same time */
+	const char *opt_path; /* programs that `ctr install` brings: its bin/ is searched first */
 	const char *restart_interval; /* of the restart monitor: "10s" */
-	const struct config_snapshotter *snapshotters;
-	size_t n_snapshotters;
+	struct snapshot_options snapshotters[CONFIG_SNAPSHOTTERS];
+	struct snapshot_proxy *proxies; /* .remote is the program's to set */
+	size_t n_proxies;
 	const struct config_runtime *runtimes;
 	size_t n_runtimes;
 	const char *const *shim_env; /* "K=V" for shims */
@@ -61,9 +67,6 @@ struct config {
 	const char *self; /* absolute path of the daemon's binary: shims' -publish-binary */
 	const char *libexec; /* folder of the transfer worker */
 };
-
-/* root_path of a snapshotter, or NULL: the default below config.root. */
-const char *config_snapshotter_root(const struct config *cfg, const char *name);
 
 /* type.id, or a bare type for all of its plugins. */
 bool config_plugin_is_disabled(const struct config *cfg, const char *type, const char *id);

@@ -1,9 +1,11 @@
 #include "engine/engine.h"
 
+#include "base/log.h"
 #include "engine/collector.h"
 #include "engine/events.h"
 #include "engine/restart.h"
 #include "os/file.h"
+#include "task/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -88,8 +90,26 @@ static int open_tasks(struct engine *en, struct err *e)
 		.publish = publish_for_tasks,
 		.arg = en,
 	};
+	en->sandboxes = sandboxes_new(&en->tasks_env);
 	en->tasks = tasks_new(&en->tasks_env);
+	if (tasks_recover(en->sandboxes, e) < 0)
+		return -1;
 	return tasks_recover(en->tasks, e);
+}
+
+const char *engine_checkpoints(const struct engine *en, struct arena *a)
+{
+	return arena_printf(a, "%s/checkpoints", en->cfg->root);
+}
+
+static void remove_checkpoints(const struct engine *en)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	const char *path = engine_checkpoints(en, a);
+	int r = file_remove_tree(AT_FDCWD, path);
+
+	if (r < 0)
+		log_warn(LOG({ "error", err_errno_text(-r) }), "cannot remove %s", path);
 }
 
 static int open_parts(struct engine *en, struct err *e)
@@ -101,8 +121,13 @@ static int open_parts(struct engine *en, struct err *e)
 		return -1;
 	if (lock_root(cfg, &en->lock_fd, e) < 0)
 		return -1;
+	remove_checkpoints(en);
 	en->events = events_new();
-	if (store_open(cfg->root, &en->store, e) < 0)
+	const struct store_options opt = { .snapshotters = cfg->snapshotters,
+					   .n_snapshotters = CONFIG_SNAPSHOTTERS,
+					   .proxies = cfg->proxies,
+					   .n_proxies = cfg->n_proxies };
+	if (store_open_with(cfg->root, &opt, &en->store, e) < 0)
 		return -1;
 	en->collector = collector_new(en->store, en->loop, en->pool);
 	if (open_tasks(en, e) < 0)
@@ -133,6 +158,7 @@ void engine_close(struct engine *en)
 		return;
 	restarter_free(en->restarter);
 	tasks_free(en->tasks);
+	tasks_free(en->sandboxes);
 	collector_free(en->collector);
 	store_close(en->store);
 	if (en->events)

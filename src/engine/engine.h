@@ -27,6 +27,7 @@ struct engine {
 	struct events *events; /* engine/events.h */
 	struct store *store; /* store/store.h: database, content, snapshots */
 	struct tasks *tasks; /* task/task.h: shims and their processes */
+	struct tasks *sandboxes; /* task/sandbox.h: shims that hold tasks together */
 	struct tasks_env tasks_env; /* what tasks borrows */
 	struct streams *streams; /* api/containerd/streaming.h: the program's, set before serving */
 	struct history *history; /* api/containerd/history.h: likewise */
@@ -54,6 +55,10 @@ int engine_open(const struct config *cfg, struct loop *loop, struct pool *pool, 
 
 /* After the servers have stopped and the pool is idle. Running containers keep running. */
 void engine_close(struct engine *en);
+
+/* ROOT/checkpoints: images on their way into content.  Its maker makes the folder; what a daemon
+ * that was killed left in it goes when the next one opens. */
+const char *engine_checkpoints(const struct engine *en, struct arena *a);
 
 /* The daemon's identity, made once per root: ROOT/io.containerd.grpc.v1.introspection/uuid. */
 int engine_uuid(const struct engine *en, struct arena *a, const char **ret, struct err *e);

@@ -278,21 +278,30 @@ int worker_import(struct worker *w, int fd, struct transfer_result *ret, struct 
 	struct import im = { .w = w };
 	const struct transfer_progress start = { .event = "Importing from stream" };
 	const struct transfer_progress end = { .event = "Completed import from stream" };
+	bool is_docker = false;
 	int r;
 
 	w->name = "import";
 	peer_progress(&w->peer, &start);
 	im.files = xcalloc(FILES_MAX, sizeof *im.files);
 	r = read_archive(&im, fd, e);
-	if (r == 0)
-		r = import_find(&im, "oci-layout") && import_find(&im, "index.json")
-			    ? import_oci(&im, ret, e)
-			    : import_docker(&im, ret, e);
+	if (r == 0) {
+		is_docker = !import_find(&im, "oci-layout") || !import_find(&im, "index.json");
+		r = is_docker ? import_docker(&im, ret, e) : import_oci(&im, ret, e);
+	}
 	if (r == 0)
 		r = finish(&im, &ret->root, e);
+	if (r == 0 && is_docker && w->job.import.compress)
+		r = worker_compress(w, ret, e);
 	free(im.files);
 	if (r < 0)
 		return err_wrap(e, "failed to import");
+	for (size_t i = 0; i < ret->n_images; i++) {
+		const struct transfer_progress saved = { .event = "saved",
+							 .name = ret->images[i].name };
+
+		peer_progress(&w->peer, &saved);
+	}
 	peer_progress(&w->peer, &end);
 	return 0;
 }

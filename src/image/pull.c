@@ -26,6 +26,11 @@ int worker_open_registry(struct worker *w, struct reference *ref, struct err *e)
 	const struct registry_config cfg = { .hosts_dirs = p->hosts_dirs,
 					     .default_scheme = p->default_scheme,
 					     .headers = p->headers,
+					     .skip_verify = p->skip_verify,
+					     .ca = p->ca,
+					     .cert = p->cert,
+					     .key = p->key,
+					     .debug = p->debug,
 					     .auth = p->has_auth ? ask_credentials : NULL,
 					     .arg = w };
 	AUTO_FREE char *name = NULL;

@@ -13,7 +13,7 @@
 
 enum { TRIES = 5, MAX_WAIT_MS = 10000, CA_MAX = 4 << 20 };
 
-static const char document_types[] = MEDIA_DOCKER_MANIFEST
+const char registry_document_types[] = MEDIA_DOCKER_MANIFEST
 	", " MEDIA_DOCKER_LIST ", " MEDIA_OCI_MANIFEST ", " MEDIA_OCI_INDEX ", */*";
 
 /* --- opening ------------------------------------------------------------------------------------
@@ -47,6 +47,22 @@ static int load_ca(const struct host_config *cfg, struct curl_blob *ret, struct 
 	return 0;
 }
 
+/* What the caller said of the registry itself. */
+static void set_own_host(struct registry *r, struct host_config *h)
+{
+	const struct registry_config *c = &r->cfg;
+
+	h->skip_verify |= c->skip_verify;
+	if (c->ca && *c->ca) {
+		h->ca = arena_array(r->arena, 2, sizeof *h->ca);
+		h->ca[0] = c->ca;
+	}
+	if (c->cert && *c->cert) {
+		h->cert = c->cert;
+		h->key = c->key && *c->key ? c->key : c->cert; /* one file may hold both */
+	}
+}
+
 static int open_endpoints(struct registry *r, struct err *e)
 {
 	struct host_config *v;
@@ -57,6 +73,8 @@ static int open_endpoints(struct registry *r, struct err *e)
 		return err_wrap(e, "failed to read registry configuration");
 	r->endpoints = arena_array(r->arena, n, sizeof *r->endpoints);
 	for (size_t i = 0; i < n; i++) {
+		if (i + 1 == n)
+			set_own_host(r, &v[i]);
 		r->endpoints[i].cfg = &v[i];
 		r->endpoints[i].scheme = v[i].scheme;
 		r->n_endpoints = i + 1;
@@ -197,7 +215,8 @@ int registry_ask(struct registry *r, struct endpoint *ep, struct request *q, str
 
 		if (try_once(r, ep, q, x, &now) == 0)
 			return 0;
-		bool retry = is_worth_a_retry(x) || (x->status < 300 && !x->sink_failed);
+		bool retry = is_worth_a_retry(x) ||
+			     (x->status < 300 && !x->sink_failed && !x->is_untrusted);
 		uint64_t wait = wait_of(x, try);
 		struct strv challenges = x->challenges;
 		bool wants_auth = x->status == 401 && !authorized;
@@ -229,8 +248,8 @@ int registry_ask(struct registry *r, struct endpoint *ep, struct request *q, str
 	}
 }
 
-static int ask(struct registry *r, struct request *q, bool resolve, struct exchange *x,
-	       struct err *e)
+int registry_ask_any(struct registry *r, struct request *q, bool resolve, struct exchange *x,
+		     struct err *e)
 {
 	struct err first = { 0 };
 
@@ -287,7 +306,7 @@ static int resolve_by_get(struct registry *r, struct arena *a, struct request *q
 	q->method = "GET";
 	q->sink = on_document;
 	q->arg = &body;
-	int rc = ask(r, q, true, &x, e);
+	int rc = registry_ask_any(r, q, true, &x, e);
 
 	q->arg = NULL;
 	if (rc < 0)
@@ -303,14 +322,14 @@ static int resolve_by_get(struct registry *r, struct arena *a, struct request *q
 int registry_resolve(struct registry *r, struct arena *a, struct oci_descriptor *ret, struct err *e)
 {
 	const char *object = r->ref.digest ? r->ref.digest : r->ref.tag;
-	struct request q = { .method = "HEAD", .accept = document_types };
+	struct request q = { .method = "HEAD", .accept = registry_document_types };
 	AUTO_FREE char *path = xasprintf("%s/manifests/%s", r->ref.path, object);
 	struct exchange x;
 	int rc = 0;
 
 	*ret = (struct oci_descriptor){ 0 };
 	q.path = path;
-	if (ask(r, &q, true, &x, e) < 0)
+	if (registry_ask_any(r, &q, true, &x, e) < 0)
 		return err_wrap(e, "failed to resolve reference \"%s/%s%s%s\"", r->ref.domain,
 				r->ref.path, r->ref.digest ? "@" : ":", object);
 	ret->media_type = media_of(a, x.content_type);
@@ -335,7 +354,7 @@ int registry_get_document(struct registry *r, struct arena *a, const struct oci_
 		xasprintf("%s/%s/%s", r->ref.path, is_manifest ? "manifests" : "blobs", d->digest);
 	AUTO_STR struct str body = STR_INIT(d->size < IMAGE_DOC_MAX ? d->size : IMAGE_DOC_MAX);
 	struct request q = { .method = "GET",
-			     .accept = is_manifest ? document_types : "*/*",
+			     .accept = is_manifest ? registry_document_types : "*/*",
 			     .path = path,
 			     .sink = on_document,
 			     .arg = &body };
@@ -345,7 +364,7 @@ int registry_get_document(struct registry *r, struct arena *a, const struct oci_
 	if (d->size > IMAGE_DOC_MAX)
 		return err_set(e, ERR_RESOURCE_EXHAUSTED, "document %s has %llu bytes, at most %d",
 			       d->digest, (unsigned long long)d->size, IMAGE_DOC_MAX);
-	if (ask(r, &q, false, &x, e) < 0)
+	if (registry_ask_any(r, &q, false, &x, e) < 0)
 		return err_wrap(e, "failed to fetch %s", d->digest);
 	exchange_done(&x);
 	digest_like(d->digest, str_c(&body), body.len, digest);
@@ -394,7 +413,7 @@ int registry_get_blob(struct registry *r, const struct oci_descriptor *d, uint64
 		uint64_t before = b.left;
 		struct exchange x;
 
-		if (ask(r, &q, false, &x, e) < 0)
+		if (registry_ask_any(r, &q, false, &x, e) < 0)
 			return err_wrap(e, "failed to fetch %s", d->digest);
 		exchange_done(&x);
 		if (b.left == before && try == TRIES)

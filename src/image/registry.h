@@ -20,6 +20,9 @@ struct registry_config {
 	const char *const *hosts_dirs; /* certs.d folders; NULL-terminated or NULL */
 	const char *default_scheme; /* "", "http" or "https" for hosts without a hosts.toml */
 	const char *const *headers; /* "Name: value" for every request to the registry, or NULL */
+	bool skip_verify; /* these are for the registry itself, beside what a hosts.toml says */
+	const char *ca, *cert, *key; /* files; NULL or "": none */
+	enum transfer_debug debug;
 	/* Asked once a host when it wants credentials; NULL: there are none. One call at a time. */
 	int (*auth)(struct arena *a, const char *host, const char *const *www_authenticate,
 		    struct transfer_credentials *ret, void *arg, struct err *e);
@@ -44,6 +47,11 @@ int registry_get_document(struct registry *r, struct arena *a, const struct oci_
 typedef int registry_sink_fn(void *arg, const void *bytes, size_t n, struct err *e);
 int registry_get_blob(struct registry *r, const struct oci_descriptor *d, uint64_t offset,
 		      registry_sink_fn *sink, void *arg, struct err *e);
+
+/* The object with that digest, a blob or else a manifest; compared with its digest at the end, so
+ * that a failure may come after its bytes. accept: a media type, or "" for any. */
+int registry_get_object(struct registry *r, const char *digest, const char *accept,
+			registry_sink_fn *sink, void *arg, struct err *e);
 
 /* Whether the registry that takes pushes has a blob or manifest already. */
 int registry_has(struct registry *r, const struct oci_descriptor *d, bool is_document, bool *ret,

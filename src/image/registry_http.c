@@ -1,6 +1,8 @@
 /* One request over curl: bounded, with redirects that lose what was for the first host only. */
 #include "image/registry_priv.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -241,6 +243,32 @@ static int url_len(const char *url)
 	return (int)strcspn(url, "?");
 }
 
+/* In Go's words, which people search for and clients compare. */
+static int say_failed(const struct exchange *x, const char *url, CURLcode code, long os_error,
+		      struct err *e)
+{
+	const char *host = strstr(url, "://") ? strstr(url, "://") + 3 : url;
+	int host_len = (int)strcspn(host, "/?#");
+	const char *bracket = memchr(host, ']', (size_t)host_len); /* an IPv6 address */
+	const char *name_end = bracket ? bracket : host;
+	bool has_port = memchr(name_end, ':', (size_t)(host + host_len - name_end));
+	const char *port = has_port ? "" : strncmp(url, "https", 5) == 0 ? ":443" : ":80";
+	char method[8];
+
+	snprintf(method, sizeof method, "%c%s", x->method[0], x->method + 1);
+	for (char *p = method + 1; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	if (code == CURLE_COULDNT_CONNECT && os_error)
+		err_set(e, ERR_UNAVAILABLE, "dial tcp %.*s%s: connect: %s", host_len, host, port,
+			err_errno_text((int)os_error));
+	else if (code == CURLE_COULDNT_RESOLVE_HOST)
+		err_set(e, ERR_UNAVAILABLE, "dial tcp: lookup %.*s: no such host",
+			(int)strcspn(host, ":/?#"), host);
+	else
+		err_set(e, ERR_UNAVAILABLE, "%s", curl_easy_strerror(code));
+	return err_wrap(e, "failed to do request: %s \"%.*s\"", method, url_len(url), url);
+}
+
 static int perform(struct registry *r, struct exchange *x, const char *url, bool is_own,
 		   char **ret_location, struct err *e)
 {
@@ -261,19 +289,23 @@ static int perform(struct registry *r, struct exchange *x, const char *url, bool
 	}
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, &h);
+	if (r->cfg.debug)
+		registry_trace(c, r->cfg.debug);
 	CURLcode code = curl_easy_perform(c);
 	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &x->status);
 	curl_easy_getinfo(c, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 	x->length = length;
 	x->tls_failed = code == CURLE_SSL_CONNECT_ERROR;
+	x->is_untrusted = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM;
 	curl_slist_free_all(headers);
+	long os_error = 0;
+	curl_easy_getinfo(c, CURLINFO_OS_ERRNO, &os_error);
 	give_handle(r, c);
 	if (code != CURLE_OK) {
 		free(h.location);
 		if (x->sink_failed)
 			return -1; /* *e is the sink's */
-		return err_set(e, ERR_UNAVAILABLE, "failed to do request: %s \"%.*s\": %s",
-			       x->method, url_len(url), url, curl_easy_strerror(code));
+		return say_failed(x, url, code, os_error, e);
 	}
 	*ret_location = h.location;
 	return 0;

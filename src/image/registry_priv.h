@@ -65,12 +65,16 @@ struct exchange {
 	bool is_partial; /* 206: the body starts at offset */
 	bool sink_failed; /* *e is the sink's: no retry helps */
 	bool tls_failed; /* the other side speaks no TLS */
+	bool is_untrusted; /* or has, or we have, a certificate that does not do: no retry helps */
 };
 
 void exchange_done(struct exchange *x);
 
 /* Performs it, redirects followed.  -1 is a broken connection or a failed sink; any status is 0. */
 int registry_http(struct registry *r, struct exchange *x, struct err *e);
+
+/* Shows the handle's requests on the standard error, without secrets. */
+void registry_trace(CURL *c, enum transfer_debug what);
 
 /* "scheme://host" of both are the same to the letter, ports as written. */
 bool registry_same_origin(const char *a, const char *b);
@@ -93,6 +97,13 @@ struct request {
 /* 0 with x filled; -1 when this endpoint will not do.  *ret_final: nor will any other. */
 int registry_ask(struct registry *r, struct endpoint *ep, struct request *q, struct exchange *x,
 		 bool *ret_final, struct err *e);
+
+/* Accept: of manifests and indexes. */
+extern const char registry_document_types[];
+
+/* Of the endpoints in their order, until one has it. */
+int registry_ask_any(struct registry *r, struct request *q, bool resolve, struct exchange *x,
+		     struct err *e);
 
 /* The request's URL at ep, malloc'd. */
 char *registry_url(const struct registry *r, const struct endpoint *ep, const struct request *q);

@@ -139,6 +139,22 @@ TEST(a_tag_is_resolved)
 	stop(&s);
 }
 
+TEST(who_does_not_answer_is_named)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct oci_descriptor d;
+	struct err e = { 0 };
+	const struct server nobody = { .port = 1 };
+	struct registry *r = open_at(&nobody, NULL);
+
+	CHECK_FAIL(registry_resolve(r, a, &d, &e), &e, ERR_UNAVAILABLE);
+	CHECK_STR(e.msg,
+		  "failed to resolve reference \"127.0.0.1:1/me/app:1\": failed to do request: "
+		  "Head \"http://127.0.0.1:1/v2/me/app/manifests/1\": dial tcp 127.0.0.1:1: "
+		  "connect: connection refused");
+	registry_close(r);
+}
+
 TEST(a_broken_connection_is_taken_up_where_it_broke)
 {
 	static const struct step steps[] = {

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "image/channel.h"
 #include "image/serve.h"
+#include "image/start.h"
 #include "image/wire.h"
 #include "os/fd.h"
 #include "os/spawn.h"
@@ -14,50 +15,6 @@
 #include <string.h>
 
 enum { END_TIMEOUT_MS = 5000 };
-
-int transfer_find_worker(struct arena *a, const char *libexec, const char *self, const char **ret,
-			 struct err *e)
-{
-	const char *slash = self ? strrchr(self, '/') : NULL;
-	const char *first = arena_printf(a, "%s/containerd-transfer", libexec ? libexec : "");
-	const char *second = arena_printf(a, "%.*s/containerd-transfer",
-					  slash ? (int)(slash - self) : 0, self ? self : "");
-
-	if (access(first, X_OK) == 0)
-		*ret = first;
-	else if (access(second, X_OK) == 0)
-		*ret = second;
-	else
-		return err_set(e, ERR_NOT_FOUND, "containerd-transfer is neither %s nor %s", first,
-			       second);
-	return 0;
-}
-
-/* The worker gets its standard streams and the channel as 3, nothing else; its environment is what
- * proxies and time zones need. */
-static int start(const struct transfer_job *job, int sock, int *ret_pidfd, struct err *e)
-{
-	static const char *const keep[] = { "HTTP_PROXY",  "HTTPS_PROXY", "NO_PROXY", "http_proxy",
-					    "https_proxy", "no_proxy",    "TZ" };
-	char *argv[] = { (char *)"containerd-transfer", NULL };
-	AUTO_STRV struct strv env = { 0 };
-	const int fds[] = { -1, -1, 2, sock };
-	struct spawn s = { .path = job->worker,
-			   .argv = argv,
-			   .cwd_fd = -1,
-			   .fds = fds,
-			   .n_fds = ARRAY_LEN(fds),
-			   .new_group = true,
-			   .parent_death_signal = SIGKILL };
-
-	strv_add(&env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
-	for (size_t i = 0; i < ARRAY_LEN(keep); i++)
-		if (getenv(keep[i]))
-			strv_addf(&env, "%s=%s", keep[i], getenv(keep[i]));
-	s.envp = env.v;
-	int r = spawn_start(&s, ret_pidfd, NULL);
-	return r < 0 ? err_sys(e, -r, "start %s", job->worker) : 0;
-}
 
 /* upper, when there is one, then the lowers. */
 static int add_dirs(const struct snapshot_dirs *d, int *fds, size_t *n, struct err *e)
@@ -163,7 +120,7 @@ int transfer_run(const struct transfer_job *job, struct arena *a, struct transfe
 	if (r < 0)
 		return err_sys(e, -r, "socketpair");
 	s.sock = pair[0];
-	r = start(job, pair[1], &s.pidfd, e);
+	r = worker_start(job->worker, pair[1], &s.pidfd, e);
 	close(pair[1]);
 	if (r == 0) {
 		r = send_job(job, s.sock, e);

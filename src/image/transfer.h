@@ -13,6 +13,7 @@
  * there.  Callbacks come on the calling thread. */
 #pragma once
 
+#include "image/start.h"
 #include "loop/cancel.h"
 #include "oci/image.h"
 #include "store/snapshot.h"
@@ -24,7 +25,14 @@ enum transfer_kind {
 	TRANSFER_APPLY,
 	TRANSFER_DIFF,
 	TRANSFER_EXPORT,
-	TRANSFER_PUSH
+	TRANSFER_PUSH,
+	/* asked for by clients that start a worker of their own (cmd/ctr/local.h), not by the
+	 * daemon
+	 */
+	TRANSFER_FETCH,
+	TRANSFER_PUT,
+	TRANSFER_CONVERT,
+	TRANSFER_INSTALL
 };
 
 /* Snapshots wanted of the image for that platform. */
@@ -32,6 +40,9 @@ struct transfer_unpack {
 	struct platform platform; /* os "" : the host's */
 	const char *snapshotter;
 };
+
+/* What of the HTTP requests goes to the standard error: bits. */
+enum transfer_debug { TRANSFER_QUIET, TRANSFER_DUMP = 1, TRANSFER_TRACE = 2 };
 
 /* A registry, to pull from or to push to. */
 struct transfer_pull {
@@ -43,10 +54,15 @@ struct transfer_pull {
 		*headers; /* "Name: value" for the registry itself; NULL-terminated or NULL */
 	unsigned max_downloads; /* 0: 3 */
 	bool has_auth; /* auth() may be asked */
+	/* how to talk to the registry itself; mirrors have their hosts.toml */
+	bool skip_verify;
+	const char *ca, *cert, *key; /* files; "" or NULL: none */
+	enum transfer_debug debug;
 };
 
 struct transfer_import {
 	int fd; /* a tar stream, perhaps compressed: read to its end; borrowed */
+	bool compress; /* layers of a `docker save` archive become gzip */
 };
 
 /* Diff.Apply: one blob onto the folders of mounts. */
@@ -76,6 +92,25 @@ struct transfer_export {
 	const struct transfer_image *images;
 	size_t n_images;
 	bool no_docker_manifest, no_nondistributable;
+};
+
+/* Objects of a registry to a stream: by their digests, or (none) what the reference is. */
+struct transfer_fetch {
+	const char *const *digests; /* NULL-terminated */
+	const char *media_type; /* to ask for; "": any */
+};
+
+/* An image's layers compressed another way, its documents with the other family of media types. */
+struct transfer_convert {
+	bool recompress;
+	int compression; /* enum inflate_kind, not INFLATE_GUESS */
+	bool only_plain; /* recompress what is not compressed, and nothing else */
+	bool to_oci, to_docker;
+};
+
+/* Programs of an image's bin/ (and its lib/) into a folder of the host, which is a descriptor. */
+struct transfer_install {
+	bool libs, replace;
 };
 
 /* One line of progress; the names are containerd's. Strings "" or NULL when absent. */
@@ -120,18 +155,23 @@ struct transfer_job {
 	struct cancel *cancel; /* may be NULL */
 	const struct transfer_hooks *hooks; /* may be NULL */
 	enum transfer_kind kind;
-	struct transfer_image image; /* push: what is pushed */
+	struct transfer_image image; /* push, put, convert, install: what */
 	union {
 		struct transfer_pull pull; /* push, too */
 		struct transfer_import import;
 		struct transfer_apply apply;
 		struct transfer_diff diff;
 		struct transfer_export export;
+		struct transfer_convert convert;
+		struct transfer_install install;
 	};
+	struct transfer_fetch fetch; /* with pull */
+	bool allow_nondistributable; /* push: layers that are marked so go, too */
 	/* What to fetch; none: every platform of an index. */
 	const struct platform *platforms;
 	size_t n_platforms;
 	bool all_metadata; /* manifests and configs of all platforms, too */
+	bool metadata_only; /* and no layers at all */
 	unsigned manifest_limit; /* of the matching manifests; 0: all that match */
 	const struct transfer_unpack *unpacks;
 	size_t n_unpacks;
@@ -148,8 +188,3 @@ struct transfer_result {
 
 int transfer_run(const struct transfer_job *job, struct arena *a, struct transfer_result *ret,
 		 struct err *e);
-
-/* containerd-transfer in libexec, else beside the daemon's own binary (a build tree).  In the
- * arena; ERR_NOT_FOUND with both places when there is none. */
-int transfer_find_worker(struct arena *a, const char *libexec, const char *self, const char **ret,
-			 struct err *e);

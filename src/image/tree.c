@@ -93,7 +93,7 @@ int worker_get_document(struct worker *w, const struct oci_descriptor *d, char *
 		return -1;
 	if (blob.exists && blob.size == d->size)
 		return read_from_store(w, d, ret, ret_n, e);
-	bool is_outward = w->job.kind == TRANSFER_EXPORT || w->job.kind == TRANSFER_PUSH;
+	bool is_outward = w->job.kind != TRANSFER_PULL && w->job.kind != TRANSFER_IMPORT;
 
 	if (!w->registry || is_outward)
 		return err_set(e, ERR_NOT_FOUND,
@@ -125,7 +125,7 @@ static size_t choose(const struct worker *w, const struct image_doc *doc, bool *
 	for (size_t i = 0; i < doc->n_manifests; i++) {
 		const struct oci_descriptor *d = &doc->manifests[i];
 
-		chosen[i] = is_wanted(w, d);
+		chosen[i] = !w->job.metadata_only && is_wanted(w, d);
 		for (size_t k = 0; chosen[i] && w->job.n_platforms && d->has_platform && k < i; k++)
 			if (chosen[k] && doc->manifests[k].has_platform &&
 			    strcmp(doc->manifests[k].platform.arch, d->platform.arch) == 0 &&
@@ -140,10 +140,34 @@ static size_t choose(const struct worker *w, const struct image_doc *doc, bool *
 }
 
 static int walk(struct worker *w, const struct oci_descriptor *d, const char *parent, int depth,
-		struct err *e);
+		bool is_whole, struct err *e);
+
+/* Of a manifest that was not chosen all but its layers, where a client wants to know it.  An index
+ * that was copied in part lacks some: those stay away. */
+static int walk_metadata(struct worker *w, const struct oci_descriptor *d, const char *parent,
+			 int depth, struct err *e)
+{
+	struct err why = { 0 };
+
+	if (walk(w, d, parent, depth, false, &why) == 0 || why.code == ERR_NOT_FOUND)
+		return 0;
+	return err_copy(e, &why);
+}
+
+static int walk_children(struct worker *w, const struct image_doc *doc, const bool *chosen,
+			 const char *name, int depth, bool is_whole, struct err *e)
+{
+	for (size_t i = 0; i < doc->n_manifests; i++)
+		if (chosen[i] && walk(w, &doc->manifests[i], name, depth, is_whole, e) < 0)
+			return -1;
+	for (size_t i = 0; w->job.all_metadata && i < doc->n_manifests; i++)
+		if (!chosen[i] && walk_metadata(w, &doc->manifests[i], name, depth, e) < 0)
+			return -1;
+	return 0;
+}
 
 static int walk_index(struct worker *w, const struct oci_descriptor *d, const struct image_doc *doc,
-		      const char *bytes, size_t n, int depth, struct err *e)
+		      const char *bytes, size_t n, int depth, bool is_whole, struct err *e)
 {
 	bool *chosen = arena_array(w->arena, doc->n_manifests + 1, sizeof *chosen);
 	const char *name = worker_object_name(w->arena, d);
@@ -153,20 +177,17 @@ static int walk_index(struct worker *w, const struct oci_descriptor *d, const st
 	if (depth >= IMAGE_INDEX_DEPTH)
 		return err_set(e, ERR_INVALID_ARGUMENT, "indexes are nested more than %d deep",
 			       IMAGE_INDEX_DEPTH);
-	if (count == 0)
+	if (count == 0 && is_whole)
 		return err_set(e, ERR_NOT_FOUND, "no match for platform in manifest");
 	for (size_t i = 0, k = 0; i < doc->n_manifests; i++)
-		if (chosen[i])
+		if (chosen[i] || w->job.all_metadata)
 			labels_set(
 				w->arena, &labels,
 				arena_printf(w->arena, "containerd.io/gc.ref.content.m.%zu", k++),
 				doc->manifests[i].digest);
 	if (worker_store_document(w, d, bytes, n, &labels, e) < 0)
 		return -1;
-	for (size_t i = 0; i < doc->n_manifests; i++)
-		if (chosen[i] && walk(w, &doc->manifests[i], name, depth + 1, e) < 0)
-			return -1;
-	return 0;
+	return walk_children(w, doc, chosen, name, depth + 1, is_whole, e);
 }
 
 static int read_config(struct worker *w, struct worker_manifest *m, const char *parent,
@@ -202,7 +223,8 @@ static bool config_is_wanted(const struct worker *w, const struct worker_manifes
 }
 
 static int walk_manifest(struct worker *w, const struct oci_descriptor *d,
-			 const struct image_doc *doc, const char *bytes, size_t n, struct err *e)
+			 const struct image_doc *doc, const char *bytes, size_t n, bool is_whole,
+			 struct err *e)
 {
 	const char *name = worker_object_name(w->arena, d);
 	struct labels labels = { 0 };
@@ -212,7 +234,7 @@ static int walk_manifest(struct worker *w, const struct oci_descriptor *d,
 		return err_set(e, ERR_RESOURCE_EXHAUSTED, "more than %d manifests",
 			       WORKER_MANIFESTS);
 	labels_set(w->arena, &labels, "containerd.io/gc.ref.content.config", doc->config.digest);
-	for (size_t i = 0; i < doc->n_layers; i++)
+	for (size_t i = 0; is_whole && i < doc->n_layers; i++)
 		labels_set(w->arena, &labels,
 			   arena_printf(w->arena, "containerd.io/gc.ref.content.l.%zu", i),
 			   doc->layers[i].digest);
@@ -220,14 +242,17 @@ static int walk_manifest(struct worker *w, const struct oci_descriptor *d,
 	*m = (struct worker_manifest){ .desc = *d, .doc = *doc };
 	if (worker_store_document(w, d, bytes, n, &labels, e) < 0 || read_config(w, m, name, e) < 0)
 		return -1;
+	if (!is_whole)
+		return 0;
 	if (!d->has_platform && !config_is_wanted(w, m))
 		return err_set(e, ERR_NOT_FOUND, "no match for platform in manifest");
 	w->n_manifests++;
 	return 0;
 }
 
+/* is_whole: with the layers of what the job's platforms want. */
 static int walk(struct worker *w, const struct oci_descriptor *d, const char *parent, int depth,
-		struct err *e)
+		bool is_whole, struct err *e)
 {
 	struct image_doc doc;
 	char *bytes;
@@ -246,9 +271,9 @@ static int walk(struct worker *w, const struct oci_descriptor *d, const char *pa
 	    image_doc_parse(w->arena, d->media_type, bytes, n, &doc, e) < 0)
 		return err_wrap(e, "failed to read %s", d->digest);
 	if (doc.kind == IMAGE_INDEX)
-		r = walk_index(w, d, &doc, bytes, n, depth, e);
+		r = walk_index(w, d, &doc, bytes, n, depth, is_whole, e);
 	else
-		r = walk_manifest(w, d, &doc, bytes, n, e);
+		r = walk_manifest(w, d, &doc, bytes, n, is_whole, e);
 	if (r == 0)
 		say(w, "complete", d, parent);
 	return r;
@@ -258,5 +283,5 @@ int worker_tree(struct worker *w, const struct oci_descriptor *d, struct err *e)
 {
 	if (!w->manifests)
 		w->manifests = arena_array(w->arena, WORKER_MANIFESTS, sizeof *w->manifests);
-	return walk(w, d, w->name, 0, e);
+	return walk(w, d, w->name, 0, !w->job.metadata_only, e);
 }

@@ -109,7 +109,8 @@ static int clean_name(const char *name, char *ret, size_t n, struct err *e)
 }
 
 /* One entry, by what its name says. */
-static int apply(struct unpacker *u, struct tar *t, const struct tar_entry *n, struct err *e)
+static int apply(const struct unpack_dirs *dirs, struct unpacker *u, struct tar *t,
+		 const struct tar_entry *n, struct err *e)
 {
 	char name[TAR_NAME_MAX], link[TAR_NAME_MAX] = "";
 
@@ -120,12 +121,22 @@ static int apply(struct unpacker *u, struct tar *t, const struct tar_entry *n, s
 
 	const char *leaf = strrchr(name, '/');
 	leaf = leaf ? leaf + 1 : name;
-	if (str_starts(leaf, ".wh."))
+	bool is_whiteout = str_starts(leaf, ".wh.");
+	struct tar_entry mine = *n;
+
+	if (dirs->wants) {
+		int wanted = is_whiteout ? 0 : dirs->wants(dirs->arg, name, &mine, e);
+
+		if (wanted <= 0)
+			return wanted;
+	}
+	if (is_whiteout)
 		return unpack_whiteout(u, name, leaf + 4, e);
-	return unpack_entry(u, t, n, name, link, e);
+	return unpack_entry(u, t, &mine, name, link, e);
 }
 
-static int apply_all(struct unpacker *u, struct tar *t, struct err *e)
+static int apply_all(const struct unpack_dirs *dirs, struct unpacker *u, struct tar *t,
+		     struct err *e)
 {
 	for (uint64_t count = 0;; count++) {
 		const struct tar_entry *n;
@@ -136,7 +147,7 @@ static int apply_all(struct unpacker *u, struct tar *t, struct err *e)
 		if (count == MAX_ENTRIES)
 			return err_set(e, ERR_RESOURCE_EXHAUSTED, "layer has over %d entries",
 				       MAX_ENTRIES);
-		if (apply(u, t, n, e) < 0)
+		if (apply(dirs, u, t, n, e) < 0)
 			return -1;
 	}
 }
@@ -158,7 +169,7 @@ int unpack_layer(int blob_fd, const char *media_type, const struct unpack_dirs *
 	int r = -1;
 
 	sha256_init(&s.sha);
-	if (apply_all(u, t, e) == 0 && unpack_finish(u, e) == 0)
+	if (apply_all(dirs, u, t, e) == 0 && unpack_finish(u, e) == 0)
 		r = finish_digest(&s, ret, e);
 	umask(old);
 	tar_free(t);

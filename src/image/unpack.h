@@ -12,6 +12,8 @@
 
 #include <stdbool.h>
 
+struct tar_entry;
+
 /* Where a layer goes.  All fds are borrowed folders. */
 struct unpack_dirs {
 	int upper;
@@ -22,6 +24,10 @@ struct unpack_dirs {
 	/* Whiteouts become overlayfs' (device 0:0, trusted.overlay.opaque); false: upper is the
 	 * whole tree and they remove. */
 	bool overlay;
+	/* NULL: the whole layer.  Else asked about each entry, with its clean name: 1 takes it, as
+	 * it is by then, 0 leaves it out, -1 ends the unpacking. Whiteouts are left out then. */
+	int (*wants)(void *arg, const char *name, struct tar_entry *entry, struct err *e);
+	void *arg;
 };
 
 struct unpack_result {

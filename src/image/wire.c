@@ -1,12 +1,16 @@
 #include "image/wire.h"
 
+#include "base/ident.h"
 #include "base/mem.h"
+#include "image/inflate.h"
 
 #include <string.h>
 
 static const char *const kinds[] = {
-	[TRANSFER_PULL] = "pull",     [TRANSFER_PUSH] = "push",   [TRANSFER_IMPORT] = "import",
-	[TRANSFER_EXPORT] = "export", [TRANSFER_APPLY] = "apply", [TRANSFER_DIFF] = "diff",
+	[TRANSFER_PULL] = "pull",       [TRANSFER_PUSH] = "push",   [TRANSFER_IMPORT] = "import",
+	[TRANSFER_EXPORT] = "export",   [TRANSFER_APPLY] = "apply", [TRANSFER_DIFF] = "diff",
+	[TRANSFER_FETCH] = "fetch",     [TRANSFER_PUT] = "put",     [TRANSFER_CONVERT] = "convert",
+	[TRANSFER_INSTALL] = "install",
 };
 
 enum { LIST_MAX = 4096 };
@@ -102,6 +106,8 @@ void wire_write_job(struct jsonw *w, const struct transfer_job *job)
 		wire_write_descriptor(w, &job->apply.blob);
 		jsonw_kbool(w, "overlay", job->apply.dirs->whiteout == WHITEOUT_OVERLAY);
 	}
+	if (job->kind == TRANSFER_IMPORT)
+		jsonw_kbool(w, "compress_blobs", job->import.compress);
 	if (job->kind == TRANSFER_DIFF)
 		write_diff(w, &job->diff);
 	if (job->kind == TRANSFER_EXPORT) {
@@ -202,15 +208,28 @@ static int read_platform(json_object *o, struct platform *ret, struct err *e)
 	return platform_set(ret, os, arch, variant, version, e);
 }
 
+static int read_own_host(struct arena *a, json_object *o, struct transfer_pull *ret, struct err *e)
+{
+	unsigned debug = 0;
+
+	if (jsonr_bool(o, "skip_verify", &ret->skip_verify, e) < 0 ||
+	    read_text(a, o, "ca", &ret->ca, e) < 0 || read_text(a, o, "cert", &ret->cert, e) < 0 ||
+	    read_text(a, o, "key", &ret->key, e) < 0 || read_u32(o, "debug", &debug, e) < 0)
+		return -1;
+	ret->debug = debug & (TRANSFER_DUMP | TRANSFER_TRACE);
+	return 0;
+}
+
 static int read_pull(struct arena *a, json_object *o, struct transfer_pull *ret, struct err *e)
 {
 	if (read_text(a, o, "reference", &ret->reference, e) < 0 ||
 	    read_text(a, o, "scheme", &ret->default_scheme, e) < 0 ||
 	    read_u32(o, "max_downloads", &ret->max_downloads, e) < 0 ||
 	    jsonr_bool(o, "has_auth", &ret->has_auth, e) < 0 ||
-	    read_list(a, o, "hosts_dirs", &ret->hosts_dirs, e) < 0)
+	    read_list(a, o, "hosts_dirs", &ret->hosts_dirs, e) < 0 ||
+	    read_list(a, o, "headers", &ret->headers, e) < 0)
 		return -1;
-	return read_list(a, o, "headers", &ret->headers, e);
+	return read_own_host(a, o, ret, e);
 }
 
 static int read_unpacks(struct arena *a, json_object *o, struct transfer_job *ret, struct err *e)
@@ -279,7 +298,7 @@ static int read_pushed(struct arena *a, json_object *o, struct transfer_image *r
 	if (read_images(a, o, &v, &n, e) < 0)
 		return -1;
 	if (n != 1)
-		return err_set(e, ERR_INVALID_ARGUMENT, "a push is of one image, not of %zu", n);
+		return err_set(e, ERR_INVALID_ARGUMENT, "one image is wanted, not %zu", n);
 	*ret = v[0];
 	return 0;
 }
@@ -296,6 +315,32 @@ static int read_export(struct arena *a, json_object *o, struct transfer_export *
 	return jsonr_bool(o, "no_nondistributable", &ret->no_nondistributable, e);
 }
 
+static int read_fetch(struct arena *a, json_object *o, struct transfer_fetch *ret, struct err *e)
+{
+	if (read_list(a, o, "digests", &ret->digests, e) < 0)
+		return -1;
+	for (const char *const *d = ret->digests; *d; d++)
+		if (!digest_is_valid(*d))
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "invalid checksum digest format: \"%s\"", *d);
+	return read_text(a, o, "media_type", &ret->media_type, e);
+}
+
+static int read_convert(json_object *o, struct transfer_convert *ret, struct err *e)
+{
+	unsigned kind = INFLATE_PLAIN;
+
+	if (jsonr_bool(o, "recompress", &ret->recompress, e) < 0 ||
+	    read_u32(o, "compression", &kind, e) < 0 ||
+	    jsonr_bool(o, "to_oci", &ret->to_oci, e) < 0 ||
+	    jsonr_bool(o, "to_docker", &ret->to_docker, e) < 0)
+		return -1;
+	if (kind >= INFLATE_GUESS || (ret->to_oci && ret->to_docker))
+		return err_set(e, ERR_INVALID_ARGUMENT, "no such conversion");
+	ret->compression = (int)kind;
+	return 0;
+}
+
 static int read_diff(struct arena *a, json_object *o, struct transfer_diff *ret, struct err *e)
 {
 	if (read_text(a, o, "media_type", &ret->media_type, e) < 0 ||
@@ -304,6 +349,11 @@ static int read_diff(struct arena *a, json_object *o, struct transfer_diff *ret,
 	    jsonr_i64(o, "epoch", &ret->epoch, e) < 0)
 		return -1;
 	return wire_read_labels(a, o, "labels", &ret->labels, e);
+}
+
+static bool is_with_registry(enum transfer_kind k)
+{
+	return k == TRANSFER_PULL || k == TRANSFER_PUSH || k == TRANSFER_FETCH || k == TRANSFER_PUT;
 }
 
 int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, struct err *e)
@@ -320,10 +370,22 @@ int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, str
 	if (k == ARRAY_LEN(kinds))
 		return err_set(e, ERR_INVALID_ARGUMENT, "unknown kind of transfer \"%s\"", kind);
 	ret->kind = (enum transfer_kind)k;
-	if ((ret->kind == TRANSFER_PULL || ret->kind == TRANSFER_PUSH) &&
-	    read_pull(a, o, &ret->pull, e) < 0)
+	if (is_with_registry(ret->kind) && read_pull(a, o, &ret->pull, e) < 0)
 		return -1;
-	if (ret->kind == TRANSFER_PUSH && read_pushed(a, o, &ret->image, e) < 0)
+	if ((ret->kind == TRANSFER_PUSH || ret->kind == TRANSFER_PUT ||
+	     ret->kind == TRANSFER_CONVERT || ret->kind == TRANSFER_INSTALL) &&
+	    read_pushed(a, o, &ret->image, e) < 0)
+		return -1;
+	if (ret->kind == TRANSFER_FETCH && read_fetch(a, o, &ret->fetch, e) < 0)
+		return -1;
+	if (ret->kind == TRANSFER_CONVERT && read_convert(o, &ret->convert, e) < 0)
+		return -1;
+	if (ret->kind == TRANSFER_INSTALL &&
+	    (jsonr_bool(o, "libs", &ret->install.libs, e) < 0 ||
+	     jsonr_bool(o, "replace", &ret->install.replace, e) < 0))
+		return -1;
+	if (ret->kind == TRANSFER_IMPORT &&
+	    jsonr_bool(o, "compress_blobs", &ret->import.compress, e) < 0)
 		return -1;
 	if (ret->kind == TRANSFER_EXPORT && read_export(a, o, &ret->export, e) < 0)
 		return -1;
@@ -334,7 +396,9 @@ int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, str
 		    oci_descriptor_parse(a, blob, &ret->apply.blob, e) < 0)
 			return -1;
 	}
-	if (jsonr_bool(o, "all_metadata", &ret->all_metadata, e) < 0 ||
+	if (jsonr_bool(o, "allow_nondistributable", &ret->allow_nondistributable, e) < 0 ||
+	    jsonr_bool(o, "all_metadata", &ret->all_metadata, e) < 0 ||
+	    jsonr_bool(o, "metadata_only", &ret->metadata_only, e) < 0 ||
 	    read_u32(o, "manifest_limit", &ret->manifest_limit, e) < 0)
 		return -1;
 	return read_platforms(a, o, ret, e) < 0 ? -1 : read_unpacks(a, o, ret, e);

@@ -49,6 +49,18 @@ int worker_export(struct worker *w, int fd, struct err *e);
 int worker_apply(struct worker *w, struct channel_packet *job, struct transfer_result *ret,
 		 struct err *e);
 
+/* object.c: single objects of a registry, to fd and from the store. */
+int worker_fetch(struct worker *w, int fd, struct err *e);
+int worker_put(struct worker *w, struct err *e);
+
+/* convert.c: result's one image is the new one. */
+int worker_convert(struct worker *w, struct transfer_result *ret, struct err *e);
+/* The images of an import, whose plain layers become gzip. */
+int worker_compress(struct worker *w, struct transfer_result *ret, struct err *e);
+
+/* install.c: into the folder fd. */
+int worker_install(struct worker *w, int fd, struct err *e);
+
 /* In the daemon's own mount namespace: overlayfs takes no folder of another one. */
 int worker_diff_open(struct worker *w, struct channel_packet *job, struct err *e);
 int worker_diff(struct worker *w, struct transfer_result *ret, struct err *e);

@@ -1,5 +1,7 @@
 #include "runtime/birth.h"
 
+#include "base/mem.h"
+#include "cgroup/stat.h"
 #include "os/clone.h"
 #include "os/file.h"
 #include "os/pidfd.h"
@@ -128,6 +130,10 @@ int birth_clone(struct birth *s, uint64_t flags, int cgroupfd, int pidns, struct
 	if (enter_pidns(pidns, e) < 0)
 		return -1;
 	int pid = clone_process(&args);
+	if (pid < 0 && s->enters && cgroupfd >= 0) {
+		args.flags &= ~(uint64_t)CLONE_INTO_CGROUP;
+		pid = clone_process(&args);
+	}
 	s->in_cgroup = pid >= 0 && (args.flags & CLONE_INTO_CGROUP);
 	if (pid == 0)
 		return 0;
@@ -190,6 +196,31 @@ static int take_listener(const struct birth *s, int number, struct err *e)
 	return seccomp_notify_send(s->listener.path, s->listener.metadata, &state, s->pid, fd, e);
 }
 
+static bool ran_out_of_memory(const struct cgroup *cg)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct cgroup_stat st;
+	struct err ignored = { 0 };
+
+	if (!cg || cgroup_stat(cg, a, &st, &ignored) < 0)
+		return false;
+	return st.layout == CGROUP_V2 ? st.memory_v2.events.oom_kill : st.memory_v1.oom_kill;
+}
+
+static int say_end(const struct birth *s, struct err *e)
+{
+	siginfo_t how = { 0 };
+
+	if (waitid(P_PIDFD, (id_t)s->pidfd, &how, WEXITED | WNOWAIT) < 0)
+		return err_sys(e, errno, "wait for the container's init");
+	if (how.si_code == CLD_KILLED && how.si_status == SIGKILL && ran_out_of_memory(s->cgroup))
+		return err_set(e, ERR_UNKNOWN,
+			       "container init was OOM-killed (memory limit too low?)");
+	return err_set(e, ERR_UNKNOWN, "container init %s %d before it was ready",
+		       how.si_code == CLD_EXITED ? "ended with status" : "was killed by signal",
+		       how.si_status);
+}
+
 int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, struct err *e)
 {
 	for (;;) {
@@ -198,14 +229,7 @@ int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, s
 		if (stage_recv(s->sync, ret, &fd, e) < 0)
 			return -1;
 		if (*ret == STAGE_END) {
-			siginfo_t how = { 0 };
-
-			if (waitid(P_PIDFD, (id_t)s->pidfd, &how, WEXITED | WNOWAIT) < 0)
-				return err_sys(e, errno, "wait for the container's init");
-			return err_set(e, ERR_UNKNOWN, "container init %s %d before it was ready",
-				       how.si_code == CLD_EXITED ? "ended with status"
-								 : "was killed by signal",
-				       how.si_status);
+			return say_end(s, e);
 		}
 		if (*ret == STAGE_SECCOMP) {
 			if (take_listener(s, fd, e) < 0)

@@ -19,7 +19,9 @@ struct birth {
 	int console_socket; /* connected; -1 */
 	int pidfd_socket; /* the same for the pidfd */
 	int console; /* the master, once it came */
-	bool in_cgroup; /* it was born there: it needs no cgroup_attach() */
+	const struct cgroup *cgroup; /* asked why init was killed; NULL: not known */
+	bool enters; /* it enters its cgroups by itself: where it is born does not matter */
+	bool in_cgroup; /* it was born in cgroup_dirfd() */
 };
 #define BIRTH_NONE                             \
 	((struct birth){ .pidfd = -1,          \

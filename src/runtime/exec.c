@@ -168,6 +168,13 @@ static int exec_prepare(const struct execution *k, char **ret_path, struct err *
 	return process_become(&k->end, TAKE_FD(rootfd), ret_path, e);
 }
 
+static int enter_cgroup(const struct execution *k, struct err *e)
+{
+	if (k->birth.enters && cgroup_enter(k->own, k->birth.in_cgroup, e) < 0)
+		return err_wrap(e, "error adding a process to cgroups");
+	return 0;
+}
+
 static void exec_main(const struct execution *k) NORETURN;
 static void exec_main(const struct execution *k)
 {
@@ -177,7 +184,8 @@ static void exec_main(const struct execution *k)
 	log_debug(LOG_NONE,
 		  "child process in init()"); /* the only line from in here: see init_main() */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* before anybody in there can see us */
-	if (exec_prepare(k, &path, &e) == 0 && stage_say(k->end.sync, STAGE_READY, 0, &e) == 0 &&
+	if (enter_cgroup(k, &e) == 0 && exec_prepare(k, &path, &e) == 0 &&
+	    stage_say(k->end.sync, STAGE_READY, 0, &e) == 0 &&
 	    stage_wait(k->end.sync, STAGE_START, &e) == 0)
 		process_execute(&k->end, path, &e);
 	stage_send_failed(k->end.sync, &e);
@@ -256,7 +264,16 @@ static int prepare(struct execution *k, const struct runtime *rt, struct err *e)
 /* Initial processors are those before the process enters the cgroup: it is not born there. */
 static int birth_cgroup(const struct execution *k)
 {
-	return k->process.tune.initial.text ? -1 : cgroup_dirfd(k->own);
+	if (k->process.tune.initial.text || (cgroup_can_enter(k->own) && !k->birth.enters))
+		return -1;
+	return cgroup_dirfd(k->own);
+}
+
+/* Nothing has to be done to it between its cgroup and its program, as with final processors. */
+static bool may_enter(const struct execution *k)
+{
+	return cgroup_can_enter(k->own) && !k->is_rootless && !k->in_two_steps &&
+	       !k->process.tune.initial.text && !k->process.tune.final.text;
 }
 
 /* Ours, for as long as it takes to have a child that inherits them. */
@@ -291,6 +308,7 @@ static int give_birth(struct execution *k, struct err *e)
 	}
 	/* runc's words, as for a container's first process */
 	log_debug(LOG({ "id", k->x->id }), "nsexec container setup: clone3 and setns");
+	k->birth.enters = may_enter(k);
 	int r = birth_clone(&k->birth, 0, birth_cgroup(k), pidns, e);
 	/* Without the right to move processes there, rootless stays where we are, as with runc. */
 	if (r < 0 && k->is_rootless && (e->errnum == EACCES || e->errnum == EPERM)) {
@@ -343,7 +361,8 @@ static int start_process(struct execution *k, struct err *e)
 
 	if (give_birth(k, e) < 0)
 		return -1;
-	if (!k->birth.in_cgroup && cgroup_attach(k->own, k->birth.pid, e) < 0) {
+	bool is_placed = k->birth.enters || k->birth.in_cgroup;
+	if (!is_placed && cgroup_attach(k->own, k->birth.pid, e) < 0) {
 		if (!k->is_rootless || (e->errnum != EACCES && e->errnum != EPERM))
 			return err_wrap(e, "error adding pid %d to cgroups", (int)k->birth.pid);
 		err_clear(e);

@@ -167,6 +167,8 @@ static int enter_time_namespace(const struct launch *l, struct err *e)
 
 static int enter_namespaces(const struct launch *l, struct err *e)
 {
+	if (l->enters && cgroup_enter(l->enters, l->in_cgroup, e) < 0)
+		return err_wrap(e, "unable to apply cgroup configuration");
 	if (l->go == LAUNCH_AT_ONCE && stage_wait(l->end.sync, STAGE_GO, e) < 0)
 		return -1;
 	if (l->plan->uid_map)

@@ -53,6 +53,8 @@ struct launch {
 	struct netns *net; /* the one that is being made beside us; or NULL */
 	enum cgroup_layout cgroup_layout;
 	struct oci_pairs cgroup_paths;
+	const struct cgroup *enters; /* the child's first step; NULL: born there, or attached */
+	bool in_cgroup; /* born in cgroup_dirfd() */
 	bool no_pivot, no_new_keyring;
 	enum launch_go go;
 	bool in_two_steps; /* new namespaces inside a joined user namespace: see init_main() */

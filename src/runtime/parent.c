@@ -377,12 +377,18 @@ static int set_oom_score(const struct creation *k, struct err *e)
 	return 0;
 }
 
+/* Nothing is left to be done about its cgroups from here. */
+static bool is_placed(const struct creation *k)
+{
+	return k->birth.enters || k->birth.in_cgroup;
+}
+
 /* From the host's side of the new process: what it can't, or may not, do to itself. */
 static int set_up_child(struct creation *k, struct err *e)
 {
 	const struct plan *p = &k->plan;
 
-	if (!k->birth.in_cgroup && cgroup_attach(k->cgroup, k->birth.pid, e) < 0)
+	if (!is_placed(k) && cgroup_attach(k->cgroup, k->birth.pid, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
 	if (p->uid_map && rootless_write_maps(k->launch.end.procfd, k->birth.pid, p, e) < 0)
 		return -1;
@@ -426,7 +432,7 @@ static int record_child(struct creation *k, struct err *e)
 /* Both sides decide it, after the clone: only then it is known where the child was born. */
 static void choose_go(struct creation *k)
 {
-	bool is_elsewhere = !k->birth.in_cgroup; /* in our cgroups, to be moved */
+	bool is_elsewhere = !is_placed(k); /* in our cgroups, to be moved */
 	struct cgroup_unit unit; /* its folders are not there before it starts, but get mounted */
 
 	if (k->launch.end.rlimits == LAUNCH_RLIMITS_OUTSIDE || k->plan.uid_map ||
@@ -435,6 +441,18 @@ static void choose_go(struct creation *k)
 		k->launch.go = LAUNCH_AT_ONCE;
 	else if (is_elsewhere || k->plan.n_net_devices)
 		k->launch.go = LAUNCH_BEFORE_HOOKS;
+}
+
+/* Whether the child enters its cgroups by itself; returns where it is to be born, or -1. */
+static int choose_place(struct creation *k)
+{
+	if (!cgroup_can_enter(k->cgroup))
+		return cgroup_dirfd(k->cgroup);
+	if ((k->plan.all_ns & CLONE_NEWUSER) || k->launch.in_two_steps || k->rt->rootless)
+		return -1;
+	k->birth.enters = true;
+	k->launch.enters = k->cgroup;
+	return cgroup_dirfd(k->cgroup);
 }
 
 static int give_birth(struct creation *k, struct err *e)
@@ -460,7 +478,10 @@ static int give_birth(struct creation *k, struct err *e)
 	log_debug(LOG({ "id", k->c->id }), "nsexec container setup: clone3 with flags %#jx",
 		  (uintmax_t)flags);
 	rootless_show_child(&k->plan, true);
-	int r = birth_clone(&k->birth, flags, cgroup_dirfd(k->cgroup), pidns, e);
+	int place = choose_place(k);
+	k->birth.cgroup = k->cgroup;
+	int r = birth_clone(&k->birth, flags, place, pidns, e);
+	k->launch.in_cgroup = k->birth.in_cgroup;
 	choose_go(k);
 	if (r == 0) {
 		close(k->birth.sync); /* so that our parent's death is an end of file */

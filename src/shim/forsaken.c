@@ -19,7 +19,7 @@ static void on_time(UNUSED struct loop_timer *t, void *arg)
 {
 	struct shim *s = ((struct forsaken *)arg)->shim;
 
-	if (s->containers || ttrpc_server_connections(s->server))
+	if (s->containers || s->sandbox || ttrpc_server_connections(s->server))
 		return;
 	log_warn(LOG_NONE, "no container and no connection for %d s, shutting down",
 		 FORSAKEN_SECONDS);

@@ -35,10 +35,16 @@ struct oci_call {
 };
 
 static const char *const failed[] = {
-	[OCI_CREATE] = "OCI runtime create failed", [OCI_START] = "OCI runtime start failed",
-	[OCI_EXEC] = "OCI runtime exec failed",     [OCI_KILL] = "OCI runtime kill failed",
-	[OCI_DELETE] = "failed to delete task",     [OCI_PAUSE] = "OCI runtime pause failed",
-	[OCI_RESUME] = "OCI runtime resume failed", [OCI_UPDATE] = "OCI runtime update failed",
+	[OCI_CREATE] = "OCI runtime create failed",
+	[OCI_START] = "OCI runtime start failed",
+	[OCI_EXEC] = "OCI runtime exec failed",
+	[OCI_KILL] = "OCI runtime kill failed",
+	[OCI_DELETE] = "failed to delete task",
+	[OCI_PAUSE] = "OCI runtime pause failed",
+	[OCI_RESUME] = "OCI runtime resume failed",
+	[OCI_UPDATE] = "OCI runtime update failed",
+	[OCI_CHECKPOINT] = "OCI runtime checkpoint failed",
+	[OCI_RESTORE] = "OCI runtime restore failed",
 };
 
 void oci_runtime_init(struct oci_runtime *rt, const struct shim_options *o, const char *ns,
@@ -50,6 +56,7 @@ void oci_runtime_init(struct oci_runtime *rt, const struct shim_options *o, cons
 	*rt = (struct oci_runtime){
 		.root = xasprintf("%s/%s", *o->root ? o->root : SHIM_RUNTIME_ROOT, ns),
 		.log = xasprintf("%s/log.json", bundle),
+		.own_binary = *own_binary ? xstrdup(own_binary) : spawn_find("runc"),
 		.systemd_cgroup = o->systemd_cgroup,
 	};
 	/* No name, or one that leads to the runc beside us, is our own runtime. */
@@ -64,6 +71,7 @@ void oci_runtime_init(struct oci_runtime *rt, const struct shim_options *o, cons
 void oci_runtime_done(struct oci_runtime *rt)
 {
 	free(rt->binary);
+	free(rt->own_binary);
 	free(rt->root);
 	free(rt->log);
 	*rt = (struct oci_runtime){ 0 };
@@ -323,7 +331,7 @@ static int command_start(struct oci_call *c, const struct oci_runtime *rt,
 		return -1;
 
 	struct spawn s = {
-		.path = rt->binary,
+		.path = argv.v[0],
 		.argv = argv.v,
 		.envp = environ,
 		.cwd_fd = -1,
@@ -334,7 +342,7 @@ static int command_start(struct oci_call *c, const struct oci_runtime *rt,
 	};
 	int r = spawn_start(&s, &pidfd, &c->pid);
 
-	return r < 0 ? err_sys(e, -r, "exec: \"%s\"", rt->binary) : 0;
+	return r < 0 ? err_sys(e, -r, "exec: \"%s\"", argv.v[0]) : 0;
 }
 
 static void finish_posted(void *arg)
@@ -346,14 +354,15 @@ void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
 	      const struct oci_request *q, oci_done_fn *done, void *arg)
 {
 	struct oci_call *c = NEW(struct oci_call);
-	uint64_t seconds = q->verb == OCI_CREATE || q->verb == OCI_EXEC ? 300 : 60;
+	bool by_criu = q->verb == OCI_CHECKPOINT || q->verb == OCI_RESTORE;
+	uint64_t seconds = by_criu || q->verb == OCI_CREATE || q->verb == OCI_EXEC ? 300 : 60;
 
 	*c = (struct oci_call){
 		.loop = l,
 		.reaper = r,
 		.verb = q->verb,
 		.sock = -1,
-		.is_own = !rt->binary,
+		.is_own = !rt->binary && !by_criu,
 		.answer = { .console = -1 },
 		.done = done,
 		.arg = arg,

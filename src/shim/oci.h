@@ -18,6 +18,7 @@ struct reaper;
 
 struct oci_runtime {
 	char *binary; /* NULL: our own, as a library */
+	char *own_binary; /* our own as a program, for what the library leaves out */
 	char *root; /* ROOT/NAMESPACE */
 	char *log; /* BUNDLE/log.json */
 	bool systemd_cgroup;
@@ -37,28 +38,43 @@ enum oci_verb {
 	OCI_PAUSE,
 	OCI_RESUME,
 	OCI_UPDATE,
+	/* These two are always asked by command line, as criu's part is no part of this program. */
+	OCI_CHECKPOINT,
+	OCI_RESTORE, /* create and start in one */
+};
+
+/* What criu is to write or read, and what it may meet. */
+struct oci_criu {
+	const char *image, *work, *parent; /* folders; "" is not given */
+	const char *cgroups_mode; /* "" is the runtime's */
+	const char *const *empty_namespaces;
+	size_t n_empty_namespaces;
+	bool leave_running;
+	bool open_tcp, external_unix_sockets, terminal, file_locks;
 };
 
 /* Borrowed until the call ends, but for json, which is used up before oci_call() returns. */
 struct oci_request {
 	enum oci_verb verb;
 	const char *id, *bundle;
-	const char *pid_file; /* create, exec */
-	const int *stdio; /* create, exec: becomes 0, 1, 2; -1 is /dev/null */
+	const char *pid_file; /* create, exec, restore */
+	const int *stdio; /* the same: becomes 0, 1, 2; -1 is /dev/null */
 	bool terminal; /* the process gets a terminal instead */
-	bool no_pivot_root, no_new_keyring; /* create */
+	bool no_pivot_root, no_new_keyring; /* create; the first restore, too */
 	int sig; /* kill */
 	bool all; /* kill */
 	bool force; /* delete */
 	const char *json; /* exec: the process; update: the resources */
 	size_t json_len;
+	const struct oci_criu *criu; /* checkpoint, restore */
 };
 
-/* e is NULL on success.  pid and console (the callee's to close, or -1) are of create and exec. */
+/* e is NULL on success.  pid and console (the callee's to close, or -1) are of create, exec and
+ * restore. */
 typedef void oci_done_fn(const struct err *e, pid_t pid, int console, void *arg);
 
 /* done runs later, on the loop; never from inside.  The runtime is killed when it takes longer than
- * the verb's time (create and exec: five minutes, since hooks run in it). */
+ * the verb's time (five minutes where hooks run in it, or memory is written). */
 void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
 	      const struct oci_request *q, oci_done_fn *done, void *arg);
 

@@ -52,14 +52,47 @@ static void add_process_flags(const struct oci_request *q, const char *console_s
 	}
 }
 
+static void add_text(struct strv *argv, const char *flag, const char *value)
+{
+	if (!*value)
+		return;
+	strv_add(argv, flag);
+	strv_add(argv, value);
+}
+
+static void add_criu_flags(const struct oci_criu *c, struct strv *argv)
+{
+	const struct {
+		bool is_on;
+		const char *flag;
+	} switches[] = {
+		{ c->leave_running, "--leave-running" },
+		{ c->open_tcp, "--tcp-established" },
+		{ c->external_unix_sockets, "--ext-unix-sk" },
+		{ c->terminal, "--shell-job" },
+		{ c->file_locks, "--file-locks" },
+	};
+
+	add_text(argv, "--image-path", c->image);
+	add_text(argv, "--work-path", c->work);
+	add_text(argv, "--parent-path", c->parent);
+	add_text(argv, "--manage-cgroups-mode", c->cgroups_mode);
+	for (size_t i = 0; i < ARRAY_LEN(switches); i++)
+		if (switches[i].is_on)
+			strv_add(argv, switches[i].flag);
+	for (size_t i = 0; i < c->n_empty_namespaces; i++)
+		add_text(argv, "--empty-ns", c->empty_namespaces[i]);
+}
+
 int oci_command(const struct oci_runtime *rt, const struct oci_request *q,
 		const char *console_socket, struct strv *ret_argv, struct strv *ret_temporary,
 		struct err *e)
 {
 	static const char *const names[] = {
-		[OCI_CREATE] = "create", [OCI_START] = "start",   [OCI_EXEC] = "exec",
-		[OCI_KILL] = "kill",     [OCI_DELETE] = "delete", [OCI_PAUSE] = "pause",
-		[OCI_RESUME] = "resume", [OCI_UPDATE] = "update",
+		[OCI_CREATE] = "create",   [OCI_START] = "start",   [OCI_EXEC] = "exec",
+		[OCI_KILL] = "kill",       [OCI_DELETE] = "delete", [OCI_PAUSE] = "pause",
+		[OCI_RESUME] = "resume",   [OCI_UPDATE] = "update", [OCI_CHECKPOINT] = "checkpoint",
+		[OCI_RESTORE] = "restore",
 	};
 	struct strv *v = ret_argv;
 
@@ -68,7 +101,7 @@ int oci_command(const struct oci_runtime *rt, const struct oci_request *q,
 
 	const char *file = ret_temporary->n ? ret_temporary->v[ret_temporary->n - 1] : NULL;
 
-	strv_add(v, rt->binary);
+	strv_add(v, rt->binary ?: rt->own_binary ?: "runc");
 	strv_add(v, "--root");
 	strv_add(v, rt->root);
 	strv_add(v, "--log");
@@ -91,10 +124,20 @@ int oci_command(const struct oci_runtime *rt, const struct oci_request *q,
 		strv_add(v, file);
 		strv_add(v, "--detach");
 		add_process_flags(q, console_socket, v);
+	} else if (q->verb == OCI_RESTORE) {
+		strv_add(v, "--bundle");
+		strv_add(v, q->bundle);
+		strv_add(v, "--detach");
+		strv_add(v, "--no-subreaper");
+		add_process_flags(q, console_socket, v);
+		if (q->no_pivot_root)
+			strv_add(v, "--no-pivot");
 	} else if (q->verb == OCI_UPDATE) {
 		strv_add(v, "--resources");
 		strv_add(v, file);
 	}
+	if (q->criu)
+		add_criu_flags(q->criu, v);
 	if (q->all)
 		strv_add(v, "--all");
 	if (q->force)

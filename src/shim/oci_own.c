@@ -46,7 +46,7 @@ static int exec(const struct runtime *rt, const struct oci_request *q, struct ar
 	else
 		memcpy(x.io.stdio, q->stdio, sizeof x.io.stdio);
 	if (runtime_exec(rt, &x, p, e) < 0)
-		return err_wrap(e, "runc exec failed");
+		return err_wrap(e, "exec failed");
 	return 0;
 }
 
@@ -80,6 +80,9 @@ static int run(const struct runtime *rt, const struct oci_request *q, struct are
 		return runtime_resume(rt, q->id, e);
 	case OCI_UPDATE:
 		return update(rt, q, a, e);
+	case OCI_CHECKPOINT:
+	case OCI_RESTORE:
+		break;
 	}
 	BUG("unknown runtime verb");
 }

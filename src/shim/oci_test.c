@@ -52,6 +52,20 @@ static void line(const struct oci_runtime *rt, const struct oci_request *q, stru
 
 TEST(command_lines)
 {
+	static const char *const empty[] = { "network" };
+	static const struct oci_criu dump = {
+		.image = "/i",
+		.work = "/w",
+		.parent = "",
+		.cgroups_mode = "soft",
+		.leave_running = true,
+		.file_locks = true,
+		.empty_namespaces = empty,
+		.n_empty_namespaces = 1,
+	};
+	static const struct oci_criu restore = {
+		.image = "/i", .work = "/w", .parent = "", .cgroups_mode = ""
+	};
 	static const struct {
 		struct oci_request q;
 		const char *want;
@@ -77,6 +91,16 @@ TEST(command_lines)
 		  "<{\"cwd\":\"\\/\",\"terminal\":true}>" },
 		{ { .verb = OCI_UPDATE, .json = "{}", .json_len = 2 },
 		  "update --resources FILE c1 <{}>" },
+		{ { .verb = OCI_CHECKPOINT, .criu = &dump },
+		  "checkpoint --image-path /i --work-path /w --manage-cgroups-mode soft "
+		  "--leave-running --file-locks --empty-ns network c1" },
+		{ { .verb = OCI_RESTORE,
+		    .pid_file = "/b/init.pid",
+		    .terminal = true,
+		    .no_pivot_root = true,
+		    .criu = &restore },
+		  "restore --bundle /tmp --detach --no-subreaper --pid-file /b/init.pid "
+		  "--console-socket /tmp/c.sock --no-pivot --image-path /i --work-path /w c1" },
 	};
 	struct oci_runtime rt = { .binary = (char *)"/bin/rt",
 				  .root = (char *)"/r/ns",

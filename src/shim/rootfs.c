@@ -1,4 +1,4 @@
-#include "shim/rootfs.h"
+#include "shim/rootfs_idmap.h"
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -55,6 +55,8 @@ struct wanted {
 	bool is_bind, is_recursive;
 	unsigned long old;
 	struct strv data;
+	int userns; /* of mapped ids, or -1 */
+	const char *rootfs;
 };
 
 static int sort_options(const struct rootfs_mount *m, struct wanted *w, struct err *e)
@@ -67,8 +69,9 @@ static int sort_options(const struct rootfs_mount *m, struct wanted *w, struct e
 			if (strcmp(options[k].name, o) == 0)
 				known = &options[k];
 		if (!known) {
-			if (!strcmp(o, "loop") || str_starts(o, "uidmap=") ||
-			    str_starts(o, "gidmap=") || str_starts(o, "X-containerd."))
+			if (str_starts(o, "uidmap=") || str_starts(o, "gidmap="))
+				continue; /* rootfs_idmap.h */
+			if (!strcmp(o, "loop") || str_starts(o, "X-containerd."))
 				return err_set(e, ERR_UNIMPLEMENTED,
 					       "mount option %s is not supported", o);
 			strv_add(&w->data, o);
@@ -96,6 +99,8 @@ static int open_bind(const struct rootfs_mount *m, const struct wanted *w, struc
 
 	if (fd < 0)
 		return err_sys(e, -fd, "bind %s", m->source);
+	if (w->userns >= 0 && rootfs_idmap_tree(fd, w->userns, w->is_recursive, e) < 0)
+		return -1;
 	if (!(attr.attr_set || attr.attr_clr || attr.propagation))
 		return TAKE_FD(fd);
 
@@ -162,6 +167,28 @@ static int set_option(int fs, const char *option, bool is_overlay)
 	for (size_t i = 0; i < lower.n && r >= 0; i++)
 		r = set_path(fs, "lowerdir+", lower.v[i]);
 	return r;
+}
+
+/* lowerdir= becomes the list of the mapped copies.  No ":" is in the path of a bundle (ids are
+ * checked names). */
+static int map_layers(struct wanted *w, struct err *e)
+{
+	for (size_t i = 0; i < w->data.n; i++) {
+		AUTO_STR struct str option = STR_INIT(1 << 20);
+		AUTO_STRV struct strv lower = { 0 };
+
+		if (!str_starts(w->data.v[i], "lowerdir="))
+			continue;
+		split_lower(w->data.v[i] + strlen("lowerdir="), &lower);
+		if (rootfs_idmap_lower(w->rootfs, &lower, w->userns, e) < 0)
+			return -1;
+		str_add(&option, "lowerdir=");
+		for (size_t k = 0; k < lower.n; k++)
+			str_addf(&option, "%s%s", k ? ":" : "", lower.v[k]);
+		free(w->data.v[i]);
+		w->data.v[i] = str_take(&option);
+	}
+	return 0;
 }
 
 /* What the kernel has to say, beyond an errno: "overlay: …" lines of the context. */
@@ -284,7 +311,7 @@ static int mount_overlay_old(const char *target, const struct rootfs_mount *m,
 
 static int mount_one(const char *rootfs, const struct rootfs_mount *m, struct err *e)
 {
-	struct wanted w = { 0 };
+	struct wanted w = { .userns = -1, .rootfs = rootfs };
 	struct err error = { 0 };
 	bool may_be_old = false;
 	int rc = -1;
@@ -297,7 +324,9 @@ static int mount_one(const char *rootfs, const struct rootfs_mount *m, struct er
 	target = path_open(root, *m->target ? m->target : "/", O_PATH | O_DIRECTORY, 0);
 	if (target < 0)
 		return err_sys(e, -target, "open mount target %s in rootfs", m->target);
-	if (sort_options(m, &w, e) < 0)
+	if (sort_options(m, &w, e) < 0 || rootfs_idmap_open(m, &w.userns, e) < 0)
+		goto out;
+	if (w.userns >= 0 && !w.is_bind && map_layers(&w, e) < 0)
 		goto out;
 	fd = w.is_bind ? open_bind(m, &w, &error) : open_fs(m, &w, &may_be_old, &error);
 	if (fd >= 0) {
@@ -312,6 +341,10 @@ static int mount_one(const char *rootfs, const struct rootfs_mount *m, struct er
 		err_copy(e, &error);
 	}
 out:
+	if (w.userns >= 0) {
+		rootfs_idmap_done(rootfs);
+		close(w.userns);
+	}
 	strv_done(&w.data);
 	return rc;
 }
@@ -330,6 +363,7 @@ int rootfs_mount_all(const char *rootfs, const struct rootfs_mount *m, size_t n,
 
 int rootfs_unmount(const char *rootfs, struct err *e)
 {
+	rootfs_idmap_done(rootfs); /* of a shim that was killed in between */
 	for (int i = 0; i < 64; i++) {
 		if (umount2(rootfs, UMOUNT_NOFOLLOW) == 0)
 			continue;

@@ -9,6 +9,7 @@
 #include "shim/forsaken.h"
 #include "shim/memory.h"
 #include "shim/reaper.h"
+#include "shim/sandbox.h"
 #include "shim/service.h"
 #include "shim/task.h"
 
@@ -125,6 +126,7 @@ int shim_serve(const struct shim_args *args, const char *self)
 	/* Containers that are still there (a signal ended us) go on without us; their memory is
 	 * the kernel's to take. */
 	ttrpc_server_free(s.server);
+	sandbox_free(s.sandbox);
 	events_free(s.events);
 	memory_free(s.memory);
 	loop_free(s.loop);

@@ -1,11 +1,19 @@
 #include "shim/service.h"
 
+#include "containerd/runtime/sandbox/v1/sandbox.pb-c.h"
 #include "containerd/runtime/task/v3/shim.pb-c.h"
+#include "shim/sandbox.h"
 
 #define BOTH(name, req, fn)                                                                     \
 	{ "containerd.task.v2.Task", name, &containerd__task__v3__##req##__descriptor, fn },    \
 	{                                                                                       \
 		"containerd.task.v3.Task", name, &containerd__task__v3__##req##__descriptor, fn \
+	}
+
+#define SANDBOX(name, req, fn)                                                     \
+	{                                                                          \
+		"containerd.runtime.sandbox.v1.Sandbox", name,                     \
+			&containerd__runtime__sandbox__v1__##req##__descriptor, fn \
 	}
 
 const struct ttrpc_method service_methods[] = {
@@ -26,5 +34,14 @@ const struct ttrpc_method service_methods[] = {
 	BOTH("Stats", stats_request, task_stats),
 	BOTH("Connect", connect_request, task_connect),
 	BOTH("Shutdown", shutdown_request, task_shutdown),
+	SANDBOX("CreateSandbox", create_sandbox_request, sandbox_create),
+	SANDBOX("StartSandbox", start_sandbox_request, sandbox_start),
+	SANDBOX("Platform", platform_request, sandbox_platform),
+	SANDBOX("StopSandbox", stop_sandbox_request, sandbox_stop),
+	SANDBOX("WaitSandbox", wait_sandbox_request, sandbox_wait),
+	SANDBOX("SandboxStatus", sandbox_status_request, sandbox_status),
+	SANDBOX("PingSandbox", ping_request, sandbox_ping),
+	SANDBOX("ShutdownSandbox", shutdown_sandbox_request, sandbox_shutdown),
+	SANDBOX("SandboxMetrics", sandbox_metrics_request, sandbox_metrics),
 	{ NULL },
 };

@@ -168,6 +168,9 @@ void container_free(struct container *c)
 	close_fd(&c->bundlefd);
 	free(c->id);
 	free(c->bundle);
+	free(c->checkpoint);
+	free(c->parent_checkpoint);
+	free(c->criu_work);
 	free(c);
 }
 

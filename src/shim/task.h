@@ -19,6 +19,7 @@ struct events;
 struct loop;
 struct memory;
 struct reaper;
+struct sandbox;
 struct streams;
 struct ttrpc_call;
 struct ttrpc_server;
@@ -32,6 +33,7 @@ struct shim {
 	const char *ns;
 	const char *own_runc; /* beside our own binary; "" when unknown */
 	struct container *containers;
+	struct sandbox *sandbox; /* shim/sandbox.h; NULL: a shim for containers alone */
 	void (*stop)(struct shim *s); /* Shutdown, when nothing is left */
 };
 
@@ -83,6 +85,10 @@ struct container {
 	uid_t io_uid;
 	gid_t io_gid;
 	bool no_pivot_root, no_new_keyring;
+	/* Created from a checkpoint: where it lies, and who will read it when it starts; else NULL.
+	 */
+	char *checkpoint, *parent_checkpoint;
+	char *criu_work;
 	/* Where init was born: later it may be deeper, in a cgroup of its own making. */
 	struct arena *cgroup_arena;
 	struct oci_pairs cgroup_paths;

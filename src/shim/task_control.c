@@ -58,7 +58,7 @@ void task_kill(struct ttrpc_call *call)
 	}
 	/* All of a container, and what stands still in a frozen cgroup, is the runtime's to
 	 * reach.  One process is reached without it, and without waiting. */
-	if (p && proc_is_init(p) && !p->is_reaped && p->state != PROC_STOPPED &&
+	if (p && proc_is_init(p) && p->pid && !p->is_reaped && p->state != PROC_STOPPED &&
 	    (q->all || p->state == PROC_PAUSED)) {
 		struct oci_request k = { .verb = OCI_KILL, .sig = (int)q->signal, .all = q->all };
 
@@ -171,21 +171,6 @@ void task_update(struct ttrpc_call *call)
 	runtime_do(p, call, &k, on_done);
 }
 
-void task_checkpoint(struct ttrpc_call *call)
-{
-	const Containerd__Task__V3__CheckpointTaskRequest *q = call->req;
-	struct err e = { 0 };
-	struct proc *p = proc_get(call->user, q->id, "", &e);
-
-	if (p && p->state == PROC_CREATED)
-		err_set(&e, ERR_UNKNOWN, "cannot checkpoint a task in created state");
-	else if (p && p->state == PROC_STOPPED)
-		err_set(&e, ERR_UNKNOWN, "cannot checkpoint a stopped container");
-	else if (p)
-		err_set(&e, ERR_UNIMPLEMENTED, "checkpoint is not done yet");
-	ttrpc_fail(call, &e);
-}
-
 void task_resize_pty(struct ttrpc_call *call)
 {
 	const Containerd__Task__V3__ResizePtyRequest *q = call->req;
@@ -220,6 +205,6 @@ void task_shutdown(struct ttrpc_call *call)
 	struct shim *s = call->user;
 
 	ttrpc_reply(call, NULL);
-	if (!s->containers)
+	if (!s->containers && !s->sandbox)
 		s->stop(s);
 }

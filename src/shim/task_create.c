@@ -105,11 +105,23 @@ static void undo_create(struct container *c, const struct err *e)
 	oci_call(c->shim->loop, c->shim->reaper, &c->runtime, &q, on_deleted_again, c);
 }
 
+static void answer_create(struct container *c)
+{
+	Containerd__Task__V3__CreateTaskResponse r =
+		CONTAINERD__TASK__V3__CREATE_TASK_RESPONSE__INIT;
+
+	c->is_creating = false;
+	announce_create(c, c->init.op->req);
+
+	struct ttrpc_call *call = proc_end(&c->init);
+
+	r.pid = (uint32_t)c->init.pid;
+	ttrpc_reply(call, &r.base);
+}
+
 static void on_created(const struct err *e, pid_t pid, int console, void *arg)
 {
 	struct container *c = arg;
-	Containerd__Task__V3__CreateTaskResponse r =
-		CONTAINERD__TASK__V3__CREATE_TASK_RESPONSE__INIT;
 	struct err error = { 0 };
 
 	if (e) {
@@ -122,13 +134,7 @@ static void on_created(const struct err *e, pid_t pid, int console, void *arg)
 	}
 	c->init.pid = pid;
 	container_note_cgroup(c);
-	c->is_creating = false;
-	announce_create(c, c->init.op->req);
-
-	struct ttrpc_call *call = proc_end(&c->init);
-
-	r.pid = (uint32_t)pid;
-	ttrpc_reply(call, &r.base);
+	answer_create(c);
 	proc_watch(&c->init);
 }
 
@@ -141,6 +147,11 @@ static void on_streams(const struct err *e, void *arg)
 		return;
 	}
 	streams_show(c->init.io, &c->init.out, &c->init.err);
+	/* What is restored comes to be and runs in one step: Start. */
+	if (c->checkpoint) {
+		answer_create(c);
+		return;
+	}
 
 	struct oci_request q = {
 		.verb = OCI_CREATE,
@@ -170,6 +181,8 @@ static int take_options(struct container *c, const create_request *q, struct err
 	c->io_gid = o.io_gid;
 	c->no_pivot_root = o.no_pivot_root;
 	c->no_new_keyring = o.no_new_keyring;
+	c->criu_work = *o.criu_work_path ? xstrdup(o.criu_work_path)
+					 : xasprintf("%s/criu-work", c->bundle);
 	oci_runtime_init(&c->runtime, &o, c->shim->ns, c->bundle, c->shim->own_runc);
 	return 0;
 }
@@ -181,8 +194,6 @@ static int check(const struct shim *s, const create_request *q, struct err *e)
 	if (q->bundle[0] != '/')
 		return err_set(e, ERR_INVALID_ARGUMENT, "bundle \"%s\" is not an absolute path",
 			       q->bundle);
-	if (*q->checkpoint)
-		return err_set(e, ERR_UNIMPLEMENTED, "restore from a checkpoint is not done yet");
 	for (const struct container *c = s->containers; c; c = c->next)
 		if (strcmp(c->id, q->id) == 0)
 			return err_set(e, ERR_ALREADY_EXISTS, "id %s", q->id);
@@ -208,6 +219,10 @@ void task_create(struct ttrpc_call *call)
 	p->out = xstrdup(q->stdout);
 	p->err = xstrdup(q->stderr);
 	p->terminal = q->terminal;
+	if (*q->checkpoint) {
+		c->checkpoint = xstrdup(q->checkpoint);
+		c->parent_checkpoint = xstrdup(q->parent_checkpoint);
+	}
 	p->pid_file = xasprintf("%s/init.pid", c->bundle);
 	c->bundlefd = open(c->bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (c->bundlefd < 0)

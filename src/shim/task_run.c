@@ -45,6 +45,50 @@ static void on_init_started(const struct err *e, UNUSED pid_t pid, UNUSED int co
 	proc_started(p);
 }
 
+/* The process goes on where it stood; its pid is known only now. */
+static void on_restored(const struct err *e, pid_t pid, int console, void *arg)
+{
+	struct proc *p = arg;
+	struct container *c = p->container;
+	struct err error = { 0 };
+
+	if (e) {
+		/* It is still created: another Start may find what was missing. */
+		ttrpc_fail(proc_end(p), e);
+		proc_abandoned(p);
+		return;
+	}
+	free(c->checkpoint);
+	c->checkpoint = NULL;
+	p->pid = pid;
+	container_note_cgroup(c);
+	proc_watch(p);
+	if (streams_start(p->io, console, &error) < 0) {
+		(void)kill(pid, SIGKILL); /* its end is told as any other's */
+		e = &error;
+	}
+	on_init_started(e, pid, -1, p);
+}
+
+static void restore_init(struct proc *p)
+{
+	struct container *c = p->container;
+	const struct oci_criu criu = { .image = c->checkpoint,
+				       .work = c->criu_work,
+				       .parent = c->parent_checkpoint,
+				       .cgroups_mode = "" };
+	struct oci_request q = { .verb = OCI_RESTORE,
+				 .id = c->id,
+				 .bundle = c->bundle,
+				 .pid_file = p->pid_file,
+				 .stdio = streams_child(p->io),
+				 .terminal = p->terminal,
+				 .no_pivot_root = c->no_pivot_root,
+				 .criu = &criu };
+
+	oci_call(c->shim->loop, c->shim->reaper, &c->runtime, &q, on_restored, p);
+}
+
 static void start_init(struct proc *p, struct ttrpc_call *call)
 {
 	struct container *c = p->container;
@@ -52,7 +96,10 @@ static void start_init(struct proc *p, struct ttrpc_call *call)
 
 	proc_begin(p, call);
 	p->is_starting = true;
-	oci_call(c->shim->loop, c->shim->reaper, &c->runtime, &q, on_init_started, p);
+	if (c->checkpoint)
+		restore_init(p);
+	else
+		oci_call(c->shim->loop, c->shim->reaper, &c->runtime, &q, on_init_started, p);
 }
 
 /* An exec whose start failed stays in the list for Delete; who waits for it is told at once. */

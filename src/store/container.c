@@ -1,6 +1,7 @@
 #include "store/container.h"
 
 #include "base/ident.h"
+#include "store/any.h"
 #include "store/entry.h"
 #include "store/record_tables.h"
 #include "store/state.h"
@@ -67,36 +68,15 @@ static int container_check(const struct container_record *r, struct err *e)
 	return 0;
 }
 
-static struct any any_copy(struct arena *a, const struct any *from)
-{
-	return (struct any){ arena_strdup(a, from->type_url),
-			     from->n ? arena_memdup(a, from->value, from->n) : NULL, from->n };
-}
-
-static struct extensions extensions_copy(struct arena *a, const struct extensions *from)
-{
-	struct extensions x = { arena_array(a, from->n, sizeof *x.v), from->n };
-
-	for (size_t i = 0; i < from->n; i++)
-		x.v[i] = (struct extension){ arena_strdup(a, from->v[i].key),
-					     any_copy(a, &from->v[i].any) };
-	return x;
-}
-
-static const char *text(struct arena *a, const char *s)
-{
-	return s ? arena_strdup(a, s) : "";
-}
-
 static struct container_record record_copy(struct arena *a, const struct container_record *in)
 {
 	return (struct container_record){
-		.id = text(a, in->id),
-		.image = text(a, in->image),
-		.runtime_name = text(a, in->runtime_name),
-		.snapshotter = text(a, in->snapshotter),
-		.snapshot_key = text(a, in->snapshot_key),
-		.sandbox = text(a, in->sandbox),
+		.id = text_copy(a, in->id),
+		.image = text_copy(a, in->image),
+		.runtime_name = text_copy(a, in->runtime_name),
+		.snapshotter = text_copy(a, in->snapshotter),
+		.snapshot_key = text_copy(a, in->snapshot_key),
+		.sandbox = text_copy(a, in->sandbox),
 		.labels = labels_copy(a, &in->labels),
 		.runtime_options = any_copy(a, &in->runtime_options),
 		.spec = any_copy(a, &in->spec),
@@ -145,41 +125,18 @@ int container_get(struct store *s, const char *ns, struct arena *a, const char *
 	return 0;
 }
 
-static void set_extension(struct arena *a, struct extensions *x, const char *key,
-			  const struct extensions *in)
-{
-	const struct any *any = NULL;
-	size_t n = 0;
-	struct extension *v = arena_array(a, x->n + 1, sizeof *v);
-
-	for (size_t i = 0; i < in->n; i++)
-		if (strcmp(in->v[i].key, key) == 0)
-			any = &in->v[i].any;
-	for (size_t i = 0; i < x->n; i++)
-		if (strcmp(x->v[i].key, key) != 0)
-			v[n++] = x->v[i];
-	if (any)
-		v[n++] = (struct extension){ arena_strdup(a, key), any_copy(a, any) };
-	*x = (struct extensions){ v, n };
-}
-
 static int apply(struct arena *a, const char *path, struct container_record *r,
 		 const struct container_record *in, struct err *e)
 {
-	static const char extension[] = "extensions.";
-
-	if (mask_labels(a, path, "labels", &r->labels, &in->labels))
+	if (mask_labels(a, path, "labels", &r->labels, &in->labels) ||
+	    mask_extensions(a, path, &r->extensions, &in->extensions))
 		return 0;
-	if (strncmp(path, extension, sizeof extension - 1) == 0)
-		set_extension(a, &r->extensions, path + sizeof extension - 1, &in->extensions);
-	else if (strcmp(path, "extensions") == 0)
-		r->extensions = extensions_copy(a, &in->extensions);
-	else if (strcmp(path, "spec") == 0)
+	if (strcmp(path, "spec") == 0)
 		r->spec = any_copy(a, &in->spec);
 	else if (strcmp(path, "image") == 0)
-		r->image = text(a, in->image);
+		r->image = text_copy(a, in->image);
 	else if (strcmp(path, "snapshotkey") == 0)
-		r->snapshot_key = text(a, in->snapshot_key);
+		r->snapshot_key = text_copy(a, in->snapshot_key);
 	else
 		return err_set(e, ERR_INVALID_ARGUMENT, "cannot update \"%s\" field on \"%s\"",
 			       path, in->id);

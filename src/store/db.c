@@ -18,6 +18,10 @@ struct db {
 	/* Held shared by every transaction, exclusively while the map grows: LMDB moves the map,
 	 * and bytes handed out point into it. */
 	pthread_rwlock_t map;
+	pthread_mutex_t writers; /* guards what follows */
+	pthread_cond_t is_written;
+	struct write *waiting, **last;
+	bool is_writing;
 };
 
 static const char *const table_names[TABLE_COUNT] = {
@@ -30,6 +34,7 @@ static const char *const table_names[TABLE_COUNT] = {
 	[TABLE_SNAPSHOTS] = "snapshots",
 	[TABLE_LEASES] = "leases",
 	[TABLE_LEASE_ITEMS] = "lease_items",
+	[TABLE_SANDBOXES] = "sandboxes",
 };
 
 /* LMDB's own codes are negative, the system's positive. */
@@ -57,6 +62,13 @@ static int open_tables(struct db *db, struct err *e)
 	return r ? mdb_fail(e, r, "create tables") : 0;
 }
 
+static void destroy_locks(struct db *db)
+{
+	pthread_cond_destroy(&db->is_written);
+	pthread_mutex_destroy(&db->writers);
+	pthread_rwlock_destroy(&db->map);
+}
+
 int db_open_sized(const char *path, size_t map, struct db **ret, struct err *e)
 {
 	struct db *db = NEW(struct db);
@@ -67,6 +79,9 @@ int db_open_sized(const char *path, size_t map, struct db **ret, struct err *e)
 		goto free_db;
 	}
 	pthread_rwlock_init(&db->map, NULL);
+	pthread_mutex_init(&db->writers, NULL);
+	pthread_cond_init(&db->is_written, NULL);
+	db->last = &db->waiting;
 	r = mdb_env_create(&db->env);
 	if (r == 0)
 		r = mdb_env_set_maxdbs(db->env, TABLE_COUNT);
@@ -91,7 +106,7 @@ int db_open_sized(const char *path, size_t map, struct db **ret, struct err *e)
 close_env:
 	if (db->env)
 		mdb_env_close(db->env);
-	pthread_rwlock_destroy(&db->map);
+	destroy_locks(db);
 free_db:
 	free(db);
 	return -1;
@@ -107,7 +122,7 @@ void db_close(struct db *db)
 	if (!db)
 		return;
 	mdb_env_close(db->env);
-	pthread_rwlock_destroy(&db->map);
+	destroy_locks(db);
 	free(db);
 }
 
@@ -134,24 +149,20 @@ void db_read_end(struct txn *t)
 	pthread_rwlock_unlock(&t->db->map);
 }
 
-/* One attempt; t->is_map_full tells the caller to try on a larger map. */
-static int write_once(struct txn *t, db_write_fn *fn, void *arg, struct err *e)
-{
-	int r = mdb_txn_begin(t->db->env, NULL, 0, &t->mdb);
+/* --- writing: one transaction for all who come while the last one is being synced --- */
 
-	if (r)
-		return mdb_fail(e, r, "begin write");
+enum { GROUP_MAX = 64 };
 
-	int result = fn(t, arg, e);
-	if (result < 0 || t->is_map_full) {
-		mdb_txn_abort(t->mdb);
-		return -1;
-	}
-	r = mdb_txn_commit(t->mdb);
-	if (r == MDB_MAP_FULL)
-		t->is_map_full = true;
-	return r ? mdb_fail(e, r, "commit") : result;
-}
+/* A writer that waits; it lives on its thread's stack. */
+struct write {
+	db_write_fn *fn;
+	void *arg;
+	struct err *e;
+	int result;
+	bool has_ended; /* the result is there: the leader's to read and write */
+	bool is_done; /* under db->writers: its thread may go */
+	struct write *next;
+};
 
 static int grow(struct db *db, struct err *e)
 {
@@ -165,20 +176,129 @@ static int grow(struct db *db, struct err *e)
 	return r ? mdb_fail(e, r, "grow the map") : 0;
 }
 
-int db_write(struct db *db, db_write_fn *fn, void *arg, struct err *e)
+/* One transaction of all that have no result yet.  Who fails is *ret_failed, with its own error;
+ * NULL: the transaction failed, with e. */
+static int attempt(struct txn *t, struct write *group, struct write **ret_failed, struct err *e)
+{
+	int r = mdb_txn_begin(t->db->env, NULL, 0, &t->mdb);
+
+	*ret_failed = NULL;
+	if (r)
+		return mdb_fail(e, r, "begin write");
+	for (struct write *w = group; w; w = w->next) {
+		if (w->has_ended)
+			continue;
+		w->result = w->fn(t, w->arg, w->e);
+		if (w->result < 0 || t->is_map_full) {
+			mdb_txn_abort(t->mdb);
+			*ret_failed = w;
+			return -1;
+		}
+	}
+	r = mdb_txn_commit(t->mdb);
+	if (r == MDB_MAP_FULL)
+		t->is_map_full = true;
+	return r ? mdb_fail(e, r, "commit") : 0;
+}
+
+/* The same, on a map as large as it needs.  0: all are done; 1: *ret_failed is, and the others are
+ * to be run again; -1: the transaction failed. */
+static int attempt_on_map(struct db *db, struct write *group, struct err *e)
 {
 	for (;;) {
 		struct txn t = { .db = db, .is_write = true };
+		struct write *failed;
 
 		pthread_rwlock_rdlock(&db->map);
-		int r = write_once(&t, fn, arg, e);
+		int r = attempt(&t, group, &failed, e);
 		pthread_rwlock_unlock(&db->map);
-		if (r >= 0 || !t.is_map_full)
-			return r;
+		if (!t.is_map_full) {
+			if (failed)
+				failed->has_ended = true;
+			return failed ? 1 : r;
+		}
+		if (failed)
+			err_clear(failed->e);
 		err_clear(e);
 		if (grow(db, e) < 0)
 			return -1;
 	}
+}
+
+static void finish_group(struct write *group, int r, const struct err *e)
+{
+	for (struct write *w = group; w; w = w->next) {
+		if (w->has_ended)
+			continue;
+		w->has_ended = true;
+		if (r < 0) {
+			w->result = -1;
+			*w->e = *e;
+		}
+	}
+}
+
+/* Who fails does so alone: the others are run again without it.  What can't be committed together
+ * (a full disk) is tried one by one. */
+static void write_group(struct write *group, struct db *db)
+{
+	struct err e = { 0 };
+	int r;
+
+	while ((r = attempt_on_map(db, group, &e)) > 0)
+		;
+	if (r < 0 && group->next) {
+		for (struct write *w = group; w; w = w->next) {
+			struct write *next = w->next;
+
+			w->next = NULL;
+			if (!w->has_ended)
+				write_group(w, db);
+			w->next = next;
+		}
+		return;
+	}
+	finish_group(group, r, &e);
+}
+
+/* Up to GROUP_MAX of those who wait, in their order. */
+static struct write *take_group(struct db *db)
+{
+	struct write *first = db->waiting, *last = first;
+
+	for (size_t n = 1; n < GROUP_MAX && last->next; n++)
+		last = last->next;
+	db->waiting = last->next;
+	if (!db->waiting)
+		db->last = &db->waiting;
+	last->next = NULL;
+	return first;
+}
+
+int db_write(struct db *db, db_write_fn *fn, void *arg, struct err *e)
+{
+	struct write own = { .fn = fn, .arg = arg, .e = e };
+
+	pthread_mutex_lock(&db->writers);
+	*db->last = &own;
+	db->last = &own.next;
+	for (;;) {
+		while (!own.is_done && db->is_writing)
+			pthread_cond_wait(&db->is_written, &db->writers);
+		if (own.is_done)
+			break;
+		struct write *group = take_group(db);
+		db->is_writing = true;
+		pthread_mutex_unlock(&db->writers);
+		write_group(group, db);
+		pthread_mutex_lock(&db->writers);
+		for (struct write *w = group; w; w = w->next)
+			w->is_done = true; /* nobody can go before we unlock */
+		db->is_writing = false;
+		pthread_cond_broadcast(&db->is_written);
+	}
+	pthread_mutex_unlock(&db->writers);
+	return own.result;
 }
 
 /* --- keys --- */

@@ -1,5 +1,6 @@
 #include "store/gc.h"
 
+#include "base/log.h"
 #include "base/str.h"
 #include "store/content_record.h"
 #include "store/entry.h"
@@ -184,9 +185,17 @@ static int sweep(struct store *s, gc_removed *removed, void *arg, struct gc_stat
 	if (content_sweep_ingests(s, ingest_gone, &report, e) < 0 ||
 	    content_sweep_blobs(s, &ret->blobs, e) < 0)
 		return -1;
-	for (size_t i = 0; i < SNAPSHOTTER_COUNT; i++)
-		if (snapshotter_sweep(s, &s->snapshotters.v[i], &ret->directories, e) < 0)
-			return -1;
+	for (size_t i = 0; i < s->snapshotters.n; i++) {
+		struct snapshotter *sn = &s->snapshotters.v[i];
+		struct err why = { 0 };
+
+		if (snapshotter_sweep(s, sn, &ret->directories, &why) == 0)
+			continue;
+		if (!sn->proxy)
+			return err_copy(e, &why);
+		log_debug(LOG({ "error", why.msg }, { "snapshotter", sn->name }),
+			  "a proxy snapshotter is not cleaned up");
+	}
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "store/image.h"
 #include "store/lease.h"
 #include "store/record_tables.h"
+#include "store/sandbox.h"
 #include "store/snapshot_record.h"
 
 #include <string.h>
@@ -152,6 +153,18 @@ static int root_container(struct txn *t UNUSED, const MDB_val *key, const MDB_va
 	return 0;
 }
 
+static int root_sandbox(struct txn *t UNUSED, const MDB_val *key, const MDB_val *value, void *arg,
+			struct err *e)
+{
+	struct mark *m = arg;
+	struct sandbox_record r;
+
+	if (rec_decode(m->a, sandbox_fields, value, &r, e) < 0)
+		return -1;
+	follow_labels(m, ns_of(m, key), &r.labels);
+	return 0;
+}
+
 static int root_content(struct txn *t UNUSED, const MDB_val *key, const MDB_val *value, void *arg,
 			struct err *e)
 {
@@ -275,11 +288,9 @@ int gc_mark(struct txn *t, struct nodeset *marked, struct gc_expired **ret_expir
 	static const struct {
 		enum table table;
 		db_visit *visit;
-	} roots[] = { { TABLE_IMAGES, root_image },
-		      { TABLE_CONTAINERS, root_container },
-		      { TABLE_CONTENT, root_content },
-		      { TABLE_SNAPSHOTS, root_snapshot },
-		      { TABLE_LEASES, root_lease } };
+	} roots[] = { { TABLE_IMAGES, root_image },       { TABLE_CONTAINERS, root_container },
+		      { TABLE_SANDBOXES, root_sandbox },  { TABLE_CONTENT, root_content },
+		      { TABLE_SNAPSHOTS, root_snapshot }, { TABLE_LEASES, root_lease } };
 	struct mark m = { .t = t, .a = marked->a, .marked = marked, .now = entry_now() };
 	struct key every = { .n = 0 };
 	struct node *n;

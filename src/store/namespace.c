@@ -129,7 +129,8 @@ static int list_holdings(struct txn *t, struct store *s, const char *ns, struct 
 		const char *word;
 	} kinds[] = { { TABLE_IMAGES, "images" },
 		      { TABLE_CONTENT, "blobs" },
-		      { TABLE_CONTAINERS, "containers" } };
+		      { TABLE_CONTAINERS, "containers" },
+		      { TABLE_SANDBOXES, "sandboxes" } };
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		struct key below = PREFIX(ns);

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-static int probe(int fd UNUSED, struct err *e UNUSED)
+static int probe(struct snapshotter *sn UNUSED, struct err *e UNUSED)
 {
 	return 0;
 }
@@ -31,12 +31,13 @@ static int make(const struct snapshotter *sn, int dirfd, const struct layers *l,
 	return r < 0 ? err_sys(e, -r, "copying of parent failed") : 0;
 }
 
-static void mounts(const struct snapshotter *sn, struct arena *a, const struct layers *l,
-		   struct mounts *ret)
+static int mounts(const struct snapshotter *sn, struct arena *a, const struct layers *l,
+		  struct mounts *ret, struct err *e UNUSED)
 {
 	const char *options[] = { l->kind == SNAPSHOT_VIEW ? "ro" : "rw", "rbind" };
 
 	mounts_set(a, ret, "bind", snapshotter_fs_path(sn, a, l->number), options, 2);
+	return 0;
 }
 
 const struct snapshotter_ops native_ops = {

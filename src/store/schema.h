@@ -20,11 +20,14 @@
  *   snapshots
  *     NS\0SNAPSHOTTER\0NAME             name, snapshotter, number of its directory, kind, parent,
  *                                       count of children, labels, usage (committed), created,
- *                                       updated
+ *                                       updated, key in another program
  *   leases
  *     NS\0LEASE                         id, labels, created
  *   lease_items
  *     NS\0LEASE\0TYPE\0ID               lease, type, id
+ *   sandboxes
+ *     NS\0ID                            id, sandboxer, runtime name and options, spec, labels,
+ *                                       extensions, created, updated
  *
  * Ingests have no records: the directory tree ingest/ is the truth about them. */
 #pragma once
@@ -41,5 +44,6 @@ enum table {
 	TABLE_SNAPSHOTS,
 	TABLE_LEASES,
 	TABLE_LEASE_ITEMS,
+	TABLE_SANDBOXES,
 	TABLE_COUNT
 };

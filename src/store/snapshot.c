@@ -1,7 +1,9 @@
-#include "store/snapshot.h"
+#include "store/snapshot_call.h"
 
+#include "base/log.h"
 #include "store/entry.h"
 #include "store/snapshot_record.h"
+#include "store/snapshot_remote.h"
 #include "store/state.h"
 #include "store/tree.h"
 
@@ -11,25 +13,11 @@
 #include <sys/stat.h>
 
 static const char target_label[] = "containerd.io/snapshot.ref";
+static const char upperdir_label[] = "containerd.io/snapshot/overlay.upperdir";
 
 enum { PARENTS_MAX = 1024 }; /* a chain longer than this is a loop or an attack */
 
-struct call {
-	struct store *s;
-	struct snapshotter *sn;
-	const struct snapshot_at *at;
-	struct arena *a;
-	const char *key, *name, *parent;
-	enum snapshot_kind kind;
-	const struct labels *labels;
-	const struct snapshot_info *in;
-	const struct mask *mask;
-	uint64_t number;
-	struct snapshot_usage usage;
-	struct snapshot_info *ret;
-};
-
-static int is_missing(const char *name, struct err *e)
+int snapshot_missing(const char *name, struct err *e)
 {
 	return err_set(e, ERR_NOT_FOUND, "snapshot %s does not exist", name);
 }
@@ -61,11 +49,40 @@ static int read_chain(struct txn *t, const struct snapshot_at *at, const char *p
 	return 0;
 }
 
+/* Both or none: a user namespace has both. */
+static void read_idmaps(const struct labels *labels, struct layers *ret)
+{
+	const char *uids = labels_get(labels, "containerd.io/snapshot/uidmapping");
+	const char *gids = labels_get(labels, "containerd.io/snapshot/gidmapping");
+
+	ret->uidmap = uids ?: gids;
+	ret->gidmap = gids ?: uids;
+}
+
 /* --- prepare, view --- */
+
+/* c->parent is there and committed. */
+int snapshot_check_parent(struct txn *t, struct call *c, struct err *e)
+{
+	const struct snapshot_at *at = c->at;
+	struct snapshot_record r;
+	int has = snapshot_read(t, at->ns, at->snapshotter, c->parent, c->a, &r, e);
+
+	if (has < 0)
+		return -1;
+	if (!has)
+		return err_set(e, ERR_NOT_FOUND, "parent snapshot %s does not exist", c->parent);
+	if (r.kind != SNAPSHOT_COMMITTED)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "failed to create snapshot: parent \"%s\" is not committed snapshot",
+			       c->parent);
+	c->parent_remote = r.remote;
+	return 0;
+}
 
 /* What must hold for a new snapshot: asked before its directory is made, and again with the record.
  * 1: the label's target is there, and the lease has it now. */
-static int check_new(struct txn *t, const struct call *c, struct err *e)
+static int check_new(struct txn *t, struct call *c, struct err *e)
 {
 	const struct snapshot_at *at = c->at;
 	const char *target = labels_get(c->labels, target_label);
@@ -82,27 +99,16 @@ static int check_new(struct txn *t, const struct call *c, struct err *e)
 		return -1;
 	if (has)
 		return err_set(e, ERR_ALREADY_EXISTS, "snapshot \"%s\"", c->key);
-	if (!*c->parent)
-		return 0;
-	has = snapshot_read(t, at->ns, at->snapshotter, c->parent, c->a, &r, e);
-	if (has < 0)
-		return -1;
-	if (!has)
-		return err_set(e, ERR_NOT_FOUND, "parent snapshot %s does not exist", c->parent);
-	if (r.kind != SNAPSHOT_COMMITTED)
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "failed to create snapshot: parent \"%s\" is not committed snapshot",
-			       c->parent);
-	return 0;
+	return *c->parent ? snapshot_check_parent(t, c, e) : 0;
 }
 
-static char *lease_type(struct arena *a, const char *snapshotter)
+char *snapshot_lease_type(struct arena *a, const char *snapshotter)
 {
 	return arena_printf(a, "snapshots/%s", snapshotter);
 }
 
-static int add_child(struct txn *t, const struct snapshot_at *at, const char *parent,
-		     struct arena *a, int change, struct err *e)
+int snapshot_add_child(struct txn *t, const struct snapshot_at *at, const char *parent,
+		       struct arena *a, int change, struct err *e)
 {
 	struct snapshot_record r;
 	struct key k = KEY(at->ns, at->snapshotter, parent);
@@ -125,6 +131,7 @@ static int record_new(struct txn *t, void *arg, struct err *e)
 				     .parent = c->parent,
 				     .number = c->number,
 				     .kind = c->kind,
+				     .remote = c->remote,
 				     .labels = labels_copy(c->a, c->labels),
 				     .created = entry_now() };
 	struct key k = KEY(at->ns, at->snapshotter, c->key);
@@ -134,8 +141,9 @@ static int record_new(struct txn *t, void *arg, struct err *e)
 	if (r_new != 0)
 		return r_new;
 	if (namespace_ensure(t, at->ns, e) < 0 ||
-	    lease_join(t, at->ns, at->lease, lease_type(c->a, at->snapshotter), c->key, e) < 0 ||
-	    add_child(t, at, c->parent, c->a, 1, e) < 0)
+	    lease_join(t, at->ns, at->lease, snapshot_lease_type(c->a, at->snapshotter), c->key,
+		       e) < 0 ||
+	    snapshot_add_child(t, at, c->parent, c->a, 1, e) < 0)
 		return -1;
 	return entry_put(t, TABLE_SNAPSHOTS, &k, snapshot_fields, &r, e);
 }
@@ -144,7 +152,7 @@ static int join_target(struct txn *t, void *arg, struct err *e)
 {
 	struct call *c = arg;
 
-	return lease_join(t, c->at->ns, c->at->lease, lease_type(c->a, c->at->snapshotter),
+	return lease_join(t, c->at->ns, c->at->lease, snapshot_lease_type(c->a, c->at->snapshotter),
 			  labels_get(c->labels, target_label), e);
 }
 
@@ -167,13 +175,39 @@ static int make_dir(struct call *c, const struct layers *l, const char *name, st
 	return c->sn->ops->make(c->sn, dirfd, l, e);
 }
 
+/* The plugin may have had the target all along: then that is what gets the record. */
+static int make_remote(struct call *c, struct err *e)
+{
+	int r = remote_make(c->sn, c->at->ns, c->number, c->kind, c->a, c->key, c->parent_remote,
+			    c->labels, &c->remote, c->ret_mounts, e);
+
+	if (r == 1) {
+		c->key = labels_get(c->labels, target_label);
+		c->kind = SNAPSHOT_COMMITTED;
+	}
+	return r;
+}
+
+static void drop_new(struct call *c, const char *name)
+{
+	struct err ignored = { 0 }; /* else the clean-up finds it */
+
+	if (c->sn->proxy) {
+		const struct snapshot_remote_at at = remote_at(c->sn, c->at->ns);
+
+		(void)c->sn->proxy->remote->remove(&at, c->remote, &ignored);
+	} else {
+		(void)snapshotter_remove_dir(c->sn, name, &ignored);
+	}
+}
+
 /* The directory first, then its record; the other way round a crash would leave a record of
  * nothing.  Runs with sn->dirs held shared. */
 static int make_new(struct call *c, struct layers *l, struct err *e)
 {
 	char name[24];
 	struct txn t;
-	struct err ignored = { 0 };
+	bool is_adopted = false;
 
 	if (db_read(c->s->db, &t, e) < 0)
 		return -1;
@@ -186,12 +220,14 @@ static int make_new(struct call *c, struct layers *l, struct err *e)
 
 	c->number = l->number = atomic_fetch_add(&c->sn->next, 1);
 	snprintf(name, sizeof name, "%llu", (unsigned long long)c->number);
-	r = make_dir(c, l, name, e);
-	if (r == 0)
+	r = c->sn->proxy ? make_remote(c, e) : make_dir(c, l, name, e);
+	is_adopted = r == 1;
+	if (r >= 0)
 		r = db_write(c->s->db, record_new, c, e);
 	if (r == 0)
-		return 0;
-	(void)snapshotter_remove_dir(c->sn, name, &ignored); /* else the clean-up finds it */
+		return is_adopted ? target_exists(c, e) : 0;
+	if (!is_adopted && c->number)
+		drop_new(c, name);
 	return r == 1 ? target_exists(c, e) : -1;
 }
 
@@ -206,9 +242,13 @@ static int create(struct store *s, const struct snapshot_at *at, enum snapshot_k
 			  .key = key,
 			  .parent = parent ?: "",
 			  .kind = kind,
-			  .labels = labels ?: &none };
+			  .labels = labels ?: &none,
+			  .remote = "",
+			  .parent_remote = "",
+			  .ret_mounts = ret };
 	struct layers l = { .kind = kind };
 
+	read_idmaps(c.labels, &l);
 	if (!key || !*key)
 		return err_set(e, ERR_INVALID_ARGUMENT, "snapshot key must not be empty");
 	if (snapshotter_find(s, at->snapshotter, &c.sn, e) < 0 || labels_check(c.labels, e) < 0)
@@ -216,10 +256,9 @@ static int create(struct store *s, const struct snapshot_at *at, enum snapshot_k
 	pthread_rwlock_rdlock(&c.sn->dirs);
 	int r = make_new(&c, &l, e);
 	pthread_rwlock_unlock(&c.sn->dirs);
-	if (r < 0)
-		return -1;
-	c.sn->ops->mounts(c.sn, a, &l, ret);
-	return 0;
+	if (r < 0 || c.sn->proxy)
+		return r;
+	return c.sn->ops->mounts(c.sn, a, &l, ret, e);
 }
 
 int snapshot_prepare(struct store *s, const struct snapshot_at *at, struct arena *a,
@@ -248,10 +287,13 @@ int snapshot_layers(struct store *s, const struct snapshot_at *at, const char *k
 		return -1;
 	int has = snapshot_read(&t, at->ns, at->snapshotter, key, a, &r, e);
 	if (has == 0)
-		is_missing(key, e);
+		snapshot_missing(key, e);
 	if (has == 1) {
 		ret->number = r.number;
 		ret->kind = (enum snapshot_kind)r.kind;
+		ret->ns = at->ns;
+		ret->remote = r.remote;
+		read_idmaps(&r.labels, ret);
 		if (read_chain(&t, at, r.parent, a, ret, e) < 0)
 			has = -1;
 	}
@@ -270,15 +312,19 @@ int snapshot_mounts(struct store *s, const struct snapshot_at *at, struct arena 
 	if (l.kind == SNAPSHOT_COMMITTED)
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "failed to get active mount: snapshot %s is committed", key);
-	sn->ops->mounts(sn, a, &l, ret);
-	return 0;
+	return sn->ops->mounts(sn, a, &l, ret, e);
 }
 
-static struct snapshot_info to_info(const struct snapshot_record *r)
+static struct snapshot_info to_info(const struct snapshotter *sn, struct arena *a,
+				    const struct snapshot_record *r)
 {
-	return (struct snapshot_info){
+	struct snapshot_info i = {
 		(enum snapshot_kind)r->kind, r->name, r->parent, r->labels, r->created, r->updated
 	};
+
+	if (sn->opt->upperdir_label)
+		labels_set(a, &i.labels, upperdir_label, snapshotter_fs_path(sn, a, r->number));
+	return i;
 }
 
 static int find(struct store *s, const struct snapshot_at *at, const char *key, struct arena *a,
@@ -292,7 +338,7 @@ static int find(struct store *s, const struct snapshot_at *at, const char *key, 
 	db_read_end(&t);
 	if (has < 0)
 		return -1;
-	return has ? 0 : is_missing(key, e);
+	return has ? 0 : snapshot_missing(key, e);
 }
 
 int snapshot_stat(struct store *s, const struct snapshot_at *at, struct arena *a, const char *key,
@@ -303,11 +349,11 @@ int snapshot_stat(struct store *s, const struct snapshot_at *at, struct arena *a
 
 	if (find(s, at, key, a, &sn, &r, e) < 0)
 		return -1;
-	*ret = to_info(&r);
+	*ret = to_info(sn, a, &r);
 	return 0;
 }
 
-static int measure(int fd, struct snapshot_usage *ret, struct err *e)
+int snapshot_measure(int fd, struct snapshot_usage *ret, struct err *e)
 {
 	int r = tree_usage(fd, &ret->size, &ret->inodes);
 
@@ -323,12 +369,17 @@ int snapshot_usage(struct store *s, const struct snapshot_at *at, const char *ke
 
 	if (find(s, at, key, a, &sn, &r, e) < 0)
 		return -1;
+	if (sn->proxy) {
+		const struct snapshot_remote_at far = remote_at(sn, at->ns);
+
+		return sn->proxy->remote->usage(&far, r.remote, ret, e);
+	}
 	if (r.kind == SNAPSHOT_COMMITTED) {
 		*ret = r.usage;
 		return 0;
 	}
 	AUTO_FD int fd = snapshotter_open_fs(sn, r.number, e);
-	return fd < 0 ? -1 : measure(fd, ret, e);
+	return fd < 0 ? -1 : snapshot_measure(fd, ret, e);
 }
 
 int snapshot_walk(struct store *s, const struct snapshot_at *at, struct arena *a,
@@ -343,7 +394,7 @@ int snapshot_walk(struct store *s, const struct snapshot_at *at, struct arena *a
 	int r = entry_list(s->db, TABLE_SNAPSHOTS, &below, snapshot_fields,
 			   sizeof(struct snapshot_record), a, &all, e);
 	for (size_t i = 0; i < all.n && r == 0; i++) {
-		struct snapshot_info info = to_info(all.v[i]);
+		struct snapshot_info info = to_info(sn, a, all.v[i]);
 
 		r = visit(&info, arg, e);
 	}
@@ -352,77 +403,22 @@ int snapshot_walk(struct store *s, const struct snapshot_at *at, struct arena *a
 
 /* --- changing --- */
 
-static int commit(struct txn *t, void *arg, struct err *e)
-{
-	struct call *c = arg;
-	const struct snapshot_at *at = c->at;
-	struct snapshot_record r, other;
-	struct key old = KEY(at->ns, at->snapshotter, c->key);
-	struct key new = KEY(at->ns, at->snapshotter, c->name);
-	int has = snapshot_read(t, at->ns, at->snapshotter, c->name, c->a, &other, e);
-
-	if (has < 0)
-		return -1;
-	if (has)
-		return err_set(e, ERR_ALREADY_EXISTS, "snapshot \"%s\"", c->name);
-	has = snapshot_read(t, at->ns, at->snapshotter, c->key, c->a, &r, e);
-	if (has < 0)
-		return -1;
-	if (!has)
-		return is_missing(c->key, e);
-	if (r.kind != SNAPSHOT_ACTIVE)
-		return err_set(e, ERR_FAILED_PRECONDITION,
-			       "failed to commit snapshot: snapshot %s is not active", c->key);
-
-	char *type = lease_type(c->a, at->snapshotter);
-
-	r.name = c->name;
-	r.kind = SNAPSHOT_COMMITTED;
-	r.labels = labels_copy(c->a, c->labels);
-	r.usage = c->usage;
-	r.created = r.updated = entry_now();
-	if (db_del(t, TABLE_SNAPSHOTS, &old, e) < 0 ||
-	    lease_leave(t, at->ns, at->lease, type, c->key, e) < 0 ||
-	    lease_join(t, at->ns, at->lease, type, c->name, e) < 0)
-		return -1;
-	return entry_put(t, TABLE_SNAPSHOTS, &new, snapshot_fields, &r, e);
-}
-
-/* Before the record says that the layer is there: a loss of power must not leave a half one under a
- * name that everybody trusts.  The whole file system at once, because fsync() of each file of a
- * Debian image took a hundred times as long (one journal commit a file). */
-static int make_durable(int fd, struct err *e)
-{
-	return syncfs(fd) < 0 ? err_sys(e, errno, "sync snapshot") : 0;
-}
-
-int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *name,
-		    const char *key, const struct labels *labels, struct err *e)
-{
-	static const struct labels none;
-	AUTO_ARENA struct arena *a = arena_new();
-	struct snapshotter *sn;
-	struct layers l = { 0 };
-	struct call c = {
-		.s = s, .at = at, .a = a, .key = key, .name = name, .labels = labels ?: &none
-	};
-
-	if (!name || !*name || !key || !*key)
-		return err_set(e, ERR_INVALID_ARGUMENT, "snapshot name and key must not be empty");
-	if (labels_check(c.labels, e) < 0 || snapshot_layers(s, at, key, a, &sn, &l, e) < 0)
-		return -1;
-	AUTO_FD int fd = snapshotter_open_fs(sn, l.number, e);
-	if (fd < 0 || measure(fd, &c.usage, e) < 0 || make_durable(fd, e) < 0)
-		return -1;
-	return db_write(s->db, commit, &c, e);
-}
-
 static int remove_one(struct txn *t, void *arg, struct err *e)
 {
 	struct call *c = arg;
 	int had = snapshot_forget(t, c->at->ns, c->at->snapshotter, c->key, e);
 
-	return had < 0 ? -1 : had ? 0 : is_missing(c->key, e);
+	return had < 0 ? -1 : had ? 0 : snapshot_missing(c->key, e);
+}
+
+/* The record is gone whatever happens to the directory: the next clean-up tries again. */
+static void remove_now(struct store *s, struct snapshotter *sn)
+{
+	struct err why = { 0 };
+	size_t removed = 0;
+
+	if (snapshotter_sweep(s, sn, &removed, &why) < 0)
+		log_debug(LOG({ "error", why.msg }), "a snapshot's directory stays for now");
 }
 
 int snapshot_remove(struct store *s, const struct snapshot_at *at, const char *key, struct err *e)
@@ -431,10 +427,12 @@ int snapshot_remove(struct store *s, const struct snapshot_at *at, const char *k
 
 	if (snapshotter_find(s, at->snapshotter, &c.sn, e) < 0)
 		return -1;
-	int r = db_write(s->db, remove_one, &c, e);
-	if (r == 0)
-		store_made_garbage(s);
-	return r;
+	if (db_write(s->db, remove_one, &c, e) < 0)
+		return -1;
+	store_made_garbage(s);
+	if (c.sn->opt->sync_remove)
+		remove_now(s, c.sn);
+	return 0;
 }
 
 static int update(struct txn *t, void *arg, struct err *e)
@@ -448,11 +446,11 @@ static int update(struct txn *t, void *arg, struct err *e)
 	if (has < 0)
 		return -1;
 	if (!has)
-		return is_missing(c->in->name, e);
+		return snapshot_missing(c->in->name, e);
 	if (labels_update(c->a, &r.labels, &c->in->labels, c->mask, "snapshot", c->in->name, e) < 0)
 		return -1;
 	r.updated = entry_now();
-	*c->ret = to_info(&r);
+	*c->ret = to_info(c->sn, c->a, &r);
 	return entry_put(t, TABLE_SNAPSHOTS, &k, snapshot_fields, &r, e);
 }
 

@@ -63,6 +63,12 @@ int snapshot_mounts(struct store *s, const struct snapshot_at *at, struct arena 
 int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *name,
 		    const char *key, const struct labels *labels, struct err *e);
 
+/* One that was prepared without a parent gets this one (layers unpacked side by side), where a
+ * snapshot holds its layer only; "" or its own changes nothing, another is ERR_INVALID_ARGUMENT. */
+int snapshot_commit_on(struct store *s, const struct snapshot_at *at, const char *name,
+		       const char *key, const char *parent, const struct labels *labels,
+		       struct err *e);
+
 /* Only the record goes: the directory with the next gc_run() or snapshot_cleanup().
  * ERR_FAILED_PRECONDITION `cannot remove snapshot with child`. */
 int snapshot_remove(struct store *s, const struct snapshot_at *at, const char *key, struct err *e);
@@ -108,6 +114,7 @@ int snapshot_open_mounts(struct store *s, const struct mounts *m, struct snapsho
 /* The back ends in the order of preference; error is "" or why this one can't work here. */
 struct snapshotter_state {
 	const char *name, *error, *root; /* borrowed from s */
+	const char *capabilities[4]; /* ended by NULL; in the words clients look for */
 };
 size_t snapshotter_list(const struct store *s, const struct snapshotter_state **ret);
 

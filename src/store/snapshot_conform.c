@@ -1,13 +1,16 @@
 /* One suite for all back ends of snapshots: each must keep every contract of snapshot.h, whatever
  * it does with directories.  Trees are looked at the way a container sees them: mounted.  Needs
  * root (mounts, in a mount namespace of its own). */
+#include "store/erofs_mount.h"
 #include "store/gc.h"
 #include "store/snapshot.h"
 #include "store/store_fixture.h"
 
 #include "base/str.h"
 #include "os/fd.h"
+#include "os/spawn.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -21,7 +24,52 @@ struct env {
 	struct fixture f;
 	struct snapshot_at at;
 	char *mnt;
+	char *dir; /* of the back end */
+	struct snapshot_options options;
+	bool keeps_whole_trees; /* native, btrfs */
 };
+
+static int run(const char *const *argv)
+{
+	const int fds[] = { -1, -1, -1 };
+	AUTO_FREE char *path = spawn_find(argv[0]);
+	AUTO_FD int pidfd = -1;
+	struct spawn sp = { .path = path,
+			    .argv = (char *const *)argv,
+			    .envp = environ,
+			    .cwd_fd = -1,
+			    .fds = fds,
+			    .n_fds = 3 };
+	pid_t pid;
+	int status = -1;
+
+	if (!path || spawn_start(&sp, &pidfd, &pid) < 0 || spawn_wait(pidfd, -1, &status) < 0)
+		return -1;
+	return status;
+}
+
+/* A file system of its own for the back end that needs one; gone with our mount namespace. */
+static void make_btrfs(struct env *v)
+{
+	const char *image = arena_printf(v->f.a, "%s/image", v->f.root);
+	AUTO_FD int fd = open(image, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	const char *mkfs[] = { "mkfs.btrfs", "-q", image, NULL };
+	const char *mnt[] = { "mount", "-o", "loop", image, v->dir, NULL };
+
+	CHECK(fd >= 0 && ftruncate(fd, 128 << 20) == 0 && mkdir(v->dir, 0700) == 0);
+	if (run(mkfs) == 0)
+		(void)run(mnt); /* else it is left out, with the back end's own reason */
+}
+
+static void reopen(struct env *v)
+{
+	const struct store_options opt = { &v->options, 1 };
+	struct err e = { 0 };
+
+	store_close(v->f.s);
+	v->f.s = NULL;
+	CHECK_OK(store_open_with(v->f.root, &opt, &v->f.s, &e), &e);
+}
 
 static int env_open(struct env *v, const char *snapshotter)
 {
@@ -30,7 +78,14 @@ static int env_open(struct env *v, const char *snapshotter)
 	v->f = fixture_open();
 	v->at = (struct snapshot_at){ .ns = "default", .snapshotter = snapshotter };
 	v->mnt = arena_printf(v->f.a, "%s/mnt", v->f.root);
+	v->dir = arena_printf(v->f.a, "%s/own", v->f.root);
+	v->options = (struct snapshot_options){ .name = snapshotter, .root_path = v->dir };
+	v->keeps_whole_trees =
+		strcmp(snapshotter, "native") == 0 || strcmp(snapshotter, "btrfs") == 0;
 	CHECK(mkdir(v->mnt, 0700) == 0);
+	if (strcmp(snapshotter, "btrfs") == 0)
+		make_btrfs(v);
+	reopen(v);
 	for (size_t i = 0; i < snapshotter_list(v->f.s, &states); i++)
 		if (strcmp(states[i].name, snapshotter) == 0 && *states[i].error) {
 			printf("# skip %s: %s\n", snapshotter, states[i].error);
@@ -118,12 +173,13 @@ static void drop(struct env *v, const char *key)
 	CHECK_OK(snapshot_remove(v->f.s, &v->at, key, &e), &e);
 }
 
-/* base: a, dir/b, link.  two: a changed, dir/b removed, c added. */
+/* base: a, dir/b, link, odd/x.  two: a changed, dir/b removed, c added, odd/ replaced. */
 static void make_two_layers(struct env *v)
 {
 	AUTO_FREE char *dir = xasprintf("%s/dir", v->mnt), *b = xasprintf("%s/dir/b", v->mnt);
 	AUTO_FREE char *a = xasprintf("%s/a", v->mnt), *hard = xasprintf("%s/hard", v->mnt);
 	AUTO_FREE char *link = xasprintf("%s/link", v->mnt), *dev = xasprintf("%s/dev", v->mnt);
+	AUTO_FREE char *odd = xasprintf("%s/odd", v->mnt);
 
 	prepare(v, "k1", "");
 	write_file(v, "a", "one");
@@ -132,7 +188,8 @@ static void make_two_layers(struct env *v)
 	write_file(v, "dir/b", "b");
 	CHECK(linkat(AT_FDCWD, a, AT_FDCWD, hard, 0) == 0);
 	CHECK(chown(dir, 1000, 2000) == 0 && setxattr(a, "user.x", "y", 1, 0) == 0);
-	CHECK(chmod(v->mnt, 0711) == 0);
+	CHECK(chmod(v->mnt, 0711) == 0 && mkdir(odd, 0700) == 0);
+	write_file(v, "odd/x", "x");
 	commit(v, "base", "k1");
 
 	prepare(v, "k2", "base");
@@ -140,6 +197,8 @@ static void make_two_layers(struct env *v)
 	write_file(v, "a", "two");
 	write_file(v, "c", "c");
 	CHECK(unlink(b) == 0);
+	CHECK(file_remove_tree(AT_FDCWD, odd) == 0 && mkdir(odd, 0700) == 0);
+	write_file(v, "odd/y", "y");
 	commit(v, "two", "k2");
 }
 
@@ -162,7 +221,8 @@ static void check_layers(struct env *v)
 	view(v, "v2", "two");
 	CHECK_STR(read_back(v, "a"), "two");
 	CHECK_STR(read_back(v, "c"), "c");
-	CHECK(!read_back(v, "dir/b"));
+	CHECK(!read_back(v, "dir/b") && !read_back(v, "odd/x"));
+	CHECK_STR(read_back(v, "odd/y"), "y");
 	CHECK(stat(dir, &st) == 0 && st.st_uid == 1000 && st.st_gid == 2000);
 	CHECK((st.st_mode & 07777) == 0750);
 	CHECK(stat(v->mnt, &st) == 0 && (st.st_mode & 07777) == 0711);
@@ -229,20 +289,62 @@ static void check_records(struct env *v)
 	CHECK_STR(labels_get(&info.labels, "k"), "v");
 }
 
+/* A layer that was made beside the one it belongs on. */
+static void check_rebase(struct env *v)
+{
+	struct store *s = v->f.s;
+	struct snapshot_info info;
+	struct mounts m;
+	struct err e = { 0 };
+
+	make_two_layers(v);
+	prepare(v, "side", "");
+	write_file(v, "side", "s");
+	write_file(v, "a", "three");
+	unmount(v);
+	CHECK_ERR(snapshot_commit_on(s, &v->at, "three", "side", "nope", &NONE, &e), &e,
+		  v->keeps_whole_trees ? ERR_UNIMPLEMENTED : ERR_NOT_FOUND,
+		  v->keeps_whole_trees
+			  ? arena_printf(v->f.a,
+					 "snapshotter %s cannot commit on another parent: a "
+					 "snapshot holds the whole tree: not implemented",
+					 v->at.snapshotter)
+			  : "parent snapshot nope does not exist: not found");
+	if (v->keeps_whole_trees)
+		return;
+	CHECK_OK(snapshot_commit_on(s, &v->at, "three", "side", "two", &NONE, &e), &e);
+	CHECK_OK(snapshot_stat(s, &v->at, v->f.a, "three", &info, &e), &e);
+	CHECK_STR(info.parent, "two");
+	CHECK_ERR(snapshot_remove(s, &v->at, "two", &e), &e, ERR_FAILED_PRECONDITION,
+		  "cannot remove snapshot with child: failed precondition");
+	view(v, "v", "three");
+	CHECK_STR(read_back(v, "a"), "three");
+	CHECK_STR(read_back(v, "c"), "c");
+	drop(v, "v");
+	CHECK_OK(snapshot_prepare(s, &v->at, v->f.a, "on", "base", &NONE, &m, &e), &e);
+	CHECK_ERR(snapshot_commit_on(s, &v->at, "four", "on", "two", &NONE, &e), &e,
+		  ERR_INVALID_ARGUMENT,
+		  "failed to commit snapshot on: cannot change parent of active snapshot \"on\" "
+		  "on commit: invalid argument");
+	CHECK_OK(snapshot_commit_on(s, &v->at, "four", "on", "base", &NONE, &e), &e);
+}
+
 static int directories(struct env *v)
 {
-	AUTO_FREE char *path = xasprintf("%s/io.containerd.snapshotter.v1.%s/snapshots", v->f.root,
-					 v->at.snapshotter);
-	struct stat st;
+	AUTO_FREE char *path = xasprintf("%s/snapshots", v->dir);
+	DIR *dir = opendir(path);
+	int n = 0;
 
-	CHECK(stat(path, &st) == 0);
-	return (int)st.st_nlink - 2;
+	CHECK(dir);
+	for (struct dirent *d; (d = readdir(dir));)
+		n += d->d_name[0] != '.';
+	closedir(dir);
+	return n;
 }
 
 static void check_cleanup(struct env *v)
 {
-	AUTO_FREE char *stray = xasprintf("%s/io.containerd.snapshotter.v1.%s/snapshots/777",
-					  v->f.root, v->at.snapshotter);
+	AUTO_FREE char *stray = xasprintf("%s/snapshots/777", v->dir);
 	struct snapshot_info info;
 	struct mounts m;
 	struct gc_stats gc;
@@ -250,7 +352,7 @@ static void check_cleanup(struct env *v)
 
 	make_two_layers(v);
 	CHECK(directories(v) == 2 && mkdir(stray, 0700) == 0);
-	fixture_reopen(&v->f);
+	reopen(v);
 	CHECK(directories(v) == 2); /* no record: left by a crash */
 	CHECK_OK(snapshot_stat(v->f.s, &v->at, v->f.a, "two", &info, &e), &e);
 
@@ -305,13 +407,16 @@ static void check_dirs(struct env *v)
 
 static void on_each(void (*test)(struct env *))
 {
-	static const char *const names[] = { "overlayfs", "native" };
+	static const char *const names[] = { "overlayfs", "native", "btrfs", "erofs" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct env v;
 
 		if (env_open(&v, names[i]))
 			test(&v);
+		store_close(v.f.s);
+		v.f.s = NULL;
+		(void)umount2(v.dir, MNT_DETACH); /* if anything is there */
 		fixture_close(&v.f);
 	}
 }
@@ -340,9 +445,38 @@ TEST(removal_stops_at_mounts)
 	CHECK(file_remove_tree(AT_FDCWD, root) == 0);
 }
 
+/* Where the kernel can't mount a file: over a loop device. */
+TEST(erofs_over_a_loop_device)
+{
+	char root[] = "/tmp/casco-erofs-XXXXXX";
+	struct err e = { 0 };
+
+	CHECK(mkdtemp(root));
+	AUTO_FD int dirfd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(mkdirat(dirfd, "tree", 0700) == 0);
+	CHECK(file_replace(dirfd, "tree/f", "text", 4, 0600, false) == 0);
+	AUTO_FREE char *mkfs = spawn_find("mkfs.erofs");
+	if (mkfs) {
+		CHECK_OK(erofs_make(dirfd, "tree", "image", &e), &e);
+		AUTO_FREE char *text = NULL;
+		AUTO_FD int tree = erofs_open_loop(dirfd, "image", &e);
+
+		CHECK_OK(tree, &e);
+		CHECK(file_read(tree, "f", 10, &text, NULL) == 0 && strcmp(text, "text") == 0);
+		CHECK_FAIL(erofs_make(dirfd, "absent", "image", &e), &e, ERR_UNKNOWN);
+		CHECK(strncmp(e.msg, "mkfs.erofs: exit status ", 24) == 0);
+	}
+	CHECK(file_remove_tree(AT_FDCWD, root) == 0);
+}
+
 TEST(layers)
 {
 	on_each(check_layers);
+}
+
+TEST(rebase)
+{
+	on_each(check_rebase);
 }
 
 TEST(records)

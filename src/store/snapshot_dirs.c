@@ -1,5 +1,6 @@
 /* Snapshots' directories, opened for those who fill or compare them; and those nobody needs. */
 #include "store/snapshot_record.h"
+#include "store/snapshot_remote.h"
 #include "store/snapshotter.h"
 #include "store/state.h"
 
@@ -25,7 +26,7 @@ void snapshot_dirs_done(struct snapshot_dirs *d)
 static int open_lower(struct snapshot_dirs *d, const struct snapshotter *sn, uint64_t number,
 		      struct err *e)
 {
-	int fd = snapshotter_open_fs(sn, number, e);
+	int fd = snapshotter_open_layer(sn, number, e);
 
 	if (fd >= 0)
 		d->lowers[d->nlowers++] = fd;
@@ -42,6 +43,12 @@ int snapshot_open_dirs(struct store *s, const struct snapshot_at *at, const char
 	*ret = (struct snapshot_dirs){ .upper = -1 };
 	if (snapshot_layers(s, at, key, a, &sn, &l, e) < 0)
 		return -1;
+	if (sn->proxy) {
+		struct mounts m;
+
+		return sn->ops->mounts(sn, a, &l, &m, e) < 0 ? -1
+							     : snapshot_open_mounts(s, &m, ret, e);
+	}
 	ret->whiteout = sn->ops->whiteout;
 	ret->upper = snapshotter_open_fs(sn, l.number, e);
 	if (ret->upper < 0)
@@ -63,10 +70,12 @@ int snapshot_open_dirs(struct store *s, const struct snapshot_at *at, const char
 static int find_dir(struct store *s, const char *path, struct snapshotter **ret_sn,
 		    uint64_t *ret_number, struct err *e)
 {
-	for (size_t i = 0; i < SNAPSHOTTER_COUNT; i++) {
+	for (size_t i = 0; i < s->snapshotters.n; i++) {
 		struct snapshotter *sn = &s->snapshotters.v[i];
-		size_t n = strlen(sn->path);
+		size_t n = sn->path ? strlen(sn->path) : 0;
 
+		if (!n)
+			continue; /* a proxy's folders are not known before it names them */
 		if (strncmp(path, sn->path, n) != 0 || path[n] != '/' || !str_ends(path, "/fs"))
 			continue;
 
@@ -81,6 +90,34 @@ static int find_dir(struct store *s, const char *path, struct snapshotter **ret_
 	return -1;
 }
 
+/* Where the trees of other programs are only they know: with one of them any folder will do.  Who
+ * may ask is root. */
+static int open_foreign(struct store *s, const char *path, struct err *why, struct err *e)
+{
+	bool has_proxy = false;
+
+	for (size_t i = 0; i < s->snapshotters.n; i++)
+		has_proxy |= s->snapshotters.v[i].proxy != NULL;
+	if (!has_proxy || *path != '/')
+		return err_copy(e, why);
+
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_sys(e, errno, "open %s", path) : fd;
+}
+
+static int open_tree(struct store *s, const char *path, enum snapshot_whiteout *ret_whiteout,
+		     struct err *e)
+{
+	struct snapshotter *sn;
+	struct err why = { 0 };
+	uint64_t number;
+
+	if (find_dir(s, path, &sn, &number, &why) < 0)
+		return open_foreign(s, path, &why, e);
+	*ret_whiteout = sn->ops->whiteout;
+	return snapshotter_open_layer(sn, number, e);
+}
+
 static int open_lowerdirs(struct store *s, const char *list, struct snapshot_dirs *d, struct err *e)
 {
 	AUTO_FREE char *copy = xstrdup(list);
@@ -90,28 +127,46 @@ static int open_lowerdirs(struct store *s, const char *list, struct snapshot_dir
 		n += *p == ':';
 	d->lowers = xcalloc(n, sizeof *d->lowers);
 	for (char *p = copy, *next; p; p = next) {
-		struct snapshotter *sn;
-		uint64_t number;
+		enum snapshot_whiteout ignored;
 
 		next = strchr(p, ':');
 		if (next)
 			*next++ = 0;
-		if (find_dir(s, p, &sn, &number, e) < 0 || open_lower(d, sn, number, e) < 0)
+		int fd = open_tree(s, p, &ignored, e);
+		if (fd < 0)
 			return -1;
+		d->lowers[d->nlowers++] = fd;
 	}
 	return 0;
 }
 
-static int open_upper(struct store *s, const char *path, struct snapshot_dirs *d, struct err *e)
+static int open_number(const struct snapshotter *sn, uint64_t number, struct snapshot_dirs *d,
+		       struct err *e)
 {
-	struct snapshotter *sn;
-	uint64_t number;
-
-	if (find_dir(s, path, &sn, &number, e) < 0)
-		return -1;
 	d->whiteout = sn->ops->whiteout;
 	d->upper = snapshotter_open_fs(sn, number, e);
 	return d->upper < 0 ? -1 : 0;
+}
+
+static int open_upper(struct store *s, const char *path, struct snapshot_dirs *d, struct err *e)
+{
+	d->upper = open_tree(s, path, &d->whiteout, e);
+	return d->upper < 0 ? -1 : 0;
+}
+
+/* A mount that only the back end that made it can read. */
+static int open_other(struct store *s, const struct mount *m, struct snapshot_dirs *d,
+		      struct err *e)
+{
+	uint64_t number;
+
+	for (size_t i = 0; i < s->snapshotters.n; i++) {
+		const struct snapshotter *sn = &s->snapshotters.v[i];
+
+		if (sn->ops->number_of && sn->ops->number_of(sn, m, &number))
+			return open_number(sn, number, d, e);
+	}
+	return err_set(e, ERR_INVALID_ARGUMENT, "mount type \"%s\" is not supported", m->type);
 }
 
 static int open_overlay(struct store *s, const struct mount *m, struct snapshot_dirs *d,
@@ -139,13 +194,14 @@ int snapshot_open_mounts(struct store *s, const struct mounts *m, struct snapsho
 	*ret = (struct snapshot_dirs){ .upper = -1 };
 	if (m->n != 1)
 		return err_set(e, ERR_INVALID_ARGUMENT, "%zu mounts given, must be one", m->n);
-	if (strcmp(m->v[0].type, "overlay") == 0)
+	ret->whiteout = WHITEOUT_REMOVE;
+	if (strcmp(m->v[0].type, "overlay") == 0) {
+		ret->whiteout = WHITEOUT_OVERLAY;
 		r = open_overlay(s, &m->v[0], ret, e);
-	else if (strcmp(m->v[0].type, "bind") == 0)
+	} else if (strcmp(m->v[0].type, "bind") == 0)
 		r = open_upper(s, m->v[0].source, ret, e);
 	else
-		r = err_set(e, ERR_INVALID_ARGUMENT, "mount type \"%s\" is not supported",
-			    m->v[0].type);
+		r = open_other(s, &m->v[0], ret, e);
 	if (r < 0)
 		snapshot_dirs_done(ret);
 	return r;
@@ -218,7 +274,10 @@ static int set_aside(struct snapshotter *sn, const struct numbers *known, struct
 
 int snapshotter_sweep(struct store *s, struct snapshotter *sn, size_t *ret_removed, struct err *e)
 {
-	struct numbers known = { .snapshotter = sn->ops->name };
+	if (sn->proxy)
+		return remote_sweep(s, sn, ret_removed, e);
+
+	struct numbers known = { .snapshotter = sn->name };
 	AUTO_STRV struct strv gone = { 0 };
 	struct key every = { .n = 0 };
 	struct txn t;

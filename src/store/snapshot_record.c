@@ -14,6 +14,7 @@ const struct rec_field snapshot_fields[] = {
 	REC(9, U64, struct snapshot_record, usage.inodes),
 	REC(10, TIME, struct snapshot_record, created),
 	REC(11, TIME, struct snapshot_record, updated),
+	REC(12, TEXT, struct snapshot_record, remote),
 	{ 0 },
 };
 

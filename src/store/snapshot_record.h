@@ -7,6 +7,7 @@
 
 struct snapshot_record {
 	const char *name, *snapshotter, *parent;
+	const char *remote; /* its key in another program, or "" */
 	uint64_t number, kind, children;
 	struct labels labels;
 	struct snapshot_usage usage; /* when committed */

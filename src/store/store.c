@@ -27,22 +27,31 @@ static int lock_root(struct store *s, struct err *e)
 	return 0;
 }
 
-static int open_parts(struct store *s, struct err *e)
+static int open_parts(struct store *s, const struct store_options *opt, struct err *e)
 {
 	AUTO_FREE char *path = xasprintf("%s/io.containerd.metadata.v1.lmdb", s->root);
 	size_t removed = 0;
 
 	if (lock_root(s, e) < 0 || db_open(path, &s->db, e) < 0 ||
-	    content_dir_open(&s->content, s->root, e) < 0 || snapshotters_open(s, e) < 0 ||
+	    content_dir_open(&s->content, s->root, e) < 0 || snapshotters_open(s, opt, e) < 0 ||
 	    content_recover(s, e) < 0)
 		return -1;
-	for (size_t i = 0; i < SNAPSHOTTER_COUNT; i++)
-		if (snapshotter_sweep(s, &s->snapshotters.v[i], &removed, e) < 0)
+	for (size_t i = 0; i < s->snapshotters.n; i++)
+		if (!s->snapshotters.v[i].proxy && /* it may wait for us, and has time */
+		    snapshotter_sweep(s, &s->snapshotters.v[i], &removed, e) < 0)
 			return -1;
 	return 0;
 }
 
 int store_open(const char *root, struct store **ret, struct err *e)
+{
+	static const struct store_options defaults;
+
+	return store_open_with(root, &defaults, ret, e);
+}
+
+int store_open_with(const char *root, const struct store_options *opt, struct store **ret,
+		    struct err *e)
 {
 	struct store *s = NEW(struct store);
 
@@ -50,7 +59,7 @@ int store_open(const char *root, struct store **ret, struct err *e)
 	s->lockfd = s->content.fd = -1;
 	s->is_gc_due = true; /* whatever was due when the last process ended */
 	pthread_mutex_init(&s->gc, NULL);
-	if (open_parts(s, e) < 0) {
+	if (open_parts(s, opt, e) < 0) {
 		store_close(s);
 		return err_wrap(e, "open store %s", root);
 	}

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "store/snapshot_options.h"
 
 struct store;
 
@@ -23,6 +24,8 @@ struct store;
  * half-made blobs and snapshot directories go.  One process at a time (ERR_FAILED_PRECONDITION
  * when another has it). */
 int store_open(const char *root, struct store **ret, struct err *e);
+int store_open_with(const char *root, const struct store_options *opt, struct store **ret,
+		    struct err *e);
 void store_close(struct store *s); /* NULL is fine; nobody may be in a call */
 
 /* fn(arg) after each mutation that may have left something without an owner, on its thread: it must

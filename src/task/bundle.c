@@ -20,13 +20,12 @@ static int make_dir(const char *path, mode_t mode, bool must_be_new, struct err 
 	return 0;
 }
 
-static int make_parents(const struct tasks_env *env, const char *ns, struct err *e)
+static int make_parents(const struct tasks *ts, const char *ns, struct err *e)
 {
-	const char *const tops[] = { env->state, env->root };
+	const char *const tops[] = { ts->env->state, ts->env->root };
 
 	for (size_t i = 0; i < ARRAY_LEN(tops); i++) {
-		AUTO_FREE char *path =
-			xasprintf("%s/io.containerd.runtime.v2.task/%s", tops[i], ns);
+		AUTO_FREE char *path = xasprintf("%s/%s/%s", tops[i], ts->folder, ns);
 		int r = file_mkdirs(path, 0711);
 
 		if (r < 0)
@@ -40,9 +39,9 @@ int bundle_make(struct task *t, const struct any *spec, struct err *e)
 	AUTO_FREE char *rootfs = xasprintf("%s/rootfs", t->bundle);
 	AUTO_FREE char *link = xasprintf("%s/work", t->bundle);
 
-	if (!spec->n || spec->n > TASK_SPEC_MAX)
+	if ((!spec->n && !task_is_sandbox(t)) || spec->n > TASK_SPEC_MAX)
 		return err_set(e, ERR_INVALID_ARGUMENT, "container %s has no usable spec", t->id);
-	if (make_parents(t->ts->env, t->ns, e) < 0)
+	if (make_parents(t->ts, t->ns, e) < 0)
 		return -1;
 	/* The registry holds the name, so a folder here is what a crash left behind. */
 	bundle_remove(t);
@@ -51,7 +50,8 @@ int bundle_make(struct task *t, const struct any *spec, struct err *e)
 		return -1;
 	if (symlink(t->work, link) < 0)
 		return err_sys(e, errno, "symlink %s", link);
-	return bundle_write(t, "config.json", spec->value, spec->n, e);
+	/* A sandbox needs none, but its shim looks for a group's name in it. */
+	return bundle_write(t, "config.json", spec->n ? spec->value : "{}", spec->n ?: 2, e);
 }
 
 int bundle_open(const struct task *t, struct err *e)

@@ -163,6 +163,22 @@ int task_update(struct task *t, const struct any *resources, const struct labels
 	return task_call(t, "Update", TASK_CALL_NS, &req, NULL, NULL, e);
 }
 
+int task_checkpoint(struct task *t, const char *dir, const struct any *options, uint64_t deadline,
+		    struct err *e)
+{
+	Containerd__Task__V3__CheckpointTaskRequest req =
+		CONTAINERD__TASK__V3__CHECKPOINT_TASK_REQUEST__INIT;
+	Google__Protobuf__Any any;
+
+	req.id = t->id;
+	req.path = text(dir);
+	if (options->type_url) {
+		any_to(options, &any);
+		req.options = &any;
+	}
+	return task_call(t, "Checkpoint", task_time_left(deadline), &req, NULL, NULL, e);
+}
+
 int task_pids(struct task *t, struct arena *a, struct task_pid **ret, size_t *ret_n, struct err *e)
 {
 	Containerd__Task__V3__PidsRequest req = CONTAINERD__TASK__V3__PIDS_REQUEST__INIT;

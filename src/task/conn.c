@@ -72,7 +72,10 @@ int conn_open(struct task *t, const struct bootstrap *b, uint64_t timeout, struc
 	c->refs = 1;
 	c->client = client;
 	c->task = task_ref(t);
-	c->service = b->version >= 3 ? "containerd.task.v3.Task" : "containerd.task.v2.Task";
+	c->service = t->ts->service;
+	if (!c->service)
+		c->service =
+			b->version >= 3 ? "containerd.task.v3.Task" : "containerd.task.v2.Task";
 	ttrpc_client_on_lost(client, on_lost, c);
 	*ret = c;
 	return 0;
@@ -87,7 +90,7 @@ struct conn *task_conn(struct task *t, struct err *e)
 		c = conn_ref(t->conn);
 	pthread_mutex_unlock(&t->lock);
 	if (!c)
-		err_set(e, ERR_UNAVAILABLE, "the shim of task %s is gone", t->id);
+		err_set(e, ERR_UNAVAILABLE, "the shim of %s is gone", t->id);
 	return c;
 }
 

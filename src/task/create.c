@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "loop/loop.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void any_to(const struct any *from, Google__Protobuf__Any *to)
 {
@@ -14,7 +16,7 @@ static void any_to(const struct any *from, Google__Protobuf__Any *to)
 	to->value = (ProtobufCBinaryData){ from->n, (uint8_t *)from->value };
 }
 
-static Containerd__Types__Mount **mounts_to(const struct mounts *from, struct arena *a)
+Containerd__Types__Mount **task_mounts_to(const struct mounts *from, struct arena *a)
 {
 	Containerd__Types__Mount **v = arena_array(a, from->n + 1, sizeof *v);
 
@@ -30,16 +32,32 @@ static Containerd__Types__Mount **mounts_to(const struct mounts *from, struct ar
 	return v;
 }
 
-static uint64_t time_left(const struct task_new *n)
+uint64_t task_time_left(uint64_t deadline)
 {
 	uint64_t now = loop_now();
 
-	if (!n->deadline || n->deadline > now + TASK_LONG_NS)
+	if (!deadline || deadline > now + TASK_LONG_NS)
 		return TASK_LONG_NS;
-	return n->deadline > now ? n->deadline - now : 1;
+	return deadline > now ? deadline - now : 1;
 }
 
-static int call_create(struct task *t, const struct task_new *n, uint32_t *ret_pid, struct err *e)
+/* The folder of the checkpoint; "" without one.  In the arena. */
+static int find_checkpoint(const struct task *t, const struct task_new *n, struct arena *a,
+			   const char **ret, struct err *e)
+{
+	*ret = n->checkpoint ?: "";
+	if (!n->unpack)
+		return 0;
+	*ret = arena_printf(a, "%s/checkpoint", t->work);
+	if (mkdir(*ret, 0700) < 0)
+		return err_sys(e, errno, "mkdir %s", *ret);
+	if (n->unpack(*ret, n->unpack_arg, e) < 0)
+		return err_wrap(e, "failed to unpack the checkpoint");
+	return 0;
+}
+
+static int call_create(struct task *t, const struct task_new *n, const char *checkpoint,
+		       uint32_t *ret_pid, struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
 	Containerd__Task__V3__CreateTaskRequest req =
@@ -49,8 +67,9 @@ static int call_create(struct task *t, const struct task_new *n, uint32_t *ret_p
 
 	req.id = t->id;
 	req.bundle = t->bundle;
+	req.checkpoint = (char *)checkpoint;
 	req.n_rootfs = n->rootfs.n;
-	req.rootfs = mounts_to(&n->rootfs, a);
+	req.rootfs = task_mounts_to(&n->rootfs, a);
 	req.terminal = n->io.terminal;
 	req.stdin = (char *)(n->io.in ?: "");
 	req.stdout = (char *)(n->io.out ?: "");
@@ -59,7 +78,7 @@ static int call_create(struct task *t, const struct task_new *n, uint32_t *ret_p
 		any_to(&n->options, &options);
 		req.options = &options;
 	}
-	if (task_call(t, "Create", time_left(n), &req,
+	if (task_call(t, "Create", task_time_left(n->deadline), &req,
 		      &containerd__task__v3__create_task_response__descriptor, &rsp, e) < 0)
 		return err_wrap(e, "failed to create shim task");
 	*ret_pid = rsp->pid;
@@ -67,7 +86,14 @@ static int call_create(struct task *t, const struct task_new *n, uint32_t *ret_p
 	return 0;
 }
 
-static int start_shim(struct task *t, const struct task_new *n, struct err *e)
+static void set_conn(struct task *t, struct conn *c)
+{
+	pthread_mutex_lock(&t->lock);
+	t->conn = c;
+	pthread_mutex_unlock(&t->lock);
+}
+
+int task_start_shim(struct task *t, const struct any *options, struct err *e)
 {
 	struct bootstrap b;
 	struct conn *c = NULL;
@@ -76,13 +102,47 @@ static int start_shim(struct task *t, const struct task_new *n, struct err *e)
 	if (!t->log ||
 	    bundle_write(t, "shim-binary-path", t->shim_path, strlen(t->shim_path), e) < 0)
 		return -1;
-	if (shim_start(t, &n->options, &b, e) < 0 || bundle_save_bootstrap(t, &b, e) < 0)
+	if (shim_start(t, options, &b, e) < 0 || bundle_save_bootstrap(t, &b, e) < 0)
 		return -1;
 	if (conn_open(t, &b, TASK_DIAL_NS, &c, e) < 0)
 		return err_wrap(e, "failed to start shim");
-	pthread_mutex_lock(&t->lock);
-	t->conn = c;
-	pthread_mutex_unlock(&t->lock);
+	set_conn(t, c);
+	return 0;
+}
+
+/* The shim is there: a sandbox's.  What the bundle says of it serves the next daemon. */
+static int join_sandbox(struct task *t, const struct task_new *n, struct err *e)
+{
+	struct bootstrap b;
+	struct conn *c = NULL;
+
+	t->is_sandboxed = true;
+	if (n->sandbox_address) {
+		b.version = (int)n->sandbox_version;
+		if (snprintf(b.address, sizeof b.address, "%s", n->sandbox_address) >=
+		    (int)sizeof b.address)
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "the address of sandbox %s is too long", n->sandbox);
+	} else if (tasks_endpoint(n->sandboxes, n->ns, n->sandbox, &b) < 0 &&
+		   tasks_endpoint(t->ts, n->ns, n->sandbox, &b) < 0) {
+		return err_set(e, ERR_NOT_FOUND, "can't find shim for sandbox %s", n->sandbox);
+	}
+	if (bundle_write(t, "shim-binary-path", t->shim_path, strlen(t->shim_path), e) < 0 ||
+	    bundle_write(t, "sandbox", n->sandbox, strlen(n->sandbox), e) < 0 ||
+	    bundle_save_bootstrap(t, &b, e) < 0)
+		return -1;
+	if (conn_open(t, &b, TASK_DIAL_NS, &c, e) < 0)
+		return err_wrap(e, "failed to load sandbox task \"%s\"", n->sandbox);
+	set_conn(t, c);
+	return 0;
+}
+
+static int get_shim(struct task *t, const struct task_new *n, struct err *e)
+{
+	if (!n->sandbox || !*n->sandbox)
+		return task_start_shim(t, &n->options, e);
+	if (join_sandbox(t, n, e) < 0)
+		return err_wrap(e, "failed to start shim");
 	return 0;
 }
 
@@ -93,8 +153,11 @@ void task_undo_shim(struct task *t)
 	struct task_exit x;
 	struct err e = { 0 };
 
+	if (t->is_sandboxed && !t->conn)
+		return; /* it was never joined */
 	down.id = t->id;
-	if (task_call(t, "Shutdown", TASK_SHUTDOWN_NS, &down, NULL, NULL, &e) < 0)
+	if (!t->is_sandboxed &&
+	    task_call(t, "Shutdown", TASK_SHUTDOWN_NS, &down, NULL, NULL, &e) < 0)
 		log_debug(LOG({ "id", t->id }, { "error", e.msg }), "shutdown of the shim failed");
 	err_clear(&e);
 	if (shim_delete(t, &x, &e) < 0)
@@ -103,9 +166,12 @@ void task_undo_shim(struct task *t)
 
 static int create_steps(struct task *t, const struct task_new *n, uint32_t *ret_pid, struct err *e)
 {
-	if (bundle_make(t, &n->spec, e) < 0)
+	AUTO_ARENA struct arena *a = arena_new();
+	const char *checkpoint;
+
+	if (bundle_make(t, &n->spec, e) < 0 || find_checkpoint(t, n, a, &checkpoint, e) < 0)
 		return -1;
-	if (start_shim(t, n, e) < 0 || call_create(t, n, ret_pid, e) < 0) {
+	if (get_shim(t, n, e) < 0 || call_create(t, n, checkpoint, ret_pid, e) < 0) {
 		task_undo_shim(t);
 		return -1;
 	}

@@ -16,7 +16,7 @@ static struct timespec now(void)
 	return t;
 }
 
-static void publish(struct task *t, const char *topic, const char *type, const ProtobufCMessage *m)
+void task_publish(struct task *t, const char *topic, const char *type, const ProtobufCMessage *m)
 {
 	const struct tasks_env *env = t->ts->env;
 	size_t n = protobuf_c_message_get_packed_size(m);
@@ -43,8 +43,8 @@ static void publish_end(struct task *t, const struct task_exit *x, bool is_exit_
 	ex.exit_status = del.exit_status = x->status;
 	ex.exited_at = del.exited_at = &at;
 	if (!is_exit_known)
-		publish(t, "/tasks/exit", "containerd.events.TaskExit", &ex.base);
-	publish(t, "/tasks/delete", "containerd.events.TaskDelete", &del.base);
+		task_publish(t, "/tasks/exit", "containerd.events.TaskExit", &ex.base);
+	task_publish(t, "/tasks/delete", "containerd.events.TaskDelete", &del.base);
 }
 
 void task_bury(struct task *t, const struct task_exit *x)
@@ -78,8 +78,12 @@ void task_lost(struct task *t)
 		x.pid = last.pid;
 	if (!x.at.tv_sec)
 		x.at = now();
-	task_note_exit(t, &x);
-	publish_end(t, &x, last.status == TASK_STOPPED);
+	if (task_is_sandbox(t)) {
+		sandbox_note_end(t, &x);
+	} else {
+		task_note_exit(t, &x);
+		publish_end(t, &x, last.status == TASK_STOPPED);
+	}
 	task_bury(t, &x);
 }
 
@@ -128,7 +132,7 @@ static int delete_init(struct task *t, struct task_exit *ret, struct err *e)
 		}
 		is_clean = false;
 	}
-	if (!shut_down(t))
+	if (!t->is_sandboxed && !shut_down(t))
 		is_clean = false;
 	/* After a clean end the shim's delete verb would find nothing: it is a program start that
 	 * every container would pay for. */

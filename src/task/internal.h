@@ -53,6 +53,7 @@ struct task {
 	struct task *next; /* in its bucket: tasks.lock */
 	char *ns, *id, *bundle, *work;
 	char *shim_path; /* of the shim binary */
+	bool is_sandboxed; /* its shim is a sandbox's, and outlives it */
 
 	pthread_mutex_t lock;
 	enum task_phase phase;
@@ -61,6 +62,7 @@ struct task {
 	struct task_state last; /* as last seen; strings owned below */
 	char *in, *out, *err;
 	bool is_slow; /* did not answer a list in time; cleared by its next answer */
+	bool has_ended; /* a sandbox, and its event is out */
 	uint64_t watch; /* our own wait for init's end; 0: none */
 };
 
@@ -79,6 +81,8 @@ struct task_wait {
 
 struct tasks {
 	const struct tasks_env *env;
+	const char *folder; /* below root and state */
+	const char *service; /* of the shims; NULL: the task service, by version */
 	pthread_mutex_t lock;
 	struct task *buckets[TASK_BUCKETS];
 	struct task_wait *waits[TASK_BUCKETS];
@@ -110,6 +114,9 @@ int bundle_save_bootstrap(const struct task *t, const struct bootstrap *b, struc
 int bundle_load_bootstrap(const struct task *t, struct bootstrap *ret, struct err *e);
 void bundle_remove(const struct task *t); /* unmounts rootfs; failures are logged */
 
+/* Where the shim of a living task or sandbox listens; -1: there is none. */
+int tasks_endpoint(struct tasks *ts, const char *ns, const char *id, struct bootstrap *ret);
+
 /* bootstrap.c: the shim binary */
 int runtime_to_shim(const char *runtime, const char *self, char **ret, struct err *e);
 int bootstrap_parse(const void *out, size_t n, struct bootstrap *ret, struct err *e);
@@ -133,14 +140,26 @@ int task_call(struct task *t, const char *method, uint64_t timeout, const void *
 	      const ProtobufCMessageDescriptor *rsp, void *ret_rsp, struct err *e);
 
 /* create.c */
+Containerd__Types__Mount **task_mounts_to(const struct mounts *from, struct arena *a);
+int task_start_shim(struct task *t, const struct any *options, struct err *e);
+uint64_t task_time_left(uint64_t deadline); /* of TASK_LONG_NS */
 void task_alive(struct task *t); /* STARTING is over */
 void task_undo_shim(struct task *t); /* Shutdown, then the delete verb */
+
+/* sandbox.c */
+int sandbox_ask(struct task *t, struct err *e); /* after a restart: does it live? */
+void sandbox_note_end(struct task *t, const struct task_exit *x); /* and its event, once */
+static inline bool task_is_sandbox(const struct task *t)
+{
+	return t->ts->service;
+}
 
 /* watch.c */
 void task_watch(struct task *t); /* once its shim knows the init process */
 void task_unwatch(struct task *t);
 
 /* end.c */
+void task_publish(struct task *t, const char *topic, const char *type, const ProtobufCMessage *m);
 void task_lost(struct task *t); /* pool thread: the connection broke */
 void task_bury(struct task *t, const struct task_exit *x); /* bundle and registry entry go */
 

@@ -69,7 +69,10 @@ static bool load(struct task *t)
 	struct conn *c = NULL;
 	struct err e = { 0 };
 
+	AUTO_FREE char *sandbox = bundle_read(t, "sandbox");
+
 	t->shim_path = bundle_read(t, "shim-binary-path");
+	t->is_sandboxed = sandbox;
 	if (!t->shim_path &&
 	    runtime_to_shim("io.containerd.runc.v2", t->ts->env->self, &t->shim_path, &e) < 0)
 		err_clear(&e); /* then there is nobody to clean up but us */
@@ -85,8 +88,9 @@ static bool load(struct task *t)
 		log_warn(LOG({ "id", t->id }, { "error", e.msg }), "the shim's log is lost");
 		err_clear(&e);
 	}
-	if (ask_state(t, &e) < 0 && e.code != ERR_DEADLINE_EXCEEDED) {
-		if (e.code == ERR_NOT_FOUND)
+	if ((task_is_sandbox(t) ? sandbox_ask : ask_state)(t, &e) < 0 &&
+	    e.code != ERR_DEADLINE_EXCEEDED) {
+		if (e.code == ERR_NOT_FOUND && !t->is_sandboxed && !task_is_sandbox(t))
 			shut_down(t);
 		give_up(t, e.msg);
 		return false;
@@ -94,7 +98,8 @@ static bool load(struct task *t)
 	if (e.code) {
 		log_warn(LOG({ "id", t->id }, { "namespace", t->ns }, { "error", e.msg }),
 			 "the shim does not answer; its task is kept with unknown status");
-		task_probe(t);
+		if (!task_is_sandbox(t))
+			task_probe(t);
 	}
 	task_alive(t);
 	return true;
@@ -162,7 +167,7 @@ int tasks_recover(struct tasks *ts, struct err *e)
 	struct recovery r = { .ts = ts,
 			      .lock = PTHREAD_MUTEX_INITIALIZER,
 			      .done = PTHREAD_COND_INITIALIZER };
-	AUTO_FREE char *top = xasprintf("%s/io.containerd.runtime.v2.task", ts->env->state);
+	AUTO_FREE char *top = xasprintf("%s/%s", ts->env->state, ts->folder);
 	int result = walk(&r, top, NULL, e);
 
 	pthread_mutex_lock(&r.lock);
@@ -172,6 +177,7 @@ int tasks_recover(struct tasks *ts, struct err *e)
 	pthread_mutex_destroy(&r.lock);
 	pthread_cond_destroy(&r.done);
 	if (r.alive || r.dead)
-		log_info(LOG_NONE, "recovered %zu tasks, cleaned up %zu", r.alive, r.dead);
+		log_info(LOG_NONE, "recovered %zu %s, cleaned up %zu", r.alive,
+			 ts->service ? "sandboxes" : "tasks", r.dead);
 	return result;
 }

@@ -19,6 +19,7 @@ struct tasks *tasks_new(const struct tasks_env *env)
 	struct tasks *ts = NEW(struct tasks);
 
 	ts->env = env;
+	ts->folder = "io.containerd.runtime.v2.task";
 	pthread_mutex_init(&ts->lock, NULL);
 	return ts;
 }
@@ -58,8 +59,8 @@ struct task *task_new(struct tasks *ts, const char *ns, const char *id)
 	t->ts = ts;
 	t->ns = xstrdup(ns);
 	t->id = xstrdup(id);
-	t->bundle = xasprintf("%s/io.containerd.runtime.v2.task/%s/%s", ts->env->state, ns, id);
-	t->work = xasprintf("%s/io.containerd.runtime.v2.task/%s/%s", ts->env->root, ns, id);
+	t->bundle = xasprintf("%s/%s/%s/%s", ts->env->state, ts->folder, ns, id);
+	t->work = xasprintf("%s/%s/%s/%s", ts->env->root, ts->folder, ns, id);
 	pthread_mutex_init(&t->lock, NULL);
 	return t;
 }
@@ -118,6 +119,8 @@ int tasks_add(struct tasks *ts, struct task *t, struct err *e)
 		*head = task_ref(t);
 	}
 	pthread_mutex_unlock(&ts->lock);
+	if (is_taken && task_is_sandbox(t))
+		return err_set(e, ERR_ALREADY_EXISTS, "sandbox %s already running", t->id);
 	if (is_taken)
 		return err_set(e, ERR_ALREADY_EXISTS, "task %s", t->id);
 	return 0;
@@ -156,7 +159,8 @@ int task_get(struct tasks *ts, const char *ns, const char *id, struct task **ret
 		t = NULL;
 	}
 	if (!t)
-		return err_set(e, ERR_NOT_FOUND, "task %s not found", id);
+		return err_set(e, ERR_NOT_FOUND, "%s %s not found",
+			       ts->service ? "sandbox" : "task", id);
 	*ret = t;
 	return 0;
 }

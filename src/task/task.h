@@ -99,6 +99,17 @@ struct task_new {
 	struct any options; /* the task's own, else the container's; type_url NULL: none */
 	struct mounts rootfs;
 	struct task_io io;
+	/* A sandbox to join, by its id ("" or NULL: none), and where its shim listens if the client
+	 * says so ("unix://…" and the task service's version); else it is looked for in sandboxes.
+	 */
+	const char *sandbox, *sandbox_address;
+	uint32_t sandbox_version;
+	struct tasks *sandboxes;
+	/* A checkpoint to go on from: a folder, or what fills one that lives as long as the task.
+	 */
+	const char *checkpoint; /* NULL: none */
+	int (*unpack)(const char *dir, void *arg, struct err *e); /* NULL: none */
+	void *unpack_arg;
 	uint64_t deadline; /* CLOCK_MONOTONIC ns, 0: the default */
 };
 
@@ -138,6 +149,11 @@ int task_pause(struct task *t, struct err *e);
 int task_resume(struct task *t, struct err *e);
 int task_update(struct task *t, const struct any *resources, const struct labels *annotations,
 		struct err *e);
+
+/* dir: where the images go.  options: containerd.runc.v1.CheckpointOptions, or none.  deadline as
+ * of a new task. */
+int task_checkpoint(struct task *t, const char *dir, const struct any *options, uint64_t deadline,
+		    struct err *e);
 
 struct task_pid {
 	uint32_t pid;

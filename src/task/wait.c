@@ -113,9 +113,11 @@ static void send(struct task_wait *w)
 	struct tasks *ts = w->task->ts;
 	Containerd__Task__V3__WaitRequest req = CONTAINERD__TASK__V3__WAIT_REQUEST__INIT;
 	const struct ttrpc_target to = { .service = w->conn->service,
-					 .method = "Wait",
+					 .method =
+						 task_is_sandbox(w->task) ? "WaitSandbox" : "Wait",
 					 .ns = w->task->ns };
 
+	/* WaitSandbox has the same fields by number, and no exec id. */
 	req.id = w->task->id;
 	req.exec_id = w->exec_id;
 	atomic_fetch_add(&w->refs, 1); /* on_answer's */

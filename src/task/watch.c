@@ -4,13 +4,15 @@
  * task as good as what its shim would say: all other changes are ours.  A list asks nobody. */
 #include "task/internal.h"
 
-static void on_end(UNUSED const struct err *e, UNUSED const struct task_exit *x, void *arg)
+static void on_end(const struct err *e, const struct task_exit *x, void *arg)
 {
 	struct task *t = arg; /* wait.c has noted the exit */
 
 	pthread_mutex_lock(&t->lock);
 	t->watch = 0;
 	pthread_mutex_unlock(&t->lock);
+	if (task_is_sandbox(t) && x && !(e && e->code))
+		sandbox_note_end(t, x);
 	task_unref(t);
 }
 

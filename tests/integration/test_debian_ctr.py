@@ -125,6 +125,17 @@ class DebianCtr(DaemonTest):
         r = self.ctr("tasks", "kill", "nope", check=False)
         self.assertIn("not found", r.stderr)
 
+    def test_refusals_in_the_originals_words(self):
+        r = self.ctr("run", "--rm", self.IMAGE, "a/b", "true", check=False)
+        self.assertIn('create container failed validation: container.ID: identifier "a/b" must match', r.stderr)
+        self.ctr("run", "-d", self.IMAGE, "words", "sleep", "100")
+        self.addCleanup(self.ctr, "tasks", "rm", "-f", "words", check=False)
+        r = self.ctr("tasks", "exec", "--exec-id", "e", "words", "/nope", check=False)
+        self.assertIn('OCI runtime exec failed: exec failed: unable to start container process: exec: "/nope": stat /nope: '
+                      "no such file or directory", r.stderr)
+        r = self.ctr("run", "--rm", "--memory-limit", "1", self.IMAGE, "tiny", "true", check=False)
+        self.assertIn("unable to start container process: container init was OOM-killed (memory limit too low?)", r.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -243,6 +243,40 @@ class Start(unittest.TestCase):
         self.assertEqual(c.call("Shutdown", one)[0], 0)
         wait_for("the shim's end", lambda: not os.path.exists(path))
 
+    def test_sandbox_api(self):
+        _, path = self.start(self.bundle("sb"), self.NEW, self.boot("sb"))
+        c, waiting, gone = Client(path), Client(path), Client(path)
+        for x in (c, waiting, gone):
+            self.addCleanup(x.close)
+        sandbox, one = "containerd.runtime.sandbox.v1.Sandbox", field(1, "sb")
+        call = lambda method, payload=one: c.call(method, payload, sandbox)
+        for method in ("StartSandbox", "StopSandbox", "WaitSandbox", "SandboxStatus", "PingSandbox", "ShutdownSandbox", "SandboxMetrics"):
+            self.assertEqual(call(method)[:2], (5, "sandbox sb: not found"), method)
+        self.assertEqual(call("CreateSandbox", field(1, "../x"))[0], 3)
+        self.assertEqual(call("CreateSandbox", one + field(2, "/b"))[:2], (0, ""))
+        self.assertEqual(call("CreateSandbox")[0], 6)
+        self.assertEqual(call("SandboxStatus")[2][3], b"SANDBOX_UNKNOWN")
+        code, _, started = call("StartSandbox")
+        self.assertEqual(code, 0)
+        self.assertTrue(os.path.exists(f"/proc/{started[1]}"))
+        self.assertEqual(call("StartSandbox")[0], 9)
+        status = call("SandboxStatus")[2]
+        self.assertEqual((status[1], status[2], status[3]), (b"sb", started[1], b"SANDBOX_READY"))
+        self.assertEqual(fields(call("Platform")[2][1])[1], b"linux")
+        self.assertEqual(call("PingSandbox")[0], 0)
+        self.assertEqual(fields(call("SandboxMetrics")[2][1])[2], b"sb")
+        self.assertEqual(c.call("Shutdown", one)[0], 0)  # of the task service: not while there is a sandbox
+        for x in (waiting, gone):
+            x.send(1, 1, 0, field(1, sandbox) + field(2, "WaitSandbox") + field(3, one))
+        gone.close()
+        self.assertEqual(call("PingSandbox")[0], 0)
+        self.assertEqual(call("StopSandbox")[0], 0)
+        self.assertIn(2, waiting.answer(1)[2], "the time of its end")
+        self.assertEqual(call("WaitSandbox")[0], 0)
+        self.assertEqual(call("SandboxStatus")[2][3], b"SANDBOX_NOTREADY")
+        self.assertEqual(call("ShutdownSandbox")[0], 0)
+        wait_for("the shim's end", lambda: not os.path.exists(path))
+
     def limited(self, id, wrap=(), args=("sleep", "60")):
         """A container of a shim of its own, until the test's end; its client and the path of its cgroups."""
         b = Bundle(self.scratch.path / id)

@@ -9,3 +9,5 @@ function __ctr_candidates
     ctr $words --generate-bash-completion 2>/dev/null
 end
 complete -c ctr -f -a '(__ctr_candidates)'
+# commands whose arguments are files or folders of the host
+complete -c ctr -n '__fish_seen_subcommand_from import export mount unmount' -F

@@ -162,7 +162,7 @@ static int list_stream(struct rpc_call *c, const void *req, UNUSED void *rsp, st
 static int check_new(const container *c, struct err *e)
 {
 	if (api_identifier(c->id, e) < 0)
-		return err_wrap(e, "container.ID");
+		return err_wrap(e, "create container failed validation: container.ID");
 	if (!c->runtime || !*c->runtime->name)
 		return err_set(e, ERR_INVALID_ARGUMENT, "container.Runtime.Name must be set");
 	if (!c->spec)

@@ -130,3 +130,33 @@ struct mask conv_mask(const Google__Protobuf__FieldMask *m)
 		return (struct mask){ 0 };
 	return (struct mask){ (const char *const *)m->paths, m->n_paths };
 }
+
+struct mounts conv_mounts(struct arena *a, Containerd__Types__Mount **v, size_t n)
+{
+	struct mounts m = { .v = arena_array(a, n, sizeof *m.v), .n = n };
+
+	for (size_t i = 0; i < n; i++)
+		m.v[i] = (struct mount){ .type = v[i]->type,
+					 .source = v[i]->source,
+					 .target = v[i]->target,
+					 .options = (const char **)v[i]->options,
+					 .noptions = v[i]->n_options };
+	return m;
+}
+
+Containerd__Types__Mount **conv_to_mounts(struct arena *a, const struct mounts *m, size_t *ret_n)
+{
+	Containerd__Types__Mount **v = arena_array(a, m->n, sizeof *v);
+
+	for (size_t i = 0; i < m->n; i++) {
+		v[i] = ARENA_NEW(a, Containerd__Types__Mount);
+		containerd__types__mount__init(v[i]);
+		v[i]->type = (char *)m->v[i].type;
+		v[i]->source = (char *)m->v[i].source;
+		v[i]->target = (char *)m->v[i].target;
+		v[i]->options = (char **)m->v[i].options;
+		v[i]->n_options = m->v[i].noptions;
+	}
+	*ret_n = m->n;
+	return v;
+}

@@ -6,7 +6,9 @@
 
 #include "store/container.h"
 #include "store/label.h"
+#include "store/snapshot.h"
 
+#include "containerd/types/mount.pb-c.h"
 #include "google/protobuf/any.pb-c.h"
 #include "google/protobuf/field_mask.pb-c.h"
 #include "google/protobuf/timestamp.pb-c.h"
@@ -42,6 +44,9 @@ void *conv_unpack(struct arena *a, const struct any *any, const ProtobufCMessage
 
 /* NULL is no mask. */
 struct mask conv_mask(const Google__Protobuf__FieldMask *m);
+
+struct mounts conv_mounts(struct arena *a, Containerd__Types__Mount **v, size_t n);
+Containerd__Types__Mount **conv_to_mounts(struct arena *a, const struct mounts *m, size_t *ret_n);
 
 /* Strings of a repeated field as a list for filter_compile(). */
 #define CONV_FILTERS(msg) (const char *const *)(msg)->filters, (msg)->n_filters

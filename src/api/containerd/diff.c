@@ -12,19 +12,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-static struct mounts from_pb(struct arena *a, Containerd__Types__Mount **v, size_t n)
-{
-	struct mounts m = { .v = arena_array(a, n, sizeof *m.v), .n = n };
-
-	for (size_t i = 0; i < n; i++)
-		m.v[i] = (struct mount){ .type = v[i]->type,
-					 .source = v[i]->source,
-					 .target = v[i]->target,
-					 .options = (const char **)v[i]->options,
-					 .noptions = v[i]->n_options };
-	return m;
-}
-
 static int run(const struct call *call, struct transfer_job *job, struct transfer_result *ret,
 	       struct err *e)
 {
@@ -65,7 +52,7 @@ static int apply(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	if (q->n_payloads)
 		return err_set(e, ERR_UNIMPLEMENTED, "payloads of stream processors");
 
-	struct mounts mounts = from_pb(c->arena, q->mounts, q->n_mounts);
+	struct mounts mounts = conv_mounts(c->arena, q->mounts, q->n_mounts);
 	if (snapshot_open_mounts(call.engine->store, &mounts, &dirs, e) < 0)
 		return err_wrap(e, "failed to extract layer %s", q->diff->digest);
 	int r = run_apply(&call, q->diff, &dirs, &result, e);
@@ -133,8 +120,8 @@ static int diff(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 
 	if (api_call(c, &call, e) < 0)
 		return -1;
-	struct mounts from = from_pb(c->arena, q->left, q->n_left);
-	struct mounts to = from_pb(c->arena, q->right, q->n_right);
+	struct mounts from = conv_mounts(c->arena, q->left, q->n_left);
+	struct mounts to = conv_mounts(c->arena, q->right, q->n_right);
 	int r = 0;
 
 	if (from.n) /* none: everything is new */

@@ -27,9 +27,13 @@ typedef Containerd__Types__Platform platform_msg;
 #define EVENT "io.containerd.event.v1"
 #define GC "io.containerd.gc.v1"
 #define GRPC "io.containerd.grpc.v1"
+#define INTERNAL "io.containerd.internal.v1"
 #define LEASE "io.containerd.lease.v1"
 #define METADATA "io.containerd.metadata.v1"
+#define MONITOR "io.containerd.monitor.container.v1"
 #define RUNTIME "io.containerd.runtime.v2"
+#define SANDBOX_CONTROLLER "io.containerd.sandbox.controller.v1"
+#define SANDBOX_STORE "io.containerd.sandbox.store.v1"
 #define SERVICE "io.containerd.service.v1"
 #define SHIM "io.containerd.shim.v1"
 #define SNAPSHOTTER "io.containerd.snapshotter.v1"
@@ -41,12 +45,14 @@ static const struct plugin {
 	const char *type, *id, *requires[5]; /* ended by NULL */
 	bool has_platform;
 	const char *grpc_service;
+	const char *capabilities[5]; /* ended by NULL */
 } plugins[] = {
 	{ CONTENT, "content", { NULL }, false, NULL },
 	{ EVENT, "exchange", { NULL }, false, NULL },
 	{ METADATA, "lmdb", { CONTENT, EVENT, SNAPSHOTTER }, false, NULL },
 	{ GC, "scheduler", { METADATA }, false, NULL },
 	{ DIFFER, "walking", { METADATA }, true, "containerd.services.diff.v1.Diff" },
+	{ INTERNAL, "opt", { NULL }, false, NULL },
 	{ LEASE, "manager", { METADATA, GC }, false, NULL },
 	{ SERVICE, "containers-service", { EVENT, METADATA }, false, NULL },
 	{ SERVICE, "content-service", { METADATA }, false, NULL },
@@ -74,6 +80,18 @@ static const struct plugin {
 	  "containerd.services.introspection.v1.Introspection" },
 	{ GRPC, "leases", { LEASE }, false, "containerd.services.leases.v1.Leases" },
 	{ GRPC, "namespaces", { SERVICE }, false, "containerd.services.namespaces.v1.Namespaces" },
+	{ SANDBOX_STORE, "local", { METADATA }, false, "containerd.services.sandbox.v1.Store" },
+	{ SANDBOX_CONTROLLER,
+	  "shim",
+	  { SHIM, EVENT },
+	  false,
+	  "containerd.services.sandbox.v1.Controller" },
+	{ GRPC,
+	  "sandbox-controllers",
+	  { SANDBOX_CONTROLLER, EVENT },
+	  false,
+	  "containerd.services.sandbox.v1.Controller" },
+	{ GRPC, "sandboxes", { SANDBOX_STORE }, false, "containerd.services.sandbox.v1.Store" },
 	{ GRPC, "snapshots", { SERVICE }, false, "containerd.services.snapshots.v1.Snapshots" },
 	{ STREAMING, "manager", { METADATA }, false, "containerd.services.streaming.v1.Streaming" },
 	{ GRPC, "streaming", { STREAMING }, false, "containerd.services.streaming.v1.Streaming" },
@@ -89,6 +107,12 @@ static const struct plugin {
 	  false,
 	  "containerd.services.transfer.v1.Transfer" },
 	{ GRPC, "version", { NULL }, false, "containerd.services.version.v1.Version" },
+	{ MONITOR,
+	  "restart",
+	  { EVENT, SERVICE },
+	  false,
+	  NULL,
+	  { "no", "always", "on-failure", "unless-stopped" } },
 	{ GRPC, "healthcheck", { NULL }, false, "grpc.health.v1.Health" },
 };
 
@@ -154,12 +178,17 @@ static plugin_msg *plain_plugin(struct arena *a, const struct plugin *p, const s
 	m->requires = arena_array(a, m->n_requires, sizeof *m->requires);
 	for (size_t i = 0; i < m->n_requires; i++)
 	m->requires[i] = (char *)p->requires[i];
+	while (p->capabilities[m->n_capabilities])
+		m->n_capabilities++;
+	m->capabilities = (char **)p->capabilities;
 	if (p->has_platform)
 		set_platform(a, m);
 	if (strcmp(p->type, CONTENT) == 0)
 		set_export(a, m, "root", arena_printf(a, "%s/" CONTENT ".content", en->cfg->root));
 	if (strcmp(p->type, RUNTIME) == 0)
 		set_task_exports(a, m, en->cfg);
+	if (strcmp(p->type, INTERNAL) == 0)
+		set_export(a, m, "path", en->cfg->opt_path);
 	if (strcmp(p->type, METADATA) == 0)
 		set_export(a, m, "path", arena_printf(a, "%s/" METADATA ".lmdb", en->cfg->root));
 	return m;
@@ -171,7 +200,11 @@ static plugin_msg *snapshotter(struct arena *a, const struct snapshotter_state *
 	plugin_msg *m = new_plugin(a, SNAPSHOTTER, s->name);
 
 	set_platform(a, m);
-	set_export(a, m, "root", s->root);
+	if (s->root)
+		set_export(a, m, "root", s->root);
+	while (s->capabilities[m->n_capabilities])
+		m->n_capabilities++;
+	m->capabilities = arena_memdup(a, s->capabilities, sizeof s->capabilities);
 	if (s->error && *s->error) {
 		m->init_err = ARENA_NEW(a, Google__Rpc__Status);
 		google__rpc__status__init(m->init_err);

@@ -10,6 +10,8 @@ const struct rpc_service api_services[] = {
 	{ "containerd.services.introspection.v1.Introspection", introspection_methods },
 	{ "containerd.services.leases.v1.Leases", leases_methods },
 	{ "containerd.services.namespaces.v1.Namespaces", namespaces_methods },
+	{ "containerd.services.sandbox.v1.Controller", sandbox_controller_methods },
+	{ "containerd.services.sandbox.v1.Store", sandbox_store_methods },
 	{ "containerd.services.streaming.v1.Streaming", streaming_methods },
 	{ "containerd.services.tasks.v1.Tasks", tasks_methods },
 	{ "containerd.services.transfer.v1.Transfer", transfer_methods },

@@ -239,6 +239,10 @@ TEST(plugins)
 	CHECK(r->n_plugins == 1 && r->plugins[0]->n_platforms == 1 && !r->plugins[0]->init_err);
 	CHECK_STR(r->plugins[0]->platforms[0]->os, "linux");
 	CHECK_STR(r->plugins[0]->exports[0]->key, "root");
+	filters[0] = (char *)"id==restart"; /* as nerdctl asks before --restart */
+	CHECK_OK(call(&b, "/i/Plugins", &q, &INTRO(plugins_response__descriptor), &r, &e), &e);
+	CHECK(r->n_plugins == 1 && r->plugins[0]->n_capabilities == 4);
+	CHECK_STR(r->plugins[0]->capabilities[2], "on-failure");
 	CHECK_OK(call(&b, "/i/Server", &nothing, &INTRO(server_response__descriptor), &s, &e), &e);
 	CHECK_OK(call(&b, "/i/Server", &nothing, &INTRO(server_response__descriptor), &again, &e),
 		 &e);

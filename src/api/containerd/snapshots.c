@@ -29,24 +29,6 @@ static info *to_pb(struct arena *a, const struct snapshot_info *i)
 	return m;
 }
 
-static Containerd__Types__Mount **mounts_to_pb(struct arena *a, const struct mounts *m,
-					       size_t *ret_n)
-{
-	Containerd__Types__Mount **v = arena_array(a, m->n, sizeof *v);
-
-	for (size_t i = 0; i < m->n; i++) {
-		v[i] = ARENA_NEW(a, Containerd__Types__Mount);
-		containerd__types__mount__init(v[i]);
-		v[i]->type = (char *)m->v[i].type;
-		v[i]->source = (char *)m->v[i].source;
-		v[i]->target = (char *)m->v[i].target;
-		v[i]->options = (char **)m->v[i].options;
-		v[i]->n_options = m->v[i].noptions;
-	}
-	*ret_n = m->n;
-	return v;
-}
-
 static int open_call(struct rpc_call *c, const char *snapshotter, struct call *ret,
 		     struct snapshot_at *at, struct err *e)
 {
@@ -72,7 +54,7 @@ static int prepare(struct rpc_call *c, const void *req, void *rsp, struct err *e
 	if (snapshot_prepare(call.engine->store, &at, c->arena, q->key, q->parent, &labels, &m, e) <
 	    0)
 		return -1;
-	a->mounts = mounts_to_pb(c->arena, &m, &a->n_mounts);
+	a->mounts = conv_to_mounts(c->arena, &m, &a->n_mounts);
 
 	containerd__events__snapshot_prepare__init(&ev);
 	ev.key = q->key;
@@ -96,7 +78,7 @@ static int view(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	struct labels labels = CONV_LABELS(c->arena, q, labels);
 	if (snapshot_view(call.engine->store, &at, c->arena, q->key, q->parent, &labels, &m, e) < 0)
 		return -1;
-	a->mounts = mounts_to_pb(c->arena, &m, &a->n_mounts);
+	a->mounts = conv_to_mounts(c->arena, &m, &a->n_mounts);
 	return 0;
 }
 
@@ -111,24 +93,7 @@ static int mounts(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	if (open_call(c, q->snapshotter, &call, &at, e) < 0 ||
 	    snapshot_mounts(call.engine->store, &at, c->arena, q->key, &m, e) < 0)
 		return -1;
-	a->mounts = mounts_to_pb(c->arena, &m, &a->n_mounts);
-	return 0;
-}
-
-/* Commit may give a new parent ("rebase"); we do not claim that capability. */
-static int check_parent(const struct call *call, const struct snapshot_at *at,
-			const Containerd__Services__Snapshots__V1__CommitSnapshotRequest *q,
-			struct err *e)
-{
-	struct snapshot_info i;
-
-	if (!*q->parent)
-		return 0;
-	if (snapshot_stat(call->engine->store, at, call->arena, q->key, &i, e) < 0)
-		return -1;
-	if (strcmp(i.parent, q->parent) != 0)
-		return err_set(e, ERR_UNIMPLEMENTED, "commit of snapshot %s on another parent",
-			       q->key);
+	a->mounts = conv_to_mounts(c->arena, &m, &a->n_mounts);
 	return 0;
 }
 
@@ -139,11 +104,11 @@ static int commit(struct rpc_call *c, const void *req, UNUSED void *rsp, struct 
 	struct snapshot_at at;
 	struct call call;
 
-	if (open_call(c, q->snapshotter, &call, &at, e) < 0 || check_parent(&call, &at, q, e) < 0)
+	if (open_call(c, q->snapshotter, &call, &at, e) < 0)
 		return -1;
 
 	struct labels labels = CONV_LABELS(c->arena, q, labels);
-	if (snapshot_commit(call.engine->store, &at, q->name, q->key, &labels, e) < 0)
+	if (snapshot_commit_on(call.engine->store, &at, q->name, q->key, q->parent, &labels, e) < 0)
 		return -1;
 	containerd__events__snapshot_commit__init(&ev);
 	ev.key = q->key;

@@ -5,10 +5,13 @@
 #include "api/containerd/convert.h"
 #include "api/containerd/history.h"
 #include "api/containerd/services.h"
+#include "api/containerd/tasks_checkpoint.h"
 #include "api/containerd/tasks_wait.h"
 #include "base/filter.h"
+#include "base/str.h"
 
 #include "containerd/services/tasks/v1/tasks.pb-c.h"
+#include "containerd/types/runc/options/oci.pb-c.h"
 #include "google/protobuf/empty.pb-c.h"
 #include <string.h>
 
@@ -39,20 +42,42 @@ static struct mounts mounts_of(struct arena *a, const V1(CreateTaskRequest) * q)
 	return m;
 }
 
+/* Where the sandbox's shim listens, when the client says so: in the request or, as clients of 2.0
+ * to 2.2 do, in the runtime's options. */
+static int take_endpoint(const V1(CreateTaskRequest) * q, const struct any *options,
+			 struct task_new *n, struct arena *a, struct err *e)
+{
+	const Containerd__Runc__V1__Options *o =
+		conv_unpack(a, options, &containerd__runc__v1__options__descriptor);
+	const char *address = q->task_api_address;
+	uint32_t version = q->task_api_version;
+
+	if (!*address && o) {
+		address = o->task_api_address;
+		version = o->task_api_version;
+	}
+	if (!*address || !*n->sandbox)
+		return 0;
+	if (!str_starts(address, "ttrpc+unix://"))
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "the address of sandbox %s is not of the form ttrpc+unix://PATH: %s",
+			       n->sandbox, address);
+	n->sandbox_address = address + strlen("ttrpc+");
+	n->sandbox_version = version;
+	return 0;
+}
+
 static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
 	const V1(CreateTaskRequest) *q = req;
 	V1(CreateTaskResponse) *a = rsp;
 	struct container_record r;
+	struct tasks_restore restore;
 	struct call call;
 
 	if (api_call(c, &call, e) < 0 ||
 	    container_get(call.engine->store, call.ns, c->arena, q->container_id, &r, e) < 0)
 		return -1;
-	if (q->checkpoint && *q->checkpoint->digest)
-		return err_set(e, ERR_UNIMPLEMENTED, "restoring a task from a checkpoint");
-	if (*q->task_api_address)
-		return err_set(e, ERR_UNIMPLEMENTED, "a task of a running sandbox API");
 
 	struct any own = conv_any(q->options);
 	struct task_new n = {
@@ -65,9 +90,13 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 		.options = own.type_url && own.n ? own : r.runtime_options,
 		.rootfs = mounts_of(c->arena, q),
 		.io = { q->stdin, q->stdout, q->stderr, q->terminal },
+		.sandbox = r.sandbox,
+		.sandboxes = call.engine->sandboxes,
 		.deadline = call.deadline,
 	};
-	if (task_create(call.engine->tasks, &n, &a->pid, e) < 0) {
+	if (take_endpoint(q, &own, &n, c->arena, e) < 0 ||
+	    tasks_restore_from(&call, q, &n, &restore, e) < 0 ||
+	    task_create(call.engine->tasks, &n, &a->pid, e) < 0) {
 		history_failed(call.engine->history, call.ns, r.id, e);
 		return -1;
 	}
@@ -207,12 +236,6 @@ static int update(struct rpc_call *c, const void *req, UNUSED void *rsp, struct 
 	if (find(c, q->container_id, &call, &t, e) < 0)
 		return -1;
 	return task_update(t, &resources, &annotations, e);
-}
-
-static int checkpoint(UNUSED struct rpc_call *c, UNUSED const void *req, UNUSED void *rsp,
-		      struct err *e)
-{
-	return err_set(e, ERR_UNIMPLEMENTED, "checkpointing a task");
 }
 
 /* --- questions -----------------------------------------------------------------------------------
@@ -373,7 +396,7 @@ const struct rpc_method tasks_methods[] = {
 	M_EMPTY("Pause", pause_task_request, pause_task),
 	M_EMPTY("Resume", resume_task_request, resume),
 	M("ListPids", list_pids_request, list_pids_response, list_pids),
-	M("Checkpoint", checkpoint_task_request, checkpoint_task_response, checkpoint),
+	M("Checkpoint", checkpoint_task_request, checkpoint_task_response, tasks_checkpoint),
 	M_EMPTY("Update", update_task_request, update),
 	M("Metrics", metrics_request, metrics_response, metrics),
 	M("Wait", wait_request, wait_response, tasks_wait),

@@ -274,6 +274,7 @@ static int import(struct transfer *t, const import_stream *source, const image_s
 	struct stream *bytes;
 
 	t->job.kind = TRANSFER_IMPORT;
+	t->job.import.compress = source->force_compress;
 	if (stream_take(t->call.engine->streams, t->call.ns, source->stream, &bytes, e) < 0)
 		return err_wrap(e, "failed to get import stream");
 

@@ -59,6 +59,7 @@ static const struct known {
 	{ "plugins/io.containerd.server.v1.ttrpc/address", TEXT, AT(ttrpc.address) },
 	{ "plugins/io.containerd.server.v1.ttrpc/uid", ID, AT(ttrpc.uid) },
 	{ "plugins/io.containerd.server.v1.ttrpc/gid", ID, AT(ttrpc.gid) },
+	{ "plugins/io.containerd.internal.v1.opt/path", TEXT, AT(opt_path) },
 	{ "plugins/io.containerd.internal.v1.restart/interval", TEXT, AT(restart_interval) },
 	{ "plugins/io.containerd.transfer.v1.local/config_path", TEXT, AT(registry_config) },
 	{ "plugins/io.containerd.transfer.v1.local/max_concurrent_downloads", COUNT,
@@ -72,10 +73,23 @@ static const struct known {
 	{ "plugins/io.containerd.grpc.v1.cri/max_concurrent_downloads", COUNT, AT(max_downloads) },
 	{ "plugins/io.containerd.shim.v1.manager/env", LIST, AT(shim_env), AT(n_shim_env) },
 	{ "plugins/io.containerd.runtime.v2.task/platforms", QUIET },
+#define SNAPSHOTTER(name, key) "plugins/io.containerd.snapshotter.v1." name "/" key
+#define OF(name, m) AT(snapshotters[CONFIG_##name].m)
+	{ SNAPSHOTTER("overlayfs", "root_path"), TEXT, OF(OVERLAYFS, root_path) },
+	{ SNAPSHOTTER("overlayfs", "upperdir_label"), BOOL, OF(OVERLAYFS, upperdir_label) },
+	{ SNAPSHOTTER("overlayfs", "sync_remove"), BOOL, OF(OVERLAYFS, sync_remove) },
+	{ SNAPSHOTTER("overlayfs", "slow_chown"), BOOL, OF(OVERLAYFS, slow_chown) },
+	{ SNAPSHOTTER("overlayfs", "mount_options"), LIST, OF(OVERLAYFS, mount_options),
+	  OF(OVERLAYFS, n_mount_options) },
+	{ SNAPSHOTTER("native", "root_path"), TEXT, OF(NATIVE, root_path) },
+	{ SNAPSHOTTER("btrfs", "root_path"), TEXT, OF(BTRFS, root_path) },
+	{ SNAPSHOTTER("erofs", "root_path"), TEXT, OF(EROFS, root_path) },
+	{ SNAPSHOTTER("erofs", "ovl_mount_options"), LIST, OF(EROFS, mount_options),
+	  OF(EROFS, n_mount_options) },
+#undef OF
+#undef SNAPSHOTTER
 #undef AT
 };
-
-static const char *const snapshotters[] = { "overlayfs", "native" };
 
 /* JSON has lost the lines: the first one that begins with the key is right but for keys that stand
  * in several tables, where it is near enough for a warning. */
@@ -189,18 +203,6 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 	return 0;
 }
 
-static void add_snapshotter(struct config *c, const char *name, const char *root)
-{
-	struct config_snapshotter *v = arena_array(c->arena, c->n_snapshotters + 1, sizeof *v);
-
-	/* In front: the last file wins, and lookups take the first. */
-	v[0] = (struct config_snapshotter){ name, root };
-	if (c->n_snapshotters)
-		memcpy(v + 1, c->snapshotters, c->n_snapshotters * sizeof *v);
-	c->snapshotters = v;
-	c->n_snapshotters++;
-}
-
 static void add_runtime(struct config *c, const char *name, json_object *o)
 {
 	struct config_runtime *v = arena_array(c->arena, c->n_runtimes + 1, sizeof *v);
@@ -227,6 +229,37 @@ static void add_runtime(struct config *c, const char *name, json_object *o)
 	c->n_runtimes++;
 }
 
+/* Of type "snapshot"; the others say that they have no effect.  The last file wins. */
+static bool add_proxy(struct config *c, const char *name, json_object *o)
+{
+	const char *type = json_object_get_string(json_object_object_get(o, "type"));
+	const char *address = json_object_get_string(json_object_object_get(o, "address"));
+	json_object *capabilities = json_object_object_get(o, "capabilities");
+	struct snapshot_proxy *v, p = { .name = arena_strdup(c->arena, name) };
+	size_t n = json_object_is_type(capabilities, json_type_array)
+			   ? json_object_array_length(capabilities)
+			   : 0;
+
+	if (!type || strcmp(type, "snapshot") != 0 || !address || !*address)
+		return false;
+	p.address = socket_path(c, address);
+	for (size_t i = 0; i < n && i < ARRAY_LEN(p.capabilities) - 1; i++)
+		p.capabilities[i] = arena_strdup(
+			c->arena,
+			json_object_get_string(json_object_array_get_idx(capabilities, i)));
+	for (size_t i = 0; i < c->n_proxies; i++)
+		if (strcmp(c->proxies[i].name, name) == 0) {
+			c->proxies[i] = p;
+			return true;
+		}
+	v = arena_array(c->arena, c->n_proxies + 1, sizeof *v);
+	if (c->n_proxies)
+		memcpy(v, c->proxies, c->n_proxies * sizeof *v);
+	v[c->n_proxies++] = p;
+	c->proxies = v;
+	return true;
+}
+
 /* Keys that stand for any name. */
 static bool apply_pattern(struct config *c, const char *path, json_object *v)
 {
@@ -234,20 +267,11 @@ static bool apply_pattern(struct config *c, const char *path, json_object *v)
 		"plugins/io.containerd.cri.v1.runtime/containerd/runtimes/",
 		"plugins/io.containerd.grpc.v1.cri/containerd/runtimes/",
 	};
+	static const char proxies[] = "proxy_plugins/";
 
-	for (size_t i = 0; i < ARRAY_LEN(snapshotters); i++) {
-		char key[128];
-
-		snprintf(key, sizeof key, "plugins/io.containerd.snapshotter.v1.%s/root_path",
-			 snapshotters[i]);
-		if (!strcmp(path, key) && json_object_is_type(v, json_type_string)) {
-			const char *root = json_object_get_string(v);
-
-			if (*root)
-				add_snapshotter(c, snapshotters[i], arena_strdup(c->arena, root));
-			return true;
-		}
-	}
+	if (str_starts(path, proxies) && !strchr(path + strlen(proxies), '/') &&
+	    json_object_is_type(v, json_type_object))
+		return add_proxy(c, path + strlen(proxies), v);
 	for (size_t i = 0; i < ARRAY_LEN(runtimes); i++)
 		if (str_starts(path, runtimes[i]) && !strchr(path + strlen(runtimes[i]), '/') &&
 		    json_object_is_type(v, json_type_object)) {

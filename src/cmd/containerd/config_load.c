@@ -28,7 +28,12 @@ static void set_defaults(struct config *c)
 	c->runtime = "io.containerd.runc.v2";
 	c->registry_config = "/etc/containerd/certs.d";
 	c->max_downloads = 3;
+	c->opt_path = "/opt/containerd";
 	c->restart_interval = "10s";
+	c->snapshotters[CONFIG_OVERLAYFS].name = "overlayfs";
+	c->snapshotters[CONFIG_BTRFS].name = "btrfs";
+	c->snapshotters[CONFIG_EROFS].name = "erofs";
+	c->snapshotters[CONFIG_NATIVE].name = "native";
 }
 
 static int load_file(struct config *c, const char *path, bool is_required, int depth,
@@ -118,6 +123,14 @@ static int finish(struct config *c, struct err *e)
 		return -1;
 	if (!strcmp(c->root, c->state))
 		return err_set(e, ERR_INVALID_ARGUMENT, "root and state must be different paths");
+	for (size_t i = 0; i < CONFIG_SNAPSHOTTERS; i++) {
+		const char **path = &c->snapshotters[i].root_path;
+
+		if (*path && **path && !(*path = absolute(c, *path, e)))
+			return -1;
+		c->snapshotters[i].is_disabled = config_plugin_is_disabled(
+			c, "io.containerd.snapshotter.v1", c->snapshotters[i].name);
+	}
 	if ((*c->debug.address && !(c->debug.address = absolute(c, c->debug.address, e))) ||
 	    (*c->temp && !(c->temp = absolute(c, c->temp, e))))
 		return -1;

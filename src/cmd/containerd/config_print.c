@@ -48,10 +48,34 @@ static void put_runtime(struct str *out, const struct config_runtime *r)
 		 r->systemd_cgroup ? "true" : "false", r->no_pivot_root ? "true" : "false");
 }
 
+static void put_snapshotter(struct str *out, const struct snapshot_options *o, size_t which)
+{
+	str_addf(out, "\n  [plugins.'io.containerd.snapshotter.v1.%s']\n", o->name);
+	put_text(out, "    ", "root_path", o->root_path);
+	if (which == CONFIG_EROFS)
+		put_list(out, "    ", "ovl_mount_options", o->mount_options, o->n_mount_options);
+	if (which != CONFIG_OVERLAYFS)
+		return;
+	str_addf(out, "    upperdir_label = %s\n    sync_remove = %s\n    slow_chown = %s\n",
+		 o->upperdir_label ? "true" : "false", o->sync_remove ? "true" : "false",
+		 o->slow_chown ? "true" : "false");
+	put_list(out, "    ", "mount_options", o->mount_options, o->n_mount_options);
+}
+
+static void put_proxy(struct str *out, const struct snapshot_proxy *p)
+{
+	size_t n = 0;
+
+	while (p->capabilities[n])
+		n++;
+	str_addf(out, "\n[proxy_plugins.'%s']\n", p->name);
+	put_text(out, "  ", "type", "snapshot");
+	put_text(out, "  ", "address", p->address);
+	put_list(out, "  ", "capabilities", p->capabilities, n);
+}
+
 void config_print(const struct config *c, struct str *out)
 {
-	static const char *const snapshotters[] = { "native", "overlayfs" };
-
 	str_add(out, "version = 3\n");
 	put_text(out, "", "root", c->root);
 	put_text(out, "", "state", c->state);
@@ -71,6 +95,8 @@ void config_print(const struct config *c, struct str *out)
 	put_text(out, "  ", "address", c->metrics_address);
 	str_addf(out, "  grpc_histogram = %s\n", c->metrics_histogram ? "true" : "false");
 
+	for (size_t i = 0; i < c->n_proxies; i++)
+		put_proxy(out, &c->proxies[i]);
 	str_add(out, "\n[plugins]\n  [plugins.'io.containerd.cri.v1.images']\n");
 	put_text(out, "    ", "snapshotter", c->snapshotter);
 	str_addf(out, "    max_concurrent_downloads = %u\n", c->max_downloads);
@@ -78,14 +104,14 @@ void config_print(const struct config *c, struct str *out)
 	put_text(out, "      ", "config_path", c->registry_config);
 	for (size_t i = 0; i < c->n_runtimes; i++)
 		put_runtime(out, &c->runtimes[i]);
+	str_add(out, "\n  [plugins.'io.containerd.internal.v1.opt']\n");
+	put_text(out, "    ", "path", c->opt_path);
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.restart']\n");
 	put_text(out, "    ", "interval", c->restart_interval);
 	str_add(out, "\n  [plugins.'io.containerd.shim.v1.manager']\n");
 	put_list(out, "    ", "env", c->shim_env, c->n_shim_env);
-	for (size_t i = 0; i < ARRAY_LEN(snapshotters); i++) {
-		str_addf(out, "\n  [plugins.'io.containerd.snapshotter.v1.%s']\n", snapshotters[i]);
-		put_text(out, "    ", "root_path", config_snapshotter_root(c, snapshotters[i]));
-	}
+	for (size_t i = 0; i < CONFIG_SNAPSHOTTERS; i++)
+		put_snapshotter(out, &c->snapshotters[i], i);
 	str_add(out, "\n  [plugins.'io.containerd.transfer.v1.local']\n");
 	put_text(out, "    ", "config_path", c->registry_config);
 }

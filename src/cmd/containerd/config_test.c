@@ -67,10 +67,38 @@ TEST(both_versions_of_the_format_are_read)
 		CHECK(c.n_runtimes == 1);
 		CHECK_STR(c.runtimes[0].binary_name, "/usr/bin/crun");
 		CHECK(c.runtimes[0].systemd_cgroup);
-		CHECK_STR(config_snapshotter_root(&c, "overlayfs"), "/o");
-		CHECK(!config_snapshotter_root(&c, "native"));
+		CHECK_STR(c.snapshotters[CONFIG_OVERLAYFS].root_path, "/o");
+		CHECK(!c.snapshotters[CONFIG_NATIVE].root_path);
 		arena_free(c.arena);
 	}
+}
+
+TEST(snapshotters_have_options)
+{
+	struct config c;
+	struct err e = { 0 };
+	AUTO_STR struct str printed = STR_INIT(1 << 16);
+
+	CHECK(load("version = 3\ndisabled_plugins = ['io.containerd.snapshotter.v1.btrfs']\n"
+		   "[proxy_plugins.stargz]\ntype = 'snapshot'\naddress = 'unix:///run/s.sock'\n"
+		   "capabilities = ['rebase']\n"
+		   "[plugins.'io.containerd.snapshotter.v1.overlayfs']\n"
+		   "upperdir_label = true\nsync_remove = true\nslow_chown = true\n"
+		   "mount_options = ['volatile', 'index=on']\n"
+		   "[plugins.'io.containerd.snapshotter.v1.btrfs']\nroot_path = '/b'\n",
+		   NULL, &c, &e) == 0);
+	const struct snapshot_options *o = &c.snapshotters[CONFIG_OVERLAYFS];
+	CHECK(o->upperdir_label && o->sync_remove && o->slow_chown && o->n_mount_options == 2);
+	CHECK_STR(o->mount_options[1], "index=on");
+	CHECK_STR(c.snapshotters[CONFIG_BTRFS].root_path, "/b");
+	CHECK(c.n_proxies == 1 && !c.snapshotters[CONFIG_NATIVE].is_disabled);
+	CHECK(c.snapshotters[CONFIG_BTRFS].is_disabled);
+	CHECK_STR(c.proxies[0].name, "stargz");
+	CHECK_STR(c.proxies[0].address, "/run/s.sock");
+	CHECK_STR(c.proxies[0].capabilities[0], "rebase");
+	config_print(&c, &printed);
+	CHECK(strstr(str_c(&printed), "mount_options = [\"volatile\", \"index=on\"]"));
+	arena_free(c.arena);
 }
 
 TEST(flags_win_over_the_file)

@@ -1,4 +1,5 @@
 /* containerd: options, then the daemon's life (serve.c). */
+#include "api/containerd/snapshot_proxy.h"
 #include "base/log.h"
 #include "cmd/containerd/config_load.h"
 #include "cmd/containerd/hook.h"
@@ -147,6 +148,8 @@ static int daemon_command(const struct config_flags *flags, struct err *e)
 	if (r == 0) {
 		log_setup(2, cfg.format, cfg.level);
 		umask(077);
+		for (size_t i = 0; i < cfg.n_proxies; i++)
+			cfg.proxies[i].remote = &snapshot_proxy_remote;
 		r = serve(&cfg, e);
 	}
 	arena_free(cfg.arena);

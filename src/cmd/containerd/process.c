@@ -1,6 +1,7 @@
 #include "cmd/containerd/process.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "os/file.h"
 
@@ -66,9 +67,32 @@ static void keep_memory_small(void)
 	(void)mallopt(M_TRIM_THRESHOLD, LARGE);
 }
 
+/* In front of a list in the environment, for shims and what they start. */
+static int prepend(const char *name, const char *folder, struct err *e)
+{
+	const char *old = getenv(name);
+	AUTO_FREE char *list = old && *old ? xasprintf("%s:%s", folder, old) : xstrdup(folder);
+
+	return setenv(name, list, 1) < 0 ? err_sys(e, errno, "set %s", name) : 0;
+}
+
+/* Programs that come as images, and their libraries. */
+static int set_opt(const char *path, struct err *e)
+{
+	AUTO_FREE char *bin = xasprintf("%s/bin", path), *lib = xasprintf("%s/lib", path);
+
+	if (!*path)
+		return 0;
+	if (*path != '/')
+		return err_set(e, ERR_INVALID_ARGUMENT, "opt: path %s is not absolute", path);
+	return prepend("PATH", bin, e) < 0 || prepend("LD_LIBRARY_PATH", lib, e) < 0 ? -1 : 0;
+}
+
 int process_setup(const struct config *cfg, struct err *e)
 {
 	keep_memory_small();
 	raise_file_limit();
-	return set_oom_score(cfg->oom_score, e) < 0 || set_temp(cfg->temp, e) < 0 ? -1 : 0;
+	if (set_oom_score(cfg->oom_score, e) < 0 || set_temp(cfg->temp, e) < 0)
+		return -1;
+	return set_opt(cfg->opt_path, e);
 }

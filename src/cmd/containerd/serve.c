@@ -218,6 +218,8 @@ static void close_all(struct daemon *d)
 	pool_free(d->pool);
 	if (d->engine && d->engine->tasks)
 		tasks_close(d->engine->tasks);
+	if (d->engine && d->engine->sandboxes)
+		tasks_close(d->engine->sandboxes);
 	drain_loop(d);
 	http_free(d->metrics);
 	http_free(d->debugging);

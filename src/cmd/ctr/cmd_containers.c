@@ -1,7 +1,9 @@
 /* ctr containers */
+#include "cmd/ctr/checkpoint.h"
 #include "cmd/ctr/container_state.h"
 
 #include "cmd/ctr/json_print.h"
+#include "cmd/ctr/list_json.h"
 #include "cmd/ctr/table.h"
 
 #include "base/log.h"
@@ -29,7 +31,7 @@ static int containers_list(struct ctr *ctr, const struct args *args, struct err 
 	CONTAINERS(ListContainersResponse) * rsp;
 	struct table t = TABLE_WIDE(ctr->arena);
 
-	if (format_is_json(args, &json, e) < 0)
+	if (list_wants_json(args, &json, e) < 0)
 		return -1;
 	req.filters = (char **)(uintptr_t)args->v;
 	req.n_filters = args->n;
@@ -249,12 +251,22 @@ const struct command containers_commands[] = {
 	  .aliases = "ls",
 	  .usage = "list containers",
 	  .args_usage = "[flags] [<filter>, ...]",
-	  .flags = { quiet_flags, format_flags },
+	  .flags = { quiet_flags, list_format_flags },
 	  .run = containers_list },
 	{ .name = "label",
 	  .usage = "set and clear labels for a container",
 	  .args_usage = "[flags] CONTAINER [<key>=<value>, ...]",
 	  .description = "set and clear labels for a container",
 	  .run = containers_label },
+	{ .name = "checkpoint",
+	  .usage = "checkpoint a container",
+	  .args_usage = "CONTAINER REF",
+	  .flags = { containers_checkpoint_flags },
+	  .run = containers_checkpoint },
+	{ .name = "restore",
+	  .usage = "restore a container from checkpoint",
+	  .args_usage = "CONTAINER REF",
+	  .flags = { containers_restore_flags },
+	  .run = containers_restore },
 	{ .name = NULL },
 };

@@ -1,8 +1,9 @@
-/* ctr images: list, remove, tag, label, check */
+/* ctr images: list, remove, tag, label; the others have files of their own */
 #include "cmd/ctr/cmd_images.h"
 
 #include "cmd/ctr/image_read.h"
 #include "cmd/ctr/image_registry.h"
+#include "cmd/ctr/list_json.h"
 #include "cmd/ctr/table.h"
 
 #include "base/log.h"
@@ -29,7 +30,7 @@ int platform_wanted(const struct args *args, struct platform *ret, struct err *e
 	return platform_parse(text, ret, e);
 }
 
-static int list_records(struct ctr *ctr, const struct args *args, IMAGES(ListImagesResponse) * *ret,
+int images_list_records(struct ctr *ctr, const struct args *args, IMAGES(ListImagesResponse) * *ret,
 			struct err *e)
 {
 	IMAGES(ListImagesRequest) req = IMAGES_INIT(LIST_IMAGES_REQUEST);
@@ -66,9 +67,12 @@ static int images_list(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	IMAGES(ListImagesResponse) * rsp;
 	struct table t = TABLE_NARROW(ctr->arena);
+	bool json;
 
-	if (list_records(ctr, args, &rsp, e) < 0)
+	if (list_wants_json(args, &json, e) < 0 || images_list_records(ctr, args, &rsp, e) < 0)
 		return -1;
+	if (json)
+		return list_print_json(rsp->images, rsp->n_images, e);
 	if (args_bool(args, "quiet")) {
 		for (size_t i = 0; i < rsp->n_images; i++)
 			puts(rsp->images[i]->name);
@@ -147,6 +151,34 @@ static int put_image(struct ctr *ctr, IMAGES(Image) * i, bool force, struct err 
 			NULL, e);
 }
 
+static int check_name(const char *name, struct err *e)
+{
+	struct err why = { 0 };
+	char *full AUTO_FREE = NULL;
+
+	if (reference_normalize(name, &full, &why) == 0)
+		return 0;
+	return err_set(e, ERR_INVALID_ARGUMENT,
+		       "error parsing reference: \"%s\" is not a valid repository/tag %s", name,
+		       why.msg);
+}
+
+/* As the original: a tag moves, unless --local says that only --force may move it. */
+static int tag_one(struct ctr *ctr, const struct args *args, const IMAGES(Image) * source,
+		   const char *name, struct err *e)
+{
+	IMAGES(Image) copy = *source;
+	bool force = args_bool(args, "force") || !args_bool(args, "local");
+
+	if (!args_bool(args, "skip-reference-check") && check_name(name, e) < 0)
+		return -1;
+	copy.name = PB(name);
+	if (put_image(ctr, &copy, force, e) < 0)
+		return -1;
+	puts(name);
+	return 0;
+}
+
 static int images_tag(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	IMAGES(Image) * source;
@@ -159,12 +191,8 @@ static int images_tag(struct ctr *ctr, const struct args *args, struct err *e)
 	if (ctr_lease(ctr, e) < 0)
 		return -1;
 	r = image_get(ctr, args->v[0], &source, e);
-	for (size_t i = 1; r == 0 && i < args->n; i++) {
-		source->name = PB(args->v[i]);
-		r = put_image(ctr, source, args_bool(args, "force"), e);
-		if (r == 0)
-			puts(args->v[i]);
-	}
+	for (size_t i = 1; r == 0 && i < args->n; i++)
+		r = tag_one(ctr, args, source, args->v[i], e);
 	ctr_lease_done(ctr);
 	return r;
 }
@@ -205,84 +233,6 @@ static int images_label(struct ctr *ctr, const struct args *args, struct err *e)
 	return 0;
 }
 
-static bool is_unpacked(struct ctr *ctr, const char *snapshotter, const char *chain_id)
-{
-	SNAPSHOTS(StatSnapshotRequest) req = SNAPSHOTS_INIT(STAT_SNAPSHOT_REQUEST);
-	struct err e = { 0 };
-
-	req.snapshotter = PB(snapshotter);
-	req.key = PB(chain_id);
-	return CTR_CALL(ctr, "snapshots.v1.Snapshots/Stat", &req,
-			snapshots__v1__stat_snapshot_response, NULL, &e) == 0;
-}
-
-static bool is_there(struct ctr *ctr, const char *digest)
-{
-	CONTENT(InfoRequest) req = CONTENT_INIT(INFO_REQUEST);
-	struct err e = { 0 };
-
-	req.digest = PB(digest);
-	return CTR_CALL(ctr, "content.v1.Content/Info", &req, content__v1__info_response, NULL,
-			&e) == 0;
-}
-
-struct check {
-	const char *status, *size;
-	bool complete, unpacked;
-};
-
-static void check_image(struct ctr *ctr, const IMAGES(Image) * r, const char *snapshotter,
-			struct check *ret)
-{
-	struct platform host = platform_host();
-	struct err e = { 0 };
-	uint64_t missing = 0;
-	struct image img;
-	size_t have = 1; /* the config was read */
-
-	*ret = (struct check){ "incomplete", "-", false, false };
-	if (image_load(ctr, r, &host, &img, &e) < 0)
-		return;
-	for (size_t i = 0; i < img.n_layers; i++)
-		if (is_there(ctr, img.layers[i].digest))
-			have++;
-		else
-			missing += img.layers[i].size;
-	ret->complete = have == img.n_layers + 1;
-	ret->status =
-		arena_printf(ctr->arena, "%s (%zu/%zu)", ret->complete ? "complete" : "incomplete",
-			     have, img.n_layers + 1);
-	ret->size = arena_printf(ctr->arena, "%s/%s",
-				 size_binary(ctr->arena, (int64_t)(img.size - missing)),
-				 size_binary(ctr->arena, (int64_t)img.size));
-	ret->unpacked = is_unpacked(ctr, snapshotter, img.chain_id);
-}
-
-static int images_check(struct ctr *ctr, const struct args *args, struct err *e)
-{
-	struct table t = TABLE_NARROW(ctr->arena);
-	bool quiet = args_bool(args, "quiet");
-	IMAGES(ListImagesResponse) * rsp;
-	struct check c;
-
-	if (list_records(ctr, args, &rsp, e) < 0)
-		return -1;
-	if (!quiet)
-		table_row(&t, "REF", "TYPE", "DIGEST", "STATUS", "SIZE", "UNPACKED", "", NULL);
-	for (size_t i = 0; i < rsp->n_images; i++) {
-		const IMAGES(Image) *r = rsp->images[i];
-
-		check_image(ctr, r, snapshotter_of(args), &c);
-		if (!quiet)
-			table_row(&t, r->name, r->target->media_type, r->target->digest, c.status,
-				  c.size, c.unpacked ? "true" : "false", NULL);
-		else if (c.complete && c.unpacked)
-			puts(r->name);
-	}
-	table_print(&t, stdout);
-	return 0;
-}
-
 static const struct flag remove_flags[] = {
 	{ "sync", FLAG_BOOL, NULL, "Synchronously remove image and all associated resources" },
 	{ NULL },
@@ -291,6 +241,8 @@ static const struct flag remove_flags[] = {
 static const struct flag tag_flags[] = {
 	{ "force", FLAG_BOOL, NULL,
 	  "force target_ref to be created, regardless if it already exists" },
+	{ "local", FLAG_BOOL, NULL, "run tag locally rather than through transfer API" },
+	{ "skip-reference-check", FLAG_BOOL, NULL, "skip the strict check for reference names" },
 	{ NULL },
 };
 
@@ -303,7 +255,7 @@ const struct command images_commands[] = {
 	{ .name = "check",
 	  .usage = "check existing images to ensure all content is available locally",
 	  .args_usage = "[flags] [<filter>, ...]",
-	  .flags = { quiet_flags, snapshotter_flags },
+	  .flags = { quiet_flags, snapshotter_flags, list_format_flags },
 	  .run = images_check },
 	{ .name = "export",
 	  .usage = "export images",
@@ -322,13 +274,34 @@ const struct command images_commands[] = {
 			 "   what docker save writes.",
 	  .flags = { import_flags, snapshotter_flags },
 	  .run = images_import },
+	{ .name = "inspect",
+	  .aliases = "i",
+	  .usage = "inspect an image",
+	  .args_usage = "[flags] <image>",
+	  .description = "The tree of indexes, manifests, configs and layers that an image is made "
+			 "of.",
+	  .flags = { inspect_flags, list_format_flags },
+	  .run = images_inspect },
 	{ .name = "list",
 	  .aliases = "ls",
 	  .usage = "list images known to containerd",
 	  .args_usage = "[flags] [<filter>, ...]",
 	  .description = "list images registered with containerd",
-	  .flags = { quiet_flags },
+	  .flags = { quiet_flags, list_format_flags },
 	  .run = images_list },
+	{ .name = "mount",
+	  .usage = "mount an image to a target path",
+	  .args_usage = "[flags] <ref> <target>",
+	  .description = "Mount an image rootfs to a specified path.\n\n"
+			 "   When you are done, use the unmount command.",
+	  .flags = { registry_flags, snapshotter_flags, mount_flags },
+	  .run = images_mount },
+	{ .name = "unmount",
+	  .usage = "unmount the image from the target",
+	  .args_usage = "[flags] <target>",
+	  .description = "Unmount the image rootfs from the specified target.",
+	  .flags = { registry_flags, snapshotter_flags, unmount_flags },
+	  .run = images_unmount },
 	{ .name = "pull",
 	  .usage = "pull an image from a remote",
 	  .args_usage = "[flags] <ref>",
@@ -347,6 +320,12 @@ const struct command images_commands[] = {
 			 "   registry has already, nothing is sent.",
 	  .flags = { registry_flags, push_flags },
 	  .run = images_push },
+	{ .name = "prune",
+	  .usage = "remove unused images",
+	  .args_usage = "[flags]",
+	  .description = "Remove the images that no container was made from.",
+	  .flags = { prune_flags },
+	  .run = images_prune },
 	{ .name = "delete",
 	  .aliases = "del remove rm",
 	  .usage = "remove one or more images by reference",
@@ -366,5 +345,21 @@ const struct command images_commands[] = {
 	  .description = "set and clear labels for an image",
 	  .flags = { label_flags },
 	  .run = images_label },
+	{ .name = "convert",
+	  .usage = "convert an image",
+	  .args_usage = "[flags] <source_ref> <target_ref>",
+	  .description = "Convert an image format.\n\n"
+			 "   e.g., 'ctr images convert --uncompress --oci example.com/foo:orig "
+			 "example.com/foo:converted'\n\n"
+			 "   Use '--platform' to define the output platform.\n"
+			 "   When '--all-platforms' is given all images in a manifest list must be "
+			 "available.",
+	  .flags = { convert_flags },
+	  .run = images_convert },
+	{ .name = "usage",
+	  .usage = "display usage of snapshots for a given image ref",
+	  .args_usage = "[flags] <ref>",
+	  .flags = { snapshotter_flags },
+	  .run = images_usage },
 	{ .name = NULL },
 };

@@ -1,6 +1,7 @@
 /* ctr leases */
 #include "cmd/ctr/ctr.h"
 
+#include "cmd/ctr/list_json.h"
 #include "cmd/ctr/table.h"
 
 #include "base/timefmt.h"
@@ -13,11 +14,16 @@ static int leases_list(struct ctr *ctr, const struct args *args, struct err *e)
 	struct table t = TABLE_NARROW(ctr->arena);
 	LEASES(ListResponse) * rsp;
 	struct labels l;
+	bool json;
 
+	if (list_wants_json(args, &json, e) < 0)
+		return -1;
 	req.filters = (char **)(uintptr_t)args->v;
 	req.n_filters = args->n;
 	if (CTR_CALL(ctr, "leases.v1.Leases/List", &req, leases__v1__list_response, &rsp, e) < 0)
 		return err_wrap(e, "failed to list leases");
+	if (json)
+		return list_print_json(rsp->leases, rsp->n_leases, e);
 	if (!args_bool(args, "quiet"))
 		table_row(&t, "ID", "CREATED AT", "LABELS", "", NULL);
 	for (size_t i = 0; i < rsp->n_leases; i++) {
@@ -100,7 +106,7 @@ const struct command leases_commands[] = {
 	  .usage = "list all active leases",
 	  .args_usage = "[flags] <filter>",
 	  .description = "list active leases by containerd",
-	  .flags = { quiet_flags },
+	  .flags = { quiet_flags, list_format_flags },
 	  .run = leases_list },
 	{ .name = "create",
 	  .usage = "create lease",

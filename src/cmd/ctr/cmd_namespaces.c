@@ -1,7 +1,16 @@
 /* ctr namespaces */
 #include "cmd/ctr/ctr.h"
 
+#include "cmd/ctr/list_json.h"
 #include "cmd/ctr/table.h"
+
+#include "base/ident.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <glob.h>
+
+#define AUTO_GLOB CLEANUP(globfree)
 
 static int namespaces_create(struct ctr *ctr, const struct args *args, struct err *e)
 {
@@ -57,10 +66,15 @@ static int namespaces_list(struct ctr *ctr, const struct args *args, struct err 
 	NAMESPACES(ListNamespacesResponse) * rsp;
 	struct table t = TABLE_NARROW(ctr->arena);
 	struct labels l;
+	bool json;
 
+	if (list_wants_json(args, &json, e) < 0)
+		return -1;
 	if (CTR_CALL(ctr, "namespaces.v1.Namespaces/List", &req,
 		     namespaces__v1__list_namespaces_response, &rsp, e) < 0)
 		return -1;
+	if (json)
+		return list_print_json(rsp->namespaces, rsp->n_namespaces, e);
 	if (!args_bool(args, "quiet"))
 		table_row(&t, "NAME", "LABELS", "", NULL);
 	for (size_t i = 0; i < rsp->n_namespaces; i++) {
@@ -76,24 +90,60 @@ static int namespaces_list(struct ctr *ctr, const struct args *args, struct err 
 	return 0;
 }
 
-static int namespaces_remove(struct ctr *ctr, const struct args *args, struct err *e)
+static int remove_folder(const char *path, struct err *e)
+{
+	if (rmdir(path) == 0 || errno == ENOENT || errno == ENOTDIR)
+		return 0;
+	return err_sys(e, errno, "unable to remove cgroup %s", path);
+}
+
+/* The cgroup that the namespace's containers had theirs in: one below each v1 controller, and in
+ * the unified hierarchy. */
+static int remove_cgroup(struct ctr *ctr, const char *ns, struct err *e)
+{
+	glob_t mounts AUTO_GLOB = { 0 };
+	char *pattern = arena_printf(ctr->arena, "/sys/fs/cgroup/*/%s/cgroup.procs", ns);
+
+	if (!ident_is_valid(ns))
+		return err_set(e, ERR_INVALID_ARGUMENT, "identifier \"%s\" is invalid", ns);
+	if (remove_folder(arena_printf(ctr->arena, "/sys/fs/cgroup/%s", ns), e) < 0)
+		return -1;
+	if (glob(pattern, GLOB_NOSORT, NULL, &mounts) != 0)
+		return 0; /* there is none */
+	for (size_t i = 0; i < mounts.gl_pathc; i++) {
+		*strrchr(mounts.gl_pathv[i], '/') = 0;
+		if (remove_folder(mounts.gl_pathv[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int remove_one(struct ctr *ctr, const struct args *args, const char *ns, struct err *e)
 {
 	NAMESPACES(DeleteNamespaceRequest) req = NAMESPACES_INIT(DELETE_NAMESPACE_REQUEST);
+
+	if (args_bool(args, "cgroup") && remove_cgroup(ctr, ns, e) < 0)
+		return -1;
+	req.name = PB(ns);
+	return CTR_CALL_EMPTY(ctr, "namespaces.v1.Namespaces/Delete", &req, e);
+}
+
+static int namespaces_remove(struct ctr *ctr, const struct args *args, struct err *e)
+{
 	struct err first = { 0 };
 	char text[1100];
 
 	for (size_t i = 0; i < args->n; i++) {
 		struct err one = { 0 };
 
-		req.name = PB(args->v[i]);
 		/* what is gone already is gone, as for the original */
-		if (CTR_CALL_EMPTY(ctr, "namespaces.v1.Namespaces/Delete", &req, &one) == 0 ||
-		    one.code == ERR_NOT_FOUND) {
+		if (remove_one(ctr, args, args->v[i], &one) == 0 || one.code == ERR_NOT_FOUND) {
 			puts(args->v[i]);
 			continue;
 		}
-		ctr_warn("failed to remove namespace %s: %s", args->v[i],
-			 err_text(&one, text, sizeof text));
+		log_error(LOG({ "error", err_text(&one, text, sizeof text) }),
+			  "unable to delete %s", args->v[i]);
+		err_wrap(&one, "unable to delete %s", args->v[i]);
 		if (!first.code)
 			first = one;
 	}
@@ -101,11 +151,7 @@ static int namespaces_remove(struct ctr *ctr, const struct args *args, struct er
 }
 
 static const struct flag remove_flags[] = {
-	{ .name = "cgroup",
-	  .type = FLAG_BOOL,
-	  .alias = "c",
-	  .help = "delete the namespace's cgroup",
-	  .missing = "not supported yet" },
+	{ "cgroup", FLAG_BOOL, "c", "delete the namespace's cgroup" },
 	{ NULL },
 };
 
@@ -126,7 +172,7 @@ const struct command namespaces_commands[] = {
 	  .usage = "list namespaces",
 	  .args_usage = "[flags]",
 	  .description = "list namespaces",
-	  .flags = { quiet_flags },
+	  .flags = { quiet_flags, list_format_flags },
 	  .run = namespaces_list },
 	{ .name = "remove",
 	  .aliases = "rm",

@@ -76,11 +76,32 @@ static Google__Protobuf__Any *pack(struct arena *a, const char *type, const Prot
 	return any;
 }
 
-/* The runc shim's options, when one was given. */
-static Google__Protobuf__Any *runc_options(struct ctr *ctr, const struct args *args)
+/* runtimeoptions.v1.Options with its second field alone, which is a path. */
+static Google__Protobuf__Any *path_options(struct arena *a, const char *path)
+{
+	Google__Protobuf__Any *any = ARENA_NEW(a, Google__Protobuf__Any);
+	size_t left = strlen(path);
+	struct str s AUTO_STR = STR_INIT(8192);
+
+	str_addc(&s, 2 << 3 | 2);
+	for (; left > 127; left >>= 7)
+		str_addc(&s, (char)(left | 128));
+	str_addc(&s, (char)left);
+	str_add(&s, path);
+	google__protobuf__any__init(any);
+	any->type_url = PB("runtimeoptions.v1.Options");
+	any->value.len = s.len;
+	any->value.data = arena_memdup(a, str_c(&s), s.len);
+	return any;
+}
+
+/* The shim's options, when one was given. */
+static Google__Protobuf__Any *runtime_options(struct ctr *ctr, const struct args *args)
 {
 	Containerd__Runc__V1__Options o = CONTAINERD__RUNC__V1__OPTIONS__INIT;
 
+	if (*args_string(args, "runtime-config-path"))
+		return path_options(ctr->arena, args_string(args, "runtime-config-path"));
 	if (!args_is_set(args, "runc-binary") && !args_is_set(args, "runc-root") &&
 	    !args_bool(args, "runc-systemd-cgroup"))
 		return NULL;
@@ -160,7 +181,7 @@ int inspect_runtime_run(struct ctr *ctr, const struct args *args, struct err *e)
 	INTROSPECTION(PluginInfoResponse) * rsp;
 
 	ask.runtime_path = PB(args_string(args, "runtime"));
-	ask.options = runc_options(ctr, args);
+	ask.options = runtime_options(ctr, args);
 	req.type = PB("io.containerd.runtime.v2");
 	req.id = PB("task");
 	req.options = pack(ctr->arena, "containerd.types.RuntimeRequest", &ask.base);
@@ -184,6 +205,7 @@ static const struct flag deprecations_flags[] = {
 const struct flag inspect_runtime_flags[] = {
 	{ "runtime", FLAG_STRING, NULL, "runtime name or absolute path to runtime binary",
 	  "io.containerd.runc.v2" },
+	{ "runtime-config-path", FLAG_STRING, NULL, "optional runtime config path" },
 	{ "runc-binary", FLAG_STRING, NULL, "specify runc-compatible binary" },
 	{ "runc-root", FLAG_STRING, NULL, "specify runc-compatible root" },
 	{ "runc-systemd-cgroup", FLAG_BOOL, NULL, "start runc with systemd cgroup manager" },

@@ -2,6 +2,7 @@
 #include "cmd/ctr/container_state.h"
 
 #include "base/jsonr.h"
+#include "cmd/ctr/list_json.h"
 #include "cmd/ctr/table.h"
 
 #include <inttypes.h>
@@ -178,7 +179,7 @@ int ps_run(struct ctr *ctr, const struct args *args, struct err *e)
 	struct kept kept;
 	struct jsonw w;
 
-	if (format_is_json(args, &json, e) < 0 || kept_find(ctr, &kept, e) < 0 ||
+	if (list_wants_json(args, &json, e) < 0 || kept_find(ctr, &kept, e) < 0 ||
 	    ask(ctr, args, &rsp, &tasks, e) < 0)
 		return -1;
 	jsonw_init(&w, &out, 4);

@@ -1,5 +1,7 @@
 /* ctr tasks: list, start, kill, attach, delete, ps, pause, resume, metrics */
+#include "cmd/ctr/checkpoint.h"
 #include "cmd/ctr/container_state.h"
+#include "cmd/ctr/list_json.h"
 #include "cmd/ctr/table.h"
 
 #include "base/log.h"
@@ -31,7 +33,7 @@ static int tasks_list(struct ctr *ctr, const struct args *args, struct err *e)
 	TASKS(ListTasksResponse) * rsp;
 	bool json;
 
-	if (format_is_json(args, &json, e) < 0)
+	if (list_wants_json(args, &json, e) < 0)
 		return -1;
 	if (CTR_CALL(ctr, "tasks.v1.Tasks/List", &req, tasks__v1__list_tasks_response, &rsp, e) < 0)
 		return -1;
@@ -256,7 +258,7 @@ static int tasks_ps(struct ctr *ctr, const struct args *args, struct err *e)
 	TASKS(ListPidsResponse) * rsp;
 	bool json;
 
-	if (format_is_json(args, &json, e) < 0 || need_container(ctr, args, NULL, e) < 0)
+	if (list_wants_json(args, &json, e) < 0 || need_container(ctr, args, NULL, e) < 0)
 		return -1;
 	req.container_id = PB(args->v[0]);
 	if (CTR_CALL(ctr, "tasks.v1.Tasks/ListPids", &req, tasks__v1__list_pids_response, &rsp, e) <
@@ -325,6 +327,11 @@ const struct command tasks_commands[] = {
 	  .usage = "attach to the IO of a running container",
 	  .args_usage = "CONTAINER",
 	  .run = tasks_attach },
+	{ .name = "checkpoint",
+	  .usage = "checkpoint a container",
+	  .args_usage = "[flags] CONTAINER",
+	  .flags = { tasks_checkpoint_flags },
+	  .run = tasks_checkpoint },
 	{ .name = "delete",
 	  .aliases = "del remove rm",
 	  .usage = "delete one or more tasks",
@@ -340,7 +347,7 @@ const struct command tasks_commands[] = {
 	  .aliases = "ls",
 	  .usage = "list tasks",
 	  .args_usage = "[flags]",
-	  .flags = { quiet_flags, format_flags },
+	  .flags = { quiet_flags, list_format_flags },
 	  .run = tasks_list },
 	{ .name = "kill",
 	  .usage = "signal a container (default: SIGTERM)",
@@ -354,7 +361,7 @@ const struct command tasks_commands[] = {
 	{ .name = "ps",
 	  .usage = "list processes for container",
 	  .args_usage = "CONTAINER",
-	  .flags = { format_flags },
+	  .flags = { list_format_flags },
 	  .run = tasks_ps },
 	{ .name = "resume",
 	  .usage = "resume a paused container",
@@ -369,7 +376,7 @@ const struct command tasks_commands[] = {
 	  .aliases = "metric",
 	  .usage = "get a single data point of metrics for a task with the built-in Linux runtime",
 	  .args_usage = "CONTAINER",
-	  .flags = { format_flags },
+	  .flags = { list_format_flags },
 	  .run = tasks_metrics },
 	{ .name = NULL },
 };

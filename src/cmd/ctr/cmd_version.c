@@ -1,6 +1,7 @@
 /* ctr version, ctr info, ctr plugins */
 #include "cmd/ctr/ctr.h"
 
+#include "cmd/ctr/list_json.h"
 #include "cmd/ctr/table.h"
 
 #include "base/jsonw.h"
@@ -27,21 +28,49 @@ static int server_info(struct ctr *ctr, INTROSPECTION(ServerResponse) * *ret, st
 			introspection__v1__server_response, ret, e);
 }
 
+static void print_json(const char *version, const char *revision, const char *uuid)
+{
+	struct str out AUTO_STR = STR_INIT(64 << 10);
+	struct jsonw w;
+
+	jsonw_init(&w, &out, 4);
+	jsonw_object(&w);
+	jsonw_key(&w, "client");
+	jsonw_object(&w);
+	jsonw_kstring(&w, "version", CASCO_VERSION);
+	jsonw_end(&w);
+	jsonw_key(&w, "server");
+	jsonw_object(&w);
+	jsonw_kstring(&w, "version", version);
+	jsonw_kstring(&w, "revision", revision);
+	jsonw_kstring(&w, "uuid", uuid);
+	jsonw_end(&w);
+	jsonw_end(&w);
+	puts(str_c(&out));
+}
+
 int version_run(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	Google__Protobuf__Empty none = GOOGLE__PROTOBUF__EMPTY__INIT;
 	Containerd__Services__Version__V1__VersionResponse *v;
 	INTROSPECTION(ServerResponse) * s;
+	bool json;
 
-	(void)args;
-	printf("Client:\n  Version:  %s\n  Revision: \n\n", CASCO_VERSION);
+	if (list_wants_json(args, &json, e) < 0)
+		return -1;
+	if (!json)
+		printf("Client:\n  Version:  %s\n  Revision: \n\n", CASCO_VERSION);
 	if (CTR_CALL(ctr, "version.v1.Version/Version", &none, version__v1__version_response, &v,
 		     e) < 0)
 		return -1;
-	printf("Server:\n  Version:  %s\n  Revision: %s\n", v->version, v->revision);
+	if (!json)
+		printf("Server:\n  Version:  %s\n  Revision: %s\n", v->version, v->revision);
 	if (server_info(ctr, &s, e) < 0)
 		return -1;
-	printf("  UUID: %s\n", s->uuid);
+	if (json)
+		print_json(v->version, v->revision, s->uuid);
+	else
+		printf("  UUID: %s\n", s->uuid);
 	for (size_t i = 0; i < s->n_deprecations; i++)
 		ctr_warn("%s", s->deprecations[i]->message);
 	return 0;
@@ -90,32 +119,68 @@ static const char *plugin_status(const INTROSPECTION(Plugin) * p)
 		       : "error";
 }
 
-static void print_details(struct arena *a, const INTROSPECTION(Plugin) * p)
+/* As Go's gRPC names its codes. */
+static const char *code_name(int32_t code)
 {
+	static const char *const names[] = { "OK",
+					     "Canceled",
+					     "Unknown",
+					     "InvalidArgument",
+					     "DeadlineExceeded",
+					     "NotFound",
+					     "AlreadyExists",
+					     "PermissionDenied",
+					     "ResourceExhausted",
+					     "FailedPrecondition",
+					     "Aborted",
+					     "OutOfRange",
+					     "Unimplemented",
+					     "Internal",
+					     "Unavailable",
+					     "DataLoss",
+					     "Unauthenticated" };
+
+	return code >= 0 && (size_t)code < ARRAY_LEN(names) ? names[code] : "Unknown";
+}
+
+static const char *spaced(struct arena *a, const char *s, const char *behind)
+{
+	return arena_printf(a, " %s%s", s, behind);
+}
+
+/* The original's lines and the blanks in them: one table of cells for all plugins. */
+static void add_details(struct table *t, const INTROSPECTION(Plugin) * p)
+{
+	struct str capabilities AUTO_STR = STR_INIT(64 << 10);
+	struct arena *a = t->arena;
 	struct labels exports;
 
-	printf("Type:          %s\nID:            %s\n", p->type, p->id);
-	if (p->n_requires) {
-		puts("Requires:");
-		for (size_t i = 0; i < p->n_requires; i++)
-			printf("               %s\n", p->requires[i]);
-	}
+	if (t->n)
+		table_row(t, "", "", "", "", NULL);
+	table_row(t, "Type:", spaced(a, p->type, ""), NULL);
+	table_row(t, "ID:", spaced(a, p->id, ""), NULL);
+	if (p->n_requires)
+		table_row(t, "Requires:", "", NULL);
+	for (size_t i = 0; i < p->n_requires; i++)
+		table_row(t, "", spaced(a, p->requires[i], ""), NULL);
 	if (p->n_platforms)
-		printf("Platforms:     %s\n", platforms_text(a, p->platforms, p->n_platforms));
+		table_row(t, "Platforms:",
+			  spaced(a, platforms_text(a, p->platforms, p->n_platforms), ""), NULL);
 	labels_from_pb(a, p->exports, p->n_exports, &exports);
 	if (exports.n)
-		puts("Exports:");
+		table_row(t, "Exports:", "", NULL);
 	for (size_t i = 0; i < exports.n; i++)
-		printf("               %-10s %s\n", exports.keys[i], exports.values[i]);
-	if (p->n_capabilities) {
-		puts("Capabilities:");
-		for (size_t i = 0; i < p->n_capabilities; i++)
-			printf("               %s\n", p->capabilities[i]);
-	}
-	if (p->init_err)
-		printf("Error:\n               Code:        %d\n               Message:     %s\n",
-		       p->init_err->code, p->init_err->message);
-	putchar('\n');
+		table_row(t, "", spaced(a, exports.keys[i], " "), spaced(a, exports.values[i], ""),
+			  NULL);
+	for (size_t i = 0; i < p->n_capabilities; i++)
+		str_addf(&capabilities, "%s%s", i ? "," : "", p->capabilities[i]);
+	if (p->n_capabilities)
+		table_row(t, "Capabilities:", spaced(a, str_c(&capabilities), ""), NULL);
+	if (!p->init_err)
+		return;
+	table_row(t, "Error:", "", NULL);
+	table_row(t, "", " Code:", spaced(a, code_name(p->init_err->code), ""), NULL);
+	table_row(t, "", " Message:", spaced(a, p->init_err->message, ""), NULL);
 }
 
 static int plugins_list(struct ctr *ctr, const struct args *args, struct err *e)
@@ -123,12 +188,17 @@ static int plugins_list(struct ctr *ctr, const struct args *args, struct err *e)
 	INTROSPECTION(PluginsRequest) req = INTROSPECTION_INIT(PLUGINS_REQUEST);
 	INTROSPECTION(PluginsResponse) * rsp;
 	struct table t = TABLE_WIDE(ctr->arena);
+	bool json;
 
+	if (list_wants_json(args, &json, e) < 0)
+		return -1;
 	req.filters = (char **)(uintptr_t)args->v;
 	req.n_filters = args->n;
 	if (CTR_CALL(ctr, "introspection.v1.Introspection/Plugins", &req,
 		     introspection__v1__plugins_response, &rsp, e) < 0)
 		return -1;
+	if (json)
+		return list_print_json(rsp->plugins, rsp->n_plugins, e);
 	if (!args_bool(args, "quiet") && !args_bool(args, "detailed"))
 		table_row(&t, "TYPE", "ID", "PLATFORMS", "STATUS", "", NULL);
 	for (size_t i = 0; i < rsp->n_plugins; i++) {
@@ -137,7 +207,7 @@ static int plugins_list(struct ctr *ctr, const struct args *args, struct err *e)
 		if (args_bool(args, "quiet"))
 			puts(p->id);
 		else if (args_bool(args, "detailed"))
-			print_details(ctr->arena, p);
+			add_details(&t, p);
 		else
 			table_row(&t, p->type, p->id,
 				  platforms_text(ctr->arena, p->platforms, p->n_platforms),
@@ -158,7 +228,7 @@ const struct command plugins_commands[] = {
 	  .aliases = "ls",
 	  .usage = "lists containerd plugins",
 	  .args_usage = "[arguments...]",
-	  .flags = { list_flags },
+	  .flags = { list_flags, list_format_flags },
 	  .run = plugins_list },
 	{ .name = "inspect-runtime",
 	  .usage = "display runtime info",

@@ -2,6 +2,7 @@
 #include "cmd/ctr/container_state.h"
 
 #include "base/jsonr.h"
+#include "cmd/ctr/list_json.h"
 
 #include <unistd.h>
 
@@ -205,7 +206,7 @@ int why_run(struct ctr *ctr, const struct args *args, struct err *e)
 
 	if (!*args_at(args, 0))
 		return err_set(e, ERR_UNKNOWN, "container id must be provided");
-	if (format_is_json(args, &json, e) < 0 || find(ctr, args->v[0], &a, e) < 0)
+	if (list_wants_json(args, &json, e) < 0 || find(ctr, args->v[0], &a, e) < 0)
 		return -1;
 	if (json)
 		show_json(ctr, &a);

@@ -73,29 +73,76 @@ static void print_namespaces(struct ctr *ctr)
 		puts(rsp->namespaces[i]->name);
 }
 
-/* What the next argument of a command is. first_only: the ones behind it are something else. */
+static void print_leases(struct ctr *ctr)
+{
+	LEASES(ListRequest) req = LEASES_INIT(LIST_REQUEST);
+	struct err ignored = { 0 };
+	LEASES(ListResponse) * rsp;
+
+	if (CTR_CALL(ctr, "leases.v1.Leases/List", &req, leases__v1__list_response, &rsp,
+		     &ignored) < 0)
+		return;
+	for (size_t i = 0; i < rsp->n_leases; i++)
+		puts(rsp->leases[i]->id);
+}
+
+static void print_blobs(struct ctr *ctr)
+{
+	CONTENT(ListContentRequest) req = CONTENT_INIT(LIST_CONTENT_REQUEST);
+	struct grpc_stream *s AUTO_GRPC_STREAM = NULL;
+	CONTENT(ListContentResponse) * rsp;
+	struct err ignored = { 0 };
+
+	if (ctr_open(ctr, "content.v1.Content/List", &req,
+		     &containerd__services__content__v1__list_content_response__descriptor, &s,
+		     &ignored) < 0)
+		return;
+	while (grpc_stream_recv(s, ctr->arena, (void **)&rsp, &ignored) > 0)
+		for (size_t i = 0; i < rsp->n_info; i++)
+			puts(rsp->info[i]->digest);
+}
+
+enum { ALL = 255 };
+
+/* What the arguments of a command are, from one place to another: the others are something else. */
 static const struct {
 	const char *group, *command;
 	void (*print)(struct ctr *ctr);
-	bool first_only;
+	unsigned char from, to;
 } arguments[] = {
-	{ "", "run", print_images, true },
-	{ "", "logs", print_containers, true },
-	{ "", "inspect", print_containers, true },
-	{ "", "why", print_containers, true },
-	{ "containers", "create", print_images, true },
-	{ "containers", "delete", print_containers, false },
-	{ "containers", "info", print_containers, true },
-	{ "containers", "label", print_containers, true },
-	{ "images", "delete", print_images, false },
-	{ "images", "label", print_images, true },
-	{ "images", "tag", print_images, true },
-	{ "images", "pull", print_images, true },
-	{ "namespaces", "remove", print_namespaces, false },
-	{ "namespaces", "label", print_namespaces, true },
-	{ "tasks", "start", print_containers, true },
-	{ "tasks", "delete", print_tasks, false },
-	{ "tasks", NULL, print_tasks, true }, /* all the others */
+	{ "", "run", print_images, 0, 0 },
+	{ "", "logs", print_containers, 0, 0 },
+	{ "", "inspect", print_containers, 0, 0 },
+	{ "", "why", print_containers, 0, 0 },
+	{ "", "install", print_images, 0, 0 },
+	{ "containers", "create", print_images, 0, 0 },
+	{ "containers", "delete", print_containers, 0, ALL },
+	{ "containers", "info", print_containers, 0, 0 },
+	{ "containers", "label", print_containers, 0, 0 },
+	{ "content", "delete", print_blobs, 0, ALL },
+	{ "content", "edit", print_blobs, 0, 0 },
+	{ "content", "fetch", print_images, 0, 0 },
+	{ "content", "fetch-blob", print_images, 0, 0 },
+	{ "content", "fetch-object", print_images, 0, 0 },
+	{ "content", "get", print_blobs, 0, ALL },
+	{ "content", "label", print_blobs, 0, 0 },
+	{ "content", "push-object", print_blobs, 1, 1 },
+	{ "images", "convert", print_images, 0, 0 },
+	{ "images", "delete", print_images, 0, ALL },
+	{ "images", "export", print_images, 1, ALL },
+	{ "images", "inspect", print_images, 0, 0 },
+	{ "images", "label", print_images, 0, 0 },
+	{ "images", "mount", print_images, 0, 0 },
+	{ "images", "pull", print_images, 0, 0 },
+	{ "images", "push", print_images, 0, 1 },
+	{ "images", "tag", print_images, 0, 0 },
+	{ "images", "usage", print_images, 0, 0 },
+	{ "leases", "delete", print_leases, 0, ALL },
+	{ "namespaces", "remove", print_namespaces, 0, ALL },
+	{ "namespaces", "label", print_namespaces, 0, 0 },
+	{ "tasks", "start", print_containers, 0, 0 },
+	{ "tasks", "delete", print_tasks, 0, ALL },
+	{ "tasks", NULL, print_tasks, 0, 0 }, /* all the others */
 };
 
 static void print_arguments(const struct completion *c)
@@ -105,7 +152,7 @@ static void print_arguments(const struct completion *c)
 			continue;
 		if (arguments[i].command && strcmp(arguments[i].command, c->at->name) != 0)
 			continue;
-		if (!arguments[i].first_only || c->n_args == 0)
+		if (c->n_args >= arguments[i].from && c->n_args <= arguments[i].to)
 			arguments[i].print(c->ctr);
 		return;
 	}

@@ -86,6 +86,8 @@ struct draft {
 	struct image image;
 	bool has_image;
 	SNAPSHOTS(PrepareSnapshotResponse) * root; /* NULL: no snapshot */
+	struct idmap_flags idmaps;
+	bool is_remapped; /* by a copy */
 	char *spec;
 	size_t spec_len;
 };
@@ -109,24 +111,24 @@ static const char *default_snapshotter(struct ctr *ctr)
 	return name ? name : "overlayfs";
 }
 
-/* The parent of a container's snapshot in a user namespace, or labels for one that maps itself. */
+/* In a user namespace: labels for a snapshotter that maps ids itself, else a parent whose files
+ * have other owners. */
 static int choose_parent(struct draft *d, struct labels *l, const char **ret, struct err *e)
 {
-	struct oci_idmappings uids, gids;
+	bool is_built_in = args_bool(d->args, "remap-labels");
 
 	*ret = d->image.chain_id;
-	if (idmap_from_args(d->args, "uidmap", &uids, e) < 0 ||
-	    idmap_from_args(d->args, "gidmap", &gids, e) < 0)
-		return -1;
-	if (!uids.n && !gids.n)
+	if (!d->idmaps.uids.n)
 		return 0;
-	if (!args_bool(d->args, "remap-labels"))
-		return remap_snapshot(d->ctr, d->snapshotter, *ret, &uids, &gids, ret, e);
-	labels_add(d->ctr->arena, l, "containerd.io/snapshot/uidmapping",
-		   idmap_text(d->ctr->arena, &uids));
-	labels_add(d->ctr->arena, l, "containerd.io/snapshot/gidmapping",
-		   idmap_text(d->ctr->arena, &gids));
-	return remap_check_labels(d->ctr, d->snapshotter, e);
+	if (!is_built_in && remap_is_built_in(d->ctr, d->snapshotter, &is_built_in, e) < 0)
+		return -1;
+	if (!is_built_in) {
+		d->is_remapped = true;
+		return remap_snapshot(d->ctr, d->snapshotter, *ret, &d->idmaps.uids,
+				      &d->idmaps.gids, ret, e);
+	}
+	idmap_flags_labels(d->ctr->arena, &d->idmaps, l);
+	return 0;
 }
 
 static int prepare_root(struct draft *d, struct err *e)
@@ -187,6 +189,8 @@ static int write_spec(struct draft *d, struct err *e)
 			d->rootfs, user, &g.user, e) < 0)
 		return -1;
 	g.root_path = d->rootfs;
+	g.uid_mappings = d->idmaps.uids;
+	g.gid_mappings = d->idmaps.gids;
 	if (generate_spec(&g, &d->spec, e) < 0)
 		return -1;
 	d->spec_len = strlen(d->spec);
@@ -301,6 +305,7 @@ static int send_container(struct draft *d, CONTAINERS(Container) * *ret, struct 
 	spec.type_url = PB(SPEC_TYPE);
 	spec.value = (ProtobufCBinaryData){ d->spec_len, (uint8_t *)d->spec };
 	c.spec = &spec;
+	c.sandbox = PB(args_string(d->args, "sandbox"));
 	if (d->has_image) {
 		c.image = PB(d->image_name);
 		c.snapshotter = PB(d->snapshotter);
@@ -322,9 +327,15 @@ static int create(struct draft *d, CONTAINERS(Container) * *ret, struct err *e)
 	struct err ignored = { 0 };
 	int r = 0;
 
+	if (idmap_flags_read(d->ctr->arena, d->args, &d->idmaps, e) < 0)
+		return -1;
 	if (d->image_name && (load_image(d, e) < 0 || prepare_root(d, e) < 0))
 		return -1;
-	r = *config ? read_spec(d, config, e) : write_spec(d, e);
+	if (d->root && !d->is_remapped)
+		r = idmap_flags_check(&d->idmaps, d->root->n_mounts ? d->root->mounts[0] : NULL,
+				      d->snapshotter, e);
+	if (r == 0)
+		r = *config ? read_spec(d, config, e) : write_spec(d, e);
 	if (r == 0)
 		r = send_container(d, ret, e);
 	if (r < 0 && d->root)

@@ -29,6 +29,18 @@ int container_has_terminal(const CONTAINERS(Container) * c, bool *ret, struct er
 int spec_from_args(struct ctr *ctr, const struct args *args, const struct image *img,
 		   const char *id, struct generate *g, struct err *e);
 
+/* --uidmap, --gidmap: both or none. */
+struct idmap_flags {
+	struct oci_idmappings uids, gids;
+};
+int idmap_flags_read(struct arena *a, const struct args *args, struct idmap_flags *ret,
+		     struct err *e);
+void idmap_flags_labels(struct arena *a, const struct idmap_flags *maps, struct labels *l);
+
+/* Whether the snapshotter made of the labels what it should; m may be NULL. */
+int idmap_flags_check(const struct idmap_flags *maps, const Containerd__Types__Mount *m,
+		      const char *snapshotter, struct err *e);
+
 /* --device PATH: a device, or every device below a folder. */
 struct device_list {
 	struct gen_device *v;
@@ -44,6 +56,9 @@ int rootfs_user(struct ctr *ctr, Containerd__Types__Mount **mounts, size_t n, co
 
 /* Unpacks the image's layers into snapshots, where that has not been done for this snapshotter. */
 int image_unpack(struct ctr *ctr, const struct image *img, const char *snapshotter, struct err *e);
+/* sync: the daemon is asked to sync each layer's file system, which ours does anyway. */
+int image_unpack_sync(struct ctr *ctr, const struct image *img, const char *snapshotter, bool sync,
+		      struct err *e);
 
 /* The seccomp profile that --seccomp stands for, as JSON: by the capabilities the container has.
  * The caller frees. */

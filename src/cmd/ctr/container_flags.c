@@ -96,6 +96,7 @@ const struct flag container_flags[] = {
 	  "don't pass all host devices to privileged container" },
 	{ "read-only", FLAG_BOOL, NULL, "set the containers filesystem as readonly" },
 	{ "runtime", FLAG_STRING, NULL, "runtime name", "io.containerd.runc.v2" },
+	{ "sandbox", FLAG_STRING, NULL, "create the container in the given sandbox" },
 	{ "runtime-config-path", FLAG_STRING, NULL, "optional runtime config path" },
 	{ "tty", FLAG_BOOL, "t", "allocate a TTY for the container" },
 	{ "with-ns", FLAG_LIST, NULL,

@@ -11,21 +11,6 @@
 
 enum { HISTORY_MAX = 64 << 10, STAT_MAX = 4096, STARTTIME = 20 };
 
-const struct flag format_flags[] = {
-	{ "format", FLAG_STRING, NULL, "\"table\" or \"json\"", "table" },
-	{ NULL },
-};
-
-int format_is_json(const struct args *args, bool *ret, struct err *e)
-{
-	const char *format = args_string(args, "format");
-
-	*ret = !strcmp(format, "json");
-	if (!*ret && strcmp(format, "table") != 0)
-		return err_set(e, ERR_UNKNOWN, "format must be table or json");
-	return 0;
-}
-
 const char *task_status_word(Containerd__V1__Types__Status s)
 {
 	static const char *const words[] = { "unknown", "created", "running",

@@ -33,6 +33,3 @@ int64_t process_age(uint32_t pid);
 void container_put(struct ctr *ctr, struct jsonw *w, const CONTAINERS(Container) * c);
 /* "Task": {…}, or null. */
 void task_put(struct ctr *ctr, struct jsonw *w, const Containerd__V1__Types__Process *p);
-
-/* --format table or json. */
-int format_is_json(const struct args *args, bool *ret, struct err *e);

@@ -1,5 +1,6 @@
 /* ctr images export: by the daemon's transfer service, into a file or the standard output. */
 #include "cmd/ctr/cmd_images.h"
+#include "cmd/ctr/image_local.h"
 #include "cmd/ctr/image_read.h"
 #include "cmd/ctr/transfer.h"
 
@@ -13,10 +14,7 @@ const struct flag export_flags[] = {
 	  "do not add non-distributable blobs such as Windows layers to archive" },
 	{ "platform", FLAG_LIST, NULL, "pull content from a specific platform" },
 	{ "all-platforms", FLAG_BOOL, NULL, "exports content from all platforms" },
-	{ .name = "local",
-	  .type = FLAG_BOOL,
-	  .help = "run export locally rather than through transfer API",
-	  .missing = "not supported: exports run in the daemon's transfer worker" },
+	{ "local", FLAG_BOOL, NULL, "run export locally rather than through transfer API" },
 	{ NULL },
 };
 
@@ -48,6 +46,8 @@ static int export_to(struct ctr *ctr, const struct args *args, int fd, struct er
 	struct transfer *t AUTO_TRANSFER = NULL;
 	const char *id;
 
+	if (args_bool(args, "local"))
+		return images_export_local(ctr, args, fd, e);
 	if (set_images(ctr, args, &store, e) < 0 ||
 	    platforms_wanted(args, &dest.platforms, &dest.n_platforms, e) < 0 ||
 	    transfer_new(ctr, &t, e) < 0 || transfer_take_bytes(t, fd, &id, e) < 0)

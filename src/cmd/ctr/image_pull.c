@@ -1,5 +1,6 @@
 /* ctr images pull, ctr images import */
 #include "cmd/ctr/cmd_images.h"
+#include "cmd/ctr/image_local.h"
 #include "cmd/ctr/image_read.h"
 #include "cmd/ctr/image_registry.h"
 #include "cmd/ctr/transfer.h"
@@ -12,17 +13,18 @@ const struct flag pull_flags[] = {
 	{ "label", FLAG_LIST, NULL, "labels to attach to the image" },
 	{ "platform", FLAG_LIST, NULL, "Pull content from a specific platform" },
 	{ "all-platforms", FLAG_BOOL, NULL, "pull content and metadata from all platforms" },
-	{ "all-metadata", FLAG_BOOL, NULL, "Pull metadata for all platforms" },
+	{ "all-metadata", FLAG_BOOL, NULL, "the default since ctr 2.1, see --skip-metadata" },
+	{ "skip-metadata", FLAG_BOOL, NULL,
+	  "Skips metadata for unused platforms (Image may be unable to be pushed without "
+	  "metadata)" },
 	{ "print-chainid", FLAG_BOOL, NULL, "Print the resulting image's chain ID" },
-	{ .name = "max-concurrent-downloads",
-	  .type = FLAG_INT,
-	  .help = "Set the max concurrent downloads for each pull",
-	  .def = "0",
-	  .missing = "not supported: the daemon's config sets it" },
-	{ .name = "local",
-	  .type = FLAG_BOOL,
-	  .help = "Fetch content from local client rather than using transfer service",
-	  .missing = "not supported: pulls run in the daemon's transfer worker" },
+	{ "max-concurrent-downloads", FLAG_INT, NULL,
+	  "Set the max concurrent downloads for each pull (implies --local)", "0" },
+	{ "local", FLAG_BOOL, NULL,
+	  "Fetch content from local client rather than using transfer service" },
+	{ "sync-fs", FLAG_BOOL, NULL,
+	  "Synchronize the underlying filesystem containing files when unpack images, false by "
+	  "default (implies --local)" },
 	{ NULL },
 };
 
@@ -42,10 +44,14 @@ const struct flag import_flags[] = {
 	{ "no-unpack", FLAG_BOOL, NULL, "skip unpacking the images, false by default" },
 	{ "compress-blobs", FLAG_BOOL, NULL,
 	  "compress uncompressed blobs when creating manifest (Docker format only)" },
-	{ .name = "local",
-	  .type = FLAG_BOOL,
-	  .help = "run import locally rather than through transfer API",
-	  .missing = "not supported: imports run in the daemon's transfer worker" },
+	{ "local", FLAG_BOOL, NULL, "run import locally rather than through transfer API" },
+	{ "discard-unpacked-layers", FLAG_BOOL, NULL,
+	  "allow the garbage collector to clean layers up from the content store after "
+	  "unpacking, cannot be used with --no-unpack, false by default (implies --local)" },
+	{ "sync-fs", FLAG_BOOL, NULL,
+	  "synchronize the underlying filesystem containing files when unpack images, false by "
+	  "default (implies --local)" },
+	{ "label", FLAG_LIST, NULL, "labels to attach to the image" },
 	{ NULL },
 };
 
@@ -106,26 +112,31 @@ static int set_platforms(const struct args *args, ImageStore *store, bool unpack
 	return 0;
 }
 
+static void set_labels(const struct args *args, ImageStore *store)
+{
+	struct labels l = { 0 };
+	size_t n;
+	const char *const *words = args_list(args, "label", &n);
+
+	labels_parse(args->arena, words, n, &l);
+	store->n_labels = l.n;
+	store->labels = (void *)labels_to_pb(
+		args->arena, &l,
+		&containerd__types__transfer__image_store__labels_entry__descriptor);
+}
+
 static int pull(struct ctr *ctr, const struct args *args, const char *ref, struct err *e)
 {
 	Containerd__Types__Transfer__OCIRegistry source =
 		CONTAINERD__TYPES__TRANSFER__OCIREGISTRY__INIT;
 	ImageStore store = CONTAINERD__TYPES__TRANSFER__IMAGE_STORE__INIT;
 	struct transfer *t AUTO_TRANSFER = NULL;
-	struct labels l = { 0 };
-	const char *const *words;
-	size_t n;
 
 	if (transfer_new(ctr, &t, e) < 0 || registry_from_flags(args, t, ref, &source, e) < 0)
 		return -1;
-	words = args_list(args, "label", &n);
-	labels_parse(ctr->arena, words, n, &l);
+	set_labels(args, &store);
 	store.name = PB(ref);
-	store.n_labels = l.n;
-	store.labels = (void *)labels_to_pb(
-		ctr->arena, &l,
-		&containerd__types__transfer__image_store__labels_entry__descriptor);
-	store.all_metadata = args_bool(args, "all-metadata");
+	store.all_metadata = !args_bool(args, "skip-metadata");
 	if (set_platforms(args, &store, true, args_string(args, "snapshotter"), e) < 0)
 		return -1;
 	return transfer_run(t, &source, &store, e);
@@ -143,9 +154,17 @@ static int print_chain_id(struct ctr *ctr, const char *ref, struct err *e)
 	return 0;
 }
 
+/* Asked for, or by an option that the Transfer service has no field for. */
+static bool pull_is_local(const struct args *args)
+{
+	return args_bool(args, "local") || args_int(args, "max-concurrent-downloads") ||
+	       args_bool(args, "sync-fs") || registry_needs_local(args);
+}
+
 int images_pull(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	const char *ref = ref_complete(ctr, args_at(args, 0));
+	size_t n;
 	int r;
 
 	if (!*ref)
@@ -155,16 +174,36 @@ int images_pull(struct ctr *ctr, const struct args *args, struct err *e)
 			       "one reference at a time: \"%s\" is one too many (options go before "
 			       "the reference)",
 			       args->v[1]);
+	args_list(args, "platform", &n);
+	if (n && args_bool(args, "all-platforms"))
+		return err_set(e, ERR_UNKNOWN,
+			       "cannot specify both --platform and --all-platforms");
 	if (ctr_lease(ctr, e) < 0)
 		return -1;
-	r = pull(ctr, args, ref, e);
-	if (r == 0 && args_bool(args, "print-chainid"))
-		r = print_chain_id(ctr, ref, e);
+	if (pull_is_local(args)) {
+		r = images_pull_local(ctr, args, ref, e);
+	} else {
+		r = pull(ctr, args, ref, e);
+		if (r == 0 && args_bool(args, "print-chainid"))
+			r = print_chain_id(ctr, ref, e);
+	}
 	ctr_lease_done(ctr);
 	return r;
 }
 
 typedef Containerd__Types__Transfer__ImageReference ImageReference;
+
+/* What an archive's images are called that it gives a tag alone: as the original does. */
+const char *import_prefix(struct arena *a)
+{
+	struct timespec now;
+	struct tm day;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &day);
+	return arena_printf(a, "import-%04d-%02d-%02d", day.tm_year + 1900, day.tm_mon + 1,
+			    day.tm_mday);
+}
 
 /* What names the images get that the archive holds. */
 static void set_names(const struct args *args, ImageStore *store)
@@ -172,15 +211,9 @@ static void set_names(const struct args *args, ImageStore *store)
 	const char *base = args_string(args, "base-name");
 	ImageReference *refs = arena_array(args->arena, 2, sizeof *refs);
 	bool has_base = *base;
-	struct timespec now;
-	struct tm day;
 
-	if (!has_base) {
-		clock_gettime(CLOCK_REALTIME, &now);
-		gmtime_r(&now.tv_sec, &day);
-		base = arena_printf(args->arena, "import-%04d-%02d-%02d", day.tm_year + 1900,
-				    day.tm_mon + 1, day.tm_mday);
-	}
+	if (!has_base)
+		base = import_prefix(args->arena);
 	store->extra_references = arena_array(args->arena, 2, sizeof *store->extra_references);
 	for (size_t i = 0; i < 2; i++) {
 		containerd__types__transfer__image_reference__init(&refs[i]);
@@ -211,10 +244,33 @@ static int import_from(struct ctr *ctr, const struct args *args, int fd, struct 
 	source.stream = PB(id);
 	source.force_compress = args_bool(args, "compress-blobs");
 	set_names(args, &store);
+	set_labels(args, &store);
 	if (set_platforms(args, &store, !args_bool(args, "no-unpack"),
 			  args_string(args, "snapshotter"), e) < 0)
 		return -1;
 	return transfer_run(t, &source, &store, e);
+}
+
+static bool import_is_local(const struct args *args)
+{
+	return args_bool(args, "local") || args_bool(args, "discard-unpacked-layers") ||
+	       args_bool(args, "sync-fs");
+}
+
+static int check_import(const struct args *args, struct err *e)
+{
+	if (!*args_at(args, 0))
+		return err_set(e, ERR_UNKNOWN,
+			       "please provide the path of an archive to import (\"-\": "
+			       "the standard input)");
+	if (args_bool(args, "skip-digest-for-named") && !args_bool(args, "digests"))
+		return err_set(e, ERR_UNKNOWN,
+			       "--skip-digest-for-named must be specified with --digests option");
+	if (args_bool(args, "discard-unpacked-layers") && args_bool(args, "no-unpack"))
+		return err_set(e, ERR_UNKNOWN,
+			       "--discard-unpacked-layers and --no-unpack are incompatible "
+			       "options");
+	return 0;
 }
 
 int images_import(struct ctr *ctr, const struct args *args, struct err *e)
@@ -222,10 +278,8 @@ int images_import(struct ctr *ctr, const struct args *args, struct err *e)
 	const char *path = args_at(args, 0);
 	int fd AUTO_FD = -1, r;
 
-	if (!*path)
-		return err_set(e, ERR_UNKNOWN,
-			       "please provide the path of an archive to import (\"-\": "
-			       "the standard input)");
+	if (check_import(args, e) < 0)
+		return -1;
 	if (strcmp(path, "-") != 0) {
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
@@ -233,7 +287,8 @@ int images_import(struct ctr *ctr, const struct args *args, struct err *e)
 	}
 	if (ctr_lease(ctr, e) < 0)
 		return -1;
-	r = import_from(ctr, args, fd < 0 ? STDIN_FILENO : fd, e);
+	r = (import_is_local(args) ? images_import_local
+				   : import_from)(ctr, args, fd < 0 ? STDIN_FILENO : fd, e);
 	ctr_lease_done(ctr);
 	return r;
 }

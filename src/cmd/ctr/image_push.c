@@ -1,33 +1,28 @@
 /* ctr images push: by the daemon's transfer service. */
 #include "cmd/ctr/cmd_images.h"
+#include "cmd/ctr/image_local.h"
 #include "cmd/ctr/image_read.h"
 #include "cmd/ctr/image_registry.h"
 
 const struct flag push_flags[] = {
-	{ .name = "manifest",
-	  .type = FLAG_STRING,
-	  .help = "digest of manifest",
-	  .missing = "not supported: tag the manifest's image and push that" },
-	{ .name = "manifest-type",
-	  .type = FLAG_STRING,
-	  .help = "media type of manifest digest",
-	  .missing = "not supported: see --manifest" },
+	{ "manifest", FLAG_STRING, NULL, "digest of manifest (implies --local)" },
+	{ "manifest-type", FLAG_STRING, NULL, "media type of manifest digest", MEDIA_OCI_MANIFEST },
 	{ "platform", FLAG_LIST, NULL, "push content from a specific platform" },
-	{ .name = "max-concurrent-uploaded-layers",
-	  .type = FLAG_INT,
-	  .help = "set the max concurrent uploaded layers for each push",
-	  .def = "0",
-	  .missing = "not supported: layers are pushed one after the other" },
-	{ .name = "local",
-	  .type = FLAG_BOOL,
-	  .help = "push content from local client rather than using transfer service",
-	  .missing = "not supported: pushes run in the daemon's transfer worker" },
-	{ .name = "allow-non-distributable-blobs",
-	  .type = FLAG_BOOL,
-	  .help = "allow pushing blobs that are marked as non-distributable",
-	  .missing = "not supported" },
+	{ "max-concurrent-uploaded-layers", FLAG_INT, NULL,
+	  "set the max concurrent uploaded layers for each push (implies --local)", "0" },
+	{ "local", FLAG_BOOL, NULL,
+	  "push content from local client rather than using transfer service" },
+	{ "allow-non-distributable-blobs", FLAG_BOOL, NULL,
+	  "allow pushing blobs that are marked as non-distributable (implies --local)" },
 	{ NULL },
 };
+
+static bool push_is_local(const struct args *args)
+{
+	return args_bool(args, "local") || *args_string(args, "manifest") ||
+	       args_int(args, "max-concurrent-uploaded-layers") ||
+	       args_bool(args, "allow-non-distributable-blobs") || registry_needs_local(args);
+}
 
 int images_push(struct ctr *ctr, const struct args *args, struct err *e)
 {
@@ -39,6 +34,8 @@ int images_push(struct ctr *ctr, const struct args *args, struct err *e)
 
 	if (!*ref)
 		return err_set(e, ERR_UNKNOWN, "please provide a remote image reference to push");
+	if (push_is_local(args))
+		return images_push_local(ctr, args, ref, e);
 	/* A second word: what is pushed there, when it has another name here. */
 	if (image_get(ctr, *args_at(args, 1) ? args_at(args, 1) : ref, &stored, e) < 0)
 		return err_wrap(e, "unable to resolve image to manifest");

@@ -129,15 +129,18 @@ static int load_manifest(struct ctr *ctr, const struct image_doc *doc, struct im
 	return 0;
 }
 
-static int load_from(struct ctr *ctr, const struct image_doc *doc, const struct platform *p,
-		     unsigned depth, struct image *ret, struct err *e)
+/* *doc and *digest become the manifest for p in or below them; *ret_size grows by what was passed
+ * on the way. */
+static int find_manifest(struct ctr *ctr, struct image_doc *doc, const char **digest,
+			 const struct platform *p, unsigned depth, uint64_t *ret_size,
+			 struct err *e)
 {
 	const struct oci_descriptor *d;
 	struct image_doc inner;
 	char text[PLATFORM_TEXT];
 
 	if (doc->kind == IMAGE_MANIFEST)
-		return load_manifest(ctr, doc, ret, e);
+		return 0;
 	for (size_t i = 0; depth && i < doc->n_manifests; i++) {
 		d = &doc->manifests[i];
 		if (d->has_platform && !platform_matches(p, &d->platform))
@@ -146,11 +149,23 @@ static int load_from(struct ctr *ctr, const struct image_doc *doc, const struct 
 			continue;
 		if (read_doc(ctr, d->media_type, d->digest, &inner, e) < 0)
 			return -1;
-		ret->size += d->size;
-		return load_from(ctr, &inner, p, depth - 1, ret, e);
+		*ret_size += d->size;
+		*doc = inner;
+		*digest = d->digest;
+		return find_manifest(ctr, doc, digest, p, depth - 1, ret_size, e);
 	}
 	return err_set(e, ERR_NOT_FOUND, "no match for platform %s in %s", platform_text(p, text),
-		       ret->record->target->digest);
+		       *digest);
+}
+
+static int read_manifest(struct ctr *ctr, const IMAGES(Image) * record, const struct platform *p,
+			 struct image_doc *ret, const char **ret_digest, uint64_t *ret_size,
+			 struct err *e)
+{
+	*ret_digest = record->target->digest;
+	if (read_doc(ctr, record->target->media_type, *ret_digest, ret, e) < 0)
+		return -1;
+	return find_manifest(ctr, ret, ret_digest, p, IMAGE_INDEX_DEPTH, ret_size, e);
 }
 
 int image_load(struct ctr *ctr, const IMAGES(Image) * record, const struct platform *p,
@@ -159,9 +174,25 @@ int image_load(struct ctr *ctr, const IMAGES(Image) * record, const struct platf
 	struct image_doc doc;
 
 	*ret = (struct image){ .record = record, .size = (uint64_t)record->target->size };
-	if (read_doc(ctr, record->target->media_type, record->target->digest, &doc, e) < 0)
+	if (read_manifest(ctr, record, p, &doc, &ret->manifest_digest, &ret->size, e) < 0)
 		return -1;
-	return load_from(ctr, &doc, p, IMAGE_INDEX_DEPTH, ret, e);
+	return load_manifest(ctr, &doc, ret, e);
+}
+
+int image_parts(struct ctr *ctr, const IMAGES(Image) * record, const struct platform *p,
+		struct oci_descriptor *ret_config, struct oci_descriptor **ret_layers,
+		size_t *ret_n, struct err *e)
+{
+	struct image_doc doc;
+	const char *digest;
+	uint64_t size = 0;
+
+	if (read_manifest(ctr, record, p, &doc, &digest, &size, e) < 0)
+		return -1;
+	*ret_config = doc.config;
+	*ret_layers = doc.layers;
+	*ret_n = doc.n_layers;
+	return 0;
 }
 
 static void add_platform(struct strv *l, const struct platform *p)

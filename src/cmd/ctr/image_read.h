@@ -20,6 +20,7 @@ int blob_label(struct ctr *ctr, const char *digest, struct labels *l, struct err
 struct image {
 	const IMAGES(Image) * record;
 	struct oci_descriptor config_descriptor;
+	const char *manifest_digest;
 	struct image_config config;
 	const char *chain_id; /* "" for an image without layers */
 	const struct oci_descriptor *layers;
@@ -29,8 +30,17 @@ struct image {
 int image_load(struct ctr *ctr, const IMAGES(Image) * record, const struct platform *p,
 	       struct image *ret, struct err *e);
 
+/* The config and the layers of the image for one platform, whether they are here or not. */
+int image_parts(struct ctr *ctr, const IMAGES(Image) * record, const struct platform *p,
+		struct oci_descriptor *ret_config, struct oci_descriptor **ret_layers,
+		size_t *ret_n, struct err *e);
+
 /* "linux/amd64,linux/arm64", sorted; what could not be read is left out. */
 int image_platforms(struct ctr *ctr, const IMAGES(Image) * record, const char **ret, struct err *e);
 
 /* cmd_content.c: a blob's bytes to the standard output. */
 int blob_print(struct ctr *ctr, const char *digest, struct err *e);
+
+/* image_record.c: the image's record, made or turned to another target. */
+int image_put(struct ctr *ctr, const char *name, const struct oci_descriptor *target,
+	      const struct labels *labels, struct err *e);

@@ -1,41 +1,33 @@
 #include "cmd/ctr/image_registry.h"
 
+#include <errno.h>
 #include <termios.h>
 
-#define HOSTS_TOML "not supported: write it into a hosts.toml and use --hosts-dir"
-
 const struct flag registry_flags[] = {
-	{ .name = "skip-verify",
-	  .type = FLAG_BOOL,
-	  .alias = "k",
-	  .help = "skip SSL certificate validation",
-	  .missing = HOSTS_TOML },
+	{ "skip-verify", FLAG_BOOL, "k", "skip SSL certificate validation" },
 	{ "plain-http", FLAG_BOOL, NULL, "allow connections using plain HTTP" },
 	{ "user", FLAG_STRING, "u", "user[:password] Registry user and password" },
 	{ "refresh", FLAG_STRING, NULL, "refresh token for authorization server" },
 	{ "hosts-dir", FLAG_STRING, NULL, "Custom hosts configuration directory" },
-	{ .name = "tlscacert",
-	  .type = FLAG_STRING,
-	  .help = "path to TLS root CA",
-	  .missing = HOSTS_TOML },
-	{ .name = "tlscert",
-	  .type = FLAG_STRING,
-	  .help = "path to TLS client certificate",
-	  .missing = HOSTS_TOML },
-	{ .name = "tlskey",
-	  .type = FLAG_STRING,
-	  .help = "path to TLS client key",
-	  .missing = HOSTS_TOML },
-	{ .name = "http-dump",
-	  .type = FLAG_BOOL,
-	  .help = "dump all HTTP request/responses when interacting with container registry",
-	  .missing = "not supported yet" },
-	{ .name = "http-trace",
-	  .type = FLAG_BOOL,
-	  .help = "enable HTTP tracing for registry interactions",
-	  .missing = "not supported yet" },
+	{ "tlscacert", FLAG_STRING, NULL, "path to TLS root CA" },
+	{ "tlscert", FLAG_STRING, NULL, "path to TLS client certificate" },
+	{ "tlskey", FLAG_STRING, NULL, "path to TLS client key" },
+	{ "http-dump", FLAG_BOOL, NULL,
+	  "dump all HTTP request/responses when interacting with container registry" },
+	{ "http-trace", FLAG_BOOL, NULL, "enable HTTP tracing for registry interactions" },
 	{ NULL },
 };
+
+bool registry_needs_local(const struct args *args)
+{
+	static const char *const flags[] = { "tlscacert", "tlscert", "tlskey" };
+
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+		if (*args_string(args, flags[i]))
+			return true;
+	return args_bool(args, "skip-verify") || args_bool(args, "http-dump") ||
+	       args_bool(args, "http-trace");
+}
 
 /* A password from the terminal, unseen. */
 static int ask_secret(struct arena *a, const char **ret, struct err *e)
@@ -98,4 +90,42 @@ int registry_from_flags(const struct args *args, struct transfer *t, const char 
 	ret->reference = PB(ref);
 	ret->resolver = resolver;
 	return 0;
+}
+
+/* The worker has another working folder. */
+static int add_file(const struct args *args, struct jsonw *w, const char *key, const char *flag,
+		    struct err *e)
+{
+	const char *path = args_string(args, flag);
+	char *whole AUTO_FREE = *path ? realpath(path, NULL) : xstrdup("");
+
+	if (!whole)
+		return err_sys(e, errno, "open --%s %s", flag, path);
+	jsonw_kstring(w, key, whole);
+	return 0;
+}
+
+int registry_to_job(const struct args *args, struct local *l, const char *ref, struct err *e)
+{
+	enum { DUMP = 1, TRACE = 2 }; /* enum transfer_debug */
+	const char *dirs = args_string(args, "hosts-dir");
+	struct jsonw *w = &l->job;
+
+	if (read_credentials(args, &l->answer, e) < 0)
+		return -1;
+	jsonw_kstring(w, "reference", ref);
+	jsonw_kstring(w, "scheme", args_bool(args, "plain-http") ? "http" : "");
+	jsonw_kbool(w, "has_auth", l->answer.user || l->answer.refresh);
+	jsonw_kbool(w, "skip_verify", args_bool(args, "skip-verify"));
+	jsonw_ku64(w, "debug",
+		   (args_bool(args, "http-dump") ? DUMP : 0) |
+			   (args_bool(args, "http-trace") ? TRACE : 0));
+	jsonw_key(w, "hosts_dirs");
+	jsonw_array(w);
+	jsonw_string(w, *dirs ? dirs : "/etc/containerd/certs.d");
+	jsonw_end(w);
+	if (add_file(args, w, "ca", "tlscacert", e) < 0 ||
+	    add_file(args, w, "cert", "tlscert", e) < 0)
+		return -1;
+	return add_file(args, w, "key", "tlskey", e);
 }

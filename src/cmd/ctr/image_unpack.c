@@ -25,7 +25,8 @@ static void set_ref_label(struct ctr *ctr, const char *chain_id, size_t *ret_n, 
 }
 
 static int apply(struct ctr *ctr, const struct oci_descriptor *layer,
-		 SNAPSHOTS(PrepareSnapshotResponse) * p, const char *diff_id, struct err *e)
+		 SNAPSHOTS(PrepareSnapshotResponse) * p, const char *diff_id, bool sync,
+		 struct err *e)
 {
 	Containerd__Services__Diff__V1__ApplyRequest req =
 		CONTAINERD__SERVICES__DIFF__V1__APPLY_REQUEST__INIT;
@@ -38,6 +39,7 @@ static int apply(struct ctr *ctr, const struct oci_descriptor *layer,
 	req.diff = &d;
 	req.mounts = p->mounts;
 	req.n_mounts = p->n_mounts;
+	req.sync_fs = sync;
 	if (CTR_CALL(ctr, "diff.v1.Diff/Apply", &req, diff__v1__apply_response, &rsp, e) < 0)
 		return -1;
 	if (!rsp->applied || strcmp(rsp->applied->digest, diff_id) != 0)
@@ -48,7 +50,7 @@ static int apply(struct ctr *ctr, const struct oci_descriptor *layer,
 
 static int unpack_layer(struct ctr *ctr, const char *snapshotter,
 			const struct oci_descriptor *layer, const char *diff_id, const char *parent,
-			const char *chain_id, struct err *e)
+			const char *chain_id, bool sync, struct err *e)
 {
 	SNAPSHOTS(PrepareSnapshotRequest) req = SNAPSHOTS_INIT(PREPARE_SNAPSHOT_REQUEST);
 	SNAPSHOTS(CommitSnapshotRequest) commit = SNAPSHOTS_INIT(COMMIT_SNAPSHOT_REQUEST);
@@ -74,7 +76,7 @@ static int unpack_layer(struct ctr *ctr, const char *snapshotter,
 	set_ref_label(
 		ctr, chain_id, &commit.n_labels, (void *)&commit.labels,
 		&containerd__services__snapshots__v1__commit_snapshot_request__labels_entry__descriptor);
-	if (apply(ctr, layer, p, diff_id, e) == 0 &&
+	if (apply(ctr, layer, p, diff_id, sync, e) == 0 &&
 	    CTR_CALL_EMPTY(ctr, "snapshots.v1.Snapshots/Commit", &commit, e) == 0)
 		return 0;
 	(void)CTR_CALL_EMPTY(ctr, "snapshots.v1.Snapshots/Remove", &rm, &ignored); /* e says why */
@@ -96,7 +98,8 @@ static int label_config(struct ctr *ctr, const struct image *img, const char *sn
 	return blob_label(ctr, img->config_descriptor.digest, &l, e);
 }
 
-int image_unpack(struct ctr *ctr, const struct image *img, const char *snapshotter, struct err *e)
+int image_unpack_sync(struct ctr *ctr, const struct image *img, const char *snapshotter, bool sync,
+		      struct err *e)
 {
 	const char **chain, **diff_ids = img->config.diff_ids;
 	size_t n = img->config.n_diff_ids;
@@ -116,8 +119,13 @@ int image_unpack(struct ctr *ctr, const struct image *img, const char *snapshott
 		if (stat_snapshot(ctr, snapshotter, chain[i], &missing) == 0)
 			continue;
 		if (unpack_layer(ctr, snapshotter, &img->layers[i], diff_ids[i],
-				 i ? chain[i - 1] : "", chain[i], e) < 0)
+				 i ? chain[i - 1] : "", chain[i], sync, e) < 0)
 			return err_wrap(e, "unpack layer %s", img->layers[i].digest);
 	}
 	return label_config(ctr, img, snapshotter, e);
+}
+
+int image_unpack(struct ctr *ctr, const struct image *img, const char *snapshotter, struct err *e)
+{
+	return image_unpack_sync(ctr, img, snapshotter, false, e);
 }

@@ -1,4 +1,4 @@
-#include "cmd/ctr/ctr.h"
+#include "cmd/ctr/list_json.h"
 
 #include "base/log.h"
 #include "os/fd.h"
@@ -41,7 +41,10 @@ static const struct command top_commands[] = {
 	  .aliases = "plugin",
 	  .usage = "provides information about containerd plugins",
 	  .commands = plugins_commands },
-	{ .name = "version", .usage = "print the client and server versions", .run = version_run },
+	{ .name = "version",
+	  .usage = "print the client and server versions",
+	  .flags = { list_format_flags },
+	  .run = version_run },
 	{ .name = "containers",
 	  .aliases = "c container",
 	  .usage = "manage containers",
@@ -79,13 +82,17 @@ static const struct command top_commands[] = {
 	{ .name = "ps",
 	  .usage = "list containers that run, or (-a) all of them",
 	  .args_usage = "[flags] [<filter>, ...]",
-	  .flags = { ps_flags, format_flags },
+	  .flags = { ps_flags, list_format_flags },
 	  .run = ps_run },
 	{ .name = "why",
 	  .usage = "tell why a container is not running",
 	  .args_usage = "[flags] CONTAINER",
-	  .flags = { format_flags },
+	  .flags = { list_format_flags },
 	  .run = why_run },
+	{ .name = "sandboxes",
+	  .aliases = "sandbox sb s",
+	  .usage = "manage sandboxes",
+	  .commands = sandboxes_commands },
 	{ .name = "snapshots",
 	  .aliases = "snapshot",
 	  .usage = "manage snapshots",
@@ -95,6 +102,15 @@ static const struct command top_commands[] = {
 	  .aliases = "t task",
 	  .usage = "manage tasks",
 	  .commands = tasks_commands },
+	{ .name = "install",
+	  .usage = "install a new package",
+	  .args_usage = "[flags] <ref>",
+	  .description =
+		  "Programs that come as an image: what is in its bin/, into the folder that "
+		  "the daemon\n"
+		  "   has for them.",
+	  .flags = { install_flags },
+	  .run = install_run },
 	{ .name = "oci", .usage = "OCI tools", .commands = oci_commands },
 	{ .name = "shim",
 	  .usage = "interact with a shim directly",
@@ -151,11 +167,34 @@ static int help_run(struct ctr *ctr, const struct args *args, struct err *e)
 	return 0;
 }
 
+/* What to do about failures that have one usual cause. */
+static void print_advice(const struct err *e)
+{
+	static const struct {
+		const char *part, *advice;
+	} known[] = {
+		{ "SSL peer certificate", "the registry's certificate is not trusted: name its "
+					  "authority with --tlscacert or "
+					  "in a hosts.toml (-k skips the check)" },
+		{ "no match for platform", "the image is not here for that platform: see \"ctr "
+					   "images ls\", and pull it with "
+					   "--platform or --all-platforms" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (strstr(e->msg, known[i].part)) {
+			fprintf(stderr, "ctr: %s\n", known[i].advice);
+			return;
+		}
+}
+
 /* What most people need to hear when the daemon does not answer. */
 static void print_hint(const struct ctr *c, const struct err *e)
 {
-	if (c->client)
+	if (c->client) {
+		print_advice(e);
 		return;
+	}
 	if (strstr(e->msg, "permission denied"))
 		fprintf(stderr, "ctr: only root may talk to containerd: try it with sudo\n");
 	else if (strstr(e->msg, "failed to dial"))

@@ -1,6 +1,5 @@
 #include "cmd/ctr/remap.h"
 
-#include "base/num.h"
 #include "os/fd.h"
 #include "store/inodes.h"
 #include "store/tree.h"
@@ -14,43 +13,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { MAPPINGS_MAX = 340 }; /* the kernel's own limit */
-
-static int parse_one(struct arena *a, const char *text, struct oci_idmapping *ret)
-{
-	char *copy = arena_strdup(a, text), *inside = strsep(&copy, ":"),
-	     *outside = strsep(&copy, ":"), *size = copy;
-
-	if (!outside || !size)
-		return -EINVAL;
-	*ret = (struct oci_idmapping){ 0 };
-	if (num_u32(inside, &ret->container_id) < 0 || num_u32(outside, &ret->host_id) < 0 ||
-	    num_u32(size, &ret->size) < 0 || !ret->size ||
-	    ret->container_id > UINT32_MAX - ret->size || ret->host_id > UINT32_MAX - ret->size)
-		return -EINVAL;
-	return 0;
-}
-
-int idmap_from_args(const struct args *args, const char *flag, struct oci_idmappings *ret,
-		    struct err *e)
-{
-	size_t n;
-	const char *const *words = args_list(args, flag, &n);
-
-	if (n > MAPPINGS_MAX)
-		return err_set(e, ERR_INVALID_ARGUMENT, "more than %d values for flag -%s",
-			       MAPPINGS_MAX, flag);
-	*ret = (struct oci_idmappings){ arena_array(args->arena, n + 1, sizeof *ret->v), n };
-	for (size_t i = 0; i < n; i++)
-		if (parse_one(args->arena, words[i], &ret->v[i]) < 0)
-			return err_set(e, ERR_INVALID_ARGUMENT,
-				       "invalid value \"%s\" for flag -%s: container-id:host-id:"
-				       "length is expected",
-				       words[i], flag);
-	return 0;
-}
-
-const char *idmap_text(struct arena *a, const struct oci_idmappings *m)
+static const char *idmap_text(struct arena *a, const struct oci_idmappings *m)
 {
 	struct str s AUTO_STR = STR_INIT(64 << 10);
 
@@ -223,9 +186,6 @@ int remap_snapshot(struct ctr *ctr, const char *snapshotter, const char *parent,
 {
 	SNAPSHOTS(StatSnapshotRequest) req = SNAPSHOTS_INIT(STAT_SNAPSHOT_REQUEST);
 
-	if (!uids->n || !gids->n)
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "--uidmap and --gidmap must be given together");
 	*ret = arena_printf(ctr->arena, "%s-%s-%s", parent, idmap_text(ctr->arena, uids),
 			    idmap_text(ctr->arena, gids));
 	req.snapshotter = PB(snapshotter);
@@ -239,13 +199,14 @@ int remap_snapshot(struct ctr *ctr, const char *snapshotter, const char *parent,
 	return make(ctr, snapshotter, parent, *ret, uids, gids, e);
 }
 
-int remap_check_labels(struct ctr *ctr, const char *snapshotter, struct err *e)
+int remap_is_built_in(struct ctr *ctr, const char *snapshotter, bool *ret, struct err *e)
 {
 	INTROSPECTION(PluginsRequest) req = INTROSPECTION_INIT(PLUGINS_REQUEST);
 	INTROSPECTION(PluginsResponse) * rsp;
 	char *filter = arena_printf(ctr->arena, "type==io.containerd.snapshotter.v1,id==\"%s\"",
 				    snapshotter);
 
+	*ret = false;
 	req.filters = &filter;
 	req.n_filters = 1;
 	if (CTR_CALL(ctr, "introspection.v1.Introspection/Plugins", &req,
@@ -253,10 +214,6 @@ int remap_check_labels(struct ctr *ctr, const char *snapshotter, struct err *e)
 		return -1;
 	for (size_t i = 0; i < rsp->n_plugins; i++)
 		for (size_t k = 0; k < rsp->plugins[i]->n_capabilities; k++)
-			if (!strcmp(rsp->plugins[i]->capabilities[k], "remap-ids"))
-				return 0;
-	return err_set(e, ERR_UNIMPLEMENTED,
-		       "the snapshotter %s does not map ids by labels: leave out --remap-labels, "
-		       "and the image's files are given to the mapped ids",
-		       snapshotter);
+			*ret |= !strcmp(rsp->plugins[i]->capabilities[k], "remap-ids");
+	return 0;
 }

@@ -65,6 +65,23 @@ static bool is_flag(const char *option, unsigned long *flags)
 	return false;
 }
 
+/* Whose ids are shown does not matter to who reads two files. */
+static bool is_idmap(const char *option)
+{
+	return str_starts(option, "uidmap=") || str_starts(option, "gidmap=");
+}
+
+/* What the file system itself wants to know, as "subvolid=" of btrfs. */
+static char *data_options(const Containerd__Types__Mount *m, unsigned long *flags)
+{
+	struct str s AUTO_STR = STR_INIT(64 << 10);
+
+	for (size_t i = 0; i < m->n_options; i++)
+		if (!is_flag(m->options[i], flags) && !is_idmap(m->options[i]))
+			str_addf(&s, "%s%s", s.len ? "," : "", m->options[i]);
+	return str_take(&s);
+}
+
 /* upperdir and workdir become one more lower layer: a read-only overlay, which no other mount of
  * the same snapshot is in the way of. */
 static char *overlay_options(const Containerd__Types__Mount *m)
@@ -80,8 +97,8 @@ static char *overlay_options(const Containerd__Types__Mount *m)
 			upper = o + strlen("upperdir=");
 		else if (str_starts(o, "lowerdir="))
 			lower = o + strlen("lowerdir=");
-		else if (!str_starts(o, "workdir=") && !is_flag(o, &ignored) &&
-			 strcmp(o, "index=off") != 0)
+		else if (!str_starts(o, "workdir=") && !str_starts(o, "index=") &&
+			 strcmp(o, "volatile") != 0 && !is_idmap(o) && !is_flag(o, &ignored))
 			str_addf(&s, "%s,", o);
 	}
 	str_addf(&s, "lowerdir=%s%s%s", upper ? upper : "", upper ? ":" : "", lower);
@@ -91,13 +108,9 @@ static char *overlay_options(const Containerd__Types__Mount *m)
 static int mount_on(const Containerd__Types__Mount *m, const char *target, struct err *e)
 {
 	bool is_overlay = !strcmp(m->type, "overlay");
-	char *options AUTO_FREE = is_overlay ? overlay_options(m) : NULL;
 	unsigned long flags = MS_RDONLY;
+	char *options AUTO_FREE = is_overlay ? overlay_options(m) : data_options(m, &flags);
 
-	for (size_t i = 0; !is_overlay && i < m->n_options; i++)
-		if (!is_flag(m->options[i], &flags))
-			return err_set(e, ERR_UNIMPLEMENTED, "mount option %s of the snapshot",
-				       m->options[i]);
 	if (mount(m->source, target, m->type, flags | MS_NOSUID | MS_NODEV | MS_NOEXEC, options) <
 	    0)
 		return err_sys(e, errno, "mount %s to look up the user", m->type);

@@ -26,6 +26,13 @@ const struct flag diff_flags[] = {
 	{ NULL },
 };
 
+const struct flag unpack_flags[] = {
+	{ "sync-fs", FLAG_BOOL, NULL,
+	  "synchronize the underlying filesystem containing files when unpack images, false by "
+	  "default" },
+	{ NULL },
+};
+
 /* Mounts of a snapshot, to be given back by mounted_done(). */
 struct mounted {
 	Containerd__Types__Mount **v;
@@ -357,7 +364,8 @@ int snapshots_unpack(struct ctr *ctr, const struct args *args, struct err *e)
 	int r = image_load(ctr, record, &host, &img, e);
 
 	if (r == 0)
-		r = image_unpack(ctr, &img, snapshotter_of(args), e);
+		r = image_unpack_sync(ctr, &img, snapshotter_of(args), args_bool(args, "sync-fs"),
+				      e);
 	ctr_lease_done(ctr);
 	puts(r < 0 ? "" : "done");
 	return r;

@@ -1,6 +1,5 @@
 /* From the options of run and create to the wishes that oci/generate.h takes. */
 #include "cmd/ctr/container.h"
-#include "cmd/ctr/remap.h"
 
 #include "base/jsonr.h"
 #include "base/num.h"
@@ -351,9 +350,6 @@ int spec_from_args(struct ctr *ctr, const struct args *args, const struct image 
 	if (args_is_set(args, "apparmor-profile"))
 		g->apparmor_profile = args_string(args, "apparmor-profile");
 	build_annotations(args, g);
-	if (idmap_from_args(args, "uidmap", &g->uid_mappings, e) < 0 ||
-	    idmap_from_args(args, "gidmap", &g->gid_mappings, e) < 0)
-		return -1;
 	if (build_env(args, g, e) < 0 || build_mounts(args, g, e) < 0 ||
 	    build_namespaces(args, g, e) < 0 || build_limits(args, g, e) < 0 ||
 	    build_seccomp(args, g, e) < 0 || build_devices(args, g, e) < 0)

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+enum { TAB = 8 };
+
 void table_row(struct table *t, ...)
 {
 	const char **row, ***bigger, *cell;
@@ -64,6 +66,18 @@ static size_t column_width(const struct table *t, size_t row, size_t col)
 	return width < t->min_width ? t->min_width : width;
 }
 
+static void fill(const struct table *t, size_t have, size_t want, FILE *out)
+{
+	if (t->tabs) {
+		want = (want + TAB - 1) / TAB * TAB;
+		for (; have < want; have = (have / TAB + 1) * TAB)
+			fputc('\t', out);
+		return;
+	}
+	for (; have < want; have++)
+		fputc(' ', out);
+}
+
 void table_print(struct table *t, FILE *out)
 {
 	for (size_t i = 0; i < t->n; i++) {
@@ -75,9 +89,7 @@ void table_print(struct table *t, FILE *out)
 			fputs(cell, out);
 			if (k + 1 == n)
 				break;
-			for (size_t w = text_width(cell), want = column_width(t, i, k); w < want;
-			     w++)
-				fputc(' ', out);
+			fill(t, text_width(cell), column_width(t, i, k), out);
 		}
 		fputc('\n', out);
 	}

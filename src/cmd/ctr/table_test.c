@@ -43,6 +43,19 @@ TEST(an_empty_column_keeps_its_padding)
 	check_table(&t, "KEY PARENT KIND   \na          Active \n");
 }
 
+TEST(tabs_reach_the_next_stop)
+{
+	struct arena *a AUTO_ARENA = arena_new();
+	struct table t = TABLE_TABS(a);
+
+	table_row(&t, "REF", "SIZE", "AGE", "", NULL);
+	table_row(&t, "1234567", "0B", "About a minute", "", NULL);
+	table_row(&t, "12345678", "0B", "1 second", "", NULL);
+	check_table(&t, "REF\t\tSIZE\tAGE\t\t\n"
+			"1234567\t\t0B\tAbout a minute\t\n"
+			"12345678\t0B\t1 second\t\n");
+}
+
 TEST(sizes_and_ages)
 {
 	struct arena *a AUTO_ARENA = arena_new();

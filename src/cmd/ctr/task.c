@@ -161,6 +161,7 @@ static int create_task(struct ctr *ctr, const CONTAINERS(Container) * c, const s
 	req.stdout = PB(io->log ? io->log : io->out);
 	req.stderr = PB(io->log ? io->log : io->err);
 	req.terminal = io->terminal;
+	req.checkpoint = opt->checkpoint;
 	if (root) {
 		req.rootfs = root->mounts;
 		req.n_rootfs = root->n_mounts;
@@ -217,10 +218,14 @@ static int carry(struct ctr *ctr, const CONTAINERS(Container) * c, struct task_i
 static void drop_task(struct ctr *ctr, const char *id)
 {
 	TASKS(DeleteTaskRequest) req = TASKS_INIT(DELETE_TASK_REQUEST);
+	Containerd__V1__Types__Process *p;
 	struct err ignored = { 0 };
 
 	req.container_id = PB(id);
-	if (kill_and_wait(ctr, id, &ignored) == 0)
+	if (task_get(ctr, id, "", &p, &ignored) < 0)
+		return;
+	/* One that was to be restored has no process yet: nothing to wait for. */
+	if (!p->pid || kill_and_wait(ctr, id, &ignored) == 0)
 		(void)CTR_CALL_EMPTY(ctr, "tasks.v1.Tasks/Delete", &req, &(struct err){ 0 });
 }
 

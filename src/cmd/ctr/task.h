@@ -13,6 +13,7 @@ struct task_options {
 	const char *log_uri, *fifo_dir, *pid_file; /* "" when absent */
 	const char *log_driver;
 	const char *const *log_opts;
+	Containerd__Types__Descriptor *checkpoint; /* to go on from; or NULL */
 };
 void task_options_from(const struct args *args, struct task_options *ret);
 

@@ -1,6 +1,6 @@
-/* containerd-transfer: one pull, push, import, export, unpack or diff for the daemon that has
- * started it, over the socket it was given as descriptor 3.  It reads hostile bytes, so it gives up
- * first what it does not need. */
+/* containerd-transfer: one pull, push, import, export, unpack or diff for the daemon, or for the
+ * ctr, that has started it, over the socket it was given as descriptor 3.  It reads hostile bytes,
+ * so it gives up first what it does not need. */
 #include "base/log.h"
 #include "image/wire.h"
 #include "image/worker.h"
@@ -79,6 +79,18 @@ static int do_job(struct worker *w, struct channel_packet *job, struct transfer_
 		if (job->n_fds != 1)
 			return err_set(e, ERR_INTERNAL, "the job lacks its stream");
 		return worker_export(w, job->fds[0], e);
+	case TRANSFER_FETCH:
+		if (job->n_fds != 1)
+			return err_set(e, ERR_INTERNAL, "the job lacks its stream");
+		return worker_fetch(w, job->fds[0], e);
+	case TRANSFER_PUT:
+		return worker_put(w, e);
+	case TRANSFER_CONVERT:
+		return worker_convert(w, ret, e);
+	case TRANSFER_INSTALL:
+		if (job->n_fds != 1)
+			return err_set(e, ERR_INTERNAL, "the job lacks its folder");
+		return worker_install(w, job->fds[0], e);
 	case TRANSFER_APPLY:
 		return worker_apply(w, job, ret, e);
 	case TRANSFER_DIFF:
@@ -122,7 +134,8 @@ int main(void)
 	if (fd_fill_std() < 0)
 		return 1;
 	if (getsockopt(CHANNEL, SOL_SOCKET, SO_TYPE, &type, &n) < 0 || type != SOCK_SEQPACKET) {
-		fprintf(stderr, "containerd-transfer is started by containerd, not by hand\n");
+		fprintf(stderr,
+			"containerd-transfer is started by containerd or ctr, not by hand\n");
 		return 2;
 	}
 	(void)fd_set_cloexec(CHANNEL, true); /* it starts nothing; for form's sake */

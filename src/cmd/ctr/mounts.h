@@ -1,0 +1,11 @@
+/* The mounts that a snapshotter answers with, made on a folder. */
+#pragma once
+
+#include "cmd/ctr/ctr.h"
+
+/* One after the other onto target; what was made is undone when a later one fails. */
+int mounts_perform(struct arena *a, Containerd__Types__Mount **v, size_t n, const char *target,
+		   struct err *e);
+
+/* Everything that is mounted on target itself.  Nothing being there is fine. */
+int mounts_undo(const char *target, struct err *e);
