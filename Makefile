@@ -42,7 +42,7 @@ integration: build
 # runc's own tests on Debian's runc and on ours.  Not in `check`: it takes a quarter of an hour, and a Go compiler.
 parity: build
 	tools/deps.sh build parity
-	tests/parity/runc_bats.py
+	tests/parity/runc_bats.py $(PARITY)
 bench: build
 	bench/run.py all
 

@@ -21,11 +21,12 @@ LAYERS = {
     "net":     "base os loop oci",
     "image":   "base os loop wire oci store",
     "task":    "base os loop wire proto oci store",
-    "engine":  "base os loop oci cgroup store image net task",
+    "nri":     "base os loop wire proto",
+    "engine":  "base os loop oci cgroup store image net task nri",
     "api":     "base os loop wire proto oci engine image store task",
-    "cmd":     "base os loop wire proto oci cgroup runtime shim store image net task engine api",
+    "cmd":     "base os loop wire proto oci cgroup runtime shim store image net task nri engine api",
 }
-PROTO_ROOTS = {"containerd", "google", "grpc", "ttrpc", "cgroups", "criu"}
+PROTO_ROOTS = {"containerd", "google", "grpc", "ttrpc", "cgroups", "criu", "opentelemetry"}
 
 
 def main(src):
@@ -43,7 +44,8 @@ def main(src):
             m = re.match(r'#include "([a-z0-9_]+)/', line)
             if not m:
                 continue
-            used = "proto" if m[1] in PROTO_ROOTS else m[1]
+            # nri is a folder of both: the generated ones are told by their name
+            used = "proto" if m[1] in PROTO_ROOTS or ".pb-c.h" in line else m[1]
             if used not in allowed:
                 print(f"{path}:{n}: {here}/ may not include {used}/")
                 bad = 1

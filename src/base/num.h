@@ -18,3 +18,6 @@ int num_id(const char *s, uint32_t *ret);
 /* Bytes with an optional suffix k, m, g, t (any case, optional "b" or "ib"), powers of 1024:
  * what ctr takes for --memory-limit and docker for -m.  Plain "512" is bytes. */
 int num_size(const char *s, uint64_t *ret);
+
+/* Nanoseconds of a duration as Go writes it: "1m30s", "1.5s", "250ms", "0".  No sign. */
+int num_duration(const char *s, uint64_t *ret);

@@ -40,6 +40,41 @@ TEST(num_size_knows_units)
 	CHECK(num_size("99999999999p", &v) == -ERANGE);
 }
 
+TEST(num_duration_reads_what_go_writes)
+{
+	static const struct {
+		const char *text;
+		int r;
+		uint64_t ns;
+	} cases[] = {
+		{ "0", 0, 0 },
+		{ "0s", 0, 0 },
+		{ "250ms", 0, 250000000 },
+		{ "1m30s", 0, 90000000000 },
+		{ "1.5s", 0, 1500000000 },
+		{ ".5h", 0, 1800000000000 },
+		{ "1h0m0.000000001s", 0, 3600000000001 },
+		{ "7us", 0, 7000 },
+		{ "", -EINVAL, 0 },
+		{ "5", -EINVAL, 0 },
+		{ "s", -EINVAL, 0 },
+		{ ".s", -EINVAL, 0 },
+		{ "-1s", -EINVAL, 0 },
+		{ "1 s", -EINVAL, 0 },
+		{ "1d", -EINVAL, 0 },
+		{ "9223372037s", -ERANGE, 0 },
+		{ "99999999999999999999999s", -ERANGE, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint64_t ns = 0;
+		int r = num_duration(cases[i].text, &ns);
+
+		if (r != cases[i].r || ns != cases[i].ns)
+			FAIL_("\"%s\" gives %d and %llu", cases[i].text, r, (unsigned long long)ns);
+	}
+}
+
 TEST(num_mode_is_octal)
 {
 	unsigned m;

@@ -1,20 +1,27 @@
-/* Garbage collection in the background: soon after something was deleted, once for many deletions,
- * never on the thread of a request.
+/* Garbage collection in the background, never on the thread of a request; when is containerd's
+ * scheduler's rule, by the same settings (struct config_gc):
  *
- * The store does the work (store/gc.h); this decides when.  Any thread may call. */
+ *  - a first run startup_delay after the start;
+ *  - deletion_threshold deletions: a run after schedule_delay;
+ *  - fewer, or mutation_threshold other changes: a run when the pause since the last one is so long
+ *    that runs take pause_threshold of the time, by their mean length so far; not before
+ *    schedule_delay, so that one run serves many deletions that belong together.
+ *
+ * Unlike containerd's no timer runs while nothing changes.  The store does the work (store/gc.h).
+ * Any thread may call. */
 #pragma once
 
 #include "base/err.h"
+#include "engine/config.h"
 #include "store/gc.h"
 
 struct collector;
 struct loop;
 struct pool;
 
-/* A run follows within COLLECTOR_DELAY_NS of a deletion in the store, by itself.  All borrowed;
- * they outlive the collector (the loop and the pool may have stopped). */
-#define COLLECTOR_DELAY_NS 100000000ull
-struct collector *collector_new(struct store *s, struct loop *loop, struct pool *pool);
+/* All borrowed; they outlive the collector (the loop and the pool may have stopped). */
+struct collector *collector_new(struct store *s, const struct config_gc *settings,
+				struct loop *loop, struct pool *pool);
 
 /* The loop's thread, while the pool still works: no further run begins. */
 void collector_stop(struct collector *c);

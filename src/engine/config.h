@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/snapshot_options.h"
+#include "task/task.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -35,6 +36,29 @@ struct config_runtime {
 	bool systemd_cgroup, no_pivot_root;
 };
 
+/* When garbage is collected, by containerd's rules (engine/collector.h). */
+struct config_gc {
+	double pause_threshold; /* share of the time that runs may take; at most 0.5 */
+	uint32_t
+		deletion_threshold; /* runs at once after so many deletions; 0: only by the pause */
+	uint32_t mutation_threshold; /* a run is due after so many changes; 0: never by them */
+	uint64_t schedule_delay, startup_delay; /* ns; startup_delay 0: no run for a start */
+};
+
+/* Where spans go (OTLP over HTTP), and which. */
+struct config_tracing {
+	const char *endpoint; /* the whole URL, or "": no tracing */
+	const char *service, *headers; /* "K=V,K=V" or "" */
+	double ratio; /* of traces that begin here */
+	uint64_t delay; /* ns that a span waits for others */
+};
+
+struct config_nri {
+	bool disable, disable_connections;
+	const char *socket, *plugins, *plugin_config; /* socket: a path; folders */
+	uint64_t registration_timeout, request_timeout; /* ns */
+};
+
 struct config {
 	struct arena *arena;
 	const char *root, *state; /* absolute */
@@ -52,10 +76,17 @@ struct config {
 	const char *registry_config; /* certs.d folder; "" or a list separated by ":" */
 	unsigned max_downloads; /* layers of one pull at the same time */
 	const char *opt_path; /* programs that `ctr install` brings: its bin/ is searched first */
-	const char *restart_interval; /* of the restart monitor: "10s" */
 	struct snapshot_options snapshotters[CONFIG_SNAPSHOTTERS];
 	struct snapshot_proxy *proxies; /* .remote is the program's to set */
 	size_t n_proxies;
+	uint64_t restart_interval; /* of the restart monitor; ns */
+	struct config_gc gc;
+	struct config_nri nri;
+	struct config_tracing tracing;
+	const char *otlp_endpoint, *otlp_protocol; /* as configured; tracing is what they came to */
+	bool otlp_insecure;
+	struct task_timeouts timeouts;
+	const char *cgroup; /* the daemon's own place in the hierarchies, or "" */
 	const struct config_runtime *runtimes;
 	size_t n_runtimes;
 	const char *const *shim_env; /* "K=V" for shims */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "engine/collector.h"
 #include "engine/events.h"
+#include "engine/nri.h"
 #include "engine/restart.h"
 #include "os/file.h"
 #include "task/sandbox.h"
@@ -85,6 +86,7 @@ static int open_tasks(struct engine *en, struct err *e)
 		.shim_env = cfg->shim_env,
 		.n_shim_env = cfg->n_shim_env,
 		.debug = cfg->level >= LOG_DEBUG,
+		.timeouts = cfg->timeouts,
 		.loop = en->loop,
 		.pool = en->pool,
 		.publish = publish_for_tasks,
@@ -112,6 +114,46 @@ static void remove_checkpoints(const struct engine *en)
 		log_warn(LOG({ "error", err_errno_text(-r) }), "cannot remove %s", path);
 }
 
+static void make_uuid(char out[37])
+{
+	uint8_t b[16];
+
+	if (getrandom(b, sizeof b, 0) != sizeof b)
+		BUG("getrandom gave less than it was asked for");
+	b[6] = (b[6] & 0x0f) | 0x40; /* RFC 9562: version 4, variant 10 */
+	b[8] = (b[8] & 0x3f) | 0x80;
+	for (size_t i = 0, o = 0; i < sizeof b; i++) {
+		static const char hex[] = "0123456789abcdef";
+
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			out[o++] = '-';
+		out[o++] = hex[b[i] >> 4];
+		out[o++] = hex[b[i] & 15];
+	}
+	out[36] = 0;
+}
+
+/* The one of the root, made once.  A disk that is full gets none: then it is this process's. */
+static void load_uuid(struct engine *en)
+{
+	AUTO_FREE char *dir = xasprintf("%s/io.containerd.grpc.v1.introspection", en->cfg->root);
+	AUTO_FREE char *path = xasprintf("%s/uuid", dir);
+	AUTO_FREE char *text = NULL;
+	int r = file_read(AT_FDCWD, path, 128, &text, NULL);
+
+	if (!r && strlen(text) >= sizeof en->uuid - 1) {
+		memcpy(en->uuid, text, sizeof en->uuid - 1);
+		return;
+	}
+	make_uuid(en->uuid);
+	r = file_mkdirs(dir, 0700);
+	if (r >= 0)
+		r = file_replace(AT_FDCWD, path, en->uuid, sizeof en->uuid - 1, 0600, true);
+	if (r < 0)
+		log_warn(LOG({ "error", err_errno_text(-r) }, { "file", path }),
+			 "cannot keep the daemon's uuid: it is another one after the next start");
+}
+
 static int open_parts(struct engine *en, struct err *e)
 {
 	const struct config *cfg = en->cfg;
@@ -122,6 +164,7 @@ static int open_parts(struct engine *en, struct err *e)
 	if (lock_root(cfg, &en->lock_fd, e) < 0)
 		return -1;
 	remove_checkpoints(en);
+	load_uuid(en);
 	en->events = events_new();
 	const struct store_options opt = { .snapshotters = cfg->snapshotters,
 					   .n_snapshotters = CONFIG_SNAPSHOTTERS,
@@ -129,10 +172,12 @@ static int open_parts(struct engine *en, struct err *e)
 					   .n_proxies = cfg->n_proxies };
 	if (store_open_with(cfg->root, &opt, &en->store, e) < 0)
 		return -1;
-	en->collector = collector_new(en->store, en->loop, en->pool);
+	en->collector = collector_new(en->store, &cfg->gc, en->loop, en->pool);
 	if (open_tasks(en, e) < 0)
 		return -1;
-	return restarter_new(en, &en->restarter, e);
+	en->nri = engine_nri_new(en);
+	en->restarter = restarter_new(en);
+	return 0;
 }
 
 int engine_open(const struct config *cfg, struct loop *loop, struct pool *pool, struct engine **ret,
@@ -157,6 +202,7 @@ void engine_close(struct engine *en)
 	if (!en)
 		return;
 	restarter_free(en->restarter);
+	engine_nri_free(en->nri);
 	tasks_free(en->tasks);
 	tasks_free(en->sandboxes);
 	collector_free(en->collector);
@@ -165,46 +211,4 @@ void engine_close(struct engine *en)
 		events_free(en->events);
 	close_fd(&en->lock_fd);
 	free(en);
-}
-
-static void make_uuid(char out[37])
-{
-	uint8_t b[16];
-
-	if (getrandom(b, sizeof b, 0) != sizeof b)
-		BUG("getrandom gave less than it was asked for");
-	b[6] = (b[6] & 0x0f) | 0x40; /* RFC 9562: version 4, variant 10 */
-	b[8] = (b[8] & 0x3f) | 0x80;
-	for (size_t i = 0, o = 0; i < sizeof b; i++) {
-		static const char hex[] = "0123456789abcdef";
-
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			out[o++] = '-';
-		out[o++] = hex[b[i] >> 4];
-		out[o++] = hex[b[i] & 15];
-	}
-	out[36] = 0;
-}
-
-int engine_uuid(const struct engine *en, struct arena *a, const char **ret, struct err *e)
-{
-	const char *dir = arena_printf(a, "%s/io.containerd.grpc.v1.introspection", en->cfg->root);
-	const char *path = arena_printf(a, "%s/uuid", dir);
-	AUTO_FREE char *text = NULL;
-	char fresh[37];
-	int r = file_read(AT_FDCWD, path, 128, &text, NULL);
-
-	if (!r && strlen(text) >= 36) {
-		*ret = arena_strndup(a, text, 36);
-		return 0;
-	}
-	make_uuid(fresh);
-	r = file_mkdirs(dir, 0700);
-	if (r < 0)
-		return err_sys(e, -r, "mkdir %s", dir);
-	r = file_replace(AT_FDCWD, path, fresh, 36, 0600, true);
-	if (r < 0)
-		return err_sys(e, -r, "write %s", path);
-	*ret = arena_strdup(a, fresh);
-	return 0;
 }

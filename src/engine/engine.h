@@ -19,6 +19,7 @@ struct streams;
 struct collector;
 struct restarter;
 struct history;
+struct engine_nri;
 
 struct engine {
 	const struct config *cfg;
@@ -32,7 +33,9 @@ struct engine {
 	struct streams *streams; /* api/containerd/streaming.h: the program's, set before serving */
 	struct history *history; /* api/containerd/history.h: likewise */
 	struct collector *collector; /* engine/collector.h: background collection */
+	struct engine_nri *nri; /* engine/nri.h; NULL: disabled */
 	struct restarter *restarter; /* engine/restart.h */
+	char uuid[37]; /* the daemon's identity: ROOT/io.containerd.grpc.v1.introspection/uuid */
 	int lock_fd; /* of ROOT/.lock: one daemon a root */
 };
 
@@ -59,6 +62,3 @@ void engine_close(struct engine *en);
 /* ROOT/checkpoints: images on their way into content.  Its maker makes the folder; what a daemon
  * that was killed left in it goes when the next one opens. */
 const char *engine_checkpoints(const struct engine *en, struct arena *a);
-
-/* The daemon's identity, made once per root: ROOT/io.containerd.grpc.v1.introspection/uuid. */
-int engine_uuid(const struct engine *en, struct arena *a, const char **ret, struct err *e);

@@ -5,6 +5,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "engine/engine.h"
+#include "engine/nri.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
 #include "store/container.h"
@@ -69,7 +70,7 @@ static int set_count(const struct call *call, const struct container_record *c, 
 }
 
 /* Killed, waited for a moment, deleted. */
-static int end_task(struct task *t, struct err *e)
+static int end_task(const struct call *call, struct task *t, struct err *e)
 {
 	struct task_exit x;
 	struct err ignored = { 0 };
@@ -79,7 +80,7 @@ static int end_task(struct task *t, struct err *e)
 		struct timespec step = { 0, KILL_STEP_MS * 1000000L };
 
 		err_clear(e);
-		if (task_delete(t, NULL, &x, e) == 0 || e->code == ERR_NOT_FOUND) {
+		if (engine_task_delete(call, t, NULL, &x, e) == 0 || e->code == ERR_NOT_FOUND) {
 			err_clear(e);
 			return 0;
 		}
@@ -106,12 +107,12 @@ static int start(const struct call *call, const struct container_record *c, stru
 	if (*c->snapshot_key && snapshot_mounts(call->engine->store, &at, call->arena,
 						c->snapshot_key, &n.rootfs, e) < 0)
 		return -1;
-	if (task_create(call->engine->tasks, &n, &pid, e) < 0 ||
+	if (engine_task_create(call, c, &n, &pid, e) < 0 ||
 	    task_get(call->engine->tasks, call->ns, c->id, &t, e) < 0)
 		return -1;
-	if (task_start(t, NULL, &pid, e) == 0)
+	if (engine_task_start(call, t, NULL, &pid, e) == 0)
 		return 0;
-	(void)end_task(t, &ignored); /* the start's failure is told */
+	(void)end_task(call, t, &ignored); /* the start's failure is told */
 	return -1;
 }
 
@@ -130,10 +131,20 @@ static int restart(const struct call *call, const struct container_record *c, st
 	}
 	if (*label_of(&c->labels, "count"))
 		(void)num_u32(label_of(&c->labels, "count"), &n);
-	if (set_count(call, c, n + 1, e) < 0 || (old && end_task(old, e) < 0))
+	if (set_count(call, c, n + 1, e) < 0 || (old && end_task(call, old, e) < 0))
 		return -1;
 	log_info(LOG({ "id", c->id }, { "namespace", call->ns }), "restarting container");
 	return start(call, c, e);
+}
+
+/* Who made the container may be about to make its task: between the two there is a second call. */
+static bool is_new(const struct container_record *c)
+{
+	enum { GRACE_S = 3 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec - c->created.tv_sec >= 0 && now.tv_sec - c->created.tv_sec < GRACE_S;
 }
 
 static int reconcile(const struct call *call, const struct container_record *c, struct err *e)
@@ -147,8 +158,10 @@ static int reconcile(const struct call *call, const struct container_record *c, 
 	    task_state(t, NULL, call->arena, &state, e) < 0)
 		return -1;
 	if (strcmp(wanted, "stopped") == 0)
-		return t && state.status != TASK_STOPPED ? end_task(t, e) : 0;
+		return t && state.status != TASK_STOPPED ? end_task(call, t, e) : 0;
 	if (strcmp(wanted, "running") != 0 || (t && state.status != TASK_STOPPED))
+		return 0;
+	if (!t && is_new(c))
 		return 0;
 	/* One without a task ended when nobody was there to see how. */
 	return restart_is_wanted(&c->labels, t ? state.exit.status : 0) ? restart(call, c, t, e)
@@ -250,43 +263,15 @@ static void arm(void *arg)
 		r->timer = loop_timer_add(r->engine->loop, r->interval, on_time, r);
 }
 
-/* "10s", "500ms", "2m": one number with one unit. */
-static int parse_interval(const char *s, uint64_t *ret, struct err *e)
-{
-	static const struct {
-		const char *unit;
-		uint64_t ns;
-	} units[] = { { "ms", 1000000u },
-		      { "s", 1000000000u },
-		      { "m", 60000000000u },
-		      { "h", 3600000000000u } };
-	size_t digits = strspn(s, "0123456789");
-	AUTO_FREE char *number = xstrndup(s, digits);
-	uint64_t n;
-
-	for (size_t i = 0; i < ARRAY_LEN(units); i++)
-		if (strcmp(s + digits, units[i].unit) == 0 && num_u64(number, &n) == 0 && n &&
-		    n < 1000000) {
-			*ret = n * units[i].ns;
-			return 0;
-		}
-	return err_set(e, ERR_INVALID_ARGUMENT,
-		       "io.containerd.internal.v1.restart: interval \"%s\"", s);
-}
-
-int restarter_new(struct engine *en, struct restarter **ret, struct err *e)
+struct restarter *restarter_new(struct engine *en)
 {
 	struct restarter *r = NEW(struct restarter);
 
 	r->engine = en;
-	if (parse_interval(en->cfg->restart_interval, &r->interval, e) < 0) {
-		free(r);
-		return -1;
-	}
+	r->interval = en->cfg->restart_interval;
 	pthread_mutex_init(&r->lock, NULL);
 	loop_post(en->loop, arm, r);
-	*ret = r;
-	return 0;
+	return r;
 }
 
 void restarter_stop(struct restarter *r)

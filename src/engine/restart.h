@@ -10,15 +10,15 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct engine;
 struct labels;
 struct restarter;
 
-/* cfg->restart_interval is a duration as Go writes it ("10s"); ERR_INVALID_ARGUMENT otherwise.
- * Starts on its own; en outlives it. */
-int restarter_new(struct engine *en, struct restarter **ret, struct err *e);
+/* A round each cfg->restart_interval.  Starts on its own; en outlives it. */
+struct restarter *restarter_new(struct engine *en);
 /* The loop's thread, while the pool still works: no further round begins. */
 void restarter_stop(struct restarter *r);
 /* After the pool has ended. */
@@ -33,3 +33,10 @@ int restart_image_commands(const struct call *call, const char *image, bool *ret
 /* Takes those that the image carries, too, out of a new container's labels; all of them, when the
  * image can't be read. */
 void restart_drop_image_labels(const struct call *call, const char *image, struct labels *labels);
+
+/* Every string of a JSON text, wherever it stands: keys, values, of doubled fields both.  A byte
+ * that is not ASCII is 0x7f, and a long one is cut. */
+typedef void restart_string_fn(const char *s, void *arg);
+void restart_each_string(const char *text, size_t n, restart_string_fn *fn, void *arg);
+/* Whether an index or a manifest has a field that only a reader who folds names finds. */
+bool restart_is_disguised(const char *text, size_t n);

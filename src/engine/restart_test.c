@@ -1,5 +1,6 @@
 #include "engine/restart.h"
 
+#include "base/str.h"
 #include "base/test.h"
 #include "store/label.h"
 
@@ -40,4 +41,39 @@ TEST(policies)
 		if (wanted(cases[i].policy, cases[i].count, cases[i].stopped, cases[i].status) !=
 		    cases[i].want)
 			FAIL_("case %zu: %s", i, cases[i].policy);
+}
+
+static void join(const char *s, void *arg)
+{
+	str_addf(arg, "%s|", s);
+}
+
+TEST(strings_of_a_text)
+{
+	static const char text[] =
+		"{\"a\":[\"b\\u002fc\",1,\"\\\"d\\\\\"],\"k\xc5\xbf\":\"\\u017f\",\"";
+	AUTO_STR struct str all = STR_INIT(100);
+
+	restart_each_string(text, sizeof text - 1, join, &all);
+	CHECK_STR(str_c(&all), "a|b/c|\"d\\|k\x7f\x7f|\x7f||");
+}
+
+TEST(fields_in_a_disguise)
+{
+	static const struct {
+		const char *text;
+		bool want;
+	} cases[] = {
+		{ "{\"config\":{\"mediaType\":\"x\",\"digest\":\"y\"}}", false },
+		{ "{\"config\":{},\"Config\":{}}", true },
+		{ "{\"manife\xc5\xbfts\":[]}", true },
+		{ "{\"manife\\u017fts\":[]}", true },
+		{ "{\"\\u0043onfig\":[]}", true },
+		{ "{\"mediatype\":\"\"}", true },
+		{ "{\"configs\":1,\"conf\":2,\"\":3,\"\xc3\xa4\":4}", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		if (restart_is_disguised(cases[i].text, strlen(cases[i].text)) != cases[i].want)
+			FAIL_("case %zu: %s", i, cases[i].text);
 }

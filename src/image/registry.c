@@ -197,6 +197,7 @@ static int try_once(struct registry *r, struct endpoint *ep, struct request *q, 
 				.arg = q };
 	x->url = url;
 	int rc = registry_http(r, x, e);
+	x->is_foreign |= !is_own;
 	if (rc == 0 && (x->status < 200 || x->status > 299))
 		rc = registry_status_error(r, x, e);
 	x->url = NULL; /* goes with this frame */
@@ -219,7 +220,8 @@ int registry_ask(struct registry *r, struct endpoint *ep, struct request *q, str
 			     (x->status < 300 && !x->sink_failed && !x->is_untrusted);
 		uint64_t wait = wait_of(x, try);
 		struct strv challenges = x->challenges;
-		bool wants_auth = x->status == 401 && !authorized;
+		/* storage behind the registry must not ask for the registry's secret */
+		bool wants_auth = x->status == 401 && !authorized && !x->is_foreign;
 		bool to_http = x->tls_failed && ep->cfg->may_fall_back && ep->scheme[4] == 's';
 
 		*ret_final = x->sink_failed;

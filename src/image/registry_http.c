@@ -343,7 +343,8 @@ int registry_http(struct registry *r, struct exchange *x, struct err *e)
 	for (int hops = 0;; hops++) {
 		char *location = NULL;
 
-		if (perform(r, x, url, registry_same_origin(url, x->url), &location, e) < 0)
+		x->is_foreign = !registry_same_origin(url, x->url);
+		if (perform(r, x, url, !x->is_foreign, &location, e) < 0)
 			return -1;
 		bool is_redirect = x->status == 301 || x->status == 302 || x->status == 303 ||
 				   x->status == 307 || x->status == 308;

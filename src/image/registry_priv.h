@@ -62,6 +62,7 @@ struct exchange {
 	char *location; /* of an answer that is no redirect */
 	struct strv challenges; /* WWW-Authenticate */
 	struct str error_body; /* of other answers */
+	bool is_foreign; /* a redirect led to another origin than url's: what it says is its own */
 	bool is_partial; /* 206: the body starts at offset */
 	bool sink_failed; /* *e is the sink's: no retry helps */
 	bool tls_failed; /* the other side speaks no TLS */

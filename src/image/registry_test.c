@@ -289,6 +289,37 @@ TEST(a_redirect_elsewhere_loses_the_authorization)
 	stop(&other);
 }
 
+/* Who stores blobs for a registry may not ask for its secret: 127.0.0.1 is one domain here, as two
+ * customers of one cloud are. */
+TEST(a_redirects_target_gets_no_say_in_the_authorization)
+{
+	struct step there[] = {
+		{ "GET /storage", NULL, "authorization",
+		  "HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=\"https://127.0.0.1:1/t\"", "",
+		  false },
+	};
+	struct server other, s;
+	const struct oci_descriptor d = { .digest = ABC, .size = 3, .media_type = "" };
+	AUTO_ARENA struct arena *a = arena_new();
+	struct err e = { 0 };
+	int asked = 0;
+	size_t n;
+	char *doc;
+
+	start(&other, there, 1);
+	AUTO_FREE char *moved = xasprintf(
+		"HTTP/1.1 307 There\r\nLocation: http://127.0.0.1:%d/storage?sig=x", other.port);
+	struct step here[] = { { "GET", NULL, NULL, moved, "", false } };
+	start(&s, here, 1);
+	struct registry *r =
+		open_at(&s, &(struct registry_config){ .auth = password, .arg = &asked });
+	CHECK_FAIL(registry_get_document(r, a, &d, &doc, &n, &e), &e, ERR_UNAUTHENTICATED);
+	CHECK(asked == 0 && strstr(e.msg, "401"));
+	registry_close(r);
+	stop(&s);
+	stop(&other);
+}
+
 TEST(failures_are_said_in_containerds_words)
 {
 	static const struct {

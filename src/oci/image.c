@@ -104,6 +104,15 @@ static int platform_parse_json(json_object *o, struct platform *ret, struct err 
 	return platform_set(ret, os, arch, variant, version, e);
 }
 
+/* It becomes a header of requests, beside secrets: nothing in it may end a line. */
+static bool is_media_type(const char *s)
+{
+	for (; s && *s; s++)
+		if (*s < 0x20 || *s > 0x7e)
+			return false;
+	return true;
+}
+
 int oci_descriptor_parse(struct arena *a, json_object *o, struct oci_descriptor *ret, struct err *e)
 {
 	const char *media = NULL, *digest = NULL;
@@ -122,6 +131,8 @@ int oci_descriptor_parse(struct arena *a, json_object *o, struct oci_descriptor 
 	if (size > IMAGE_BLOB_MAX)
 		return err_set(e, ERR_INVALID_ARGUMENT, "%s: size is missing or out of range",
 			       digest);
+	if (!is_media_type(media))
+		return err_set(e, ERR_INVALID_ARGUMENT, "%s: invalid media type", digest);
 	if (platform) {
 		ret->has_platform = true;
 		if (platform_parse_json(platform, &ret->platform, e) < 0)
@@ -170,6 +181,8 @@ static int doc_fill(struct arena *a, const char *media_type, json_object *o, str
 	    jsonr_array(o, "layers", &layers, e) < 0 || jsonr_object(o, "config", &config, e) < 0 ||
 	    jsonr_object(o, "subject", &subject, e) < 0)
 		return -1;
+	if (!is_media_type(own))
+		return err_set(e, ERR_INVALID_ARGUMENT, "the document has an invalid media type");
 	if (version == 1)
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "schema 1 manifests are not supported any more");

@@ -72,6 +72,12 @@ TEST(documents_that_are_refused)
 		  "manifests[0]: field \"size\" is negative" },
 		{ "", "{\"manifests\":[{\"digest\":\"sha256:" HEX "\"}]}",
 		  "manifests[0]: sha256:" HEX ": size is missing or out of range" },
+		{ "",
+		  "{\"manifests\":[{\"mediaType\":\"a/b\\r\\n\\r\\nDELETE /v2/x "
+		  "HTTP/1.1\",\"digest\":\"sha256:" HEX "\",\"size\":1}]}",
+		  "manifests[0]: sha256:" HEX ": invalid media type" },
+		{ "", "{\"mediaType\":\"a\\u007f\",\"manifests\":[]}",
+		  "the document has an invalid media type" },
 		{ "", "{\"manifests\":[null]}", NULL },
 		{ "", "{\"config\":[]}", NULL },
 		{ "", "{\"manifests\":[", "unexpected end of JSON input" },

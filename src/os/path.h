@@ -18,6 +18,10 @@ int path_open(int rootfd, const char *path, int flags, mode_t mode);
  * Dangling symlinks on the way are followed inside the root and made there. */
 int path_mkdirs(int rootfd, const char *path, mode_t mode);
 
+/* The file (O_PATH), made empty where there is none, with what is missing of the way as above;
+ * something else that is there is opened as it is. */
+int path_mkfile(int rootfd, const char *path, mode_t mode);
+
 /* The parent folder (O_PATH) of the last component; *ret_name points into path.  A path that is
  * "/" or ends in "." or ".." is -EINVAL.  make: create the parent as path_mkdirs would. */
 int path_open_parent(int rootfd, const char *path, bool make, const char **ret_name);

@@ -61,6 +61,14 @@ static void check_root(int forced)
 	CHECK(made >= 0 && faccessat(root, "new/dir/below", F_OK, 0) == 0);
 	AUTO_FD int created = path_open(root, "abs/created", O_WRONLY | O_CREAT | O_EXCL, 0600);
 	CHECK(created >= 0 && faccessat(root, "etc/created", F_OK, 0) == 0);
+	AUTO_FD int file = path_mkfile(root, "dangling/on/the/way", 0600);
+	CHECK(file >= 0 && faccessat(root, "new/dir/on/the/way", F_OK, 0) == 0);
+	CHECK(symlinkat("../../../new/file", root, "etc/last") == 0);
+	AUTO_FD int behind = path_mkfile(root, "etc/last", 0600);
+	CHECK(behind >= 0 && faccessat(root, "new/file", F_OK, 0) == 0);
+	AUTO_FD int there = path_mkfile(root, "etc/passwd", 0600);
+	CHECK(there >= 0);
+	CHECK(path_mkfile(root, "loop", 0600) == -ELOOP);
 	const char *name;
 	AUTO_FD int parent = path_open_parent(root, "/fresh/sub/leaf", true, &name);
 	CHECK(parent >= 0 && faccessat(root, "fresh/sub", F_OK, 0) == 0);

@@ -7,6 +7,7 @@
 #include "os/pidfd.h"
 #include "os/socket.h"
 #include "os/syscall.h"
+#include "runtime/console.h"
 #include "runtime/seccomp_notify.h"
 
 #include <errno.h>
@@ -165,7 +166,9 @@ static int take_console(struct birth *s, enum runtime_console console, int maste
 {
 	static const char name[] = "/dev/ptmx"; /* what runc writes; receivers need one byte */
 
-	if (console == RUNTIME_CONSOLE_RETURN) {
+	if (console == RUNTIME_CONSOLE_RETURN_PLAIN)
+		console_make_plain(master);
+	if (console == RUNTIME_CONSOLE_RETURN || console == RUNTIME_CONSOLE_RETURN_PLAIN) {
 		close_fd(&s->console);
 		s->console = master;
 		return 0;

@@ -80,6 +80,17 @@ static uint64_t mask_of(const struct oci_strings *s, struct strv *unknown)
 	return mask;
 }
 
+/* The kernel's rule, by which apply_ambient() passes over them; in runc's words. */
+static void warn_of_ambient(const struct plan_caps *c, struct strv *warnings)
+{
+	uint64_t refused = c->ambient & ~(c->permitted & c->inheritable);
+
+	for (size_t n = 0; n < ARRAY_LEN(names); n++)
+		if (refused & (UINT64_C(1) << n))
+			strv_addf(warnings, "can't raise ambient capability %s: %s", names[n],
+				  err_errno_text(EPERM));
+}
+
 void caps_plan(const struct oci_capabilities *c, struct plan_caps *ret, struct strv *warnings)
 {
 	AUTO_STRV struct strv unknown = { 0 };
@@ -94,11 +105,12 @@ void caps_plan(const struct oci_capabilities *c, struct plan_caps *ret, struct s
 	ret->inheritable = mask_of(&c->inheritable, &unknown);
 	ret->permitted = mask_of(&c->permitted, &unknown);
 	ret->ambient = mask_of(&c->ambient, &unknown);
-	if (!unknown.n)
-		return;
 	for (size_t i = 0; i < unknown.n; i++)
 		str_addf(&text, "%s%s", i ? " " : "", unknown.v[i]);
-	strv_addf(warnings, "ignoring unknown or unavailable capabilities: [%s]", str_c(&text));
+	if (unknown.n)
+		strv_addf(warnings, "ignoring unknown or unavailable capabilities: [%s]",
+			  str_c(&text));
+	warn_of_ambient(ret, warnings);
 }
 
 int caps_apply_bounding(const struct plan_caps *c, struct err *e)
@@ -122,7 +134,8 @@ static int apply_ambient(uint64_t ambient, struct err *e)
 		return err_sys(e, errno, "clear the ambient capabilities");
 	for (unsigned n = 0; n < ARRAY_LEN(names); n++)
 		/* What is not permitted and inheritable too can't be ambient: runc passes over it
-		 * in silence, and the default spec of `runc spec` relies on that. */
+		 * with a warning (caps_plan), and the default spec of older runcs relies on that.
+		 */
 		if ((ambient & (UINT64_C(1) << n)) &&
 		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, n, 0, 0) < 0 && errno != EPERM)
 			return err_sys(e, errno, "raise ambient capability %s", names[n]);

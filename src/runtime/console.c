@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <termios.h>
 
 void console_done(struct console *c)
 {
@@ -110,4 +111,14 @@ int console_become(const struct console *c, unsigned short rows, unsigned short 
 		if (dup3(c->slave, fd, 0) < 0)
 			return err_sys(e, errno, "connect the terminal");
 	return 0;
+}
+
+void console_make_plain(int master)
+{
+	struct termios t;
+
+	if (tcgetattr(master, &t) < 0)
+		return;
+	t.c_oflag &= ~(tcflag_t)ONLCR;
+	(void)tcsetattr(master, TCSANOW, &t); /* the text is right without it too */
 }

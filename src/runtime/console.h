@@ -17,6 +17,9 @@ void console_done(struct console *c);
  * the host's /dev/ptmx).  Every fd is checked to be a pty of a devpts. */
 int console_open(int rootfd, int host_ptmx, struct console *ret, struct err *e);
 
+/* Its output's "\n" stays as it is: whoever shows it has a terminal that adds the "\r". */
+void console_make_plain(int master);
+
 /* Binds the slave over /dev/console, which is made as a plain file and never followed. */
 int console_bind(const struct console *c, int rootfd, struct err *e);
 

@@ -10,6 +10,7 @@
 #include "os/socket.h"
 #include "os/syscall.h"
 #include "runtime/birth.h"
+#include "runtime/console.h"
 #include "runtime/hooks.h"
 #include "runtime/procfs.h"
 #include "runtime/state.h"
@@ -107,6 +108,11 @@ static int make_plan(struct restore *k, struct err *e)
 		return -1;
 	if (!k->plan.has_process)
 		return err_set(e, ERR_INVALID_ARGUMENT, "process property must not be empty");
+	/* criu makes the processes and what they are in: nobody would do these */
+	if (k->plan.rdt)
+		return err_set(e, ERR_UNIMPLEMENTED, "linux.intelRdt can't be restored");
+	if (k->plan.n_net_devices)
+		return err_set(e, ERR_UNIMPLEMENTED, "linux.netDevices can't be restored");
 	return 0;
 }
 
@@ -437,7 +443,10 @@ static int take_master(struct restore *k, int master, struct err *e)
 {
 	static const char name[] = "/dev/ptmx";
 
-	if (k->create->io.console == RUNTIME_CONSOLE_RETURN) {
+	if (k->create->io.console == RUNTIME_CONSOLE_RETURN_PLAIN)
+		console_make_plain(master);
+	if (k->create->io.console == RUNTIME_CONSOLE_RETURN ||
+	    k->create->io.console == RUNTIME_CONSOLE_RETURN_PLAIN) {
 		close_fd(&k->console);
 		k->console = master;
 		return 0;

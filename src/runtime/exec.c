@@ -276,6 +276,22 @@ static bool may_enter(const struct execution *k)
 	       !k->process.tune.initial.text && !k->process.tune.final.text;
 }
 
+/* In runc's words, which say it of the child that inherits them. */
+static void log_initial(const struct execution *k)
+{
+	const struct tune_set *s = &k->process.tune.initial;
+	size_t n = ARRAY_LEN(s->bits);
+	AUTO_STR struct str mask = STR_INIT(4096);
+
+	while (n > 1 && !s->bits[n - 1])
+		n--;
+	str_addf(&mask, "%lx", s->bits[n - 1]);
+	while (--n)
+		str_addf(&mask, "%0*lx", (int)(2 * sizeof *s->bits), s->bits[n - 1]);
+	log_debug(LOG({ "id", k->x->id }), "nsexec-0[%d]: affinity: 0x%s", (int)getpid(),
+		  str_c(&mask));
+}
+
 /* Ours, for as long as it takes to have a child that inherits them. */
 static int start_processors(const struct execution *k, struct tune_set *ret_before, struct err *e)
 {
@@ -287,7 +303,10 @@ static int start_processors(const struct execution *k, struct tune_set *ret_befo
 	r = tune_get_processors(ret_before);
 	if (r == 0)
 		r = tune_set_processors(0, initial);
-	return r < 0 ? err_sys(e, -r, "error setting initial CPU affinity") : 0;
+	if (r < 0)
+		return err_sys(e, -r, "error setting initial CPU affinity");
+	log_initial(k);
+	return 0;
 }
 
 static int give_birth(struct execution *k, struct err *e)

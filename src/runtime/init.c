@@ -22,7 +22,27 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-static int join_namespaces(const struct launch *l, struct err *e)
+/* A joined user namespace need not own the others that are joined: those are entered with the
+ * rights that we have outside of it.  What we may not enter here is left to join_namespaces().
+ * Returns the CLONE_NEW… of those that are done. */
+static uint64_t join_before_user(const struct launch *l)
+{
+	const struct plan *p = l->plan;
+	const uint64_t later = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS;
+	uint64_t done = 0;
+
+	if (!(p->all_ns & ~p->new_ns & CLONE_NEWUSER))
+		return 0;
+	for (size_t i = 0; i < p->n_joins; i++) {
+		uint64_t flag = plan_ns_flag(p->joins[i].type);
+
+		if (!(flag & later) && setns(l->join_fds[i], (int)flag) == 0)
+			done |= flag;
+	}
+	return done;
+}
+
+static int join_namespaces(const struct launch *l, uint64_t done, struct err *e)
 {
 	const struct plan *p = l->plan;
 
@@ -30,7 +50,8 @@ static int join_namespaces(const struct launch *l, struct err *e)
 		uint64_t flag = plan_ns_flag(p->joins[i].type);
 
 		/* the parent joined the pid namespace: it takes effect for children only */
-		if (flag == CLONE_NEWPID || (flag == CLONE_NEWUSER && l->in_two_steps))
+		if (flag == CLONE_NEWPID || (flag == CLONE_NEWUSER && l->in_two_steps) ||
+		    flag & done)
 			continue;
 		if (setns(l->join_fds[i], (int)flag) < 0)
 			return err_sys(e, errno, "join %s namespace %s",
@@ -84,6 +105,25 @@ static int run_own_hooks(const struct launch *l, const struct oci_hook_list *hoo
 	s.pid = getpid();
 	runtime_state_json(&s, &text);
 	return hooks_run(hooks, kind, str_c(&text), NULL, e);
+}
+
+/* They are programs of the container: without an environment of their own they have its. */
+static int run_start_hooks(const struct launch *l, struct err *e)
+{
+	const struct oci_hook_list *from = &l->hooks->start_container;
+	AUTO_FREE struct oci_hook *v = xcalloc(from->n + 1, sizeof *v);
+	struct oci_hook_list hooks = { v, from->n };
+	const char **env = l->end.process->env;
+	size_t n = 0;
+
+	while (env[n])
+		n++;
+	for (size_t i = 0; i < hooks.n; i++) {
+		v[i] = from->v[i];
+		if (!v[i].env.n)
+			v[i].env = (struct oci_strings){ env, n };
+	}
+	return run_own_hooks(l, &hooks, "startContainer", RUNTIME_CREATED, e);
 }
 
 static int run_hooks(const struct launch *l, int rootfd, struct err *e)
@@ -173,9 +213,10 @@ static int enter_namespaces(const struct launch *l, struct err *e)
 		return -1;
 	if (l->plan->uid_map)
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* rootless_show_child() */
+	uint64_t done = join_before_user(l);
 	if (l->in_two_steps && clone_successor(l, e) < 0)
 		return -1;
-	if (join_namespaces(l, e) < 0 || (l->sources && mount_open_sources(l, e) < 0))
+	if (join_namespaces(l, done, e) < 0 || (l->sources && mount_open_sources(l, e) < 0))
 		return -1;
 	if ((l->plan->all_ns & CLONE_NEWUSER) && become_root(l, e) < 0)
 		return -1;
@@ -245,6 +286,24 @@ static int init_prepare(const struct launch *l, char **ret_path, struct err *e)
 	return 0;
 }
 
+static void end_by_signal(int sig)
+{
+	_exit(128 + sig);
+}
+
+/* The first process of a pid namespace is spared by every signal that it has no handler for.  A
+ * container that was never started is to end like one whose program has not asked for more; execve
+ * takes the handlers away. */
+static void end_on_signals(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	struct sigaction end = { .sa_handler = end_by_signal }, now;
+
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+			(void)sigaction(signals[i], &end, NULL); /* it can't fail */
+}
+
 /* A created container waits for one byte in its fifo; we hold it open for writing too, so there
  * is no end of file. */
 static int wait_for_start(const struct launch *l, struct err *e)
@@ -254,6 +313,7 @@ static int wait_for_start(const struct launch *l, struct err *e)
 
 	if (l->end.fifo < 0)
 		return stage_wait(l->end.sync, STAGE_START, e);
+	end_on_signals();
 	close(l->end.sync); /* the parent may go: from here on start comes by the fifo */
 	do
 		n = read(l->end.fifo, &byte, 1);
@@ -280,8 +340,7 @@ void init_main(const struct launch *l)
 		stage_send_failed(l->end.sync, &e);
 		_exit(1);
 	}
-	if (wait_for_start(l, &e) == 0 && run_own_hooks(l, &l->hooks->start_container,
-							"startContainer", RUNTIME_CREATED, &e) == 0)
+	if (wait_for_start(l, &e) == 0 && run_start_hooks(l, &e) == 0)
 		process_execute(&l->end, path, &e);
 	if (l->end.fifo < 0) {
 		stage_send_failed(l->end.sync, &e);

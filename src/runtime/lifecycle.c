@@ -142,6 +142,18 @@ int runtime_start(const struct runtime *rt, const char *id, struct err *e)
 	return -1;
 }
 
+/* Without a pid namespace of its own, init's death ends nobody else, who may also outlive it. */
+static int kill_everybody(struct open_container *o, struct err *e)
+{
+	AUTO_CGROUP_PIDS struct cgroup_pids pids = { 0 };
+
+	if (open_cgroup(o, e) < 0 || cgroup_list_pids(o->cgroup, &pids, e) < 0)
+		return -1;
+	if (o->state.pub.status == RUNTIME_STOPPED && !pids.n)
+		return err_set(e, ERR_FAILED_PRECONDITION, "container not running");
+	return cgroup_kill(o->cgroup, SIGKILL, e);
+}
+
 int runtime_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e)
 {
 	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
@@ -153,6 +165,9 @@ int runtime_kill(const struct runtime *rt, const char *id, int sig, bool all, st
 			return -1;
 		return cgroup_kill(o.cgroup, sig, e);
 	}
+	/* rootless, there may be no cgroup of its own, but its caller's */
+	if (sig == SIGKILL && !(o.state.ns & CLONE_NEWPID) && !rt->rootless)
+		return kill_everybody(&o, e);
 	if (o.state.pub.status == RUNTIME_STOPPED)
 		return err_set(e, ERR_FAILED_PRECONDITION, "container not running");
 	if (signal_init(&o, sig, e) < 0)

@@ -106,30 +106,12 @@ static int set_propagation(int tree, uint64_t propagation, bool recursive, const
 	return 0;
 }
 
-/* An empty file where there is none; never through a link, never one that is there. */
-static int make_file(int rootfd, const char *dest, struct err *e)
-{
-	const char *name;
-	AUTO_FD int parent = path_open_parent(rootfd, dest, true, &name);
-
-	if (parent < 0)
-		return err_sys(e, -parent, "make the folder of mount point %s", dest);
-	AUTO_FD int fd =
-		openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
-	if (fd < 0)
-		return err_sys(e, errno, "make mount point %s", dest);
-	int r = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (r < 0)
-		return err_sys(e, errno, "open mount point %s", dest);
-	return r;
-}
-
 int mount_open_target(int rootfd, const char *dest, bool is_dir, struct err *e)
 {
 	int fd = is_dir ? path_mkdirs(rootfd, dest, 0755) : path_open(rootfd, dest, O_PATH, 0);
 
 	if (fd == -ENOENT && !is_dir)
-		return make_file(rootfd, dest, e);
+		fd = path_mkfile(rootfd, dest, 0755);
 	if (fd < 0)
 		return err_sys(e, -fd, "open mount point %s", dest);
 	return fd;
@@ -205,7 +187,7 @@ int mount_open_sources(const struct launch *l, struct err *e)
 
 	for (size_t i = 0; i < p->n_mounts; i++) {
 		l->sources[i] = -1;
-		if (p->mounts[i].kind == MOUNT_BIND &&
+		if (p->mounts[i].kind == MOUNT_BIND && !p->mounts[i].source_inside &&
 		    (l->sources[i] = open_source(l, &p->mounts[i], e)) < 0)
 			return -1;
 	}
@@ -312,6 +294,14 @@ static int copy_opened(const struct mount_op *op, int source, struct err *e)
 	return tree < 0 ? err_sys(e, -tree, "copy the mount of %s", op->source) : tree;
 }
 
+/* A source that an earlier mount may have put there; a link in it leads nowhere else. */
+static int copy_inside(const struct mount_op *op, int rootfd, struct err *e)
+{
+	AUTO_FD int source = path_open(rootfd, op->source_inside, O_PATH, 0);
+
+	return source < 0 ? err_sys(e, -source, "stat %s", op->source) : copy_opened(op, source, e);
+}
+
 static int do_bind(const struct launch *l, const struct mount_op *op, int ahead, int source,
 		   int rootfd, struct err *e)
 {
@@ -320,8 +310,9 @@ static int do_bind(const struct launch *l, const struct mount_op *op, int ahead,
 
 	if (ahead < 0) {
 		/* our namespace's mounts are cut off already, or are to be shared */
-		own = source >= 0 ? copy_opened(op, source, e)
-				  : mount_copy_source(op, l->plan->bundle, true, e);
+		own = source >= 0         ? copy_opened(op, source, e)
+		      : op->source_inside ? copy_inside(op, rootfd, e)
+					  : mount_copy_source(op, l->plan->bundle, true, e);
 		if (own < 0)
 			return -1;
 	}

@@ -84,6 +84,18 @@ static const char *name_inside(const struct oci_net_device *d)
 	return d->new_name && *d->new_name ? d->new_name : d->name;
 }
 
+/* By index from here on: in a joined namespace others may have the device's old name.  A move
+ * whose new name is taken there leaves it there under the old one, if that is free. */
+static void note_place(int there, int here, bool has_moved, struct netdev_moved *m)
+{
+	const char *name = has_moved ? name_inside(m->device) : m->device->name;
+	int index = 0;
+
+	if (has_moved || netlink_index(here, name) < 0)
+		index = netlink_index(there, name);
+	m->inside = index > 0 ? index : 0;
+}
+
 static int move_device(struct netdev_moves *s, const struct oci_net_device *d, int here, int netns,
 		       struct err *e)
 {
@@ -103,6 +115,7 @@ static int move_device(struct netdev_moves *s, const struct oci_net_device *d, i
 	if (r < 0)
 		return err_sys(e, -r, "fail to set link down");
 	r = netlink_move(here, index, netns, name_inside(d));
+	note_place(s->there, here, r == 0, m);
 	if (r < 0)
 		return err_sys(e, -r, "fail to move network device %s to network namespace",
 			       d->name);
@@ -136,14 +149,9 @@ void netdev_undo(struct netdev_moves *s)
 	while (here >= 0 && s->n) {
 		struct netdev_moved *m = &s->v[--s->n];
 		struct err ignored = { 0 }; /* the first error is the one to tell */
-		/* a move whose new name is taken there leaves it there under the old one */
-		int index = netlink_index(s->there, name_inside(m->device));
 
-		if (netlink_index(here, m->device->name) < 0) {
-			if (netlink_index(s->there, m->device->name) >= 0)
-				index = netlink_index(s->there, m->device->name);
-			(void)netlink_move(s->there, index, s->own, m->device->name);
-		}
+		if (m->inside)
+			(void)netlink_move(s->there, m->inside, s->own, m->device->name);
 		(void)give_addresses(here, m->device->name, m, m->was_up, &ignored);
 		free(m->addresses);
 	}

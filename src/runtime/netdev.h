@@ -14,6 +14,7 @@ struct netdev_moved {
 	const struct oci_net_device *device;
 	struct netlink_address *addresses;
 	size_t n_addresses;
+	int inside; /* its index in the container's namespace; 0: it has not gone there */
 	bool was_up;
 };
 

@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -166,7 +167,12 @@ static int compile_seccomp(struct creation *k, struct err *e)
 	if (!k->c->spec->linux.seccomp)
 		return 0;
 	const char *cache = arena_printf(k->arena, "%s/.seccomp", k->rt->root);
-	return seccomp_compile(k->c->spec->linux.seccomp, cache, &k->seccomp, e);
+	if (seccomp_compile(k->c->spec->linux.seccomp, cache, &k->seccomp, e) < 0)
+		return -1;
+	/* in runc's words and numbers, for which TSYNC is no flag of the filter */
+	log_debug(LOG({ "id", k->c->id }), "seccomp filter flags: %u",
+		  k->seccomp.flags & ~(unsigned)SECCOMP_FILTER_FLAG_TSYNC);
+	return 0;
 }
 
 /* What the plan cannot know: this kernel, and how we were called. */

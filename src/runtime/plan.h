@@ -27,6 +27,9 @@ struct mount_op {
 	enum mount_kind kind;
 	const char *dest; /* cleaned, absolute, in the rootfs */
 	const char *fstype, *source;
+	/* of a bind whose source is in the rootfs: its path in there, as the mounts before left it
+	 */
+	const char *source_inside;
 	bool recursive; /* of a bind */
 	bool copy_up; /* tmpcopyup: a new tmpfs gets what was below */
 	bool late_readonly; /* read-only in the end: mount points and devices are made in it first

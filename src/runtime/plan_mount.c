@@ -411,15 +411,31 @@ static void add_context(const struct plan *p, struct mount_op *op)
 		add_param(op, "context", p->mount_label);
 }
 
+/* A path of the host's that leads into the rootfs: the rest of it; else NULL. */
+static const char *below_root(const char *rootfs, const char *path)
+{
+	size_t n = strlen(rootfs);
+
+	if (n < 2 || !path || strncmp(path, rootfs, n) != 0 || path[n] != '/')
+		return NULL;
+	return path + n;
+}
+
 int plan_mounts(struct arena *a, const struct oci_spec *s, struct plan *ret, struct err *e)
 {
 	ret->mounts = arena_array(a, s->n_mounts, sizeof *ret->mounts);
 	ret->make_devices = true;
 	for (size_t i = 0; i < s->n_mounts; i++) {
 		struct mount_op *op = &ret->mounts[i];
+		struct oci_mount m = s->mounts[i];
+		const char *inside = below_root(ret->rootfs, m.destination);
 
-		if (plan_mount(a, &s->mounts[i], op, e) < 0 || complete_idmap(ret, op, e) < 0)
+		if (inside) /* as runc takes it: some name the mount point as the host sees it */
+			m.destination = inside;
+		if (plan_mount(a, &m, op, e) < 0 || complete_idmap(ret, op, e) < 0)
 			return -1;
+		if (op->kind == MOUNT_BIND)
+			op->source_inside = below_root(ret->rootfs, op->source);
 		add_context(ret, op);
 		delay_readonly(op);
 		ret->has_late_readonly |= op->late_readonly;

@@ -44,6 +44,8 @@ enum runtime_console {
 	RUNTIME_CONSOLE_NONE, /* the process has no terminal; asking for one is an error */
 	RUNTIME_CONSOLE_SOCKET, /* the master's fd is sent to `console_socket` */
 	RUNTIME_CONSOLE_RETURN, /* the master's fd is returned */
+	/* the same, and "\n" is not made "\r\n": for a caller whose own terminal does that */
+	RUNTIME_CONSOLE_RETURN_PLAIN,
 };
 
 /* How a process is connected to its caller. */
@@ -61,7 +63,7 @@ struct runtime_io {
 struct runtime_process {
 	pid_t pid; /* in the caller's pid namespace */
 	int pidfd;
-	int console; /* master, with RUNTIME_CONSOLE_RETURN; else -1 */
+	int console; /* master, with RUNTIME_CONSOLE_RETURN…; else -1 */
 };
 #define RUNTIME_PROCESS_NONE ((struct runtime_process){ .pidfd = -1, .console = -1 })
 void runtime_process_done(struct runtime_process *p); /* closes the fds */

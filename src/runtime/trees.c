@@ -58,6 +58,8 @@ static int open_binds(struct launch *l, struct arena *a, bool all, struct err *e
 
 		if (op->kind != MOUNT_BIND || !(all || op->idmap))
 			continue;
+		if (op->source_inside && !op->idmap) /* an earlier mount may lie on it */
+			continue;
 		l->trees[i] = mount_copy_source(op, p->bundle, false, e);
 		if (l->trees[i] < 0 || set_idmap(l, op, l->trees[i], &memory, e) < 0)
 			return err_wrap(e, "error mounting \"%s\" to rootfs at \"%s\"", op->source,

@@ -25,6 +25,7 @@ static checkpoint_options *take_options(const checkpoint_request *q, struct err 
 	static const char type[] = "containerd.runc.v1.CheckpointOptions";
 	const char *url = q->options ? q->options->type_url : "";
 	const char *name = strrchr(url, '/') ? strrchr(url, '/') + 1 : url;
+	ProtobufCBinaryData bytes = { 0 };
 	checkpoint_options *o;
 
 	if (*name && strcmp(name, type) != 0) {
@@ -32,8 +33,9 @@ static checkpoint_options *take_options(const checkpoint_request *q, struct err 
 			"checkpoint options of type \"%s\" are not supported", url);
 		return NULL;
 	}
-	o = containerd__runc__v1__checkpoint_options__unpack(
-		NULL, *name ? q->options->value.len : 0, *name ? q->options->value.data : NULL);
+	if (q->options && *name)
+		bytes = q->options->value;
+	o = containerd__runc__v1__checkpoint_options__unpack(NULL, bytes.len, bytes.data);
 	if (!o)
 		err_set(e, ERR_INVALID_ARGUMENT, "checkpoint options are no %s", type);
 	return o;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 /* The map is address space, not memory or disk: large enough that growing is rare. */
 enum { READERS_MAX = 512 };
@@ -18,6 +19,8 @@ struct db {
 	/* Held shared by every transaction, exclusively while the map grows: LMDB moves the map,
 	 * and bytes handed out point into it. */
 	pthread_rwlock_t map;
+	void (*told)(void *arg); /* of commits; NULL: nobody */
+	void *told_arg;
 	pthread_mutex_t writers; /* guards what follows */
 	pthread_cond_t is_written;
 	struct write *waiting, **last;
@@ -38,11 +41,15 @@ static const char *const table_names[TABLE_COUNT] = {
 };
 
 /* LMDB's own codes are negative, the system's positive. */
-static int mdb_fail(struct err *e, int r, const char *step)
+static int mdb_fail(struct err *e, const struct db *db, int r, const char *step)
 {
+	const char *path = NULL;
+
+	(void)mdb_env_get_path(db->env, &path); /* none before it is open: the opener names it */
 	if (r > 0)
-		return err_sys(e, r, "metadata: %s", step);
-	return err_set(e, ERR_INTERNAL, "metadata: %s: %s", step, mdb_strerror(r));
+		return err_sys(e, r, "metadata: %s%s%s", step, path ? " " : "", path ?: "");
+	return err_set(e, ERR_INTERNAL, "metadata: %s%s%s: %s", step, path ? " " : "", path ?: "",
+		       mdb_strerror(r));
 }
 
 static int open_tables(struct db *db, struct err *e)
@@ -51,15 +58,15 @@ static int open_tables(struct db *db, struct err *e)
 	int r = mdb_txn_begin(db->env, NULL, 0, &t);
 
 	if (r)
-		return mdb_fail(e, r, "begin");
+		return mdb_fail(e, db, r, "begin");
 	for (size_t i = 0; i < TABLE_COUNT && r == 0; i++)
 		r = mdb_dbi_open(t, table_names[i], MDB_CREATE, &db->tables[i]);
 	if (r) {
 		mdb_txn_abort(t);
-		return mdb_fail(e, r, "open tables");
+		return mdb_fail(e, db, r, "open tables");
 	}
 	r = mdb_txn_commit(t);
-	return r ? mdb_fail(e, r, "create tables") : 0;
+	return r ? mdb_fail(e, db, r, "create tables") : 0;
 }
 
 static void destroy_locks(struct db *db)
@@ -94,8 +101,9 @@ int db_open_sized(const char *path, size_t map, struct db **ret, struct err *e)
 	if (r == 0)
 		r = mdb_reader_check(db->env, &dead); /* slots of a killed daemon */
 	if (r) {
-		mdb_fail(e, r, "open");
-		err_wrap(e, "%s", path);
+		mdb_fail(e, db, r, "open");
+		if (!strstr(e->msg, path))
+			err_wrap(e, "%s", path);
 		goto close_env;
 	}
 	if (open_tables(db, e) < 0)
@@ -135,7 +143,7 @@ int db_read(struct db *db, struct txn *ret, struct err *e)
 	if (r) {
 		pthread_rwlock_unlock(&db->map);
 		ret->mdb = NULL;
-		return mdb_fail(e, r, "begin read");
+		return mdb_fail(e, db, r, "begin read");
 	}
 	return 0;
 }
@@ -164,6 +172,17 @@ struct write {
 	struct write *next;
 };
 
+/* LMDB says EIO for a write that took a part only, which is what a full disk does. */
+static bool is_full(const struct db *db)
+{
+	enum { LITTLE = 1 << 20 };
+	struct statvfs st;
+	int fd;
+
+	return mdb_env_get_fd(db->env, &fd) == 0 && fstatvfs(fd, &st) == 0 &&
+	       st.f_bavail * st.f_frsize < LITTLE;
+}
+
 static int grow(struct db *db, struct err *e)
 {
 	MDB_envinfo info;
@@ -173,7 +192,7 @@ static int grow(struct db *db, struct err *e)
 	if (r == 0)
 		r = mdb_env_set_mapsize(db->env, info.me_mapsize * 2);
 	pthread_rwlock_unlock(&db->map);
-	return r ? mdb_fail(e, r, "grow the map") : 0;
+	return r ? mdb_fail(e, db, r, "grow the map") : 0;
 }
 
 /* One transaction of all that have no result yet.  Who fails is *ret_failed, with its own error;
@@ -184,7 +203,7 @@ static int attempt(struct txn *t, struct write *group, struct write **ret_failed
 
 	*ret_failed = NULL;
 	if (r)
-		return mdb_fail(e, r, "begin write");
+		return mdb_fail(e, t->db, r, "begin write");
 	for (struct write *w = group; w; w = w->next) {
 		if (w->has_ended)
 			continue;
@@ -198,20 +217,28 @@ static int attempt(struct txn *t, struct write *group, struct write **ret_failed
 	r = mdb_txn_commit(t->mdb);
 	if (r == MDB_MAP_FULL)
 		t->is_map_full = true;
-	return r ? mdb_fail(e, r, "commit") : 0;
+	t->is_cut_short = r == EIO;
+	if (r == EIO && is_full(t->db))
+		r = ENOSPC;
+	return r ? mdb_fail(e, t->db, r, "commit") : 0;
 }
 
 /* The same, on a map as large as it needs.  0: all are done; 1: *ret_failed is, and the others are
  * to be run again; -1: the transaction failed. */
 static int attempt_on_map(struct db *db, struct write *group, struct err *e)
 {
-	for (;;) {
+	for (bool is_again = false;;) {
 		struct txn t = { .db = db, .is_write = true };
 		struct write *failed;
 
 		pthread_rwlock_rdlock(&db->map);
 		int r = attempt(&t, group, &failed, e);
 		pthread_rwlock_unlock(&db->map);
+		if (t.is_cut_short && !is_again) {
+			is_again = true;
+			err_clear(e);
+			continue;
+		}
 		if (!t.is_map_full) {
 			if (failed)
 				failed->has_ended = true;
@@ -275,7 +302,22 @@ static struct write *take_group(struct db *db)
 	return first;
 }
 
+void db_on_write(struct db *db, void (*told)(void *arg), void *arg)
+{
+	db->told = told;
+	db->told_arg = arg;
+}
+
 int db_write(struct db *db, db_write_fn *fn, void *arg, struct err *e)
+{
+	int r = db_write_quietly(db, fn, arg, e);
+
+	if (r >= 0 && db->told)
+		db->told(db->told_arg);
+	return r;
+}
+
+int db_write_quietly(struct db *db, db_write_fn *fn, void *arg, struct err *e)
 {
 	struct write own = { .fn = fn, .arg = arg, .e = e };
 
@@ -355,7 +397,7 @@ int db_get(struct txn *t, enum table table, const struct key *k, MDB_val *ret, s
 
 	if (r == MDB_NOTFOUND)
 		return 0;
-	return r ? mdb_fail(e, r, "get") : 1;
+	return r ? mdb_fail(e, t->db, r, "get") : 1;
 }
 
 int db_put(struct txn *t, enum table table, const struct key *k, const void *p, size_t n,
@@ -366,7 +408,7 @@ int db_put(struct txn *t, enum table table, const struct key *k, const void *p, 
 
 	if (r == MDB_MAP_FULL)
 		t->is_map_full = true;
-	return r ? mdb_fail(e, r, "put") : 0;
+	return r ? mdb_fail(e, t->db, r, "put") : 0;
 }
 
 int db_del(struct txn *t, enum table table, const struct key *k, struct err *e)
@@ -378,7 +420,7 @@ int db_del(struct txn *t, enum table table, const struct key *k, struct err *e)
 		return 0;
 	if (r == MDB_MAP_FULL)
 		t->is_map_full = true;
-	return r ? mdb_fail(e, r, "delete") : 1;
+	return r ? mdb_fail(e, t->db, r, "delete") : 1;
 }
 
 int db_walk(struct txn *t, enum table table, const struct key *prefix, db_visit *visit, void *arg,
@@ -389,7 +431,7 @@ int db_walk(struct txn *t, enum table table, const struct key *prefix, db_visit 
 	int result = 0, r = mdb_cursor_open(t->mdb, t->db->tables[table], &cursor);
 
 	if (r)
-		return mdb_fail(e, r, "cursor");
+		return mdb_fail(e, t->db, r, "cursor");
 	r = mdb_cursor_get(cursor, &key, &value, prefix->n ? MDB_SET_RANGE : MDB_FIRST);
 	while (r == 0 && result == 0) {
 		if (key.mv_size < prefix->n ||
@@ -401,6 +443,6 @@ int db_walk(struct txn *t, enum table table, const struct key *prefix, db_visit 
 	}
 	mdb_cursor_close(cursor);
 	if (r && r != MDB_NOTFOUND)
-		return mdb_fail(e, r, "walk");
+		return mdb_fail(e, t->db, r, "walk");
 	return result;
 }

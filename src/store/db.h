@@ -22,6 +22,7 @@ struct txn {
 	struct db *db;
 	MDB_txn *mdb;
 	bool is_write, is_map_full;
+	bool is_cut_short; /* of a commit, by EIO: worth a second attempt */
 };
 
 /* A read transaction: short, ended by db_read_end(). */
@@ -34,6 +35,10 @@ void db_read_end(struct txn *t); /* safe on a zeroed one */
  * once, each time from the start, on another writer's thread, and must not wait for anything. */
 typedef int db_write_fn(struct txn *t, void *arg, struct err *e);
 int db_write(struct db *db, db_write_fn *fn, void *arg, struct err *e);
+int db_write_quietly(struct db *db, db_write_fn *fn, void *arg, struct err *e); /* unreported */
+
+/* told(arg) after each commit, on its thread.  Set before the database has other users. */
+void db_on_write(struct db *db, void (*told)(void *arg), void *arg);
 
 /* Keys: names joined by NUL, long ones hashed (schema.h). */
 struct key {

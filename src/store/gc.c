@@ -208,7 +208,7 @@ int gc_run(struct store *s, gc_removed *removed, void *arg, struct gc_stats *ret
 	*ret = (struct gc_stats){ 0 };
 	pthread_mutex_lock(&s->gc);
 	s->is_gc_due = false;
-	int r = db_write(s->db, collect, &g, e);
+	int r = db_write_quietly(s->db, collect, &g, e);
 	if (r == 0) {
 		ret->marked = g.nmarked;
 		ret->removed = g.removed.n;

@@ -19,8 +19,8 @@ struct store {
 	struct snapshotters snapshotters;
 	pthread_mutex_t gc; /* one collection at a time */
 	atomic_bool is_gc_due;
-	store_garbage_fn *on_garbage;
-	void *on_garbage_arg;
+	store_change_fn *on_change;
+	void *on_change_arg;
 };
 
 /* After a mutation that may have left something without an owner. */

@@ -85,15 +85,23 @@ const char *store_root(const struct store *s)
 	return s->root;
 }
 
-void store_on_garbage(struct store *s, store_garbage_fn *fn, void *arg)
+static void written(void *arg)
 {
-	s->on_garbage = fn;
-	s->on_garbage_arg = arg;
+	struct store *s = arg;
+
+	s->on_change(s->on_change_arg, false);
+}
+
+void store_on_change(struct store *s, store_change_fn *fn, void *arg)
+{
+	s->on_change = fn;
+	s->on_change_arg = arg;
+	db_on_write(s->db, written, s);
 }
 
 void store_made_garbage(struct store *s)
 {
 	s->is_gc_due = true;
-	if (s->on_garbage)
-		s->on_garbage(s->on_garbage_arg);
+	if (s->on_change)
+		s->on_change(s->on_change_arg, true);
 }

@@ -18,6 +18,8 @@
 #include "base/mem.h"
 #include "store/snapshot_options.h"
 
+#include <stdbool.h>
+
 struct store;
 
 /* Opens or makes everything below root (0700), recovers what a crash left: ingests stay,
@@ -28,9 +30,10 @@ int store_open_with(const char *root, const struct store_options *opt, struct st
 		    struct err *e);
 void store_close(struct store *s); /* NULL is fine; nobody may be in a call */
 
-/* fn(arg) after each mutation that may have left something without an owner, on its thread: it must
- * be short.  Set once, before the store has other users. */
-typedef void store_garbage_fn(void *arg);
-void store_on_garbage(struct store *s, store_garbage_fn *fn, void *arg);
+/* fn(arg, …) after each mutation but the collector's own, on its thread, and once more with
+ * is_garbage set when it may have left something without an owner: it must be short.  Set once,
+ * before the store has other users. */
+typedef void store_change_fn(void *arg, bool is_garbage);
+void store_on_change(struct store *s, store_change_fn *fn, void *arg);
 
 const char *store_root(const struct store *s); /* borrowed from s */

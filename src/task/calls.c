@@ -37,7 +37,7 @@ int task_state(struct task *t, const char *exec_id, struct arena *a, struct task
 
 	req.id = t->id;
 	req.exec_id = text(exec_id);
-	if (task_call(t, "State", TASK_STATE_NS, &req,
+	if (task_call(t, "State", t->ts->env->timeouts.state, &req,
 		      &containerd__task__v3__state_response__descriptor, (void *)&rsp, e) < 0)
 		return -1;
 	if (is_init(exec_id))
@@ -204,7 +204,7 @@ int task_stats(struct task *t, struct arena *a, struct any *ret, struct err *e)
 	Containerd__Task__V3__StatsResponse *rsp = NULL;
 
 	req.id = t->id;
-	if (task_call(t, "Stats", TASK_STATE_NS, &req,
+	if (task_call(t, "Stats", t->ts->env->timeouts.stats, &req,
 		      &containerd__task__v3__stats_response__descriptor, (void *)&rsp, e) < 0)
 		return -1;
 	*ret = any_from(rsp->stats, a);

@@ -105,8 +105,8 @@ int conn_call(struct conn *c, const char *ns, const char *method, uint64_t timeo
 	if (r < 0 && e->code == ERR_DEADLINE_EXCEEDED) {
 		struct err slow = { 0 };
 
-		err_set(&slow, ERR_DEADLINE_EXCEEDED, "shim of %s did not answer %s within %llu s",
-			c->task->id, method, (unsigned long long)(timeout / SECOND));
+		err_set(&slow, ERR_DEADLINE_EXCEEDED, "shim of %s did not answer %s within %g s",
+			c->task->id, method, (double)timeout / SECOND);
 		*e = slow;
 	}
 	return r;

@@ -157,7 +157,7 @@ void task_undo_shim(struct task *t)
 		return; /* it was never joined */
 	down.id = t->id;
 	if (!t->is_sandboxed &&
-	    task_call(t, "Shutdown", TASK_SHUTDOWN_NS, &down, NULL, NULL, &e) < 0)
+	    task_call(t, "Shutdown", t->ts->env->timeouts.shutdown, &down, NULL, NULL, &e) < 0)
 		log_debug(LOG({ "id", t->id }, { "error", e.msg }), "shutdown of the shim failed");
 	err_clear(&e);
 	if (shim_delete(t, &x, &e) < 0)

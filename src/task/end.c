@@ -109,7 +109,7 @@ static bool shut_down(struct task *t)
 	struct err e = { 0 };
 
 	req.id = t->id;
-	if (!task_call(t, "Shutdown", TASK_SHUTDOWN_NS, &req, NULL, NULL, &e))
+	if (!task_call(t, "Shutdown", t->ts->env->timeouts.shutdown, &req, NULL, NULL, &e))
 		return true;
 	if (e.code == ERR_UNAVAILABLE) /* it closed the connection before it answered: as good */
 		return true;

@@ -25,13 +25,9 @@
 enum task_phase { PHASE_STARTING, PHASE_ALIVE, PHASE_DELETING, PHASE_LOST, PHASE_GONE };
 
 #define SECOND 1000000000ull
-#define TASK_LOAD_NS (5 * SECOND) /* containerd's timeouts where it has some */
 #define TASK_LIST_NS (SECOND / 2)
-#define TASK_STATE_NS (5 * SECOND)
-#define TASK_SHUTDOWN_NS (3 * SECOND)
 #define TASK_CALL_NS (15 * SECOND)
 #define TASK_LONG_NS (120 * SECOND) /* starts: hooks and slow disks count */
-#define TASK_CLEANUP_MS 5000
 #define TASK_START_MS 30000 /* of the shim binary */
 #define TASK_DIAL_NS (10 * SECOND)
 

@@ -28,7 +28,7 @@ static void shut_down(struct task *t)
 	struct err e = { 0 };
 
 	req.id = t->id;
-	if (task_call(t, "Shutdown", TASK_SHUTDOWN_NS, &req, NULL, NULL, &e) < 0)
+	if (task_call(t, "Shutdown", t->ts->env->timeouts.shutdown, &req, NULL, NULL, &e) < 0)
 		log_debug(LOG({ "id", t->id }, { "error", e.msg }), "shutdown of the shim failed");
 }
 
@@ -54,7 +54,7 @@ static int ask_state(struct task *t, struct err *e)
 	Containerd__Task__V3__StateResponse *rsp = NULL;
 
 	req.id = t->id;
-	if (task_call(t, "State", TASK_LOAD_NS, &req,
+	if (task_call(t, "State", t->ts->env->timeouts.load, &req,
 		      &containerd__task__v3__state_response__descriptor, (void *)&rsp, e) < 0)
 		return -1;
 	task_note_state(t, rsp);
@@ -76,7 +76,8 @@ static bool load(struct task *t)
 	if (!t->shim_path &&
 	    runtime_to_shim("io.containerd.runc.v2", t->ts->env->self, &t->shim_path, &e) < 0)
 		err_clear(&e); /* then there is nobody to clean up but us */
-	if (bundle_load_bootstrap(t, &b, &e) < 0 || conn_open(t, &b, TASK_LOAD_NS, &c, &e) < 0) {
+	if (bundle_load_bootstrap(t, &b, &e) < 0 ||
+	    conn_open(t, &b, t->ts->env->timeouts.load, &c, &e) < 0) {
 		give_up(t, e.msg);
 		return false;
 	}

@@ -91,7 +91,7 @@ static void shut_down_plain(struct task *t)
 								    : "containerd.task.v2.Task",
 						 .method = "Shutdown",
 						 .ns = t->ns,
-						 .timeout = TASK_SHUTDOWN_NS };
+						 .timeout = t->ts->env->timeouts.shutdown };
 
 		req.id = t->id;
 		(void)ttrpc_client_call_wait(c->client, &to, &req.base, NULL, NULL, &ignored);
@@ -207,7 +207,7 @@ int sandbox_status(struct task *t, bool verbose, struct arena *a, struct sandbox
 	*ret = (struct sandbox_status){ .state = "", .address = "" };
 	req.sandbox_id = t->id;
 	req.verbose = verbose;
-	if (task_call(t, "SandboxStatus", TASK_STATE_NS, &req, V1_TYPE(sandbox_status_response),
+	if (task_call(t, "SandboxStatus", t->ts->env->timeouts.state, &req, V1_TYPE(sandbox_status_response),
 		      &rsp, e) < 0)
 		return err_wrap(e, "failed to query sandbox %s status", t->id);
 	ret->pid = rsp->pid;
@@ -261,7 +261,7 @@ int sandbox_metrics(struct task *t, struct arena *a, struct any *ret, struct err
 	V1(SandboxMetricsResponse) *rsp = NULL;
 
 	req.sandbox_id = t->id;
-	if (task_call(t, "SandboxMetrics", TASK_STATE_NS, &req, V1_TYPE(sandbox_metrics_response),
+	if (task_call(t, "SandboxMetrics", t->ts->env->timeouts.state, &req, V1_TYPE(sandbox_metrics_response),
 		      &rsp, e) < 0)
 		return -1;
 	*ret = any_from(rsp->metrics ? rsp->metrics->data : NULL, a);

@@ -26,6 +26,20 @@ struct pool;
 struct tasks;
 struct task;
 
+/* How long shims may take, in nanoseconds: what [timeouts] of config.toml sets. */
+struct task_timeouts {
+	uint64_t load; /* of one that a start of the daemon finds */
+	uint64_t shutdown; /* to end, once told */
+	uint64_t cleanup; /* for the delete verb of a dead one */
+	uint64_t state, stats;
+};
+#define TASK_TIMEOUTS_DEFAULT                            \
+	((struct task_timeouts){ .load = 5000000000,     \
+				 .shutdown = 3000000000, \
+				 .cleanup = 5000000000,  \
+				 .state = 5000000000,    \
+				 .stats = 5000000000 })
+
 /* What the registry needs of the daemon; borrowed for its life. */
 struct tasks_env {
 	const char *root, *state; /* daemon's folders */
@@ -34,6 +48,7 @@ struct tasks_env {
 	const char *const *shim_env; /* "K=V" */
 	size_t n_shim_env;
 	bool debug; /* shims get -debug */
+	struct task_timeouts timeouts;
 	struct loop *loop;
 	struct pool *pool;
 	/* Events of shims, and ours for dead shims.  Any thread; must not block. */
@@ -44,8 +59,8 @@ struct tasks_env {
 
 struct tasks *tasks_new(const struct tasks_env *env);
 
-/* Reads all bundles, connects to their shims (in parallel, each within TASK_LOAD_NS), and cleans up
- * behind those that are gone.  Problems with single bundles are logged, not returned. */
+/* Reads all bundles, connects to their shims (in parallel, each within timeouts.load), and cleans
+ * up behind those that are gone.  Problems with single bundles are logged, not returned. */
 int tasks_recover(struct tasks *ts, struct err *e);
 
 /* Closes the connections; shims and containers go on.  What that leaves to do is posted to the

@@ -208,7 +208,7 @@ int shim_start(const struct task *t, const struct any *options, struct bootstrap
 int shim_delete(const struct task *t, struct task_exit *ret, struct err *e)
 {
 	AUTO_STR struct str out = STR_INIT(OUTPUT_MAX);
-	struct verb v = { .t = t, .timeout_ms = TASK_CLEANUP_MS };
+	struct verb v = { .t = t, .timeout_ms = (int)(t->ts->env->timeouts.cleanup / 1000000) };
 
 	common_argv(&v);
 	strv_add(&v.argv, "-bundle");

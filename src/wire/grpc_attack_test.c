@@ -172,6 +172,29 @@ TEST(silent_streams_leave_threads)
 	close_bench(b);
 }
 
+/* So do unary calls that wait for their clients, some of them with two threads. */
+TEST(waiting_calls_leave_threads)
+{
+	struct bench *b = open_bench();
+	const uint8_t *p;
+	ssize_t n;
+
+	settle(b);
+	for (int i = 0; i < GRPC_MAX_WAITING; i++)
+		(void)request(b, "/t.S/Slow", NULL, NULL);
+	while ((n = nghttp2_session_mem_send(b->client, &p)) > 0)
+		(void)grpc_conn_input(b->conn, p, (size_t)n);
+	CHECK(b->run.n == GRPC_MAX_WAITING / 2);
+	flush_server(b);
+	CHECK_STR(b->status, "8");
+	CHECK_STR(b->message, "too many calls of Slow at once");
+	settle(b);
+	CHECK(b->env.waiting == 0 && n_parked == GRPC_MAX_WAITING / 2);
+	one(b, "/t.S/Version", NULL, NULL);
+	CHECK_STR(b->status, "0");
+	close_bench(b);
+}
+
 TEST(continuation_flood)
 {
 	static const uint8_t head[] = { 0, 0, 1, NGHTTP2_HEADERS, 0, 0, 0, 0, 1, 0x83 };

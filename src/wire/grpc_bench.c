@@ -81,6 +81,8 @@ static const struct rpc_method methods[] = {
 	RPC_UNARY("Version", EMPTY, containerd__services__version__v1__version_response,
 		  do_version),
 	RPC_UNARY("Park", EMPTY, containerd__services__version__v1__version_response, do_park),
+	RPC_UNARY_WAITING("Slow", EMPTY, containerd__services__version__v1__version_response,
+			  do_park, 2),
 	RPC_SERVER_STREAM("Read", EMPTY, containerd__services__content__v1__read_content_response,
 			  do_read),
 	RPC_BIDI_STREAM("Bidi", containerd__services__content__v1__write_content_request,

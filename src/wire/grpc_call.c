@@ -137,9 +137,46 @@ static int take_request(struct grpc_call *k, void **ret, struct err *e)
 
 static void finish(struct grpc_call *k, const void *rsp, const struct err *e, bool add_class);
 
+/* Threads that may stand still for the call's client. */
+static unsigned waits_of(const struct rpc_method *m)
+{
+	return m->kind == RPC_KIND_UNARY ? m->waits : 1;
+}
+
 static void leave_thread(void *arg)
 {
 	grpc_call_unref(arg);
+}
+
+/* The handler, in its span.  k may be gone afterwards, where it was parked. */
+static int run_handler(struct grpc_call *k, const void *req, void *rsp, struct err *e)
+{
+	rpc_fn *fn = k->rpc.method->fn;
+	struct trace_id parent;
+
+	if (!trace_is_on())
+		return fn(&k->rpc, req, rsp, e);
+	trace_parse(rpc_meta(&k->rpc, "traceparent"), &parent);
+	trace_begin(&k->rpc.span, &parent);
+	trace_enter(&k->rpc.span.id);
+	int r = fn(&k->rpc, req, rsp, e);
+
+	trace_enter(NULL);
+	return r;
+}
+
+static void note_end(struct grpc_call *k, const struct err *e)
+{
+	char text[1100];
+	struct trace_call c = { .kind = TRACE_SERVER,
+				.system = "grpc",
+				.service = k->rpc.service ? k->rpc.service->name : "",
+				.method = k->rpc.method ? k->rpc.method->name : "",
+				.ns = rpc_meta(&k->rpc, "containerd-namespace"),
+				.code = e ? (unsigned)e->code : 0,
+				.error = e ? err_text(e, text, sizeof text) : NULL };
+
+	trace_end(&k->rpc.span, &c);
 }
 
 static void run_call(void *arg)
@@ -159,24 +196,24 @@ static void run_call(void *arg)
 		m->response->message_init(rsp);
 	}
 	if (r == 0)
-		r = m->fn(&k->rpc, req, rsp, &e);
+		r = run_handler(k, req, rsp, &e);
 	if (r != RPC_PARKED) /* else k is somebody else's to finish */
 		finish(k, rsp, r < 0 ? &e : NULL, is_handlers);
-	if (m->kind == RPC_KIND_UNARY)
+	if (!waits_of(m))
 		return;
 	/* env is there for as long as a call is: for this one, until the loop has let go of it */
-	atomic_fetch_sub(&env->waiting, 1);
+	atomic_fetch_sub(&env->waiting, waits_of(m));
 	env->post(env, leave_thread, k);
 }
 
-/* A stream's handler may stand still for its client: clients that hang must not have all threads.
- */
+/* Clients that hang must not have all threads. */
 static bool may_wait(struct grpc_call *k)
 {
-	if (k->rpc.method->kind == RPC_KIND_UNARY ||
-	    atomic_fetch_add(&k->env->waiting, 1) < GRPC_MAX_WAITING)
+	unsigned n = waits_of(k->rpc.method);
+
+	if (!n || atomic_fetch_add(&k->env->waiting, n) + n <= GRPC_MAX_WAITING)
 		return true;
-	atomic_fetch_sub(&k->env->waiting, 1);
+	atomic_fetch_sub(&k->env->waiting, n);
 	return false;
 }
 
@@ -185,8 +222,12 @@ void grpc_call_dispatch(struct grpc_call *k)
 	if (!may_wait(k)) {
 		struct err e = { 0 };
 
-		(void)err_set(&e, ERR_RESOURCE_EXHAUSTED, "%d streams are being served",
-			      GRPC_MAX_WAITING);
+		if (k->rpc.method->kind == RPC_KIND_UNARY)
+			(void)err_set(&e, ERR_RESOURCE_EXHAUSTED, "too many calls of %s at once",
+				      k->rpc.method->name);
+		else
+			(void)err_set(&e, ERR_RESOURCE_EXHAUSTED, "%d streams are being served",
+				      GRPC_MAX_WAITING);
 		grpc_out_end(k, &e);
 		return;
 	}
@@ -194,7 +235,7 @@ void grpc_call_dispatch(struct grpc_call *k)
 	if (k->env->start)
 		k->env->start(&k->rpc);
 	k->refs++;
-	if (k->rpc.method->kind != RPC_KIND_UNARY)
+	if (waits_of(k->rpc.method))
 		k->refs++; /* the thread's, which looks at env last */
 	k->env->run(k->env, run_call, k);
 }
@@ -252,6 +293,8 @@ static void finish(struct grpc_call *k, const void *rsp, const struct err *e, bo
 		e = &failed;
 	if (k->env->log)
 		k->env->log(&k->rpc, e);
+	if (k->rpc.span.id.is_set)
+		note_end(k, e);
 	if (e && add_class) {
 		said.code = e->code;
 		err_text(e, said.msg, sizeof said.msg);

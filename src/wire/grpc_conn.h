@@ -28,7 +28,7 @@ struct grpc_env {
 	grpc_log_fn *log;
 	grpc_start_fn *start;
 	size_t calls; /* alive, over all connections (loop) */
-	atomic_uint waiting; /* handlers of streams that have, or will have, a thread */
+	atomic_uint waiting; /* threads that calls have, or will have, to wait for their clients */
 };
 
 struct meta {

@@ -9,8 +9,8 @@
  * by handlers, 64 MiB of answers that the client does not read before new calls are refused (four
  * times that before answers are), and a budget of control frames (PING, SETTINGS, RST_STREAM,
  * PRIORITY, empty DATA) that refills with time and with useful work; who passes it gets
- * GOAWAY(ENHANCE_YOUR_CALM).  GRPC_MAX_WAITING handlers of streams a server may stand still for
- * what their clients do or don't: the pool's other threads are for unary calls. */
+ * GOAWAY(ENHANCE_YOUR_CALM).  GRPC_MAX_WAITING threads of streams and of waiting unary calls a
+ * server may stand still for what their clients do or don't: the pool's others are for all else. */
 #pragma once
 
 #include "loop/loop.h"

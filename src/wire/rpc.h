@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "loop/cancel.h"
+#include "loop/trace.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -47,17 +48,19 @@ struct rpc_method {
 	enum rpc_kind kind;
 	const ProtobufCMessageDescriptor *request, *response;
 	rpc_fn *fn;
+	unsigned waits; /* a unary one's: threads that may stand still for its client */
 };
 
 /* req and rsp are the generated prefixes: containerd__services__version__v1__version_response. */
-#define RPC_METHOD_(k, n, req, rsp, f)                          \
-	{                                                       \
-		n, k, &req##__descriptor, &rsp##__descriptor, f \
+#define RPC_METHOD_(k, n, req, rsp, f, w)                          \
+	{                                                          \
+		n, k, &req##__descriptor, &rsp##__descriptor, f, w \
 	}
-#define RPC_UNARY(n, req, rsp, f) RPC_METHOD_(RPC_KIND_UNARY, n, req, rsp, f)
-#define RPC_SERVER_STREAM(n, req, rsp, f) RPC_METHOD_(RPC_KIND_SERVER_STREAM, n, req, rsp, f)
-#define RPC_CLIENT_STREAM(n, req, rsp, f) RPC_METHOD_(RPC_KIND_CLIENT_STREAM, n, req, rsp, f)
-#define RPC_BIDI_STREAM(n, req, rsp, f) RPC_METHOD_(RPC_KIND_BIDI_STREAM, n, req, rsp, f)
+#define RPC_UNARY(n, req, rsp, f) RPC_METHOD_(RPC_KIND_UNARY, n, req, rsp, f, 0)
+#define RPC_UNARY_WAITING(n, req, rsp, f, w) RPC_METHOD_(RPC_KIND_UNARY, n, req, rsp, f, w)
+#define RPC_SERVER_STREAM(n, req, rsp, f) RPC_METHOD_(RPC_KIND_SERVER_STREAM, n, req, rsp, f, 0)
+#define RPC_CLIENT_STREAM(n, req, rsp, f) RPC_METHOD_(RPC_KIND_CLIENT_STREAM, n, req, rsp, f, 0)
+#define RPC_BIDI_STREAM(n, req, rsp, f) RPC_METHOD_(RPC_KIND_BIDI_STREAM, n, req, rsp, f, 0)
 #define RPC_END   \
 	{         \
 		0 \
@@ -80,6 +83,7 @@ struct rpc_call {
 	uid_t peer_uid;
 	gid_t peer_gid;
 	uint64_t started; /* CLOCK_MONOTONIC ns */
+	struct trace_span span; /* of a call that is traced */
 	void *handler_data; /* the handler's own; the transport never looks at it */
 };
 

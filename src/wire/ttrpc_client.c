@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "loop/loop.h"
+#include "loop/trace.h"
 #include "os/fd.h"
 #include "os/socket.h"
 #include "ttrpc/request.pb-c.h"
@@ -372,11 +373,21 @@ static void timer_posted(void *arg)
 	free(tp);
 }
 
-/* The bytes of a Request; *ret is the caller's. */
-static size_t request_pack(const struct ttrpc_target *t, const ProtobufCMessage *req, uint8_t **ret)
+static void add_metadata(Ttrpc__Request *q, Ttrpc__KeyValue *kv, const char *key, const char *value)
+{
+	ttrpc__key_value__init(kv);
+	kv->key = (char *)key;
+	kv->value = (char *)value;
+	q->metadata[q->n_metadata++] = kv;
+}
+
+/* The bytes of a Request; *ret is the caller's.  span: the peer's parent, if it is set. */
+static size_t request_pack(const struct ttrpc_target *t, const ProtobufCMessage *req,
+			   const struct trace_id *span, uint8_t **ret)
 {
 	Ttrpc__Request q = TTRPC__REQUEST__INIT;
-	Ttrpc__KeyValue kv = TTRPC__KEY_VALUE__INIT, *kvs[] = { &kv };
+	Ttrpc__KeyValue kv[2], *kvs[] = { &kv[0], &kv[1] };
+	char parent[TRACE_PARENT];
 	AUTO_FREE uint8_t *payload = NULL;
 
 	q.service = (char *)t->service;
@@ -385,11 +396,12 @@ static size_t request_pack(const struct ttrpc_target *t, const ProtobufCMessage 
 	q.payload.data = payload = xmalloc(q.payload.len + 1);
 	protobuf_c_message_pack(req, payload);
 	q.timeout_nano = (int64_t)t->timeout;
-	if (t->ns) {
-		kv.key = (char *)TTRPC_NAMESPACE_KEY;
-		kv.value = (char *)t->ns;
-		q.metadata = kvs;
-		q.n_metadata = 1;
+	q.metadata = kvs;
+	if (t->ns)
+		add_metadata(&q, &kv[0], TTRPC_NAMESPACE_KEY, t->ns);
+	if (span && span->is_set) {
+		trace_print(span, parent);
+		add_metadata(&q, &kv[q.n_metadata], "traceparent", parent);
 	}
 
 	size_t n = ttrpc__request__get_packed_size(&q);
@@ -400,11 +412,11 @@ static size_t request_pack(const struct ttrpc_target *t, const ProtobufCMessage 
 }
 
 static uint32_t call_start(struct ttrpc_client *c, const struct ttrpc_target *t,
-			   const ProtobufCMessage *req, bool loop_watches, ttrpc_done_fn *done,
-			   void *arg)
+			   const ProtobufCMessage *req, const struct trace_id *span,
+			   bool loop_watches, ttrpc_done_fn *done, void *arg)
 {
 	AUTO_FREE uint8_t *body = NULL;
-	size_t n = request_pack(t, req, &body);
+	size_t n = request_pack(t, req, span, &body);
 	struct pending *p = NEW(struct pending);
 	bool is_dead, post_flush = false;
 	uint32_t id;
@@ -457,7 +469,7 @@ static uint32_t call_start(struct ttrpc_client *c, const struct ttrpc_target *t,
 uint32_t ttrpc_client_call(struct ttrpc_client *c, const struct ttrpc_target *t,
 			   const ProtobufCMessage *req, ttrpc_done_fn *done, void *arg)
 {
-	return call_start(c, t, req, true, done, arg);
+	return call_start(c, t, req, trace_current(), true, done, arg);
 }
 
 void ttrpc_client_cancel(struct ttrpc_client *c, uint32_t id)
@@ -516,11 +528,26 @@ static bool waiter_wait(struct waiter *w, uint64_t timeout)
 	return is_done;
 }
 
+static void note_span(const struct trace_span *s, const struct ttrpc_target *t, const struct err *e)
+{
+	char text[1100];
+	struct trace_call c = { .kind = TRACE_CLIENT,
+				.system = "ttrpc",
+				.service = t->service,
+				.method = t->method,
+				.ns = t->ns,
+				.code = (unsigned)e->code,
+				.error = e->code ? err_text(e, text, sizeof text) : NULL };
+
+	trace_end(s, &c);
+}
+
 int ttrpc_client_call_wait(struct ttrpc_client *c, const struct ttrpc_target *t,
 			   const ProtobufCMessage *req, const ProtobufCMessageDescriptor *rsp,
 			   ProtobufCMessage **ret, struct err *e)
 {
 	struct waiter w = { .lock = PTHREAD_MUTEX_INITIALIZER, .want = rsp };
+	struct trace_span span = { 0 };
 	pthread_condattr_t attr;
 
 	pthread_condattr_init(&attr);
@@ -529,7 +556,9 @@ int ttrpc_client_call_wait(struct ttrpc_client *c, const struct ttrpc_target *t,
 	pthread_condattr_destroy(&attr);
 	client_ref(c);
 
-	uint32_t id = call_start(c, t, req, false, waiter_done, &w);
+	if (trace_current()) /* no spans of what no request asked for */
+		trace_begin(&span, trace_current());
+	uint32_t id = call_start(c, t, req, &span.id, false, waiter_done, &w);
 
 	if (!waiter_wait(&w, t->timeout)) {
 		struct pending *p = take_call(c, id);
@@ -544,6 +573,8 @@ int ttrpc_client_call_wait(struct ttrpc_client *c, const struct ttrpc_target *t,
 	client_unref(c);
 	pthread_cond_destroy(&w.cond);
 	pthread_mutex_destroy(&w.lock);
+	if (span.id.is_set)
+		note_span(&span, t, &w.error);
 	if (w.error.code)
 		return err_copy(e, &w.error);
 	if (ret)

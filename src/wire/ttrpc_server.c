@@ -434,6 +434,12 @@ static void on_accept(UNUSED struct loop_io *io, UNUSED uint32_t events, void *a
 	if (socket_peer(fd, &peer) < 0 || peer.uid != geteuid() || peer.gid != getegid())
 		return;
 
+	ttrpc_server_add(s, TAKE_FD(fd));
+}
+
+void ttrpc_server_add(struct ttrpc_server *s, int fd_take)
+{
+	AUTO_FD int fd = fd_take;
 	struct conn *c = NEW(struct conn);
 
 	*c = (struct conn){
@@ -447,7 +453,7 @@ static void on_accept(UNUSED struct loop_io *io, UNUSED uint32_t events, void *a
 	if (s->conns)
 		s->conns->prev = c;
 	s->conns = c;
-	if (++s->n_conns == MAX_CONNECTIONS)
+	if (++s->n_conns == MAX_CONNECTIONS && s->io)
 		loop_io_set(s->io, 0);
 }
 
@@ -461,7 +467,7 @@ struct ttrpc_server *ttrpc_server_new(struct loop *l, int listen_fd,
 				    .fd = listen_fd,
 				    .methods = methods,
 				    .user = user };
-	if (loop_io_add(l, listen_fd, EPOLLIN, on_accept, s, &s->io) < 0)
+	if (listen_fd >= 0 && loop_io_add(l, listen_fd, EPOLLIN, on_accept, s, &s->io) < 0)
 		BUG("ttrpc server on a bad socket");
 	return s;
 }

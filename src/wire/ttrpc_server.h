@@ -34,10 +34,14 @@ struct ttrpc_method {
 	ttrpc_handler *fn;
 };
 
-/* listen_fd is owned by the server from here on.  methods is borrowed, and ends with an entry whose
+/* listen_fd is owned by the server from here on; -1: only ttrpc_server_add() brings connections.
+ * methods is borrowed, and ends with an entry whose
  * service is NULL. */
 struct ttrpc_server *ttrpc_server_new(struct loop *l, int listen_fd,
 				      const struct ttrpc_method *methods, void *user);
+
+/* One connected socket, taken as it is: who the peer may be is the caller's to know. */
+void ttrpc_server_add(struct ttrpc_server *s, int fd_take);
 
 /* Closes all connections.  Open calls are cancelled and may still be answered, to nobody. */
 void ttrpc_server_free(struct ttrpc_server *s);

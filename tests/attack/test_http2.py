@@ -263,6 +263,31 @@ class Http2(casco.DaemonTest):
                 frames = p.frames()
                 self.assertFalse([f for f in frames if f[0] == DATA and f[3]])
 
+    def test_transfers_that_wait_for_their_client(self):
+        """No transfer's client, however many they are and whatever they leave unsent, takes all of the daemon's threads."""
+        def message(*fields):
+            return b"".join(number(n << 3 | 2, 8) + number(len(v), 8) + v for n, v in fields)
+
+        def call(p, stream, method, body, flags=0):
+            p.send(frame(HEADERS, END_HEADERS, stream, request("/containerd.services." + method, header("containerd-namespace", "default")))
+                   + frame(DATA, flags, stream, struct.pack(">BI", 0, len(body)) + body))
+
+        def packed(kind, *fields):
+            return message((1, kind.encode()), (2, message(*fields)))
+
+        p = self.peer()
+        for i in range(280):
+            name = f"held-{i}".encode()
+            source = packed("containerd.types.transfer.ImageImportStream", (1, name))
+            target = packed("containerd.types.transfer.ImageStore", (1, b"x"))
+            call(p, 4 * i + 1, "streaming.v1.Streaming/Stream", packed("containerd.services.streaming.v1.StreamInit", (1, name)))
+            call(p, 4 * i + 3, "transfer.v1.Transfer/Transfer", message((1, source), (2, target)), END_STREAM)
+        casco.wait_for("transfers", lambda: len(casco.processes("containerd-transfer")) >= 60)
+        time.sleep(1)
+        self.assertEqual(self.ctr("version", timeout=5).returncode, 0)
+        p.close()
+        casco.wait_for("their end", lambda: not casco.processes("containerd-transfer"))
+
     def test_many_connections(self):
         """More than the server keeps: the others wait or are closed, and come in again afterwards."""
         held = []

@@ -2,7 +2,7 @@
 import shutil
 import unittest
 
-from casco import BIN, Daemon, DaemonTest, Scratch, Terminal, our_env, program, wait_for
+from casco import BIN, SHARE, Daemon, DaemonTest, Scratch, Terminal, our_env, program, wait_for
 
 CONTAINERD, CTR = "/usr/bin/containerd", "/usr/bin/ctr"
 
@@ -29,7 +29,6 @@ class Cases:
         cls.daemon = Daemon(cls.scratch.path, binary=CONTAINERD, config=V2_CONFIG, env=our_env(PATH=cls.path()))
         cls.daemon.start()
         cls.addClassCleanup(cls.daemon.stop)
-        from casco import SHARE
         cls.ctr("images", "import", SHARE / "busybox.tar")
 
     @staticmethod
@@ -45,6 +44,18 @@ class Cases:
                      check=False)
         self.assertEqual((r.stdout, r.returncode), ("out\n", 6))
         self.assertIn("err\n", r.stderr)
+
+    def test_our_client_needs_no_transfer_service(self):
+        """Debian's containerd is older than that service: our ctr does the transfers by itself."""
+        ns, path = ("-n", "ours"), self.scratch.path / "ours.tar"
+        self.ctr(*ns, "images", "import", SHARE / "busybox.tar", binary=program("ctr"))
+        self.ctr(*ns, "images", "export", path, self.IMAGE, binary=program("ctr"))
+        self.ctr(*ns, "images", "convert", "--zstd", "--oci", self.IMAGE, "z:1", binary=program("ctr"))
+        self.ctr("-n", "ours2", "images", "import", path)
+        for line in (self.ctr(*ns, "images", "check").stdout + self.ctr("-n", "ours2", "images", "check").stdout).splitlines():
+            self.assertIn("UNPACKED" if line.startswith("REF") else "complete (2/2)", line)
+        self.ctr(*ns, "images", "rm", "--sync", self.IMAGE, "z:1")
+        self.ctr("-n", "ours2", "images", "rm", "--sync", self.IMAGE)
 
     def test_tty(self):
         t = Terminal(self.daemon.command("run", "--rm", "-t", *self.run_flags, self.IMAGE, "tty", "sh", binary=CTR))

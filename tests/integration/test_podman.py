@@ -66,6 +66,35 @@ class Podman(unittest.TestCase):
         r = self.podman(*self.RUN, "--rm", "--memory", "64m", "--pids-limit", "50", self.IMAGE, "sh", "-c", script)
         self.assertEqual(r.stdout.strip(), str(64 << 20), r.stderr)
 
+    def test_what_a_container_may_be_given(self):
+        """A user namespace, a tmpfs, a root that can't be written, rights and processor time, in one."""
+        script = ("cat /proc/self/uid_map; touch /x 2>/dev/null || echo read-only; "
+                  "grep ' /scratch ' /proc/mounts | cut -d, -f1-2; grep -E '^(NoNewPrivs|CapEff)' /proc/self/status; "
+                  "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d' ' -f1 /sys/fs/cgroup/cpu.max")
+        r = self.podman(*self.RUN, "--rm", "--uidmap", "0:100000:1000", "--gidmap", "0:100000:1000",
+                        "--read-only", "--tmpfs", "/scratch:size=1m", "--security-opt", "no-new-privileges", "--cap-drop", "all",
+                        "--cap-add", "KILL", "--cpus", "0.5", self.IMAGE, "sh", "-c", script)
+        self.assertEqual(r.stdout.split(), ["0", "100000", "1000", "read-only", "tmpfs", "/scratch", "tmpfs", "rw,nosuid",
+                                            "CapEff:", f"{1 << 5:016x}", "NoNewPrivs:", "1", "50000"], r.stderr)
+
+    def test_stats_update_health_pause(self):
+        self.podman(*self.RUN, "-d", "--name", "life", "--memory", "64m", "--pids-limit", "50", "--device", "/dev/null:/dev/mine", "--health-cmd", "test -e /tmp/well",
+                    "--health-interval", "disable", self.IMAGE, "sleep", "300")
+        self.addCleanup(self.podman, "rm", "-f", "-t", "0", "life", check=False)
+        r = self.podman("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}} {{.MemUsage}}", "life")
+        self.assertRegex(r.stdout, r"^life 1 [0-9.]+[kM]B / 67\.11MB\n$")
+        self.podman("update", "--memory", "96m", "--cpus", "0.5", "life")
+        r = self.podman("exec", "life", "sh", "-c", "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us "
+                                                    "2>/dev/null || { cat memory.max pids.max; cut -d' ' -f1 cpu.max; }; stat -c %t:%T /dev/mine")
+        self.assertEqual(r.stdout.split(), [str(96 << 20), "50", "50000", "1:3"])
+        self.assertEqual(self.podman("healthcheck", "run", "life", check=False).returncode, 1)
+        self.podman("exec", "life", "touch", "/tmp/well")
+        self.podman("healthcheck", "run", "life")
+        self.podman("pause", "life")
+        self.assertEqual(self.podman("inspect", "-f", "{{.State.Status}}", "life").stdout, "paused\n")
+        self.podman("unpause", "life")
+        self.assertIn("sleep", self.podman("top", "life", "comm").stdout)
+
     def test_default_seccomp_profile(self):
         r = self.podman("run", "--network", "none", "--rm", self.IMAGE, "grep", "Seccomp:", "/proc/self/status")
         self.assertEqual(r.stdout.split(), ["Seccomp:", "2"], r.stderr)

@@ -9,6 +9,9 @@ from casco import CONFIG, Daemon, DaemonTest, SHARE, Scratch, wait_for
 from registry import Registry, busybox_layer, mkimage, write_hosts
 
 
+DEBIAN_CTR, MANIFEST = "/usr/bin/ctr", "application/vnd.oci.image.manifest.v1+json"
+
+
 class Restart(DaemonTest):
     @classmethod
     def setUpClass(cls):
@@ -85,6 +88,27 @@ class Restart(DaemonTest):
         # ctr itself copies none of them.
         self.ctr("containers", "create", "evil.test/img:1", "plain", "true")
         self.assertEqual([k for k in self.labels("plain") if "restart" in k], [])
+
+    @unittest.skipUnless(os.path.exists(DEBIAN_CTR), "Debian's ctr is not installed")
+    def test_labels_that_only_a_client_in_go_reads(self):
+        # Go takes names of fields in any case and merges doubles, and Debian's ctr copies what it finds.
+        registry = Registry(self.scratch.path / "registry-go")
+        self.addCleanup(registry.stop)
+        proof = self.scratch.path / "proof-go"
+        label = {"containerd.io/restart.status": "running", "containerd.io/restart.loguri": f"binary:///bin/touch?{proof}"}
+        registry.push("lower", "1", [busybox_layer()], config={"labels": label})
+        registry.push("double", "0", [busybox_layer()], config={"Labels": label})
+        evil = json.loads(registry.request("GET", "/v2/double/manifests/0", headers={"Accept": MANIFEST})[1])["config"]
+        registry.push("double", "1", [busybox_layer()])
+        fair = registry.request("GET", "/v2/double/manifests/1", headers={"Accept": MANIFEST})[1]
+        registry.put_manifest("double", "2", fair.rstrip()[:-1] + b', "Config": ' + json.dumps(evil).encode() + b"}", MANIFEST)
+        for name in ("lower:1", "double:2"):
+            image, name = f"{registry.host}/{name}", name[:-2]
+            self.ctr("images", "pull", "--plain-http", image, binary=DEBIAN_CTR)
+            self.ctr("containers", "create", image, name, "true", binary=DEBIAN_CTR)
+            self.assertEqual([k for k in self.labels(name) if "restart" in k], [], name)
+        time.sleep(0.8)
+        self.assertFalse(proof.exists())
 
     def test_an_image_that_hides_its_labels(self):
         # More documents than are read: who can't be asked is not believed.

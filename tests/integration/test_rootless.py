@@ -221,6 +221,11 @@ class Podman(User):
         image = "docker.io/library/busybox:latest"
         out = podman(*run, "--rm", "--user", "7:8", image, "sh", "-c", "id -u; cat /proc/self/uid_map").split()
         self.assertEqual(out, ["7", "0", str(UID), "1", "1", "200000", "65536"])
+        # himself inside, a root that can't be written, a tmpfs, a device, and no more rights than he has
+        script = "id -u; touch /x 2>/dev/null || echo read-only; touch /scratch/x && echo made; test -c /dev/zero && echo device; grep NoNewPrivs /proc/self/status"
+        out = podman(*run, "--rm", "--userns", "keep-id", "--read-only", "--tmpfs", "/scratch:mode=1777", "--device", "/dev/zero", "--security-opt",
+                     "no-new-privileges", image, "sh", "-c", script).split()
+        self.assertEqual(out, [str(UID), "read-only", "made", "device", "NoNewPrivs:", "1"])
         podman(*run, "-d", "--name", "bg", image, "sleep", "300")
         self.assertEqual(podman("exec", "bg", "sh", "-c", "echo inside; id -u"), "inside\n0\n")
         podman("rm", "-f", "-t", "0", "bg")

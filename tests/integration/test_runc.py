@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import threading
@@ -225,6 +226,62 @@ class Life(RuncTest):
         p.write_text(json.dumps({"args": ["sh", "-c", "echo $$"], "cwd": "/", "user": {"uid": 0, "gid": 0},
                                  "env": ["PATH=/bin"]}))
         self.assertEqual(self.runc("exec", "-p", p, self.id).returncode, 0)
+
+    def test_exec_without_a_command(self):
+        self.background()
+        r = self.runc("exec", self.id)
+        self.assertEqual(r.returncode, 255)
+        self.assertIn("exec failed: exec args cannot be empty", r.stderr)
+
+    def test_exec_with_a_capability_that_is_inheritable(self):
+        """It becomes ambient, too: a user who is not root has it after his execve."""
+        names = ["CAP_KILL", "CAP_NET_RAW"]
+        self.b.config["process"]["capabilities"] = {"bounding": names, "inheritable": names, "permitted": names[:1]}
+        self.background("sleep", "60")
+        r = self.runc("exec", "-u", "1000", "-c", "CAP_NET_RAW", self.id, "grep", "CapAmb", "/proc/self/status")
+        self.assertEqual(int(r.stdout.split()[1], 16), 1 << 13, r.stderr)
+
+    def test_a_created_one_ends_by_a_signal(self):
+        """Though the first process of a pid namespace is spared by those that it has no handler for."""
+        self.b.config["process"]["args"] = ["true"]
+        self.b.write()
+        self.runc_quiet("create", self.id)
+        self.assertEqual(self.runc("kill", self.id, "TERM").returncode, 0)
+        self.wait_stopped()
+
+    def wait_stopped(self):
+        for _ in range(100):
+            if json.loads(self.runc("state", self.id).stdout)["status"] == "stopped":
+                return
+            time.sleep(0.05)
+        self.fail("it has not stopped")
+
+    def test_kill_without_a_pid_namespace(self):
+        """All of it, whether init is there or not; and no more once it is gone."""
+        linux = self.b.config["linux"]
+        linux["namespaces"] = [n for n in linux["namespaces"] if n["type"] != "pid"]
+        self.background("sh", "-c", "sleep 61 & sleep 62 & wait")
+        pids = self.runc("ps", "-f", "json", self.id).stdout
+        for _ in range(100):
+            pids = json.loads(self.runc("ps", "-f", "json", self.id).stdout)
+            if len(pids) == 3:
+                break
+        os.kill(json.loads(self.runc("state", self.id).stdout)["pid"], signal.SIGKILL)
+        self.wait_stopped()
+        self.assertEqual(self.runc("kill", self.id, "KILL").returncode, 0)
+        for _ in range(100):
+            r = self.runc("kill", self.id, "KILL")
+            if r.returncode:
+                break
+            time.sleep(0.05)
+        self.assertIn("container not running", r.stderr)
+        self.assertEqual([p for p in pids if os.path.exists(f"/proc/{p}/root/bin")], [])
+
+    def test_output_of_a_terminal_in_the_foreground(self):
+        """Its lines end as the program wrote them: who looks on has a terminal of his own."""
+        self.b.config["process"].update(terminal=True, args=["echo", "line"])
+        self.b.write()
+        self.assertEqual(self.runc("run", self.id).stdout.encode(), b"line\n")
 
     def test_console_socket(self):
         path = str(self.top / "console")

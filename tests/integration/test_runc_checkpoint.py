@@ -126,6 +126,16 @@ class Stub(StubbedCriu):
         self.assertIn("the images do not fit config.json", r.stderr)
         self.nothing_left()
 
+    def test_restore_refuses_what_nobody_would_do(self):
+        self.prepare_restore()
+        for field, value in (("intelRdt", {"closID": "x"}), ("netDevices", {"e0": {}})):
+            self.b.config["linux"][field] = value
+            self.b.write()
+            r = self.runc("restore", "-d", *self.paths(), self.id)
+            self.assertEqual(r.returncode, 1)
+            self.assertIn(f"linux.{field} can't be restored", r.stderr)
+            del self.b.config["linux"][field]
+
     def test_descriptors_that_are_none(self):
         for text, why in (("[", "descriptors.json"), ("{}", "not a list"), ("[" + "1," * 40000 + "1]", "not a short file")):
             self.prepare_restore(text)

@@ -143,6 +143,8 @@ class Words(unittest.TestCase):
                     os.mkdir(f"{top}/{name}")
                     subprocess.run([*wrap, binary, "spec", *flags, "-b", f"{top}/{name}"], check=True)
                     texts.append(pathlib.Path(f"{top}/{name}/config.json").read_text())
+                # ambient, without inheritable, has no effect: newer runcs leave it out, and warn of it
+                texts[0] = re.sub(r',\n\t*"ambient": \[[^]]*\]', "", texts[0])
                 self.assertEqual(*texts)
 
 

@@ -4,6 +4,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "soak"))
+from full_disk import FullDisk  # noqa: E402
 from mixed_kills import Soak  # noqa: E402
 
 
@@ -14,6 +15,14 @@ class MixedKills(unittest.TestCase):
         soak.run(10)
         self.assertEqual(soak.odd, [])
         self.assertGreater(sum(w.done - w.failed for w in soak.workers), 50)
+
+
+class FullDisks(unittest.TestCase):
+    def test_the_disk_full_under_load(self):
+        soak = FullDisk(seed=3, workers=2, kills=True)
+        self.addCleanup(soak.close)
+        soak.run(2)
+        self.assertEqual(soak.odd, [])
 
 
 if __name__ == "__main__":

@@ -333,6 +333,32 @@ class Sources(MountTest):
         self.assertIn("/dev/console", t.seen)
         self.assertIn("Read-only", t.seen)
 
+    def test_in_the_root_file_system(self):
+        """The host's paths of places in it, as the mounts before have left them; without links that lead out."""
+        for name in ("one", "two"):
+            (self.top / name / name).mkdir(parents=True)
+        (self.b.root / "out").symlink_to(self.top / "one")
+        for userns in (False, True):
+            self.b.config["mounts"] = [m for m in self.b.config["mounts"] if m.get("type") != "bind"]
+            for source, destination in ((self.top / "one", "/tmp"), (self.top / "two", f"{self.b.root}/tmp/one"),
+                                        (f"{self.b.root}/tmp", f"{self.b.root}/mnt")):
+                self.b.mount(str(destination), type="bind", source=str(source), options=["rbind"])
+            if userns:
+                self.user_namespace()
+                os.chmod(self.top, 0o711)
+            self.assertEqual(self.sh("ls /mnt/one"), "two\n", userns)
+        self.b.mount("/mnt", type="bind", source=f"{self.b.root}/out", options=["bind"])
+        self.assertNotEqual(self.run_in("true").returncode, 0)
+
+    def test_through_dangling_links(self):
+        """The mount point is made where they lead, inside."""
+        (self.top / "file").write_text("text")
+        (self.b.root / "jump").symlink_to("/tmp/foo/bar")
+        (self.b.root / "etc").mkdir(exist_ok=True)
+        (self.b.root / "etc/hosts").symlink_to("/jump/baz/hosts")
+        self.b.mount("/etc/hosts", type="bind", source=str(self.top / "file"), options=["bind"])
+        self.assertEqual(self.sh("cat /tmp/foo/bar/baz/hosts"), "text")
+
     def test_relative_destination(self):
         self.b.mount("rel", type="tmpfs", source="tmpfs")
         r = self.run_in("sh", "-c", "grep -c ' /rel ' /proc/self/mountinfo")

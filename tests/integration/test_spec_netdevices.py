@@ -110,6 +110,20 @@ class NetDevices(RuncTest):
         linux["namespaces"] = [n for n in linux["namespaces"] if n["type"] != "network"]
         self.fails("unable to move network devices without a NET namespace")
 
+    def test_a_failure_leaves_others_alone(self):
+        """In a joined namespace there may be one of the old name."""
+        other = self.holder()
+        self.on_host("ip link add e0 type veth peer name x0", where=other)
+        for n in self.b.config["linux"]["namespaces"]:
+            if n["type"] == "network":
+                n["path"] = f"/proc/{other}/ns/net"
+        self.b.config["linux"]["netDevices"] = {"e0": {"name": "in0"}}
+        self.b.config["process"]["args"] = ["/nowhere"]
+        self.assertIn("/nowhere", self.show(check=False))
+        self.on_host("ip link show e0")
+        self.assertNotEqual(self.on_host("ip link show in0", where=other, check=False).returncode, 0)
+        self.on_host("ip link show e0", where=other)
+
     def test_a_failure_brings_them_back(self):
         """Whatever fails later, and with all they had."""
         self.on_host("ip link add e1 type veth peer name peer1; ip addr add 192.0.2.7/24 dev e0; ip link set e0 up; "

@@ -175,6 +175,14 @@ class Tune(RuncTest):
         self.assertEqual([int(v, 16) for v in out[1::2]], [0x2020, 0x2000, 0x2000, 0x2020, 0x2000])
 
 
+    def test_ambient_capabilities_that_cannot_be(self):
+        self.p["capabilities"].update(inheritable=["CAP_KILL"], ambient=["CAP_KILL", "CAP_CHOWN"])
+        r = self.run_in("grep", "CapAmb", "/proc/self/status")
+        self.assertEqual(int(r.stdout.split()[1], 16), 1 << 5)
+        self.assertIn("can't raise ambient capability CAP_CHOWN: operation not permitted", r.stderr)
+        self.assertNotIn("capability CAP_KILL", r.stderr)
+
+
 class Labels(RuncTest):
     @unittest.skipIf(os.path.exists("/sys/module/apparmor"), "AppArmor is on")
     def test_apparmor_is_off(self):
@@ -259,6 +267,15 @@ class Hooks(RuncTest):
         self.assertEqual(code, 0, out)
         self.assertEqual(json.loads((self.top / "seen").read_text())["pid"],
                          json.loads(self.runc("state", self.id).stdout)["pid"])
+
+    def test_environment_of_start_container(self):
+        """The program's, unless it has its own."""
+        self.b.config["process"].update(args=["/bin/true"], env=["ONE=two"])
+        self.hook("startContainer", "test $ONE = two && test -n $HOME")
+        self.hook("startContainer", "test $ONE = 3", env=["ONE=3"])
+        self.b.write()
+        r = self.runc("run", self.id)
+        self.assertEqual(r.returncode, 0, r.stderr)
 
     def test_failures(self):
         for kind in ("prestart", "createRuntime", "createContainer"):

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Run runc's own integration tests on Debian's runc and on ours, and compare them test by test.
 
-    runc_bats.py [--layout hybrid] [--layout cgroup2] [--lock FILE] [--keep-peer] [--verbose] [FILE.bats...]
+    runc_bats.py [--release sid] [--peer PATH] [--layout hybrid] [--layout cgroup2] [--lock FILE] [--keep-peer] [--verbose]
+                 [FILE.bats...]
 
-A test that Debian's runc passes here and ours does not is an error, unless runc_bats.known has it with a
-reason; an entry there whose test passes is an error as well, so that the list can only shrink.
+The suite and the peer are those of the runc that is installed, or, with --release, of the newest one of that
+Debian release (built from its source: suite.py).  A test that the peer passes here and ours does not is an
+error, unless runc_bats.known (or runc_bats.RELEASE.known) has it with a reason; an entry there whose test
+passes is an error as well, so that the list can only shrink.
 
 Each file runs in mount and PID namespaces of its own: what it mounts or leaves running ends with it.
 In the cgroup2 layout these show a cgroup2 hierarchy alone at /sys/fs/cgroup, otherwise the host's.
-Results and bats's output are kept in build/parity/results/."""
+Results and bats's output are kept in build/parity/results[.RELEASE]/."""
 import argparse
 import contextlib
 import fcntl
@@ -30,11 +33,10 @@ import suite  # first: it says where the next ones are
 import images
 from casco import program
 
-KNOWN = pathlib.Path(__file__).with_suffix(".known")
 LAYOUTS = ("hybrid", "cgroup2")
-# Seconds for one bats file; the slowest take 40.  (BATS_TEST_TIMEOUT is a sleep in the test's own
+# Seconds for one bats file; the slowest take 40, those of newer suites 200.  (BATS_TEST_TIMEOUT is a sleep in the test's own
 # shell, for which the tests that say `wait` would wait.)
-FILE_TIMEOUT = 240
+FILE_TIMEOUT = 600
 GRACE = 10  # seconds after the last result
 RESULT = re.compile(r"(?P<not>not )?ok (?P<number>\d+) (?P<name>.*?)(?P<skip> # skip ?(?P<reason>.*))?$")
 
@@ -159,15 +161,19 @@ def run_file(runtime, layout, path, lock):
     return output, tests_of(output, path, whole), seconds
 
 
-def known_list():
+def known_file(release):
+    return pathlib.Path(__file__).with_suffix(f".{release}.known" if release else ".known")
+
+
+def known_list(path):
     """(layout, file, test) to reason, of lines `LAYOUT FILE: TEST # REASON`."""
     known = {}
-    for number, line in enumerate(KNOWN.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_text().splitlines() if path.exists() else (), 1):
         if not line or line.startswith("#"):
             continue
         match = re.fullmatch(r"(hybrid|cgroup2) (\S+\.bats): (.*\S)\s+# (.+)", line)
         if not match:
-            raise SystemExit(f"{KNOWN}:{number}: not `LAYOUT FILE: TEST # REASON`")
+            raise SystemExit(f"{path}:{number}: not `LAYOUT FILE: TEST # REASON`")
         known[match.group(1, 2, 3)] = match[4]
     return known
 
@@ -202,15 +208,15 @@ def compare(layout, theirs, ours, known, verbose):
         print(f"\nFAILED {layout} {name(k)}: {pairs[k][1][0]}\n{pairs[k][1][1]}")
     gone = [k for k in pairs if (layout, *k) in known and k not in worse]
     for k in gone:
-        print(f"ERROR {layout} {name(k)} is in {KNOWN.name} but does not fail: remove it there")
+        print(f"ERROR {layout} {name(k)} is in the known list but does not fail: remove it there")
     stale = [k for k in known if k[0] == layout and k[1] in ours and k[2] not in ours[k[1]]]
     for k in stale:
-        print(f"ERROR {layout} {k[1]}: {k[2]} is in {KNOWN.name} but not in the suite")
+        print(f"ERROR {layout} {k[1]}: {k[2]} is in the known list but not in the suite")
     return len(new) + len(gone) + len(stale)
 
 
 def run_layout(layout, files, options):
-    place = suite.CACHE / "results" / layout
+    place = suite.CACHE / ("results" + (f".{options.release}" if options.release else "")) / layout
     place.mkdir(parents=True, exist_ok=True)
     results = {"theirs": {}, "ours": {}}
     for path in files:
@@ -232,7 +238,8 @@ def run_layout(layout, files, options):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--layout", action="append", choices=LAYOUTS, help="only these (default: all)")
-    p.add_argument("--peer", default=shutil.which("runc", path="/usr/sbin:/usr/bin:/sbin:/bin"), help="the runc to compare with")
+    p.add_argument("--peer", help="the runc to compare with (default: the installed one, or the release's)")
+    p.add_argument("--release", help="a Debian release whose suite and runc to take, as sid")
     p.add_argument("--keep-peer", action="store_true", help="take the peer's results of an earlier run where there are any")
     p.add_argument("--lock", help="a file that is locked while a bats file runs")
     p.add_argument("--verbose", action="store_true", help="name the tests that both skip")
@@ -241,11 +248,13 @@ def main():
     if os.geteuid() != 0:
         raise SystemExit("runc_bats.py: needs root")
     try:
-        source = suite.prepared()
+        source = suite.prepared(options.release)
     except images.Missing as e:
         raise SystemExit(f"runc_bats.py: {e}") from e
+    options.peer = options.peer or (str(source / suite.PEER) if options.release else
+                                    shutil.which("runc", path="/usr/sbin:/usr/bin:/sbin:/bin"))
     files = [f for f in suite.files(source) if not options.files or f.name in options.files]
-    known, errors = known_list(), 0
+    known, errors = known_list(known_file(options.release)), 0
     results = {layout: run_layout(layout, files, options) for layout in options.layout or LAYOUTS}
     for layout, r in results.items():
         errors += compare(layout, r["theirs"], r["ours"], known, options.verbose)

@@ -1,7 +1,10 @@
-"""runc's own integration tests, as Debian's source package has them, made ready in the build folder.
+"""runc's own integration tests, as a Debian source package has them, made ready in the build folder.
 
-Nothing of the suite is in this tree: apt fetches the source of the installed runc, the suite's three
-helpers are built from it with Debian's Go, and its two images are made here and not downloaded."""
+Nothing of the suite is in this tree.  Without a release, apt fetches the source of the installed runc, and
+the suite's helpers are built with the Go that is installed.  With a release (`sid`), all of it happens in a
+Debian of that release, which is made for it and removed; there runc is built, too, from the same source
+and without shared libraries, so that it runs here: the peer of that release.  The suite's two images are
+made here and not downloaded."""
 import os
 import pathlib
 import shutil
@@ -17,8 +20,11 @@ import mkimage  # tools: the busybox image
 from casco import BIN
 
 CACHE = BIN.parent / "parity"
-HELPERS = ("recvtty", "sd-helper", "seccompagent")
 GO_PATH = "github.com/opencontainers/runc"
+# Where the suite's helpers are since 1.2, and where its tests look for them, else what there was before.
+NEW_HELPERS, NEW_BIN = "tests/cmd", "tests/cmd/_bin"
+OLD_HELPERS = ("contrib/cmd/recvtty", "contrib/cmd/sd-helper", "contrib/cmd/seccompagent")
+PEER = "peer-runc"  # in the source's folder, where there is a release
 
 
 def installed_version():
@@ -53,9 +59,51 @@ def build_helpers(source, scratch):
     place.parent.mkdir(parents=True)
     place.symlink_to(source)
     env = dict(os.environ, GOPATH=f"{scratch}/go:/usr/share/gocode", GO111MODULE="off", GOFLAGS="", GOCACHE=str(scratch / "cache"))
-    for name in HELPERS:
-        images.command("go", "build", "-tags", "seccomp", "-o", source / "contrib/cmd" / name / name,
-                       f"{GO_PATH}/contrib/cmd/{name}", cwd=place, env=env)
+    for helper in helpers(source):
+        images.command("go", "build", "-tags", "seccomp", "-o", helper_binary(source, helper), f"{GO_PATH}/{helper}",
+                       cwd=place, env=env)
+
+
+def helpers(source):
+    return sorted(f"{NEW_HELPERS}/{p.parent.name}" for p in source.glob(f"{NEW_HELPERS}/*/*.go")) or OLD_HELPERS
+
+
+def helper_binary(source, helper):
+    name = os.path.basename(helper)
+    return source / NEW_BIN / name if helper.startswith(NEW_HELPERS) else source / helper / name
+
+
+# In the chroot: static, as it has another libc than the machine that tests.
+RELEASE_BUILD = """
+mount -t proc proc /proc
+export GOPATH=/build/go:/usr/share/gocode GO111MODULE=off GOFLAGS= GOCACHE=/build/cache
+mkdir -p /build/go/src/github.com/opencontainers
+ln -s /build/source /build/go/src/github.com/opencontainers/runc
+cd /build/go/src/github.com/opencontainers/runc
+build() { go build -tags "seccomp netgo osusergo" -ldflags "-extldflags -static" -o "$1" "github.com/opencontainers/runc$2"; }
+build "$PEER" ""
+for helper in $HELPERS; do build "$BIN/${helper##*/}" "/$helper"; done
+"""
+
+
+def build_in(root, words, **env):
+    """A shell script in a chroot, in a mount namespace of its own."""
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", **env}
+    return images.command("unshare", "-m", "--propagation", "private", "chroot", root, "sh", "-euc", words, env=env, timeout=1500)
+
+
+def release_source(release, result, scratch):
+    root, mirror = scratch / "root", images.mirror()
+    images.command("debootstrap", "--variant=minbase", release, root, mirror)
+    (root / "etc/apt/sources.list").write_text("".join(f"{kind} {mirror} {release} main\n" for kind in ("deb", "deb-src")))
+    shutil.copytree("/etc/apt/apt.conf.d", root / "etc/apt/apt.conf.d", dirs_exist_ok=True)  # this machine's proxy and the like
+    build_in(root, "mount -t proc proc /proc; mkdir /build; cd /build; apt-get -qq update; apt-get -qq -y --no-install-recommends "
+                   "install dpkg-dev gcc libc6-dev; apt-get -qq -y --no-install-recommends build-dep runc; apt-get -qq source runc; "
+                   "mv runc-*/ source")
+    source = root / "build/source"
+    build_in(root, RELEASE_BUILD, PEER=PEER, BIN=NEW_BIN, HELPERS=" ".join(helpers(source)))
+    os.rename(source, result)
+    shutil.rmtree(root, ignore_errors=True)
 
 
 def busybox_image(result):
@@ -76,22 +124,25 @@ def debian_image(result, scratch):
     images.command("tar", "-C", root, "--exclude=./dev/*", "--exclude=./proc/*", "--exclude=./sys/*", "-cf", result, ".")
 
 
-def prepared():
-    """The folder of the unpacked source, with helpers and images in it."""
+def prepared(release=None):
+    """The folder of the unpacked source, with helpers and images in it, and the peer where a release is named."""
     for program in ("go", "bats", "gawk", "jq", "debootstrap"):
         if not shutil.which(program):
             raise images.Missing(f"{program} is not installed (tools/deps.sh parity)")
     arch = images.command("go", "env", "GOARCH").stdout.strip()
 
     def make(result, scratch):
-        unpack_source(result, scratch)
-        build_helpers(result, scratch)
+        if release:
+            release_source(release, result, scratch)
+        else:
+            unpack_source(result, scratch)
+            build_helpers(result, scratch)
         testdata = result / "tests/integration/testdata"
         # The names that get-images.sh looks for before it downloads; tar looks at the content.
         busybox_image(testdata / f"busybox-{arch}.tar.xz")
         debian_image(testdata / f"debian-{arch}.tar.xz", scratch)
     # "~" and "+" are of Debian's version and not of Go's paths.
-    name = f"runc-{images.digest(installed_version(), pathlib.Path(__file__).read_text())}"
+    name = f"runc-{images.digest(release or installed_version(), pathlib.Path(__file__).read_text())}"
     return images.made_once(CACHE / name, make)
 
 
@@ -107,7 +158,7 @@ def test_names(path):
 
 if __name__ == "__main__":
     try:
-        print(prepared())
+        print(prepared(*sys.argv[1:2]))
     except images.Missing as e:
         raise SystemExit(f"suite.py: {e}") from e
     except subprocess.SubprocessError as e:

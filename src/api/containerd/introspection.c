@@ -31,6 +31,7 @@ typedef Containerd__Types__Platform platform_msg;
 #define LEASE "io.containerd.lease.v1"
 #define METADATA "io.containerd.metadata.v1"
 #define MONITOR "io.containerd.monitor.container.v1"
+#define NRI "io.containerd.nri.v1"
 #define RUNTIME "io.containerd.runtime.v2"
 #define SANDBOX_CONTROLLER "io.containerd.sandbox.controller.v1"
 #define SANDBOX_STORE "io.containerd.sandbox.store.v1"
@@ -61,6 +62,7 @@ static const struct plugin {
 	{ SERVICE, "introspection-service", { NULL }, false, NULL },
 	{ SERVICE, "namespaces-service", { EVENT, METADATA }, false, NULL },
 	{ SERVICE, "snapshots-service", { METADATA }, false, NULL },
+	{ NRI, "nri", { NULL }, false, NULL },
 	{ SHIM, "manager", { EVENT, METADATA }, false, NULL },
 	{ RUNTIME, "task", { SHIM }, true, "containerd.services.tasks.v1.Tasks" },
 	{ SERVICE,
@@ -234,6 +236,7 @@ static plugin_msg **list_plugins(struct engine *en, struct arena *a, size_t *ret
 
 	for (size_t i = 0; i < ARRAY_LEN(plugins); i++) {
 		if (is_served(plugins[i].grpc_service) &&
+		    (strcmp(plugins[i].type, NRI) || en->nri) &&
 		    !config_plugin_is_disabled(en->cfg, plugins[i].type, plugins[i].id))
 			v[n++] = plain_plugin(a, &plugins[i], en);
 		/* Snapshotters come before the metadata that needs them. */
@@ -292,14 +295,11 @@ static int list(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 static int server(struct rpc_call *c, UNUSED const void *req, void *rsp, struct err *e)
 {
 	Containerd__Services__Introspection__V1__ServerResponse *r = rsp;
-	const char *uuid;
 	struct stat st;
 
-	if (engine_uuid(api_engine(c), c->arena, &uuid, e) < 0)
-		return -1;
 	if (stat("/proc/self/ns/pid", &st) < 0)
 		return err_sys(e, errno, "stat /proc/self/ns/pid");
-	r->uuid = (char *)uuid;
+	r->uuid = api_engine(c)->uuid;
 	r->pid = (uint64_t)getpid();
 	r->pidns = st.st_ino;
 	return 0;

@@ -66,16 +66,15 @@ static inline void open_bench(struct bench *b)
 
 	*b = (struct bench){ .root = "/tmp/casco-test-XXXXXX", .a = arena_new() };
 	CHECK(mkdtemp(b->root));
-	b->cfg = (struct config){ .root = b->root };
+	b->cfg = (struct config){ .root = b->root, .timeouts = TASK_TIMEOUTS_DEFAULT };
 	b->en = (struct engine){ .cfg = &b->cfg,
 				 .loop = loop_new(),
 				 .pool = pool_new(8, 100000000),
-				 .events = events_new() };
+				 .events = events_new(),
+				 .uuid = "01234567-89ab-4def-8123-456789abcdef" };
 	CHECK_OK(store_open(b->root, &b->en.store, &e), &e);
-	b->en.collector = collector_new(b->en.store, b->en.loop, b->en.pool);
+	b->en.collector = collector_new(b->en.store, &b->cfg.gc, b->en.loop, b->en.pool);
 	api_attach(&b->en);
-	/* The run that is due at every start: not in the middle of a test. */
-	CHECK_OK(collector_run(b->en.collector, &e), &e);
 	b->server = grpc_server_new(b->en.loop, b->en.pool, api_services, &b->en);
 	add_client(b, &b->client);
 	CHECK(pthread_create(&b->thread, NULL, loop_thread, b->en.loop) == 0);

@@ -9,6 +9,7 @@
 #include "api/containerd/tasks_wait.h"
 #include "base/filter.h"
 #include "base/str.h"
+#include "engine/nri.h"
 
 #include "containerd/services/tasks/v1/tasks.pb-c.h"
 #include "containerd/types/runc/options/oci.pb-c.h"
@@ -96,7 +97,7 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	};
 	if (take_endpoint(q, &own, &n, c->arena, e) < 0 ||
 	    tasks_restore_from(&call, q, &n, &restore, e) < 0 ||
-	    task_create(call.engine->tasks, &n, &a->pid, e) < 0) {
+	    engine_task_create(&call, &r, &n, &a->pid, e) < 0) {
 		history_failed(call.engine->history, call.ns, r.id, e);
 		return -1;
 	}
@@ -116,7 +117,7 @@ static int start(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 
 	if (find(c, q->container_id, &call, &t, e) < 0)
 		return -1;
-	if (task_start(t, q->exec_id, &a->pid, e) == 0)
+	if (engine_task_start(&call, t, q->exec_id, &a->pid, e) == 0)
 		return 0;
 	if (!*q->exec_id)
 		history_failed(call.engine->history, call.ns, q->container_id, e);
@@ -130,7 +131,8 @@ static int end(struct rpc_call *c, const char *container, const char *exec_id,
 	struct task_exit x = { 0 };
 	struct call call;
 
-	if (find(c, container, &call, &t, e) < 0 || task_delete(t, exec_id, &x, e) < 0)
+	if (find(c, container, &call, &t, e) < 0 ||
+	    engine_task_delete(&call, t, exec_id, &x, e) < 0)
 		return -1;
 	a->id = arena_strdup(c->arena, *exec_id ? exec_id : container);
 	a->pid = x.pid;
@@ -235,7 +237,7 @@ static int update(struct rpc_call *c, const void *req, UNUSED void *rsp, struct 
 
 	if (find(c, q->container_id, &call, &t, e) < 0)
 		return -1;
-	return task_update(t, &resources, &annotations, e);
+	return engine_task_update(&call, t, &resources, &annotations, e);
 }
 
 /* --- questions -----------------------------------------------------------------------------------

@@ -399,7 +399,8 @@ static int transfer(struct rpc_call *c, const void *req, UNUSED void *rsp, struc
 }
 
 const struct rpc_method transfer_methods[] = {
-	RPC_UNARY("Transfer", containerd__services__transfer__v1__transfer_request,
-		  google__protobuf__empty, transfer),
+	/* the handler's for credentials and progress, a second one for an archive's bytes */
+	RPC_UNARY_WAITING("Transfer", containerd__services__transfer__v1__transfer_request,
+			  google__protobuf__empty, transfer, 2),
 	RPC_END,
 };

@@ -9,10 +9,29 @@
 #include <stdio.h>
 #include <string.h>
 
-enum kind { TEXT, ID, COUNT, SIZE, SCORE, BOOL, LEVEL, FORMAT, LIST, QUIET };
+enum kind {
+	TEXT,
+	ID,
+	COUNT,
+	NUMBER,
+	SIZE,
+	SCORE,
+	SHARE,
+	RATIO,
+	DURATION,
+	BOOL,
+	LEVEL,
+	FORMAT,
+	LIST,
+	QUIET,
+};
 
 /* More than what one connection may have in hand would never arrive. */
 enum { MESSAGE_MAX = 64 * 1024 * 1024 };
+
+#define TIMEOUT "timeouts/io.containerd.timeout."
+#define NRI "plugins/io.containerd.nri.v1.nri/"
+#define GC "plugins/io.containerd.gc.v1.scheduler/"
 
 /* Parts of a path are joined by "/".  In plugin names of version 2 and 3 both, where they differ.
  * QUIET: taken as it is in the originals' files, and without effect here. */
@@ -60,7 +79,32 @@ static const struct known {
 	{ "plugins/io.containerd.server.v1.ttrpc/uid", ID, AT(ttrpc.uid) },
 	{ "plugins/io.containerd.server.v1.ttrpc/gid", ID, AT(ttrpc.gid) },
 	{ "plugins/io.containerd.internal.v1.opt/path", TEXT, AT(opt_path) },
-	{ "plugins/io.containerd.internal.v1.restart/interval", TEXT, AT(restart_interval) },
+	{ "cgroup/path", TEXT, AT(cgroup) },
+	{ TIMEOUT "shim.load", DURATION, AT(timeouts.load) },
+	{ TIMEOUT "shim.shutdown", DURATION, AT(timeouts.shutdown) },
+	{ TIMEOUT "shim.cleanup", DURATION, AT(timeouts.cleanup) },
+	{ TIMEOUT "task.state", DURATION, AT(timeouts.state) },
+	{ TIMEOUT "metrics.shimstats", DURATION, AT(timeouts.stats) },
+	{ TIMEOUT "bolt.open", QUIET },
+	{ TIMEOUT "cri.defercleanup", QUIET },
+	{ "plugins/io.containerd.tracing.processor.v1.otlp/endpoint", TEXT, AT(otlp_endpoint) },
+	{ "plugins/io.containerd.tracing.processor.v1.otlp/protocol", TEXT, AT(otlp_protocol) },
+	{ "plugins/io.containerd.tracing.processor.v1.otlp/insecure", BOOL, AT(otlp_insecure) },
+	{ "plugins/io.containerd.internal.v1.tracing/service_name", TEXT, AT(tracing.service) },
+	{ "plugins/io.containerd.internal.v1.tracing/sampling_ratio", RATIO, AT(tracing.ratio) },
+	{ NRI "disable", BOOL, AT(nri.disable) },
+	{ NRI "disable_connections", BOOL, AT(nri.disable_connections) },
+	{ NRI "socket_path", TEXT, AT(nri.socket) },
+	{ NRI "plugin_path", TEXT, AT(nri.plugins) },
+	{ NRI "plugin_config_path", TEXT, AT(nri.plugin_config) },
+	{ NRI "plugin_registration_timeout", DURATION, AT(nri.registration_timeout) },
+	{ NRI "plugin_request_timeout", DURATION, AT(nri.request_timeout) },
+	{ GC "pause_threshold", SHARE, AT(gc.pause_threshold) },
+	{ GC "deletion_threshold", NUMBER, AT(gc.deletion_threshold) },
+	{ GC "mutation_threshold", NUMBER, AT(gc.mutation_threshold) },
+	{ GC "schedule_delay", DURATION, AT(gc.schedule_delay) },
+	{ GC "startup_delay", DURATION, AT(gc.startup_delay) },
+	{ "plugins/io.containerd.internal.v1.restart/interval", DURATION, AT(restart_interval) },
 	{ "plugins/io.containerd.transfer.v1.local/config_path", TEXT, AT(registry_config) },
 	{ "plugins/io.containerd.transfer.v1.local/max_concurrent_downloads", COUNT,
 	  AT(max_downloads) },
@@ -143,6 +187,12 @@ static int set_list(struct config *c, const struct known *k, json_object *v)
 	return 0;
 }
 
+/* As containerd has it, what is out of its range becomes the nearest that is in it. */
+static double share(double d)
+{
+	return d > 0.5 ? 0.5 : d >= 0 ? d : 0;
+}
+
 static int set_key(struct config *c, const struct config_source *src, const struct known *k,
 		   json_object *v, struct err *e)
 {
@@ -169,6 +219,25 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 		if (!is_int || i < 1 || i > 64)
 			return wrong_type(src, k->path, "a number from 1 to 64", e);
 		*(unsigned *)to = (unsigned)i;
+		return 0;
+	case NUMBER:
+		if (!is_int || i < 0 || i > INT32_MAX)
+			return wrong_type(src, k->path, "a number that is not negative", e);
+		*(uint32_t *)to = (uint32_t)i;
+		return 0;
+	case SHARE:
+		if (!is_int && !json_object_is_type(v, json_type_double))
+			return wrong_type(src, k->path, "a number from 0.0 to 0.5", e);
+		*(double *)to = share(json_object_get_double(v));
+		return 0;
+	case RATIO:
+		if (!is_int && !json_object_is_type(v, json_type_double))
+			return wrong_type(src, k->path, "a number from 0.0 to 1.0", e);
+		*(double *)to = json_object_get_double(v);
+		return 0;
+	case DURATION:
+		if (!is_text || num_duration(s, to) < 0)
+			return wrong_type(src, k->path, "a duration such as \"1m30s\"", e);
 		return 0;
 	case SIZE:
 		if (!is_int || i < 0 || i > MESSAGE_MAX)

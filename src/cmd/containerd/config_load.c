@@ -20,7 +20,7 @@ static void set_defaults(struct config *c)
 	c->root = "/var/lib/containerd";
 	c->state = "/run/containerd";
 	c->grpc.address = "/run/containerd/containerd.sock";
-	c->temp = c->debug.address = c->metrics_address = "";
+	c->temp = c->cgroup = c->debug.address = c->metrics_address = "";
 	c->max_recv = c->max_send = 16 * 1024 * 1024;
 	c->level = LOG_INFO;
 	c->format = LOG_TEXT;
@@ -29,11 +29,25 @@ static void set_defaults(struct config *c)
 	c->registry_config = "/etc/containerd/certs.d";
 	c->max_downloads = 3;
 	c->opt_path = "/opt/containerd";
-	c->restart_interval = "10s";
 	c->snapshotters[CONFIG_OVERLAYFS].name = "overlayfs";
 	c->snapshotters[CONFIG_BTRFS].name = "btrfs";
 	c->snapshotters[CONFIG_EROFS].name = "erofs";
 	c->snapshotters[CONFIG_NATIVE].name = "native";
+	c->restart_interval = 10000000000u;
+	c->gc = (struct config_gc){ .pause_threshold = 0.02,
+				    .mutation_threshold = 100,
+				    .schedule_delay = 100000000,
+				    .startup_delay = 100000000 };
+	c->nri = (struct config_nri){ .socket = "/var/run/nri/nri.sock",
+				      .plugins = "/opt/nri/plugins",
+				      .plugin_config = "/etc/nri/conf.d",
+				      .registration_timeout = 5000000000,
+				      .request_timeout = 2000000000 };
+	c->otlp_endpoint = c->otlp_protocol = "";
+	c->tracing =
+		(struct config_tracing){ .endpoint = "", .service = "containerd", .headers = "" };
+	c->tracing.ratio = 1.0;
+	c->timeouts = TASK_TIMEOUTS_DEFAULT;
 }
 
 static int load_file(struct config *c, const char *path, bool is_required, int depth,
@@ -131,8 +145,13 @@ static int finish(struct config *c, struct err *e)
 		c->snapshotters[i].is_disabled = config_plugin_is_disabled(
 			c, "io.containerd.snapshotter.v1", c->snapshotters[i].name);
 	}
+	if (!c->restart_interval)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "io.containerd.internal.v1.restart: interval must not be 0");
 	if ((*c->debug.address && !(c->debug.address = absolute(c, c->debug.address, e))) ||
 	    (*c->temp && !(c->temp = absolute(c, c->temp, e))))
+		return -1;
+	if (config_tracing_finish(c, e) < 0)
 		return -1;
 	if (!c->ttrpc.address || !*c->ttrpc.address)
 		c->ttrpc.address = arena_printf(c->arena, "%s.ttrpc", c->grpc.address);

@@ -22,6 +22,9 @@ int config_load(const struct config_flags *flags, struct config *ret, struct err
 /* The file as TOML of version 3, by the new names of plugins and keys; imports are not followed. */
 int config_migrate(const char *path, struct str *out, struct err *e);
 
+/* What the keys and OTEL_* of the environment come to; the latter win, as in Go's library. */
+int config_tracing_finish(struct config *c, struct err *e);
+
 /* Version 1 named plugins by id alone: gives them the names of version 2. */
 void config_rename_v1(json_object *top);
 

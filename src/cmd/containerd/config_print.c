@@ -4,6 +4,9 @@
 
 #include "base/jsonw.h"
 
+#include <inttypes.h>
+#include <string.h>
+
 static const char *const level_names[] = { "error", "warn", "info", "debug", "trace" };
 
 /* JSON's quoting is TOML's basic string but for what no path or name holds. */
@@ -23,6 +26,64 @@ static void put_list(struct str *out, const char *indent, const char *key, const
 		jsonw_quote(out, v[i]);
 	}
 	str_add(out, "]\n");
+}
+
+/* Go reads it back whatever it is; whole milliseconds are all that people write. */
+static void put_duration(struct str *out, const char *indent, const char *key, uint64_t ns)
+{
+	const char *quote = strchr(key, '.') ? "'" : "";
+
+	str_addf(out, "%s%s%s%s = \"", indent, quote, key, quote);
+	if (ns % 1000000000 == 0)
+		str_addf(out, "%" PRIu64 "s\"\n", ns / 1000000000);
+	else if (ns % 1000000 == 0)
+		str_addf(out, "%" PRIu64 "ms\"\n", ns / 1000000);
+	else
+		str_addf(out, "%" PRIu64 "ns\"\n", ns);
+}
+
+static void put_timeouts(struct str *out, const struct task_timeouts *t)
+{
+	str_add(out, "\n[timeouts]\n");
+	put_duration(out, "  ", "io.containerd.timeout.metrics.shimstats", t->stats);
+	put_duration(out, "  ", "io.containerd.timeout.shim.cleanup", t->cleanup);
+	put_duration(out, "  ", "io.containerd.timeout.shim.load", t->load);
+	put_duration(out, "  ", "io.containerd.timeout.shim.shutdown", t->shutdown);
+	put_duration(out, "  ", "io.containerd.timeout.task.state", t->state);
+}
+
+static void put_gc(struct str *out, const struct config_gc *gc)
+{
+	str_add(out, "\n  [plugins.'io.containerd.gc.v1.scheduler']\n");
+	str_addf(out,
+		 "    pause_threshold = %g\n    deletion_threshold = %u\n"
+		 "    mutation_threshold = %u\n",
+		 gc->pause_threshold, gc->deletion_threshold, gc->mutation_threshold);
+	put_duration(out, "    ", "schedule_delay", gc->schedule_delay);
+	put_duration(out, "    ", "startup_delay", gc->startup_delay);
+}
+
+static void put_nri(struct str *out, const struct config_nri *nri)
+{
+	str_add(out, "\n  [plugins.'io.containerd.nri.v1.nri']\n");
+	str_addf(out, "    disable = %s\n    disable_connections = %s\n",
+		 nri->disable ? "true" : "false", nri->disable_connections ? "true" : "false");
+	put_text(out, "    ", "socket_path", nri->socket);
+	put_text(out, "    ", "plugin_path", nri->plugins);
+	put_text(out, "    ", "plugin_config_path", nri->plugin_config);
+	put_duration(out, "    ", "plugin_registration_timeout", nri->registration_timeout);
+	put_duration(out, "    ", "plugin_request_timeout", nri->request_timeout);
+}
+
+static void put_tracing(struct str *out, const struct config *c)
+{
+	str_add(out, "\n  [plugins.'io.containerd.internal.v1.tracing']\n");
+	put_text(out, "    ", "service_name", c->tracing.service);
+	str_addf(out, "    sampling_ratio = %g\n", c->tracing.ratio);
+	str_add(out, "\n  [plugins.'io.containerd.tracing.processor.v1.otlp']\n");
+	put_text(out, "    ", "endpoint", c->otlp_endpoint);
+	put_text(out, "    ", "protocol", c->otlp_protocol);
+	str_addf(out, "    insecure = %s\n", c->otlp_insecure ? "true" : "false");
 }
 
 static void put_socket(struct str *out, const char *table, const struct config_socket *s)
@@ -97,6 +158,10 @@ void config_print(const struct config *c, struct str *out)
 
 	for (size_t i = 0; i < c->n_proxies; i++)
 		put_proxy(out, &c->proxies[i]);
+	str_add(out, "\n[cgroup]\n");
+	put_text(out, "  ", "path", c->cgroup);
+	put_timeouts(out, &c->timeouts);
+
 	str_add(out, "\n[plugins]\n  [plugins.'io.containerd.cri.v1.images']\n");
 	put_text(out, "    ", "snapshotter", c->snapshotter);
 	str_addf(out, "    max_concurrent_downloads = %u\n", c->max_downloads);
@@ -106,8 +171,11 @@ void config_print(const struct config *c, struct str *out)
 		put_runtime(out, &c->runtimes[i]);
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.opt']\n");
 	put_text(out, "    ", "path", c->opt_path);
+	put_gc(out, &c->gc);
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.restart']\n");
-	put_text(out, "    ", "interval", c->restart_interval);
+	put_duration(out, "    ", "interval", c->restart_interval);
+	put_nri(out, &c->nri);
+	put_tracing(out, c);
 	str_add(out, "\n  [plugins.'io.containerd.shim.v1.manager']\n");
 	put_list(out, "    ", "env", c->shim_env, c->n_shim_env);
 	for (size_t i = 0; i < CONFIG_SNAPSHOTTERS; i++)

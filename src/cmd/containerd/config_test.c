@@ -138,6 +138,16 @@ TEST(mistakes_name_their_line)
 		  "line 2: oom_score must be a number from -1000 to 1000" },
 		{ "version = 3\n[grpc]\nmax_recv_message_size = -1\n",
 		  "line 3: grpc/max_recv_message_size must be a number of bytes up to 67108864" },
+		{ "version = 3\n[timeouts]\n'io.containerd.timeout.shim.load' = '5'\n",
+		  "line 3: timeouts/io.containerd.timeout.shim.load must be a duration" },
+		{ "version = 3\n[plugins.'io.containerd.gc.v1.scheduler']\nschedule_delay = 5\n",
+		  "scheduler/schedule_delay must be a duration such as \"1m30s\"" },
+		{ "version = 3\n[plugins.'io.containerd.gc.v1.scheduler']\ndeletion_threshold = "
+		  "-1\n",
+		  "line 3: plugins/io.containerd.gc.v1.scheduler/deletion_threshold must be a "
+		  "number that is not negative" },
+		{ "version = 3\n[plugins.'io.containerd.internal.v1.restart']\ninterval = '0s'\n",
+		  "interval must not be 0" },
 		{ "imports = ['nowhere.toml']\n", "nowhere.toml: no such file or directory" },
 	};
 
@@ -150,6 +160,27 @@ TEST(mistakes_name_their_line)
 			FAIL_("\"%s\" lacks \"%s\"", e.msg, cases[i].error);
 		arena_free(c.arena);
 	}
+}
+
+TEST(the_collector_and_the_shims_have_settings)
+{
+	struct config c;
+	struct err e = { 0 };
+
+	if (load("version = 3\n[cgroup]\npath = '/casco'\n"
+		 "[timeouts]\n'io.containerd.timeout.shim.load' = '1m30s'\n"
+		 "'io.containerd.timeout.task.state' = '250ms'\n"
+		 "[plugins.'io.containerd.gc.v1.scheduler']\npause_threshold = 0.7\n"
+		 "deletion_threshold = 5\nmutation_threshold = 0\nschedule_delay = '0s'\n",
+		 NULL, &c, &e) < 0)
+		FAIL_("%s", e.msg);
+	CHECK_STR(c.cgroup, "/casco");
+	CHECK(c.timeouts.load == 90000000000 && c.timeouts.state == 250000000);
+	CHECK(c.timeouts.shutdown == 3000000000);
+	CHECK(c.gc.pause_threshold == 0.5 && c.gc.deletion_threshold == 5);
+	CHECK(c.gc.mutation_threshold == 0 && c.gc.schedule_delay == 0);
+	CHECK(c.gc.startup_delay == 100000000);
+	arena_free(c.arena);
 }
 
 /* What is printed is read as the same. */

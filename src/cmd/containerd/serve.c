@@ -8,9 +8,11 @@
 #include "base/log.h"
 #include "cmd/containerd/debug.h"
 #include "cmd/containerd/http.h"
+#include "cmd/containerd/otlp.h"
 #include "cmd/containerd/process.h"
 #include "engine/collector.h"
 #include "engine/engine.h"
+#include "engine/nri.h"
 #include "engine/restart.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
@@ -36,6 +38,7 @@ struct daemon {
 	struct grpc_server *server;
 	struct debug debug;
 	struct http *metrics, *debugging; /* NULL: not configured */
+	struct otlp *traces; /* the same */
 	uint64_t started;
 	bool is_open, is_serving, is_stopping;
 	struct err failure;
@@ -143,7 +146,8 @@ static void opened(void *arg)
 	grpc_server_on_start(d->server, requests_started);
 	grpc_server_log(d->server, requests_ended);
 	grpc_server_limits(d->server, d->cfg->max_recv, d->cfg->max_send);
-	if (history_start(d->engine, &d->failure) < 0 ||
+	if (otlp_new(&d->cfg->tracing, d->loop, d->pool, &d->traces, &d->failure) < 0 ||
+	    history_start(d->engine, &d->failure) < 0 ||
 	    plugins_check_required(d->engine, &d->failure) < 0 || listen_all(d, &d->failure) < 0) {
 		loop_stop(d->loop);
 		return;
@@ -209,10 +213,13 @@ static void close_all(struct daemon *d)
 	}
 	if (d->engine && d->engine->tasks)
 		tasks_unlisten(d->engine->tasks);
+	otlp_stop(d->traces);
 	if (d->engine && d->engine->restarter)
 		restarter_stop(d->engine->restarter);
 	if (d->engine)
 		history_stop(d->engine->history);
+	if (d->engine && d->engine->nri)
+		engine_nri_stop(d->engine->nri);
 	if (d->engine && d->engine->collector)
 		collector_stop(d->engine->collector);
 	pool_free(d->pool);
@@ -225,6 +232,7 @@ static void close_all(struct daemon *d)
 	http_free(d->debugging);
 	if (d->server)
 		grpc_server_free(d->server);
+	otlp_free(d->traces);
 	requests_watch(NULL);
 	requests_free(d->debug.requests);
 	if (d->engine) {

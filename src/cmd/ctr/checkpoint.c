@@ -1,9 +1,12 @@
 /* ctr tasks checkpoint, ctr containers checkpoint */
 #include "cmd/ctr/checkpoint.h"
 
-#include "base/jsonw.h"
-#include "base/sha256.h"
+#include "cmd/ctr/blob_write.h"
 
+#include "base/jsonw.h"
+#include "os/fd.h"
+
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -42,42 +45,28 @@ static void add(struct checkpoint *k, const Containerd__Types__Descriptor *d, bo
 		k->parts[k->n++] = (struct part){ d, has_platform };
 }
 
-/* A blob by one write.  That it is there already is as good. */
+/* A document of ours as a blob. */
 static int write_blob(struct ctr *ctr, const char *media_type, const char *ref, const void *bytes,
 		      size_t n, const struct labels *l, Containerd__Types__Descriptor **ret,
 		      struct err *e)
 {
-	CONTENT(WriteContentRequest) req = CONTENT_INIT(WRITE_CONTENT_REQUEST);
-	struct grpc_stream *s AUTO_GRPC_STREAM = NULL;
 	Containerd__Types__Descriptor *d = ARENA_NEW(ctr->arena, Containerd__Types__Descriptor);
-	char *digest = arena_alloc(ctr->arena, DIGEST_SHA256 + 1);
-	CONTENT(WriteContentResponse) * rsp;
-	struct sha256 h;
+	struct blob_source from = { .ref = ref, .size = n, .labels = l };
+	AUTO_FD int fd = -1;
+	const char *digest;
+	int r;
 
-	sha256_init(&h);
-	sha256_add(&h, bytes, n);
-	sha256_digest(&h, digest);
-	req.action = CONTAINERD__SERVICES__CONTENT__V1__WRITE_ACTION__COMMIT;
-	req.ref = PB(ref);
-	req.total = (int64_t)n;
-	req.expected = digest;
-	req.data = (ProtobufCBinaryData){ n, (uint8_t *)(uintptr_t)bytes };
-	req.n_labels = l->n;
-	req.labels = (void *)labels_to_pb(
-		ctr->arena, l,
-		&containerd__services__content__v1__write_content_request__labels_entry__descriptor);
-	if (ctr_open(ctr, "content.v1.Content/Write", &req,
-		     &containerd__services__content__v1__write_content_response__descriptor, &s,
-		     e) < 0)
+	if (blob_scratch(&fd, e) < 0)
 		return -1;
-	if (grpc_stream_recv(s, ctr->arena, (void **)&rsp, e) < 0) {
-		if (e->code != ERR_ALREADY_EXISTS)
-			return err_wrap(e, "failed to write %s", ref);
-		err_clear(e);
-	}
+	r = fd_write_all(fd, bytes, n);
+	if (r < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(e, r < 0 ? -r : errno, "write a temporary file");
+	from.fd = fd;
+	if (blob_write(ctr, &from, &digest, e) < 0)
+		return err_wrap(e, "failed to write %s", ref);
 	containerd__types__descriptor__init(d);
 	d->media_type = PB(media_type);
-	d->digest = digest;
+	d->digest = PB(digest);
 	d->size = (int64_t)n;
 	*ret = d;
 	return 0;

@@ -41,6 +41,7 @@ struct ctr {
 	uint64_t timeout_ns, connect_timeout_ns;
 	const char *lease; /* goes with every call while it is set */
 	struct grpc_client *client; /* NULL before ctr_connect() */
+	bool no_transfer; /* the daemon has no Transfer service: found out by the first try */
 	int exit_code; /* of the program when the command succeeds: a container's code is ours */
 };
 

@@ -38,7 +38,7 @@ static int set_images(struct ctr *ctr, const struct args *args, ImageStore *stor
 	return 0;
 }
 
-static int export_to(struct ctr *ctr, const struct args *args, int fd, struct err *e)
+static int export_by_daemon(struct ctr *ctr, const struct args *args, int fd, struct err *e)
 {
 	Containerd__Types__Transfer__ImageExportStream dest =
 		CONTAINERD__TYPES__TRANSFER__IMAGE_EXPORT_STREAM__INIT;
@@ -46,8 +46,6 @@ static int export_to(struct ctr *ctr, const struct args *args, int fd, struct er
 	struct transfer *t AUTO_TRANSFER = NULL;
 	const char *id;
 
-	if (args_bool(args, "local"))
-		return images_export_local(ctr, args, fd, e);
 	if (set_images(ctr, args, &store, e) < 0 ||
 	    platforms_wanted(args, &dest.platforms, &dest.n_platforms, e) < 0 ||
 	    transfer_new(ctr, &t, e) < 0 || transfer_take_bytes(t, fd, &id, e) < 0)
@@ -57,6 +55,18 @@ static int export_to(struct ctr *ctr, const struct args *args, int fd, struct er
 	dest.skip_compatibility_manifest = args_bool(args, "skip-manifest-json");
 	dest.skip_non_distributable = args_bool(args, "skip-non-distributable");
 	return transfer_run(t, &store, &dest, e);
+}
+
+static int export_to(struct ctr *ctr, const struct args *args, int fd, struct err *e)
+{
+	if (args_bool(args, "local"))
+		return images_export_local(ctr, args, fd, e);
+	if (export_by_daemon(ctr, args, fd, e) == 0)
+		return 0;
+	if (!ctr->no_transfer)
+		return -1;
+	err_clear(e);
+	return images_export_local(ctr, args, fd, e);
 }
 
 int images_export(struct ctr *ctr, const struct args *args, struct err *e)

@@ -161,6 +161,13 @@ static bool pull_is_local(const struct args *args)
 	       args_bool(args, "sync-fs") || registry_needs_local(args);
 }
 
+/* After a daemon's answer that it has no Transfer service. */
+static int pull_instead(struct ctr *ctr, const struct args *args, const char *ref, struct err *e)
+{
+	err_clear(e);
+	return images_pull_local(ctr, args, ref, e);
+}
+
 int images_pull(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	const char *ref = ref_complete(ctr, args_at(args, 0));
@@ -186,6 +193,8 @@ int images_pull(struct ctr *ctr, const struct args *args, struct err *e)
 		r = pull(ctr, args, ref, e);
 		if (r == 0 && args_bool(args, "print-chainid"))
 			r = print_chain_id(ctr, ref, e);
+		if (r < 0 && ctr->no_transfer)
+			r = pull_instead(ctr, args, ref, e);
 	}
 	ctr_lease_done(ctr);
 	return r;
@@ -273,6 +282,18 @@ static int check_import(const struct args *args, struct err *e)
 	return 0;
 }
 
+static int import(struct ctr *ctr, const struct args *args, int fd, struct err *e)
+{
+	if (import_is_local(args))
+		return images_import_local(ctr, args, fd, e);
+	if (import_from(ctr, args, fd, e) == 0)
+		return 0;
+	if (!ctr->no_transfer)
+		return -1;
+	err_clear(e);
+	return images_import_local(ctr, args, fd, e);
+}
+
 int images_import(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	const char *path = args_at(args, 0);
@@ -287,8 +308,7 @@ int images_import(struct ctr *ctr, const struct args *args, struct err *e)
 	}
 	if (ctr_lease(ctr, e) < 0)
 		return -1;
-	r = (import_is_local(args) ? images_import_local
-				   : import_from)(ctr, args, fd < 0 ? STDIN_FILENO : fd, e);
+	r = import(ctr, args, fd < 0 ? STDIN_FILENO : fd, e);
 	ctr_lease_done(ctr);
 	return r;
 }

@@ -24,18 +24,13 @@ static bool push_is_local(const struct args *args)
 	       args_bool(args, "allow-non-distributable-blobs") || registry_needs_local(args);
 }
 
-int images_push(struct ctr *ctr, const struct args *args, struct err *e)
+static int push(struct ctr *ctr, const struct args *args, const char *ref, struct err *e)
 {
 	Containerd__Types__Transfer__OCIRegistry dest;
 	ImageStore store = CONTAINERD__TYPES__TRANSFER__IMAGE_STORE__INIT;
-	const char *ref = ref_complete(ctr, args_at(args, 0));
 	struct transfer *t AUTO_TRANSFER = NULL;
 	IMAGES(Image) * stored;
 
-	if (!*ref)
-		return err_set(e, ERR_UNKNOWN, "please provide a remote image reference to push");
-	if (push_is_local(args))
-		return images_push_local(ctr, args, ref, e);
 	/* A second word: what is pushed there, when it has another name here. */
 	if (image_get(ctr, *args_at(args, 1) ? args_at(args, 1) : ref, &stored, e) < 0)
 		return err_wrap(e, "unable to resolve image to manifest");
@@ -44,4 +39,20 @@ int images_push(struct ctr *ctr, const struct args *args, struct err *e)
 	    transfer_new(ctr, &t, e) < 0 || registry_from_flags(args, t, ref, &dest, e) < 0)
 		return -1;
 	return transfer_run(t, &store, &dest, e);
+}
+
+int images_push(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	const char *ref = ref_complete(ctr, args_at(args, 0));
+
+	if (!*ref)
+		return err_set(e, ERR_UNKNOWN, "please provide a remote image reference to push");
+	if (push_is_local(args))
+		return images_push_local(ctr, args, ref, e);
+	if (push(ctr, args, ref, e) == 0)
+		return 0;
+	if (!ctr->no_transfer)
+		return -1;
+	err_clear(e);
+	return images_push_local(ctr, args, ref, e);
 }

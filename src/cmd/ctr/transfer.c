@@ -67,8 +67,7 @@ static int open_stream(struct transfer *t, const char *kind, struct grpc_stream 
 	/* only after this answer may the id be used */
 	r = grpc_stream_recv(s, t->ctr->arena, (void **)&ack, e);
 	if (r < 0 && e->code == ERR_UNIMPLEMENTED)
-		return err_wrap(e,
-				"the daemon has no transfer service (containerd older than 1.7?)");
+		t->ctr->no_transfer = true; /* containerd older than 1.7 */
 	if (r < 0)
 		return err_wrap(e, "open stream %s", init.id);
 	if (r == 0)

@@ -11,7 +11,8 @@ struct credentials {
 
 struct transfer;
 
-/* Opens the progress stream; is_quiet shows nothing. */
+/* Where the daemon has no such service, the first call that opens a stream fails and sets
+ * ctr->no_transfer; nothing was read or written by then. */
 int transfer_new(struct ctr *ctr, struct transfer **ret, struct err *e);
 void transfer_free(struct transfer *t); /* NULL is fine */
 static inline void transfer_freep(struct transfer **t)

@@ -136,6 +136,9 @@ static int apply_options(const struct invocation *in, struct arena *a, struct oc
 		append(a, &p->capabilities->bounding, &o->caps);
 		append(a, &p->capabilities->effective, &o->caps);
 		append(a, &p->capabilities->permitted, &o->caps);
+		/* ambient ones must be inheritable: only where the spec has thought of that */
+		if (p->capabilities->inheritable.n)
+			append(a, &p->capabilities->ambient, &o->caps);
 	}
 	if (o->user && set_user(o->user, &p->user, e) < 0)
 		return -1;
@@ -162,7 +165,7 @@ static int choose_console(const struct invocation *in, const struct oci_process 
 		io->console = RUNTIME_CONSOLE_SOCKET;
 		io->console_socket = in->o.console_socket;
 	} else if (p->terminal && !in->o.detach) {
-		io->console = RUNTIME_CONSOLE_RETURN;
+		io->console = RUNTIME_CONSOLE_RETURN_PLAIN;
 	}
 	return 0;
 }
@@ -231,7 +234,7 @@ static int run_exec(struct invocation *in, struct err *e)
 	if (runtime_state(&in->global->runtime, a, in->args[0], &s, e) < 0)
 		return -1;
 	if (in->n_args < 2 && !in->o.process)
-		return err_set(e, ERR_INVALID_ARGUMENT, "process args cannot be empty");
+		return err_set(e, ERR_INVALID_ARGUMENT, "exec args cannot be empty");
 	if (in->o.preserve_fds < 0)
 		return err_set(e, ERR_INVALID_ARGUMENT, "--preserve-fds must not be negative");
 	if (runtime_protect_self(in->argv, e) < 0 || make_process(in, a, s.bundle, &process, e) < 0)

@@ -70,6 +70,8 @@ static void begin_terminal(struct foreground *f)
 		return;
 	raw = f->saved;
 	cfmakeraw(&raw);
+	raw.c_oflag |= f->saved.c_oflag &
+		       (tcflag_t)OPOST; /* the container's "\n" is still to get its "\r" */
 	f->has_saved = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
 }
 

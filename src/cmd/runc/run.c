@@ -88,7 +88,7 @@ static int choose_console(const struct invocation *in, const struct oci_process 
 		io->console = RUNTIME_CONSOLE_SOCKET;
 		io->console_socket = in->o.console_socket;
 	} else if (terminal) {
-		io->console = RUNTIME_CONSOLE_RETURN;
+		io->console = RUNTIME_CONSOLE_RETURN_PLAIN;
 	}
 	return 0;
 }

@@ -24,7 +24,7 @@ static const char process_part[] =
 	"{'ociVersion':'1.0.2-dev','process':{'terminal':true,'user':{'uid':0,'gid':0},"
 	"'args':['sh'],'env':['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',"
 	"'TERM=xterm'],'cwd':'/','capabilities':{'bounding':" CAPS ",'effective':" CAPS
-	",'permitted':" CAPS ",'ambient':" CAPS "},"
+	",'permitted':" CAPS "},"
 	"'rlimits':[{'type':'RLIMIT_NOFILE','hard':1024,'soft':1024}],'noNewPrivileges':true},"
 	"'root':{'path':'rootfs','readonly':true},'hostname':'runc','mounts':["
 	"{'destination':'/proc','type':'proc','source':'proc'},"

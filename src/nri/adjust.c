@@ -1,0 +1,342 @@
+#include "nri/adjust.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <string.h>
+
+/* --- who owns what --- */
+
+static int claim(struct adjust *a, const char *plugin, const char *kind, const char *name,
+		 struct err *e)
+{
+	AUTO_FREE char *key = xasprintf("%s %s", kind, name);
+	json_object *owner;
+
+	if (json_object_object_get_ex(a->owners, key, &owner) &&
+	    strcmp(json_object_get_string(owner), plugin) != 0)
+		return err_set(e, ERR_ALREADY_EXISTS,
+			       "plugins \"%.64s\" and \"%.64s\" both tried to set %.300s",
+			       json_object_get_string(owner), plugin, key);
+	json_object_object_add(a->owners, key, json_object_new_string(plugin));
+	return 0;
+}
+
+static void disclaim(struct adjust *a, const char *kind, const char *name)
+{
+	AUTO_FREE char *key = xasprintf("%s %s", kind, name);
+
+	json_object_object_del(a->owners, key);
+}
+
+/* --- ways to change a member --- */
+
+static json_object *child(json_object *o, const char *key)
+{
+	json_object *c;
+
+	if (!json_object_object_get_ex(o, key, &c) || !json_object_is_type(c, json_type_object)) {
+		c = json_object_new_object();
+		json_object_object_add(o, key, c);
+	}
+	return c;
+}
+
+static json_object *list_of(json_object *o, const char *key)
+{
+	json_object *c;
+
+	if (!json_object_object_get_ex(o, key, &c) || !json_object_is_type(c, json_type_array)) {
+		c = json_object_new_array();
+		json_object_object_add(o, key, c);
+	}
+	return c;
+}
+
+static json_object *member(json_object *o, const char *key)
+{
+	json_object *c = NULL;
+
+	return json_object_object_get_ex(o, key, &c) ? c : NULL;
+}
+
+static const char *text_of(json_object *o, const char *key)
+{
+	json_object *c = member(o, key);
+
+	return json_object_is_type(c, json_type_string) ? json_object_get_string(c) : "";
+}
+
+/* A plain value: the last word counts, but only one plugin may have it. */
+static int set_value(struct adjust *a, const char *plugin, json_object *to, const char *key,
+		     json_object *v, struct err *e)
+{
+	if (claim(a, plugin, "value", key, e) < 0)
+		return -1;
+	json_object_object_add(to, key, json_object_get(v));
+	return 0;
+}
+
+static int merge_map(struct adjust *a, const char *plugin, const char *kind, json_object *want,
+		     json_object *to, struct err *e)
+{
+	if (!json_object_is_type(want, json_type_object))
+		return 0;
+	json_object_object_foreach(want, key, v)
+	{
+		if (key[0] == '-') {
+			disclaim(a, kind, key + 1);
+			json_object_object_del(to, key + 1);
+		}
+		(void)v;
+	}
+	json_object_object_foreach(want, name, value)
+	{
+		if (name[0] == '-')
+			continue;
+		if (claim(a, plugin, kind, name, e) < 0)
+			return -1;
+		json_object_object_add(to, name, json_object_get(value));
+	}
+	return 0;
+}
+
+static void drop_named(json_object *list, const char *key, const char *name)
+{
+	for (size_t i = json_object_array_length(list); i-- > 0;)
+		if (!strcmp(text_of(json_object_array_get_idx(list, i), key), name))
+			json_object_array_del_idx(list, i, 1);
+}
+
+/* Lists whose items have a name of their own in `key`: one of the same name is replaced. */
+static int merge_list(struct adjust *a, const char *plugin, const char *key, json_object *want,
+		      json_object *to, struct err *e)
+{
+	for (size_t i = 0; want && i < json_object_array_length(want); i++) {
+		json_object *item = json_object_array_get_idx(want, i);
+		const char *name = text_of(item, key);
+
+		if (name[0] == '-') {
+			disclaim(a, key, name + 1);
+			drop_named(to, key, name + 1);
+			continue;
+		}
+		if (claim(a, plugin, key, name, e) < 0)
+			return -1;
+		drop_named(to, key, name);
+		json_object_array_add(to, json_object_get(item));
+	}
+	return 0;
+}
+
+static int append_list(json_object *want, json_object *to)
+{
+	for (size_t i = 0; want && i < json_object_array_length(want); i++)
+		json_object_array_add(to, json_object_get(json_object_array_get_idx(want, i)));
+	return 0;
+}
+
+static void drop_env(json_object *env, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (size_t i = json_object_array_length(env); i-- > 0;) {
+		const char *s = json_object_get_string(json_object_array_get_idx(env, i)) ?: "";
+
+		if (!strncmp(s, key, n) && s[n] == '=')
+			json_object_array_del_idx(env, i, 1);
+	}
+}
+
+static int merge_env(struct adjust *a, const char *plugin, json_object *want, json_object *env,
+		     struct err *e)
+{
+	for (size_t i = 0; want && i < json_object_array_length(want); i++) {
+		json_object *item = json_object_array_get_idx(want, i);
+		const char *key = text_of(item, "key");
+
+		if (key[0] == '-') {
+			disclaim(a, "env", key + 1);
+			drop_env(env, key + 1);
+			continue;
+		}
+		if (claim(a, plugin, "env", key, e) < 0)
+			return -1;
+		AUTO_FREE char *line = xasprintf("%s=%s", key, text_of(item, "value"));
+
+		drop_env(env, key);
+		json_object_array_add(env, json_object_new_string(line));
+	}
+	return 0;
+}
+
+/* --- resources --- */
+
+static int merge_values(struct adjust *a, const char *plugin, const char *kind, json_object *want,
+			json_object *to, struct err *e)
+{
+	if (!json_object_is_type(want, json_type_object))
+		return 0;
+	json_object_object_foreach(want, key, v)
+	{
+		if (claim(a, plugin, kind, key, e) < 0)
+			return -1;
+		json_object_object_add(to, key, json_object_get(v));
+	}
+	return 0;
+}
+
+/* Classes are names for settings that containerd reads from a file of another project. */
+static int refuse_classes(json_object *want, struct err *e)
+{
+	static const char *const classes[] = { "blockioClass", "rdtClass" };
+
+	for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+		if (member(want, classes[i]))
+			return err_set(e, ERR_UNIMPLEMENTED, "%s is not supported", classes[i]);
+	return 0;
+}
+
+int adjust_resources(struct adjust *a, const char *plugin, json_object *want, json_object *r,
+		     struct err *e)
+{
+	static const char *const groups[] = { "memory", "cpu", "pids" };
+
+	if (!want)
+		return 0;
+	if (refuse_classes(want, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+		if (member(want, groups[i]) &&
+		    merge_values(a, plugin, groups[i], member(want, groups[i]), child(r, groups[i]),
+				 e) < 0)
+			return -1;
+	if (member(want, "unified") &&
+	    merge_map(a, plugin, "unified", member(want, "unified"), child(r, "unified"), e) < 0)
+		return -1;
+	if (member(want, "hugepageLimits") &&
+	    merge_list(a, plugin, "pageSize", member(want, "hugepageLimits"),
+		       list_of(r, "hugepageLimits"), e) < 0)
+		return -1;
+	return member(want, "devices") ? append_list(member(want, "devices"), list_of(r, "devices"))
+				       : 0;
+}
+
+/* --- linux --- */
+
+/* A device that is there may be used: its rule comes with it. */
+static void allow_devices(json_object *devices, json_object *linux)
+{
+	json_object *rules = list_of(child(linux, "resources"), "devices");
+
+	for (size_t i = 0; devices && i < json_object_array_length(devices); i++) {
+		json_object *d = json_object_array_get_idx(devices, i), *rule;
+
+		if (text_of(d, "path")[0] == '-')
+			continue;
+		rule = json_object_new_object();
+		json_object_object_add(rule, "allow", json_object_new_boolean(true));
+		json_object_object_add(rule, "type", json_object_get(member(d, "type")));
+		json_object_object_add(rule, "major", json_object_get(member(d, "major")));
+		json_object_object_add(rule, "minor", json_object_get(member(d, "minor")));
+		json_object_object_add(rule, "access", json_object_new_string("rwm"));
+		json_object_array_add(rules, rule);
+	}
+}
+
+static int adjust_linux(struct adjust *a, const char *plugin, json_object *want, json_object *spec,
+			struct err *e)
+{
+	static const char *const plain[][2] = {
+		{ "cgroupsPath", "cgroupsPath" },
+		{ "seccompPolicy", "seccomp" },
+		{ "rdt", "intelRdt" },
+		{ "memoryPolicy", "memoryPolicy" },
+	};
+	json_object *linux = child(spec, "linux"), *v;
+
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+		if ((v = member(want, plain[i][0])) &&
+		    set_value(a, plugin, linux, plain[i][1], v, e) < 0)
+			return -1;
+	if ((v = member(want, "devices"))) {
+		if (merge_list(a, plugin, "path", v, list_of(linux, "devices"), e) < 0)
+			return -1;
+		allow_devices(v, linux);
+	}
+	if ((v = member(want, "namespaces")) &&
+	    merge_list(a, plugin, "type", v, list_of(linux, "namespaces"), e) < 0)
+		return -1;
+	if ((v = member(want, "sysctl")) &&
+	    merge_map(a, plugin, "sysctl", v, child(linux, "sysctl"), e) < 0)
+		return -1;
+	if ((v = member(want, "netDevices")) &&
+	    merge_map(a, plugin, "netDevice", v, child(linux, "netDevices"), e) < 0)
+		return -1;
+	v = member(want, "resources");
+	return v ? adjust_resources(a, plugin, v, child(linux, "resources"), e) : 0;
+}
+
+/* What NRI has below linux and the runtime spec below process. */
+static int adjust_process(struct adjust *a, const char *plugin, json_object *want,
+			  json_object *spec, struct err *e)
+{
+	static const char *const below_linux[][2] = {
+		{ "oomScoreAdj", "oomScoreAdj" },
+		{ "ioPriority", "ioPriority" },
+		{ "scheduler", "scheduler" },
+	};
+	json_object *process = child(spec, "process"), *linux = member(want, "linux"), *v;
+
+	for (size_t i = 0; linux && i < ARRAY_LEN(below_linux); i++)
+		if ((v = member(linux, below_linux[i][0])) &&
+		    set_value(a, plugin, process, below_linux[i][1], v, e) < 0)
+			return -1;
+	if ((v = member(want, "env")) && merge_env(a, plugin, v, list_of(process, "env"), e) < 0)
+		return -1;
+	if ((v = member(want, "rlimits")) &&
+	    merge_list(a, plugin, "type", v, list_of(process, "rlimits"), e) < 0)
+		return -1;
+	v = member(want, "args");
+	if (!v)
+		return 0;
+	/* An empty first word: instead of another plugin's. */
+	if (json_object_array_length(v) > 1 &&
+	    !*(json_object_get_string(json_object_array_get_idx(v, 0)) ?: "")) {
+		disclaim(a, "value", "args");
+		json_object_array_del_idx(v, 0, 1);
+	}
+	return set_value(a, plugin, process, "args", v, e);
+}
+
+static void add_hooks(json_object *want, json_object *spec)
+{
+	json_object *hooks = child(spec, "hooks");
+
+	json_object_object_foreach(want, when, list)
+	{
+		append_list(list, list_of(hooks, when));
+	}
+}
+
+int adjust_spec(struct adjust *a, const char *plugin, json_object *want, json_object *spec,
+		struct err *e)
+{
+	json_object *v;
+
+	if (member(want, "CDIDevices"))
+		return err_set(e, ERR_UNIMPLEMENTED,
+			       "plugin \"%.64s\": CDI devices are not supported", plugin);
+	if ((v = member(want, "annotations")) &&
+	    merge_map(a, plugin, "annotation", v, child(spec, "annotations"), e) < 0)
+		return -1;
+	if ((v = member(want, "mounts")) &&
+	    merge_list(a, plugin, "destination", v, list_of(spec, "mounts"), e) < 0)
+		return -1;
+	if (adjust_process(a, plugin, want, spec, e) < 0)
+		return -1;
+	if ((v = member(want, "hooks")))
+		add_hooks(v, spec);
+	v = member(want, "linux");
+	return v ? adjust_linux(a, plugin, v, spec, e) : 0;
+}

@@ -1,0 +1,30 @@
+/* What plugins want changed, done to a config.json.
+ *
+ * Each plugin sees the container as those before it have left it.  Two plugins may not set the same
+ * thing, unless the later one removes it first: a name that begins with "-" is a removal. */
+#pragma once
+
+#include "base/err.h"
+#include "base/jsonr.h"
+
+/* Who set what, for one container.  adjust_done() frees it. */
+struct adjust {
+	json_object *owners; /* "env PATH" → the plugin's name */
+};
+#define ADJUST_INIT ((struct adjust){ json_object_new_object() })
+
+static inline void adjust_done(struct adjust *a)
+{
+	json_object_put(a->owners);
+	a->owners = NULL;
+}
+#define AUTO_ADJUST CLEANUP(adjust_done)
+
+/* want is a ContainerAdjustment as JSON (map.h).  spec may be half changed after a failure.
+ * ERR_ALREADY_EXISTS: two plugins disagree; ERR_UNIMPLEMENTED: something that is not done here. */
+int adjust_spec(struct adjust *a, const char *plugin, json_object *want, json_object *spec,
+		struct err *e);
+
+/* want is LinuxResources as JSON; resources is an object of the runtime spec's form. */
+int adjust_resources(struct adjust *a, const char *plugin, json_object *want,
+		     json_object *resources, struct err *e);

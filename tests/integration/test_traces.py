@@ -1,0 +1,166 @@
+"""Traces over OTLP/HTTP: one span a request, with its parent, and below it the calls to shims."""
+import http.server
+import pathlib
+import threading
+import time
+import unittest
+
+from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, free_port, our_env, run, wait_for
+from nri_plugin import inner, text, unpack
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class Collector:
+    """Takes what is posted and keeps the spans."""
+
+    def __init__(self, port=0, status=200):
+        self.spans, self.services, self.headers, self.status = [], set(), [], status
+        collector = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                collector.take(self)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def take(self, h):
+        body = h.rfile.read(int(h.headers["Content-Length"]))
+        self.headers.append((h.path, dict(h.headers)))
+        for data in unpack(body).get(1, []):
+            resource_spans = unpack(data)
+            self.services.add(attributes(inner(resource_spans, 1), 1)["service.name"])
+            for scope in resource_spans[2]:
+                self.spans += [Span(unpack(s)) for s in unpack(scope).get(2, [])]
+        h.send_response(self.status)
+        h.end_headers()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def named(self, name):
+        return [s for s in self.spans if s.name.endswith(name)]
+
+
+def attributes(message, number):
+    found = {}
+    for kv in message.get(number, []):
+        value = inner(unpack(kv), 2)
+        found[text(unpack(kv), 1)] = text(value, 1) if 1 in value else value.get(3, [0])[0]
+    return found
+
+
+class Span:
+    def __init__(self, m):
+        self.trace, self.id, self.parent = m[1][0].hex(), m[2][0].hex(), m.get(4, [b""])[0].hex()
+        self.name, self.kind = text(m, 5), m[6][0]
+        self.start, self.end = (int.from_bytes(m[n][0], "little") for n in (7, 8))
+        self.attributes, self.status = attributes(m, 9), inner(m, 15)
+
+
+class Traces(unittest.TestCase):
+    def setUp(self):
+        self.scratch = Scratch()
+        self.addCleanup(self.scratch.remove)
+
+    def daemon(self, port, more="", **env):
+        config = f"""
+[plugins.'io.containerd.tracing.processor.v1.otlp']
+  endpoint = '127.0.0.1:{port}'
+  insecure = true
+{more}"""
+        d = Daemon(self.scratch.path, config=CONFIG + config,
+                   env=our_env(OTEL_BSP_SCHEDULE_DELAY="50", **env)).start()
+        self.addCleanup(d.stop)
+        return d
+
+    def collector(self, **kw):
+        c = Collector(**kw)
+        self.addCleanup(c.close)
+        return c
+
+    def test_a_request_and_its_shim(self):
+        c = self.collector()
+        d = self.daemon(c.port, "[plugins.'io.containerd.internal.v1.tracing']\n  service_name = 'house'\n",
+                        OTEL_EXPORTER_OTLP_HEADERS="x-key=secret")
+        d.ctr("images", "import", SHARE / "busybox.tar")
+        d.env["TRACEPARENT"] = PARENT
+        before = time.time_ns()
+        d.ctr("run", "--rm", DaemonTest.IMAGE, "box", "true")
+        del d.env["TRACEPARENT"]
+        d.ctr("containers", "info", "nobody", check=False)
+        wait_for("spans", lambda: any(s.attributes["rpc.grpc.status_code"] == 5 for s in c.named("Containers/Get")), 5)
+        self.assertEqual(c.services, {"house"})
+        path, headers = c.headers[0]
+        self.assertEqual((path, headers["Content-Type"], headers["x-key"]),
+                         ("/v1/traces", "application/x-protobuf", "secret"))
+        create = c.named("containerd.services.tasks.v1.Tasks/Create")[0]
+        self.assertEqual((create.trace, create.parent, create.kind), (PARENT[3:35], PARENT[36:52], 2))
+        self.assertEqual(create.attributes["rpc.service"], "containerd.services.tasks.v1.Tasks")
+        self.assertEqual(create.attributes["containerd.namespace"], "default")
+        self.assertTrue(before < create.start < create.end < time.time_ns())
+        shim = c.named(".Task/Create")[0]
+        self.assertEqual((shim.trace, shim.parent, shim.kind), (create.trace, create.id, 3))
+        self.assertTrue(create.start <= shim.start <= shim.end <= create.end)
+        alone = [s for s in c.named("Containers/Get") if s.trace != create.trace][0]
+        self.assertEqual((alone.parent, alone.attributes["rpc.grpc.status_code"], alone.status), ("", 5, {}))
+
+    def test_a_collector_that_is_away(self):
+        """Nobody waits for it, it is told once, and it is found again."""
+        port = free_port()
+        d = self.daemon(port)
+        d.ctr("version")
+        wait_for("the warning", lambda: "spans are dropped until it works" in d.log(), 5)
+        start = time.monotonic()
+        for _ in range(10):
+            d.ctr("version")
+        self.assertLess(time.monotonic() - start, 2)
+        time.sleep(0.2)
+        self.assertEqual(d.log().count("spans are dropped"), 1)
+        c = self.collector(port=port)
+        d.ctr("namespaces", "list")
+        wait_for("the span", lambda: c.named("Namespaces/List"), 5)
+        wait_for("the news", lambda: "spans were dropped" in d.log(), 5)
+
+    def test_what_is_left_goes_at_the_end(self):
+        c = self.collector()
+        d = self.daemon(c.port, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"http://127.0.0.1:{c.port}/mine")
+        d.ctr("version")
+        d.stop()
+        self.assertTrue(c.named("Version/Version"))
+        self.assertEqual(c.headers[0][0], "/mine")
+
+    def test_samples(self):
+        c = self.collector()
+        d = self.daemon(c.port, "[plugins.'io.containerd.internal.v1.tracing']\n  sampling_ratio = 0.0\n")
+        d.ctr("version")
+        d.env["TRACEPARENT"] = PARENT
+        d.ctr("namespaces", "list")
+        wait_for("the sampled parent's", lambda: c.named("Namespaces/List"), 5)
+        d.stop()
+        self.assertEqual(c.named("Version/Version"), [])
+
+    def test_other_protocols_are_refused(self):
+        d = Daemon(self.scratch.path, config=CONFIG)
+        for env, said in (({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, 'protocol "http/protobuf" only, not "grpc"'),
+                          ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "host:1"}, "is no URL")):
+            r = run([d.binary, "-c", d.config, "config", "dump"], check=False,
+                    env=our_env(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1", **env))
+            self.assertEqual(r.returncode, 1)
+            self.assertIn(said, r.stderr)
+
+    def test_nothing_is_loaded_without_an_endpoint(self):
+        d = Daemon(self.scratch.path, config=CONFIG).start()
+        self.addCleanup(d.stop)
+        d.ctr("version")
+        self.assertNotIn("libcurl", pathlib.Path(f"/proc/{d.process.pid}/maps").read_text())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""The daemon's disk fills up again and again while many clients pull, run, execute and delete.
+
+    full_disk.py [--fills 100] [--seed N] [--workers 5] [--kills]
+
+Not part of `make check`, which runs it with few rounds (tests/integration/test_soak.py).  What must
+hold beside the promises of mixed_kills.py:
+
+  - while the disk is full, whatever needs none of it works, in time: lists, and commands in containers that run;
+  - whatever needs it fails by saying so, with the step and the path;
+  - with --kills the daemon is killed in that state, too, and the next one starts in it.
+"""
+import argparse
+import errno
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from mixed_kills import DYING, IMAGE, Broken, Soak  # noqa: E402
+
+READS = (("version",), ("tasks", "ls"), ("images", "ls", "-q"), ("containers", "ls", "-q"), ("content", "ls"),
+         ("snapshots", "ls"), ("tasks", "exec", "--exec-id", "probe", "keeper-0", "true"))
+
+
+class FullDisk(Soak):
+    tolerated = ("no space left on device",)
+
+    def __init__(self, seed, workers, kills=False):
+        self.kills, self.full = kills, 0
+        if kills:
+            self.tolerated += DYING
+        super().__init__(seed, workers)
+
+    def prepare(self):
+        self.daemon.root.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "casco-test", self.daemon.root], check=True)
+
+    def fill(self):
+        """Until nothing goes; what is freed meanwhile is taken, too."""
+        with open(self.daemon.root / "filler", "ab", 0) as f:
+            for size in (1 << 20, 4096):
+                try:
+                    while True:
+                        f.write(b"x" * size)
+                except OSError as e:
+                    if e.errno != errno.ENOSPC:
+                        raise
+
+    def probe(self):
+        for command in READS:
+            began = time.monotonic()
+            r = self.daemon.ctr(*command, check=False, timeout=30)
+            took = time.monotonic() - began
+            if r.returncode or took > 5:
+                raise Broken(f"{' '.join(command)} on a full disk: {r.returncode} {r.stderr.strip()} after {took:.1f} s")
+
+    def check_refusal(self):
+        r = self.daemon.ctr("images", "tag", IMAGE, f"example.com/full:{self.full}", check=False)
+        if r.returncode == 0:
+            return  # somebody has freed a page
+        if f"{self.daemon.root}" not in r.stderr or "no space left on device" not in r.stderr:
+            raise Broken(f"a full disk is told as {r.stderr.strip()}")
+
+    def fill_once(self):
+        self.full += 1
+        self.fill()
+        self.probe()
+        self.fill()
+        self.check_refusal()
+        if self.kills:
+            self.kill_once()
+            self.probe()
+        os.unlink(self.daemon.root / "filler")
+        time.sleep(0.3 * self.random.random())
+        self.check_workers()
+
+    def run(self, kills):
+        for w in self.workers:
+            w.start()
+        for n in range(1, kills + 1):
+            self.fill_once()
+            if n % 20 == 0 or n == kills:
+                self.check_books()
+                print(f"{n} fills, {sum(w.done for w in self.workers)} jobs, {sum(w.failed for w in self.workers)} refused", flush=True)
+        self.end()
+
+    def close(self):
+        self.over = True
+        self.daemon.stop()
+        subprocess.run(["umount", self.daemon.root], check=True)
+        self.registry.stop()
+        self.scratch.remove()
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--fills", type=int, default=100)
+    p.add_argument("--workers", type=int, default=5)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--kills", action="store_true", help="kill the daemon on the full disk, too")
+    args = p.parse_args()
+    soak = FullDisk(args.seed, args.workers, args.kills)
+    try:
+        soak.run(args.fills)
+    finally:
+        for line in sorted(set(soak.odd))[:40]:
+            print("refused:", line)
+    soak.close()
+    print(f"ok: {args.fills} fills, {sum(w.done for w in soak.workers)} jobs")
+
+
+if __name__ == "__main__":
+    main()
