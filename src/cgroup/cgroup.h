@@ -90,15 +90,15 @@ bool cgroup_unit(const struct cgroup *cg, struct cgroup_unit *ret);
 /* Makes a loaded handle one of that unit's, if it has a name: update and destroy tell systemd. */
 void cgroup_use_unit(struct cgroup *cg, const struct cgroup_unit *unit);
 
-/* The folder for clone3's CLONE_INTO_CGROUP; borrowed from cg; -1 where there is none (v1, a systemd
- * unit that starts with the process).  On v2 that is all; in the hybrid layout the process still
- * has to enter v1's hierarchies, or be attached. */
+/* The folder for clone3's CLONE_INTO_CGROUP; borrowed from cg; -1 where there is none (v1, a
+ * systemd unit that starts with the process).  On v2 that is all; in the hybrid layout the process
+ * still has to enter v1's hierarchies, or be attached. */
 int cgroup_dirfd(const struct cgroup *cg);
 
-/* The caller itself, a process with one thread, goes into v1's hierarchies, and into the unified one
- * unless it was born there.  To be preferred where it may write there (no user namespace, no systemd
- * unit): nobody else's threads have to be kept still for it, while cgroup_attach makes the kernel wait
- * for an RCU grace period (kernel 5.5, cgroup_procs_write_start()). */
+/* The caller itself, a process with one thread, goes into v1's hierarchies, and into the unified
+ * one unless it was born there.  To be preferred where it may write there (no user namespace, no
+ * systemd unit): nobody else's threads have to be kept still for it, while cgroup_attach makes the
+ * kernel wait for an RCU grace period (kernel 5.5, cgroup_procs_write_start()). */
 bool cgroup_can_enter(const struct cgroup *cg);
 int cgroup_enter(const struct cgroup *cg, bool in_unified, struct err *e);
 

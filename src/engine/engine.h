@@ -18,6 +18,7 @@ struct store;
 struct streams;
 struct collector;
 struct restarter;
+struct history;
 struct engine_nri;
 
 struct engine {
@@ -30,6 +31,7 @@ struct engine {
 	struct tasks *sandboxes; /* task/sandbox.h: shims that hold tasks together */
 	struct tasks_env tasks_env; /* what tasks borrows */
 	struct streams *streams; /* api/containerd/streaming.h: the program's, set before serving */
+	struct history *history; /* api/containerd/history.h: likewise */
 	struct collector *collector; /* engine/collector.h: background collection */
 	struct engine_nri *nri; /* engine/nri.h; NULL: disabled */
 	struct restarter *restarter; /* engine/restart.h */

@@ -196,7 +196,8 @@ static void put_device_rule(struct jsonw *w, bool allow, char type, int64_t majo
 
 static void put_cpu(struct jsonw *w, const struct generate *g)
 {
-	if (!g->cpu_shares.has && !g->cpu_quota.has && !g->cpu_period.has)
+	if (!g->cpu_shares.has && !g->cpu_quota.has && !g->cpu_period.has && !g->cpuset_cpus &&
+	    !g->cpuset_mems)
 		return;
 	jsonw_key(w, "cpu");
 	jsonw_object(w);
@@ -206,6 +207,10 @@ static void put_cpu(struct jsonw *w, const struct generate *g)
 		jsonw_ki64(w, "quota", g->cpu_quota.v);
 	if (g->cpu_period.has)
 		jsonw_ku64(w, "period", g->cpu_period.v);
+	if (g->cpuset_cpus)
+		jsonw_kstring(w, "cpus", g->cpuset_cpus);
+	if (g->cpuset_mems)
+		jsonw_kstring(w, "mems", g->cpuset_mems);
 	jsonw_end(w);
 }
 
@@ -338,6 +343,12 @@ static void put_linux(struct jsonw *w, const struct generate *g)
 	if (!g->privileged) {
 		put_strings(w, "maskedPaths", masked_paths);
 		put_strings(w, "readonlyPaths", readonly_paths);
+	}
+	if (g->rdt_class) {
+		jsonw_key(w, "intelRdt");
+		jsonw_object(w);
+		jsonw_kstring(w, "closID", g->rdt_class);
+		jsonw_end(w);
 	}
 	jsonw_end(w);
 }

@@ -60,6 +60,8 @@ struct generate {
 	/* resources; 0 or !has: not limited */
 	struct oci_i64 memory_limit, cpu_quota, pids_limit;
 	struct oci_u64 cpu_period, cpu_shares;
+	const char *cpuset_cpus, *cpuset_mems; /* "1-2,4", or NULL */
+	const char *rdt_class; /* a resctrl group, or NULL */
 	const struct gen_device *devices;
 	size_t n_devices;
 	bool all_devices; /* the cgroup lets every device through */

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "loop/loop.h"
 #include "os/spawn.h"
+#include "shim/log_uri.h"
 #include "shim/reaper.h"
 
 #include <errno.h>
@@ -27,45 +28,21 @@ struct logger {
 	void *arg;
 };
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-				      : -1;
-}
-
-/* Percent-decoded in place of the copy; '+' is a space in queries. */
-static char *unescape(const char *s, size_t n, bool is_query)
-{
-	AUTO_STR struct str out = STR_INIT(1 << 16);
-
-	for (size_t i = 0; i < n; i++) {
-		if (s[i] == '%' && i + 2 < n + 0 && hex(s[i + 1]) >= 0 && hex(s[i + 2]) >= 0) {
-			str_addc(&out, (char)(hex(s[i + 1]) * 16 + hex(s[i + 2])));
-			i += 2;
-		} else {
-			str_addc(&out, is_query && s[i] == '+' ? ' ' : s[i]);
-		}
-	}
-	return str_take(&out);
-}
-
 /* "/path?k=v&k2=v2" as argv: /path k v k2 v2; empty values are left out. */
 static void uri_argv(const char *rest, struct strv *argv)
 {
 	size_t n = strcspn(rest, "?#");
 
-	strv_add_take(argv, unescape(rest, n, false));
+	strv_add_take(argv, uri_unescape(rest, n, false));
 	if (rest[n] != '?')
 		return;
 	for (const char *p = rest + n + 1; *p && *p != '#';) {
 		size_t len = strcspn(p, "&#"), key = strcspn(p, "=&#");
 
 		if (key)
-			strv_add_take(argv, unescape(p, key, true));
+			strv_add_take(argv, uri_unescape(p, key, true));
 		if (key + 1 < len)
-			strv_add_take(argv, unescape(p + key + 1, len - key - 1, true));
+			strv_add_take(argv, uri_unescape(p + key + 1, len - key - 1, true));
 		p += len;
 		p += *p == '&';
 	}

@@ -21,6 +21,7 @@ struct pump {
 	bool can_splice;
 	char *left; /* read, and not yet written */
 	size_t left_at, left_len;
+	struct pump_tee tee; /* sink NULL: none */
 	struct loop_timer *start; /* the fallback for descriptors that cannot be waited for */
 	pump_fn *fn;
 	void *arg;
@@ -54,13 +55,29 @@ static enum step splice_step(struct pump *p)
 	return STEP_END; /* EPIPE: nobody takes it */
 }
 
+static void drop_left(struct pump *p)
+{
+	free(p->left);
+	p->left = NULL;
+}
+
+/* The fifo is full: is anybody but us there to read it? */
+static bool let_go(struct pump *p)
+{
+	if (!p->tee.keep || *p->tee.keep < 0)
+		return false;
+	close_fd(p->tee.keep);
+	*p->tee.keep = -1;
+	return true;
+}
+
 /* Bytes that a full disk refuses are lost; the process must not stand still for that. */
 static enum step write_out(struct pump *p, const char *bytes, size_t n)
 {
-	while (n) {
+	while (n && p->to >= 0) {
 		ssize_t w = write(p->to, bytes, n);
 
-		if (w < 0 && errno == EINTR)
+		if (w < 0 && (errno == EINTR || (errno == EAGAIN && let_go(p))))
 			continue;
 		if (w < 0 && errno == EAGAIN) {
 			char *left = xmemdup(bytes, n);
@@ -71,14 +88,15 @@ static enum step write_out(struct pump *p, const char *bytes, size_t n)
 			p->left_len = n;
 			return STEP_TO;
 		}
+		if (w < 0 && p->tee.sink)
+			break; /* nobody reads; the log has it */
 		if (w < 0)
 			return errno == EPIPE || errno == EIO || errno == EBADF ? STEP_END
 										: STEP_MORE;
 		bytes += w;
 		n -= (size_t)w;
 	}
-	free(p->left);
-	p->left = NULL;
+	drop_left(p);
 	return STEP_MORE;
 }
 
@@ -97,6 +115,8 @@ static enum step copy_step(struct pump *p)
 		return STEP_FROM;
 	if (n <= 0)
 		return STEP_END; /* EIO: the last one has closed the terminal */
+	if (p->tee.sink)
+		p->tee.sink(buf, (size_t)n, p->tee.arg);
 	return write_out(p, buf, (size_t)n);
 }
 
@@ -137,8 +157,7 @@ static void release(struct pump *p)
 	close_fd(&p->from);
 	close_fd(&p->to);
 	p->from = p->to = -1;
-	free(p->left);
-	p->left = NULL;
+	drop_left(p);
 }
 
 static void run(struct pump *p)
@@ -164,17 +183,26 @@ static void run(struct pump *p)
 		run_soon(p);
 }
 
-struct pump *pump_new(struct loop *l, int from, int to, pump_fn *fn, void *arg)
+struct pump *pump_new_tee(struct loop *l, int from, int to, const struct pump_tee *tee, pump_fn *fn,
+			  void *arg)
 {
 	struct pump *p = NEW(struct pump);
 
 	*p = (struct pump){
-		.loop = l, .from = from, .to = to, .can_splice = true, .fn = fn, .arg = arg
+		.loop = l, .from = from, .to = to, .can_splice = !tee, .fn = fn, .arg = arg
 	};
+	if (tee)
+		p->tee = *tee;
 	(void)fd_set_nonblock(from, true);
-	(void)fd_set_nonblock(to, true);
+	if (to >= 0)
+		(void)fd_set_nonblock(to, true);
 	run_soon(p); /* never from inside: the caller has yet to store us */
 	return p;
+}
+
+struct pump *pump_new(struct loop *l, int from, int to, pump_fn *fn, void *arg)
+{
+	return pump_new_tee(l, from, to, NULL, fn, arg);
 }
 
 void pump_free(struct pump *p)

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 struct ends {
 	struct loop *loop;
@@ -148,4 +149,57 @@ TEST(to_a_log_file_and_from_a_terminal)
 	close(file);
 	unlink(path);
 	loop_free(s.loop);
+}
+
+static void count(UNUSED const char *bytes, size_t n, void *arg)
+{
+	*(size_t *)arg += n;
+}
+
+TEST(a_tee_without_a_reader_never_stops)
+{
+	char dir[] = "/tmp/casco-tee-XXXXXX", path[64], buf[4096] = { 0 };
+	struct ends s = { .loop = loop_new() };
+	size_t seen = 0, got = 0;
+	int a[2], keep, to, reader;
+	struct pump_tee tee = { count, &seen, &keep };
+
+	signal(SIGPIPE, SIG_IGN);
+	CHECK(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/fifo", dir);
+	CHECK(mkfifo(path, 0600) == 0);
+	keep = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	to = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	CHECK(keep >= 0 && to >= 0);
+	pipe_make(a);
+	CHECK(fd_set_nonblock(a[1], true) == 0);
+	s.pump = pump_new_tee(s.loop, a[0], to, &tee, ended, &s);
+	for (int i = 0; i < 64; i++) { /* four times what the fifo holds */
+		CHECK(write(a[1], buf, sizeof buf) == sizeof buf);
+		run_for(s.loop, 1);
+	}
+	run_for(s.loop, 30);
+	CHECK(seen == 64 * sizeof buf && keep == -1);
+
+	/* Somebody comes: from here on nothing is lost for him, however slow he is. */
+	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	CHECK(reader >= 0);
+	while (read(reader, buf, sizeof buf) > 0)
+		;
+	for (int i = 0; i < 32; i++) {
+		(void)!write(a[1], buf, sizeof buf);
+		run_for(s.loop, 1);
+	}
+	close(a[1]);
+	for (ssize_t n = 1; n;) {
+		n = read(reader, buf, sizeof buf);
+		got += n > 0 ? (size_t)n : 0;
+		if (s.n == 0)
+			run_for(s.loop, 1);
+	}
+	CHECK(s.n == 1 && seen == 64 * sizeof buf + got && got >= 2 * 65536 - sizeof buf);
+	pump_free(s.pump);
+	close(reader);
+	loop_free(s.loop);
+	CHECK(unlink(path) == 0 && rmdir(dir) == 0);
 }

@@ -5,6 +5,7 @@
 #include "loop/loop.h"
 #include "os/fd.h"
 #include "os/file.h"
+#include "shim/log_driver.h"
 #include "shim/logger.h"
 #include "shim/pump.h"
 
@@ -33,6 +34,7 @@ struct streams {
 		int n;
 	} output[3]; /* what a pump's end is told about */
 	struct logger *logger;
+	struct plog *log; /* of the built-in log driver */
 	streams_ready_fn *ready;
 	void *ready_arg;
 	void (*drained)(void *arg);
@@ -44,7 +46,7 @@ static int make_pipes(struct streams *s, const struct streams_config *cfg, struc
 	for (int i = IN; i <= ERR; i++) {
 		int p[2];
 
-		if (!*s->path[i])
+		if (!*s->path[i] && (i == IN || !s->log))
 			continue;
 		if (pipe2(p, O_CLOEXEC) < 0)
 			return err_sys(e, errno, "pipe");
@@ -83,11 +85,38 @@ static int open_file_uri(struct streams *s, const char *path, struct err *e)
 	return 0;
 }
 
+/* From here on the outputs are the fifos for those who attach, if any. */
+static int open_log(struct streams *s, struct reaper *r, const struct streams_config *cfg,
+		    struct err *e)
+{
+	struct plog_options o;
+
+	if (plog_options_parse(cfg->out, &o, e) < 0)
+		return -1;
+	if (plog_open(r, &o, &s->log, e) < 0)
+		return err_wrap(e, "log of %s", cfg->id);
+	for (int i = OUT; i <= ERR; i++) {
+		const char *fifo = plog_fifo(s->log, i - OUT);
+
+		free(s->path[i]);
+		s->path[i] = xstrdup(fifo ? fifo : "");
+	}
+	return cfg->terminal ? 0 : make_pipes(s, cfg, e);
+}
+
 static void on_logger(const struct err *e, void *arg)
 {
 	struct streams *s = arg;
 
 	s->ready(e, s->ready_arg);
+}
+
+static void strip_fifo_scheme(char *path)
+{
+	size_t n = strlen("fifo://");
+
+	if (str_starts(path, "fifo://"))
+		memmove(path, path + n, strlen(path + n) + 1);
 }
 
 static int open_streams(struct streams *s, struct reaper *r, const struct streams_config *cfg,
@@ -98,10 +127,12 @@ static int open_streams(struct streams *s, struct reaper *r, const struct stream
 	if (!*s->path[IN] && !*out && !*s->path[ERR])
 		return 0;
 	if (!colon || str_starts(out, "fifo://")) {
-		if (colon)
-			memmove(s->path[OUT], colon + 3, strlen(colon + 3) + 1);
+		strip_fifo_scheme(s->path[OUT]);
+		strip_fifo_scheme(s->path[ERR]);
 		return make_pipes(s, cfg, e);
 	}
+	if (str_starts(out, PLOG_SCHEME))
+		return open_log(s, r, cfg, e);
 	if (str_starts(out, "file://")) {
 		if (open_file_uri(s, out + 7, e) < 0)
 			return -1;
@@ -153,7 +184,7 @@ static int open_outputs(struct streams *s, struct err *e)
 		bool is_wanted =
 			s->is_terminal ? i == OUT && *s->path[i] && !s->logger : s->ours[i] >= 0;
 
-		if (!is_wanted)
+		if (!is_wanted || !*s->path[i])
 			continue;
 		/* Two handles of one file would write over each other; fifos are opened twice. */
 		if (i == ERR && is_shared && s->out[OUT] >= 0 && s->out_keep[OUT] < 0) {
@@ -235,15 +266,27 @@ static void on_pump_end(void *arg)
 
 	pump_free(s->pump[o->n]);
 	s->pump[o->n] = NULL;
+	if (s->log && o->n != IN)
+		plog_flush(s->log, o->n - OUT);
 	close_fd(&s->out_keep[o->n]);
 	s->out_keep[o->n] = -1;
 	drained_check(s);
 }
 
+static void on_output(const char *bytes, size_t n, void *arg)
+{
+	const struct output *o = arg;
+
+	plog_write(o->io->log, o->n - OUT, bytes, n);
+}
+
 static void start_output(struct streams *s, int n, int from, int to)
 {
+	struct pump_tee tee = { on_output, &s->output[n], &s->out_keep[n] };
+
 	s->output[n] = (struct output){ s, n };
-	s->pump[n] = pump_new(s->loop, from, to, on_pump_end, &s->output[n]);
+	s->pump[n] =
+		pump_new_tee(s->loop, from, to, s->log ? &tee : NULL, on_pump_end, &s->output[n]);
 }
 
 static int start_input(struct streams *s, int to, struct err *e)
@@ -274,9 +317,9 @@ static int start_console(struct streams *s, int console, struct err *e)
 		to = TAKE_FD(s->child[OUT]);
 	else if (*s->path[OUT])
 		to = TAKE_FD(s->out[OUT]);
-	else
+	else if (!s->log)
 		to = open("/dev/null", O_WRONLY | O_CLOEXEC); /* unread, it must still flow */
-	if (to < 0)
+	if (to < 0 && !s->log)
 		return err_sys(e, errno, "open /dev/null");
 	start_output(s, OUT, fd_copy(console), TAKE_FD(to));
 	return *s->path[IN] ? start_input(s, fd_copy(console), e) : 0;
@@ -311,6 +354,16 @@ void streams_close_stdin(struct streams *s)
 	s->in_keep = -1;
 }
 
+void streams_show(const struct streams *s, char **out, char **err)
+{
+	if (!s->log || (!*s->path[OUT] && !*s->path[ERR]))
+		return;
+	free(*out);
+	free(*err);
+	*out = xstrdup(s->path[OUT]);
+	*err = xstrdup(s->path[ERR]);
+}
+
 int streams_resize(struct streams *s, unsigned width, unsigned height, struct err *e)
 {
 	struct winsize ws = { .ws_row = (unsigned short)height, .ws_col = (unsigned short)width };
@@ -340,5 +393,6 @@ void streams_free(struct streams *s)
 	close_fd(&s->in_keep);
 	close_fd(&s->console);
 	logger_stop(s->logger);
+	plog_close(s->log);
 	free(s);
 }

@@ -6,8 +6,8 @@
  *	streams_free	whatever is left
  *
  * Paths in a request: "" is not wanted; a path is a fifo that the client made, or a file to append
- * to; stdout may be a URI (file://, binary://).  Output fifos are opened for writing and
- * for reading, so that a client that goes away is neither an error nor the end, and another may
+ * to; stdout may be a URI (file://, binary://, casco-log://).  Output fifos are opened for writing
+ *and for reading, so that a client that goes away is neither an error nor the end, and another may
  *come. */
 #pragma once
 
@@ -39,6 +39,9 @@ const int *streams_child(const struct streams *s);
 
 /* console: the terminal's master, consumed; -1 where there is none. */
 int streams_start(struct streams *s, int console, struct err *e);
+
+/* The paths that clients attach to, in place of a log's URI with fifos behind it. */
+void streams_show(const struct streams *s, char **out, char **err);
 
 /* Lets end of file through, once the clients are gone too. */
 void streams_close_stdin(struct streams *s);

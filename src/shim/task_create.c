@@ -146,6 +146,7 @@ static void on_streams(const struct err *e, void *arg)
 		create_failed(c, e);
 		return;
 	}
+	streams_show(c->init.io, &c->init.out, &c->init.err);
 	/* What is restored comes to be and runs in one step: Start. */
 	if (c->checkpoint) {
 		answer_create(c);

@@ -154,6 +154,7 @@ static void on_exec_streams(const struct err *e, void *arg)
 		exec_failed(p, e);
 		return;
 	}
+	streams_show(p->io, &p->out, &p->err);
 
 	struct oci_request q = {
 		.verb = OCI_EXEC,

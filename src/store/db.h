@@ -30,9 +30,9 @@ int db_read(struct db *db, struct txn *ret, struct err *e);
 void db_read_end(struct txn *t); /* safe on a zeroed one */
 
 /* Runs fn in a write transaction and commits, durably, if it returns 0 or more (passed on); nothing
- * is changed otherwise.  Writers that come while another is being committed go together into the next
- * transaction, one after the other: the disk is waited for once.  So fn may run more than once, each
- * time from the start, on another writer's thread, and must not wait for anything. */
+ * is changed otherwise.  Writers that come while another is being committed go together into the
+ * next transaction, one after the other: the disk is waited for once.  So fn may run more than
+ * once, each time from the start, on another writer's thread, and must not wait for anything. */
 typedef int db_write_fn(struct txn *t, void *arg, struct err *e);
 int db_write(struct db *db, db_write_fn *fn, void *arg, struct err *e);
 int db_write_quietly(struct db *db, db_write_fn *fn, void *arg, struct err *e); /* unreported */

@@ -57,6 +57,10 @@ class Restart(DaemonTest):
         time.sleep(0.8)
         self.assertNotIn("RUNNING", self.task_line("always"))
 
+    def test_goes_on_in_the_same_log(self):
+        self.ctr("run", "-d", "--restart", "on-failure:1", self.IMAGE, "again", "sh", "-c", "echo once; exit 1")
+        wait_for("a second life", lambda: self.ctr("logs", "again").stdout == "once\nonce\n")
+
     def test_success_and_explicitly_stopped_stay(self):
         self.ctr("run", "-d", "--restart", "on-failure", self.IMAGE, "fine", "true")
         self.ctr("run", "-d", "--restart", "unless-stopped", "--label", "containerd.io/restart.explicitly-stopped=true", self.IMAGE, "off", "true")

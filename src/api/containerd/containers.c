@@ -3,6 +3,7 @@
 
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/history.h"
 #include "api/containerd/listing.h"
 #include "api/containerd/publish.h"
 #include "api/containerd/services.h"
@@ -234,6 +235,7 @@ static int delete (struct rpc_call *c, const void *req, UNUSED void *rsp, struct
 	if (api_call(c, &call, e) < 0 ||
 	    container_delete(call.engine->store, call.ns, q->id, e) < 0)
 		return -1;
+	history_forget_log(call.engine, call.ns, q->id);
 	ev.id = q->id;
 	api_publish(&call, "/containers/delete", &ev.base);
 	return 0;

@@ -3,6 +3,7 @@
  * Only what works is listed: nerdctl, BuildKit and dockerd switch features on by what they find. */
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/history.h"
 #include "api/containerd/plugins.h"
 #include "api/containerd/services.h"
 #include "base/filter.h"
@@ -159,6 +160,17 @@ static void set_export(struct arena *a, plugin_msg *m, const char *key, const ch
 			containerd__services__introspection__v1__plugin__exports_entry);
 }
 
+/* Where clients of this machine find what the daemon and the shims keep beside the records. */
+static void set_task_exports(struct arena *a, plugin_msg *m, const struct config *c)
+{
+	struct label v[] = { { "history", history_root(c, a) },
+			     { "logs", history_log_root(c, a) } };
+	struct labels l = { v, ARRAY_LEN(v) };
+
+	CONV_SET_LABELS(a, m, exports, &l,
+			containerd__services__introspection__v1__plugin__exports_entry);
+}
+
 static plugin_msg *plain_plugin(struct arena *a, const struct plugin *p, const struct engine *en)
 {
 	plugin_msg *m = new_plugin(a, p->type, p->id);
@@ -175,6 +187,8 @@ static plugin_msg *plain_plugin(struct arena *a, const struct plugin *p, const s
 		set_platform(a, m);
 	if (strcmp(p->type, CONTENT) == 0)
 		set_export(a, m, "root", arena_printf(a, "%s/" CONTENT ".content", en->cfg->root));
+	if (strcmp(p->type, RUNTIME) == 0)
+		set_task_exports(a, m, en->cfg);
 	if (strcmp(p->type, INTERNAL) == 0)
 		set_export(a, m, "path", en->cfg->opt_path);
 	if (strcmp(p->type, METADATA) == 0)

@@ -3,6 +3,7 @@
 
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/history.h"
 #include "api/containerd/services.h"
 #include "api/containerd/tasks_checkpoint.h"
 #include "api/containerd/tasks_wait.h"
@@ -96,8 +97,10 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	};
 	if (take_endpoint(q, &own, &n, c->arena, e) < 0 ||
 	    tasks_restore_from(&call, q, &n, &restore, e) < 0 ||
-	    engine_task_create(&call, &r, &n, &a->pid, e) < 0)
+	    engine_task_create(&call, &r, &n, &a->pid, e) < 0) {
+		history_failed(call.engine->history, call.ns, r.id, e);
 		return -1;
+	}
 	a->container_id = (char *)r.id;
 	return 0;
 }
@@ -114,7 +117,11 @@ static int start(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 
 	if (find(c, q->container_id, &call, &t, e) < 0)
 		return -1;
-	return engine_task_start(&call, t, q->exec_id, &a->pid, e);
+	if (engine_task_start(&call, t, q->exec_id, &a->pid, e) == 0)
+		return 0;
+	if (!*q->exec_id)
+		history_failed(call.engine->history, call.ns, q->container_id, e);
+	return -1;
 }
 
 static int end(struct rpc_call *c, const char *container, const char *exec_id,

@@ -1,6 +1,7 @@
 #include "cmd/containerd/serve.h"
 
 #include "api/containerd/attach.h"
+#include "api/containerd/history.h"
 #include "api/containerd/plugins.h"
 #include "api/containerd/services.h"
 #include "api/containerd/streaming.h"
@@ -146,6 +147,7 @@ static void opened(void *arg)
 	grpc_server_log(d->server, requests_ended);
 	grpc_server_limits(d->server, d->cfg->max_recv, d->cfg->max_send);
 	if (otlp_new(&d->cfg->tracing, d->loop, d->pool, &d->traces, &d->failure) < 0 ||
+	    history_start(d->engine, &d->failure) < 0 ||
 	    plugins_check_required(d->engine, &d->failure) < 0 || listen_all(d, &d->failure) < 0) {
 		loop_stop(d->loop);
 		return;
@@ -214,6 +216,8 @@ static void close_all(struct daemon *d)
 	otlp_stop(d->traces);
 	if (d->engine && d->engine->restarter)
 		restarter_stop(d->engine->restarter);
+	if (d->engine)
+		history_stop(d->engine->history);
 	if (d->engine && d->engine->nri)
 		engine_nri_stop(d->engine->nri);
 	if (d->engine && d->engine->collector)
@@ -233,6 +237,7 @@ static void close_all(struct daemon *d)
 	requests_free(d->debug.requests);
 	if (d->engine) {
 		streams_free(d->engine->streams);
+		history_free(d->engine->history);
 		engine_close(d->engine);
 	}
 	loop_free(d->loop);

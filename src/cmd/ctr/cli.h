@@ -38,7 +38,7 @@ struct ctr;
 struct args;
 typedef int command_fn(struct ctr *ctr, const struct args *args, struct err *e);
 
-enum { COMMAND_TABLES = 5 };
+enum { COMMAND_TABLES = 6 };
 
 struct command {
 	const char *name, *aliases; /* aliases: "ls" or "del remove rm", or NULL */
@@ -55,6 +55,7 @@ struct args {
 	const struct command *command;
 	struct flag_value *values;
 	size_t n_values, cap_values;
+	const struct args *group; /* the options of the group the command is in, or NULL */
 	const char *const *v; /* the arguments behind the options, NULL-terminated */
 	size_t n;
 	struct arena *arena;

@@ -1,23 +1,47 @@
 /* ctr containers */
 #include "cmd/ctr/checkpoint.h"
-#include "cmd/ctr/task.h"
+#include "cmd/ctr/container_state.h"
 
 #include "cmd/ctr/json_print.h"
+#include "cmd/ctr/list_json.h"
 #include "cmd/ctr/table.h"
 
 #include "base/log.h"
 
+static void list_json(struct ctr *ctr, const CONTAINERS(ListContainersResponse) * rsp)
+{
+	struct str out AUTO_STR = STR_INIT(64 << 20);
+	struct jsonw w;
+
+	jsonw_init(&w, &out, 4);
+	jsonw_array(&w);
+	for (size_t i = 0; i < rsp->n_containers; i++) {
+		jsonw_object(&w);
+		container_put(ctr, &w, rsp->containers[i]);
+		jsonw_end(&w);
+	}
+	jsonw_end(&w);
+	puts(str_c(&out));
+}
+
 static int containers_list(struct ctr *ctr, const struct args *args, struct err *e)
 {
+	bool json;
 	CONTAINERS(ListContainersRequest) req = CONTAINERS_INIT(LIST_CONTAINERS_REQUEST);
 	CONTAINERS(ListContainersResponse) * rsp;
 	struct table t = TABLE_WIDE(ctr->arena);
 
+	if (list_wants_json(args, &json, e) < 0)
+		return -1;
 	req.filters = (char **)(uintptr_t)args->v;
 	req.n_filters = args->n;
 	if (CTR_CALL(ctr, "containers.v1.Containers/List", &req,
 		     containers__v1__list_containers_response, &rsp, e) < 0)
 		return -1;
+	if (json && !args_bool(args, "quiet")) {
+		list_json(ctr, rsp);
+		return 0;
+	}
 	if (!args_bool(args, "quiet"))
 		table_row(&t, "CONTAINER", "IMAGE", "RUNTIME", "", NULL);
 	for (size_t i = 0; i < rsp->n_containers; i++) {
@@ -37,14 +61,12 @@ static int containers_create(struct ctr *ctr, const struct args *args, struct er
 {
 	CONTAINERS(Container) * c;
 
-	return container_create(ctr, args, &c, e);
+	return container_create(ctr, args, NULL, &c, e);
 }
 
 /* Only without a task, or with one that has ended: that one goes first. */
 static int delete_one(struct ctr *ctr, const char *id, bool keep_snapshot, struct err *e)
 {
-	static const char *const words[] = { "unknown", "created", "running",
-					     "stopped", "paused",  "pausing" };
 	Containerd__V1__Types__Process *p;
 	CONTAINERS(Container) * c;
 	struct err none = { 0 };
@@ -62,8 +84,7 @@ static int delete_one(struct ctr *ctr, const char *id, bool keep_snapshot, struc
 			e, ERR_UNKNOWN,
 			"cannot delete a non stopped container: {%s %u 0001-01-01 00:00:00 +0000 "
 			"UTC}",
-			(size_t)p->status < ARRAY_LEN(words) ? words[p->status] : "unknown",
-			p->exit_status);
+			task_status_word(p->status), p->exit_status);
 	if (task_delete(ctr, id, true, NULL, e) < 0)
 		return -1;
 	return container_delete(ctr, c, keep_snapshot, e);
@@ -135,7 +156,7 @@ static void put_any(struct jsonw *w, const char *key, const Google__Protobuf__An
 	jsonw_end(w);
 }
 
-static void put_container(struct ctr *ctr, struct jsonw *w, const CONTAINERS(Container) * c)
+void container_put(struct ctr *ctr, struct jsonw *w, const CONTAINERS(Container) * c)
 {
 	struct labels l;
 
@@ -190,7 +211,7 @@ static int containers_info(struct ctr *ctr, const struct args *args, struct err 
 		json_value(&w, spec);
 	} else {
 		jsonw_object(&w);
-		put_container(ctr, &w, c);
+		container_put(ctr, &w, c);
 		jsonw_key(&w, "Spec");
 		json_value(&w, spec);
 		jsonw_end(&w);
@@ -230,7 +251,7 @@ const struct command containers_commands[] = {
 	  .aliases = "ls",
 	  .usage = "list containers",
 	  .args_usage = "[flags] [<filter>, ...]",
-	  .flags = { quiet_flags },
+	  .flags = { quiet_flags, list_format_flags },
 	  .run = containers_list },
 	{ .name = "label",
 	  .usage = "set and clear labels for a container",

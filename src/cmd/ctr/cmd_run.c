@@ -1,5 +1,5 @@
 /* ctr run */
-#include "cmd/ctr/task.h"
+#include "cmd/ctr/logs.h"
 
 static void remove_all(struct ctr *ctr, const CONTAINERS(Container) * c)
 {
@@ -14,11 +14,28 @@ static void remove_all(struct ctr *ctr, const CONTAINERS(Container) * c)
 			 err_text(&container, text, sizeof text));
 }
 
+/* What the daemon's monitor starts again goes on in the same log. */
+static int add_restart_log(struct ctr *ctr, const struct args *args, const struct task_options *opt,
+			   struct labels *more, struct err *e)
+{
+	const struct task_io nobody = { .id = container_name(args), .out = "", .err = "" };
+	const char *uri = opt->log_uri;
+
+	if (!opt->detach || opt->null_io || !*args_string(args, "restart"))
+		return 0;
+	if (!*uri && log_uri_make(ctr, opt, &nobody, &uri, e) < 0)
+		return -1;
+	if (uri)
+		labels_add(ctr->arena, more, "containerd.io/restart.loguri", uri);
+	return 0;
+}
+
 int run_run(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	bool rm = args_bool(args, "rm"), detach = args_bool(args, "detach");
 	CONTAINERS(Container) * c;
 	struct task_options opt;
+	struct labels more = { 0 };
 	int r;
 
 	if (rm && detach)
@@ -26,7 +43,9 @@ int run_run(struct ctr *ctr, const struct args *args, struct err *e)
 			       "flags --detach and --rm cannot be specified together");
 	task_options_from(args, &opt);
 	opt.no_pivot = args_bool(args, "no-pivot");
-	if (container_create(ctr, args, &c, e) < 0)
+	if (add_restart_log(ctr, args, &opt, &more, e) < 0)
+		return -1;
+	if (container_create(ctr, args, &more, &c, e) < 0)
 		return -1;
 	r = task_run(ctr, c, &opt, e);
 	if (rm)

@@ -1,11 +1,28 @@
 /* ctr tasks: list, start, kill, attach, delete, ps, pause, resume, metrics */
 #include "cmd/ctr/checkpoint.h"
-#include "cmd/ctr/task.h"
-
-#include "cmd/ctr/json_print.h"
+#include "cmd/ctr/container_state.h"
+#include "cmd/ctr/list_json.h"
 #include "cmd/ctr/table.h"
 
 #include "base/log.h"
+
+static void list_json(const TASKS(ListTasksResponse) * rsp)
+{
+	struct str out AUTO_STR = STR_INIT(16 << 20);
+	struct jsonw w;
+
+	jsonw_init(&w, &out, 4);
+	jsonw_array(&w);
+	for (size_t i = 0; i < rsp->n_tasks; i++) {
+		jsonw_object(&w);
+		jsonw_kstring(&w, "ID", rsp->tasks[i]->id);
+		jsonw_ku64(&w, "Pid", rsp->tasks[i]->pid);
+		jsonw_kstring(&w, "Status", task_status_word(rsp->tasks[i]->status));
+		jsonw_end(&w);
+	}
+	jsonw_end(&w);
+	puts(str_c(&out));
+}
 
 static int tasks_list(struct ctr *ctr, const struct args *args, struct err *e)
 {
@@ -14,9 +31,16 @@ static int tasks_list(struct ctr *ctr, const struct args *args, struct err *e)
 	TASKS(ListTasksRequest) req = TASKS_INIT(LIST_TASKS_REQUEST);
 	struct table t = TABLE_WIDE(ctr->arena);
 	TASKS(ListTasksResponse) * rsp;
+	bool json;
 
+	if (list_wants_json(args, &json, e) < 0)
+		return -1;
 	if (CTR_CALL(ctr, "tasks.v1.Tasks/List", &req, tasks__v1__list_tasks_response, &rsp, e) < 0)
 		return -1;
+	if (json && !args_bool(args, "quiet")) {
+		list_json(rsp);
+		return 0;
+	}
 	if (!args_bool(args, "quiet"))
 		table_row(&t, "TASK", "PID", "STATUS", "", NULL);
 	for (size_t i = 0; i < rsp->n_tasks; i++) {
@@ -61,6 +85,7 @@ static int tasks_start(struct ctr *ctr, const struct args *args, struct err *e)
 	if (need_container(ctr, args, &c, e) < 0)
 		return -1;
 	task_options_from(args, &opt);
+	opt.no_pivot = args_bool(args, "no-pivot");
 	return end_session(task_run(ctr, c, &opt, e), e);
 }
 
@@ -189,32 +214,67 @@ static int tasks_delete(struct ctr *ctr, const struct args *args, struct err *e)
 	return first.code ? err_copy(e, &first) : 0;
 }
 
+/* The exec that a process belongs to, by what the shim says of it; NULL: not known. */
+static const char *exec_of(struct arena *a, const Containerd__V1__Types__ProcessInfo *p)
+{
+	Containerd__Runc__V1__ProcessDetails *d;
+	const char *id;
+
+	if (!p->info)
+		return NULL;
+	d = containerd__runc__v1__process_details__unpack(NULL, p->info->value.len,
+							  p->info->value.data);
+	if (!d)
+		return NULL;
+	id = arena_strdup(a, d->exec_id);
+	containerd__runc__v1__process_details__free_unpacked(d, NULL);
+	return id;
+}
+
+static void ps_json(struct arena *a, const TASKS(ListPidsResponse) * rsp)
+{
+	struct str out AUTO_STR = STR_INIT(16 << 20);
+	struct jsonw w;
+
+	jsonw_init(&w, &out, 4);
+	jsonw_array(&w);
+	for (size_t i = 0; i < rsp->n_processes; i++) {
+		const char *exec_id = exec_of(a, rsp->processes[i]);
+
+		jsonw_object(&w);
+		jsonw_ku64(&w, "Pid", rsp->processes[i]->pid);
+		if (exec_id)
+			jsonw_kstring(&w, "ExecID", exec_id);
+		jsonw_end(&w);
+	}
+	jsonw_end(&w);
+	puts(str_c(&out));
+}
+
 static int tasks_ps(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	TASKS(ListPidsRequest) req = TASKS_INIT(LIST_PIDS_REQUEST);
 	struct table t = TABLE_WIDE(ctr->arena);
 	TASKS(ListPidsResponse) * rsp;
+	bool json;
 
-	if (need_container(ctr, args, NULL, e) < 0)
+	if (list_wants_json(args, &json, e) < 0 || need_container(ctr, args, NULL, e) < 0)
 		return -1;
 	req.container_id = PB(args->v[0]);
 	if (CTR_CALL(ctr, "tasks.v1.Tasks/ListPids", &req, tasks__v1__list_pids_response, &rsp, e) <
 	    0)
 		return -1;
+	if (json) {
+		ps_json(ctr->arena, rsp);
+		return 0;
+	}
 	table_row(&t, "PID", "INFO", NULL);
 	for (size_t i = 0; i < rsp->n_processes; i++) {
-		const Containerd__V1__Types__ProcessInfo *p = rsp->processes[i];
-		Containerd__Runc__V1__ProcessDetails *d = NULL;
-		const char *info = "-";
+		const char *exec_id = exec_of(ctr->arena, rsp->processes[i]);
 
-		if (p->info)
-			d = containerd__runc__v1__process_details__unpack(NULL, p->info->value.len,
-									  p->info->value.data);
-		if (d)
-			info = arena_printf(ctr->arena, "exec_id:\"%s\"", d->exec_id);
-		if (d)
-			containerd__runc__v1__process_details__free_unpacked(d, NULL);
-		table_row(&t, arena_printf(ctr->arena, "%u", p->pid), info, NULL);
+		table_row(&t, arena_printf(ctr->arena, "%u", rsp->processes[i]->pid),
+			  exec_id ? arena_printf(ctr->arena, "exec_id:\"%s\"", exec_id) : "-",
+			  NULL);
 	}
 	table_print(&t, stdout);
 	return 0;
@@ -241,8 +301,8 @@ static int tasks_resume(struct ctr *ctr, const struct args *args, struct err *e)
 }
 
 static const struct flag start_flags[] = {
+	{ "no-pivot", FLAG_BOOL, NULL, "disable use of pivot-root (linux only)" },
 	{ "null-io", FLAG_BOOL, NULL, "send all IO to /dev/null" },
-	{ "log-uri", FLAG_STRING, NULL, "log uri" },
 	{ "fifo-dir", FLAG_STRING, NULL, "directory used for storing IO FIFOs" },
 	{ "pid-file", FLAG_STRING, NULL, "file path to write the task's pid" },
 	{ "detach", FLAG_BOOL, "d", "detach from the task after it has started execution" },
@@ -259,11 +319,6 @@ static const struct flag kill_flags[] = {
 static const struct flag delete_flags[] = {
 	{ "force", FLAG_BOOL, "f", "force delete task process" },
 	{ "exec-id", FLAG_STRING, NULL, "process ID to kill" },
-	{ NULL },
-};
-
-static const struct flag metrics_flags[] = {
-	{ "format", FLAG_STRING, NULL, "\"table\" or \"json\"", "table" },
 	{ NULL },
 };
 
@@ -292,7 +347,7 @@ const struct command tasks_commands[] = {
 	  .aliases = "ls",
 	  .usage = "list tasks",
 	  .args_usage = "[flags]",
-	  .flags = { quiet_flags },
+	  .flags = { quiet_flags, list_format_flags },
 	  .run = tasks_list },
 	{ .name = "kill",
 	  .usage = "signal a container (default: SIGTERM)",
@@ -306,6 +361,7 @@ const struct command tasks_commands[] = {
 	{ .name = "ps",
 	  .usage = "list processes for container",
 	  .args_usage = "CONTAINER",
+	  .flags = { list_format_flags },
 	  .run = tasks_ps },
 	{ .name = "resume",
 	  .usage = "resume a paused container",
@@ -314,13 +370,13 @@ const struct command tasks_commands[] = {
 	{ .name = "start",
 	  .usage = "start a container that has been created",
 	  .args_usage = "CONTAINER",
-	  .flags = { start_flags },
+	  .flags = { start_flags, log_flags },
 	  .run = tasks_start },
 	{ .name = "metrics",
 	  .aliases = "metric",
 	  .usage = "get a single data point of metrics for a task with the built-in Linux runtime",
 	  .args_usage = "CONTAINER",
-	  .flags = { metrics_flags },
+	  .flags = { list_format_flags },
 	  .run = tasks_metrics },
 	{ .name = NULL },
 };

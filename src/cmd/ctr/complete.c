@@ -111,6 +111,9 @@ static const struct {
 	unsigned char from, to;
 } arguments[] = {
 	{ "", "run", print_images, 0, 0 },
+	{ "", "logs", print_containers, 0, 0 },
+	{ "", "inspect", print_containers, 0, 0 },
+	{ "", "why", print_containers, 0, 0 },
 	{ "", "install", print_images, 0, 0 },
 	{ "containers", "create", print_images, 0, 0 },
 	{ "containers", "delete", print_containers, 0, ALL },

@@ -1,4 +1,5 @@
 #include "cmd/ctr/container.h"
+#include "cmd/ctr/remap.h"
 
 #include "base/ident.h"
 #include "base/jsonr.h"
@@ -80,11 +81,13 @@ int container_delete(struct ctr *ctr, const CONTAINERS(Container) * c, bool keep
 struct draft {
 	struct ctr *ctr;
 	const struct args *args;
+	const struct labels *more; /* or NULL */
 	const char *id, *image_name, *snapshotter, *rootfs;
 	struct image image;
 	bool has_image;
 	SNAPSHOTS(PrepareSnapshotResponse) * root; /* NULL: no snapshot */
 	struct idmap_flags idmaps;
+	bool is_remapped; /* by a copy */
 	char *spec;
 	size_t spec_len;
 };
@@ -108,21 +111,43 @@ static const char *default_snapshotter(struct ctr *ctr)
 	return name ? name : "overlayfs";
 }
 
+/* In a user namespace: labels for a snapshotter that maps ids itself, else a parent whose files
+ * have other owners. */
+static int choose_parent(struct draft *d, struct labels *l, const char **ret, struct err *e)
+{
+	bool is_built_in = args_bool(d->args, "remap-labels");
+
+	*ret = d->image.chain_id;
+	if (!d->idmaps.uids.n)
+		return 0;
+	if (!is_built_in && remap_is_built_in(d->ctr, d->snapshotter, &is_built_in, e) < 0)
+		return -1;
+	if (!is_built_in) {
+		d->is_remapped = true;
+		return remap_snapshot(d->ctr, d->snapshotter, *ret, &d->idmaps.uids,
+				      &d->idmaps.gids, ret, e);
+	}
+	idmap_flags_labels(d->ctr->arena, &d->idmaps, l);
+	return 0;
+}
+
 static int prepare_root(struct draft *d, struct err *e)
 {
 	SNAPSHOTS(PrepareSnapshotRequest) req = SNAPSHOTS_INIT(PREPARE_SNAPSHOT_REQUEST);
 	struct ctr *ctr = d->ctr;
 	struct labels l = { 0 };
+	const char *parent;
 	size_t n;
 	const char *const *words = args_list(d->args, "snapshotter-label", &n);
 
 	if (image_unpack(ctr, &d->image, d->snapshotter, e) < 0)
 		return -1;
 	labels_parse(ctr->arena, words, n, &l);
-	idmap_flags_labels(ctr->arena, &d->idmaps, &l);
+	if (choose_parent(d, &l, &parent, e) < 0)
+		return -1;
 	req.snapshotter = PB(d->snapshotter);
 	req.key = PB(d->id);
-	req.parent = PB(d->image.chain_id);
+	req.parent = PB(parent);
 	req.n_labels = l.n;
 	req.labels = (void *)labels_to_pb(
 		ctr->arena, &l,
@@ -205,6 +230,9 @@ static void set_labels(struct draft *d, CONTAINERS(Container) * c)
 		labels_add(d->ctr->arena, &l, "containerd.io/restart.policy",
 			   args_string(d->args, "restart"));
 	}
+	for (size_t i = 0; d->more && i < d->more->n; i++)
+		if (!labels_get(&l, d->more->keys[i]))
+			labels_add(d->ctr->arena, &l, d->more->keys[i], d->more->values[i]);
 	if (d->has_image)
 		labels_add(d->ctr->arena, &l, STOP_SIGNAL_LABEL,
 			   *d->image.config.stop_signal ? d->image.config.stop_signal : "SIGTERM");
@@ -212,6 +240,20 @@ static void set_labels(struct draft *d, CONTAINERS(Container) * c)
 	c->labels = (void *)labels_to_pb(
 		d->ctr->arena, &l,
 		&containerd__services__containers__v1__container__labels_entry__descriptor);
+}
+
+/* For runtimes that read a file of their own. */
+static Google__Protobuf__Any *config_path_options(struct arena *a, const char *path)
+{
+	Google__Protobuf__Any *any = ARENA_NEW(a, Google__Protobuf__Any);
+	Runtimeoptions__V1__Options opt = RUNTIMEOPTIONS__V1__OPTIONS__INIT;
+
+	google__protobuf__any__init(any);
+	opt.config_path = PB(path);
+	any->type_url = PB("runtimeoptions.v1.Options");
+	any->value.data = arena_alloc(a, runtimeoptions__v1__options__get_packed_size(&opt));
+	any->value.len = runtimeoptions__v1__options__pack(&opt, any->value.data);
+	return any;
 }
 
 static int set_runtime(struct draft *d, CONTAINERS(Container__Runtime) * rt, struct err *e)
@@ -226,6 +268,11 @@ static int set_runtime(struct draft *d, CONTAINERS(Container__Runtime) * rt, str
 	opt.binary_name = PB(args_string(args, "runc-binary"));
 	opt.root = PB(args_string(args, "runc-root"));
 	opt.systemd_cgroup = args_bool(args, "runc-systemd-cgroup");
+	if (*args_string(args, "runtime-config-path")) {
+		rt->options = config_path_options(d->ctr->arena,
+						  args_string(args, "runtime-config-path"));
+		return 0;
+	}
 	if (!str_starts(rt->name, "io.containerd.runc.")) {
 		if (*opt.binary_name || *opt.root || opt.systemd_cgroup)
 			return err_set(
@@ -284,7 +331,7 @@ static int create(struct draft *d, CONTAINERS(Container) * *ret, struct err *e)
 		return -1;
 	if (d->image_name && (load_image(d, e) < 0 || prepare_root(d, e) < 0))
 		return -1;
-	if (d->root)
+	if (d->root && !d->is_remapped)
 		r = idmap_flags_check(&d->idmaps, d->root->n_mounts ? d->root->mounts[0] : NULL,
 				      d->snapshotter, e);
 	if (r == 0)
@@ -295,6 +342,11 @@ static int create(struct draft *d, CONTAINERS(Container) * *ret, struct err *e)
 		(void)remove_snapshot(d->ctr, d->snapshotter, d->id, &ignored); /* e says why */
 	free(d->spec);
 	return r;
+}
+
+const char *container_name(const struct args *args)
+{
+	return args_at(args, args_is_set(args, "config") ? 0 : 1);
 }
 
 /* Which of the three forms it is: an image, a folder, a spec file. */
@@ -311,7 +363,7 @@ static int read_names(struct draft *d, struct err *e)
 		return err_set(e, ERR_UNKNOWN,
 			       args_bool(args, "rootfs") ? "image ref or rootfs must be provided"
 							 : "image ref must be provided");
-	d->id = args_at(args, has_config ? 0 : 1);
+	d->id = container_name(args);
 	if (!*d->id)
 		return err_set(e, ERR_UNKNOWN, "container id must be provided");
 	if (!ident_is_valid(d->id))
@@ -334,10 +386,10 @@ static int read_names(struct draft *d, struct err *e)
 	return 0;
 }
 
-int container_create(struct ctr *ctr, const struct args *args, CONTAINERS(Container) * *ret,
-		     struct err *e)
+int container_create(struct ctr *ctr, const struct args *args, const struct labels *more,
+		     CONTAINERS(Container) * *ret, struct err *e)
 {
-	struct draft d = { .ctr = ctr, .args = args };
+	struct draft d = { .ctr = ctr, .args = args, .more = more };
 	int r;
 
 	if (read_names(&d, e) < 0 || ctr_lease(ctr, e) < 0)

@@ -7,10 +7,12 @@
 /* The record; NOT_FOUND has the original's sentence. */
 int container_get(struct ctr *ctr, const char *id, CONTAINERS(Container) * *ret, struct err *e);
 
-/* Everything up to Containers.Create, by the options and arguments of run and create.  On failure
- * nothing is left. */
-int container_create(struct ctr *ctr, const struct args *args, CONTAINERS(Container) * *ret,
-		     struct err *e);
+/* Everything up to Containers.Create, by the options and arguments of run and create.  more: labels
+ * behind those of the options, or NULL.  On failure nothing is left. */
+int container_create(struct ctr *ctr, const struct args *args, const struct labels *more,
+		     CONTAINERS(Container) * *ret, struct err *e);
+/* The container's name by the same arguments, "" when it is missing. */
+const char *container_name(const struct args *args);
 
 /* The container and, unless keep_snapshot, its snapshot. */
 int container_delete(struct ctr *ctr, const CONTAINERS(Container) * c, bool keep_snapshot,

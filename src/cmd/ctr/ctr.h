@@ -28,6 +28,7 @@
 #include "containerd/services/transfer/v1/transfer.pb-c.h"
 #include "containerd/services/version/v1/version.pb-c.h"
 #include "containerd/types/runc/options/oci.pb-c.h"
+#include "containerd/types/runtimeoptions/v1/api.pb-c.h"
 #include "containerd/types/transfer/imagestore.pb-c.h"
 #include "containerd/types/transfer/importexport.pb-c.h"
 #include "containerd/types/transfer/progress.pb-c.h"
@@ -139,11 +140,14 @@ const char *snapshotter_of(const struct args *args);
 /* The groups and the commands that stand alone; each file has one table. */
 extern const struct command containers_commands[], content_commands[], images_commands[],
 	leases_commands[], namespaces_commands[], plugins_commands[], sandboxes_commands[],
-	snapshots_commands[], tasks_commands[], oci_commands[], deprecations_commands[];
-extern const struct flag container_flags[], run_flags[], platform_flags[], snapshotter_flags[],
-	quiet_flags[], inspect_runtime_flags[], doctor_flags[], install_flags[];
+	snapshots_commands[], tasks_commands[], oci_commands[], shim_commands[],
+	deprecations_commands[];
+extern const struct flag shim_flags[], container_flags[], run_flags[], log_flags[], logs_flags[],
+	ps_flags[], platform_flags[], snapshotter_flags[], quiet_flags[], inspect_runtime_flags[],
+	doctor_flags[], install_flags[];
 
 /* Prints what may follow words (the last may be the start of an option). */
 int complete_run(struct ctr *ctr, const struct command *app, const char *const *words, size_t n);
 
-command_fn version_run, events_run, run_run, info_run, inspect_runtime_run, doctor_run, install_run;
+command_fn version_run, events_run, run_run, logs_run, inspect_run, ps_run, why_run, info_run,
+	inspect_runtime_run, doctor_run, install_run;

@@ -67,8 +67,28 @@ static const struct command top_commands[] = {
 	{ .name = "run",
 	  .usage = "run a container",
 	  .args_usage = "[flags] Image|RootFS ID [COMMAND] [ARG...]",
-	  .flags = { run_flags, platform_flags, snapshotter_flags, container_flags },
+	  .flags = { run_flags, log_flags, platform_flags, snapshotter_flags, container_flags },
 	  .run = run_run },
+	{ .name = "logs",
+	  .usage = "show what a detached container has said",
+	  .args_usage = "[flags] CONTAINER",
+	  .flags = { logs_flags },
+	  .run = logs_run },
+	{ .name = "inspect",
+	  .usage = "show a container, its task and its past as JSON, or one value of it",
+	  .args_usage = "CONTAINER [PATH]",
+	  .description = "PATH is like Spec.process.args[0], Task.Pid or Labels[a.b/c]",
+	  .run = inspect_run },
+	{ .name = "ps",
+	  .usage = "list containers that run, or (-a) all of them",
+	  .args_usage = "[flags] [<filter>, ...]",
+	  .flags = { ps_flags, list_format_flags },
+	  .run = ps_run },
+	{ .name = "why",
+	  .usage = "tell why a container is not running",
+	  .args_usage = "[flags] CONTAINER",
+	  .flags = { list_format_flags },
+	  .run = why_run },
 	{ .name = "sandboxes",
 	  .aliases = "sandbox sb s",
 	  .usage = "manage sandboxes",
@@ -92,6 +112,10 @@ static const struct command top_commands[] = {
 	  .flags = { install_flags },
 	  .run = install_run },
 	{ .name = "oci", .usage = "OCI tools", .commands = oci_commands },
+	{ .name = "shim",
+	  .usage = "interact with a shim directly",
+	  .commands = shim_commands,
+	  .flags = { shim_flags } },
 	{ .name = "info", .usage = "print the server info", .run = info_run },
 	{ .name = "deprecations",
 	  .usage = "warnings for what will go",
@@ -219,8 +243,8 @@ static void pass_group_options(const struct args *group)
 		setenv("CONTAINERD_SNAPSHOTTER", args_string(group, "snapshotter"), 1);
 }
 
-static int run_command(struct ctr *ctr, const struct command *c, const char *path,
-		       const char *const *argv)
+static int run_command(struct ctr *ctr, const struct command *c, const struct args *group,
+		       const char *path, const char *const *argv)
 {
 	const struct command *sub;
 	struct err e = { 0 };
@@ -234,6 +258,7 @@ static int run_command(struct ctr *ctr, const struct command *c, const char *pat
 			help_command(stdout, c, path);
 			return 0;
 		}
+		args.group = group;
 		if (c->run(ctr, &args, &e) < 0)
 			return report(ctr, &e);
 		return ctr->exit_code;
@@ -246,7 +271,7 @@ static int run_command(struct ctr *ctr, const struct command *c, const char *pat
 	sub = command_find(c->commands, args.v[0]);
 	if (!sub)
 		return unknown_command(args.v[0]);
-	return run_command(ctr, sub, arena_printf(ctr->arena, "%s %s", path, sub->name),
+	return run_command(ctr, sub, &args, arena_printf(ctr->arena, "%s %s", path, sub->name),
 			   args.v + 1);
 }
 
@@ -282,7 +307,7 @@ static int run_app(struct ctr *ctr, const char *const *argv)
 	c = command_find(app.commands, args.v[0]);
 	if (!c)
 		return unknown_command(args.v[0]);
-	return run_command(ctr, c, arena_printf(ctr->arena, "ctr %s", c->name), args.v + 1);
+	return run_command(ctr, c, NULL, arena_printf(ctr->arena, "ctr %s", c->name), args.v + 1);
 }
 
 int main(int argc, char **argv)

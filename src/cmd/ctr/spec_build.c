@@ -186,6 +186,13 @@ static int build_namespaces(const struct args *args, struct generate *g, struct 
 	return 0;
 }
 
+static const char *string_or_null(const struct args *args, const char *name)
+{
+	const char *s = args_string(args, name);
+
+	return *s ? s : NULL;
+}
+
 static int build_limits(const struct args *args, struct generate *g, struct err *e)
 {
 	const char *memory = args_string(args, "memory-limit");
@@ -213,6 +220,9 @@ static int build_limits(const struct args *args, struct generate *g, struct err 
 		g->cpu_quota = (struct oci_i64){ llround(cpus * CPU_PERIOD), true };
 		g->cpu_period = (struct oci_u64){ CPU_PERIOD, true };
 	}
+	g->cpuset_cpus = string_or_null(args, "cpuset-cpus");
+	g->cpuset_mems = string_or_null(args, "cpuset-mems");
+	g->rdt_class = string_or_null(args, "rdt-class");
 	g->cpu_shares = (struct oci_u64){ args_uint(args, "cpu-shares"),
 					  args_uint(args, "cpu-shares") > 0 };
 	return 0;
@@ -262,8 +272,13 @@ static int build_devices(const struct args *args, struct generate *g, struct err
 	const char *const *words = args_list(args, "device", &n);
 	int r = 0;
 
-	if (args_bool(args, "privileged")) {
-		g->privileged = g->all_devices = true;
+	if (args_bool(args, "privileged-without-host-devices") && !args_bool(args, "privileged"))
+		return err_set(e, ERR_UNKNOWN,
+			       "can't use 'privileged-without-host-devices' without 'privileged' "
+			       "specified");
+	g->privileged = args_bool(args, "privileged");
+	if (g->privileged && !args_bool(args, "privileged-without-host-devices")) {
+		g->all_devices = true;
 		r = devices_add_host(&l, e);
 	}
 	for (size_t i = 0; r == 0 && i < n; i++)
@@ -315,7 +330,6 @@ static const char *const *build_args(const struct args *args, const struct image
 int spec_from_args(struct ctr *ctr, const struct args *args, const struct image *img,
 		   const char *id, struct generate *g, struct err *e)
 {
-	const char *propagation = args_string(args, "rootfs-propagation");
 	bool has_cgroup = args_is_set(args, "cgroup");
 	const char *cwd = args_string(args, "cwd");
 
@@ -328,7 +342,7 @@ int spec_from_args(struct ctr *ctr, const struct args *args, const struct image 
 	g->cap_add = args_list(args, "cap-add", NULL);
 	g->cap_drop = args_list(args, "cap-drop", NULL);
 	g->root_readonly = args_bool(args, "read-only");
-	g->rootfs_propagation = *propagation ? propagation : NULL;
+	g->rootfs_propagation = string_or_null(args, "rootfs-propagation");
 	g->cgroups_path = has_cgroup ? args_string(args, "cgroup")
 				     : arena_printf(ctr->arena, "/%s/%s", ctr->ns, id);
 	if (args_is_set(args, "hostname"))

@@ -55,6 +55,13 @@ TEST(options_reach_the_spec)
 		  "\"cpu\":{\"shares\":1024,\"quota\":150000,\"period\":100000}" },
 		{ { "--cpu-quota", "5000", "--cpu-period", "10000", "img", "c1" },
 		  "\"quota\":5000,\"period\":10000" },
+		{ { "--cpuset-cpus", "0-1,3", "--cpuset-mems", "0", "img", "c1" },
+		  "\"cpu\":{\"shares\":1024,\"cpus\":\"0-1,3\",\"mems\":\"0\"}" },
+		{ { "--rdt-class", "gold", "img", "c1" }, "\"intelRdt\":{\"closID\":\"gold\"}" },
+		{ { "--privileged", "--privileged-without-host-devices", "img", "c1" },
+		  "\"devices\":[{\"allow\":false,\"access\":\"rwm\"}" },
+		{ { "--privileged-without-host-devices", "img", "c1" },
+		  "can't use 'privileged-without-host-devices' without 'privileged' specified" },
 		{ { "--pids-limit", "9", "img", "c1" }, "\"pids\":{\"limit\":9}" },
 		{ { "--mount", "type=bind,src=/a,dst=/b,options=rbind:ro", "img", "c1" },
 		  "{\"destination\":\"/b\",\"type\":\"bind\",\"source\":\"/"
@@ -109,7 +116,9 @@ TEST(wrong_wishes)
 		{ { "--cap-add", "CAP_X", "i", "c" }, "unknown capability \"CAP_X\"" },
 		{ { "--env-file", "/nonexistent", "i", "c" },
 		  "read /nonexistent: no such file or directory" },
-		{ { "--gpus", "0", "i", "c" }, "option --gpus is not supported yet" },
+		{ { "--gpus", "0", "i", "c" },
+		  "option --gpus is not supported, as it needs its vendor's hook: name the devices "
+		  "with --device" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -1,4 +1,4 @@
-#include "cmd/ctr/task.h"
+#include "cmd/ctr/container_state.h"
 
 #include "base/num.h"
 #include "os/file.h"
@@ -65,14 +65,6 @@ int task_kill(struct ctr *ctr, const char *id, const char *exec_id, uint32_t sig
 	return CTR_CALL_EMPTY(ctr, "tasks.v1.Tasks/Kill", &req, e);
 }
 
-static const char *status_word(Containerd__V1__Types__Status s)
-{
-	static const char *const words[] = { "unknown", "created", "running",
-					     "stopped", "paused",  "pausing" };
-
-	return (size_t)s < ARRAY_LEN(words) ? words[s] : "unknown";
-}
-
 /* SIGKILL, and the end of it. */
 static int kill_and_wait(struct ctr *ctr, const char *id, struct err *e)
 {
@@ -99,7 +91,7 @@ int task_delete(struct ctr *ctr, const char *id, bool force, uint32_t *ret_statu
 		if (!force)
 			return err_set(e, ERR_FAILED_PRECONDITION,
 				       "task must be stopped before deletion: %s",
-				       status_word(p->status));
+				       task_status_word(p->status));
 		if (kill_and_wait(ctr, id, e) < 0)
 			return -1;
 	}
@@ -120,6 +112,8 @@ void task_options_from(const struct args *args, struct task_options *ret)
 		.log_uri = args_string(args, "log-uri"),
 		.fifo_dir = args_string(args, "fifo-dir"),
 		.pid_file = args_string(args, "pid-file"),
+		.log_driver = args_string(args, "log-driver"),
+		.log_opts = args_list(args, "log-opt", NULL),
 	};
 }
 
@@ -164,8 +158,8 @@ static int create_task(struct ctr *ctr, const CONTAINERS(Container) * c, const s
 		return -1;
 	req.container_id = c->id;
 	req.stdin = PB(io->in);
-	req.stdout = PB(io->out);
-	req.stderr = PB(io->err);
+	req.stdout = PB(io->log ? io->log : io->out);
+	req.stderr = PB(io->log ? io->log : io->err);
 	req.terminal = io->terminal;
 	req.checkpoint = opt->checkpoint;
 	if (root) {
@@ -247,7 +241,12 @@ static int make_io(struct ctr *ctr, const CONTAINERS(Container) * c, const struc
 		ret->terminal = tty;
 		return 0;
 	}
-	return task_io_create(ctr, opt->fifo_dir, c->id, "", tty, ret, e);
+	if (task_io_create(ctr, opt->fifo_dir, c->id, "", tty, ret, e) < 0)
+		return -1;
+	if (!opt->detach || log_uri_make(ctr, opt, ret, &ret->log, e) == 0)
+		return 0;
+	task_io_remove(ret);
+	return -1;
 }
 
 int task_run(struct ctr *ctr, const CONTAINERS(Container) * c, const struct task_options *opt,

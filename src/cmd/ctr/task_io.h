@@ -11,6 +11,7 @@ struct task_io {
 	const char *id, *exec_id; /* exec_id "": the container's first process */
 	const char *dir; /* of our fifos, removed at the end; NULL: not ours */
 	const char *in, *out, *err; /* for the request; "": not wanted */
+	const char *log; /* for the request in place of out and err; NULL: no log is kept */
 	bool terminal;
 	bool close_on_eof; /* the end of our input is the end of the process' */
 	int in_fd, out_fd, err_fd; /* our ends, -1: none */
