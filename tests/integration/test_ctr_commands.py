@@ -7,13 +7,11 @@ import unittest
 from casco import BIN, run
 
 # What is known to be absent, or to come: nothing else may be.
-ABSENT_COMMANDS = {
-    "containers checkpoint", "containers restore", "tasks checkpoint", "sandboxes", "shim",
-}
+ABSENT_COMMANDS = {"shim"}
 ABSENT_OPTIONS = {
-    "containers create": {"--blockio-class", "--blockio-config-file", "--sandbox"},
+    "containers create": {"--blockio-class", "--blockio-config-file"},
     "run": {"--blockio-class", "--blockio-config-file", "--cpuset-cpus", "--cpuset-mems",
-            "--privileged-without-host-devices", "--sandbox", "--sync-fs"},
+            "--privileged-without-host-devices", "--sync-fs"},
     "tasks start": {"--no-pivot"},
 }
 OPTION = re.compile(r"(?:^|, )(--?[A-Za-z0-9-]+)")

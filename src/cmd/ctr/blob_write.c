@@ -21,18 +21,17 @@ struct writer {
 	struct sha256 sum; /* of what was read: a blob that is there already has no answer */
 };
 
-/* One request and its answer: what the answer says about the ingest goes to w. */
-static int exchange(struct writer *w, struct arena *a, const write_request *q, write_response **ret,
-		    struct err *e)
+/* One request and its answer; NULL: a failure. */
+static write_response *exchange(struct writer *w, struct arena *a, const write_request *q,
+				struct err *e)
 {
-	int r = grpc_stream_send(w->s, &q->base, e);
+	void *rsp = NULL;
 
-	if (r == 0)
-		r = grpc_stream_recv(w->s, a, (void **)ret, e);
-	if (r == 0)
-		return err_set(e, ERR_UNAVAILABLE, "the daemon ended the upload of %s",
-			       w->from->ref);
-	return r < 0 ? -1 : 0;
+	if (grpc_stream_send(w->s, &q->base, e) < 0)
+		return NULL;
+	if (grpc_stream_recv(w->s, a, &rsp, e) == 0)
+		err_set(e, ERR_UNAVAILABLE, "the daemon ended the upload of %s", w->from->ref);
+	return rsp;
 }
 
 static int begin(struct writer *w, struct arena *a, struct err *e)
@@ -44,7 +43,8 @@ static int begin(struct writer *w, struct arena *a, struct err *e)
 	q.ref = PB(w->from->ref);
 	q.total = (int64_t)w->from->size;
 	q.expected = PB(w->from->expected ? w->from->expected : "");
-	if (exchange(w, a, &q, &rsp, e) < 0)
+	rsp = exchange(w, a, &q, e);
+	if (!rsp)
 		return -1;
 	w->offset = rsp->offset > 0 ? (uint64_t)rsp->offset : 0;
 	return 0;
@@ -74,7 +74,6 @@ static int send_all(struct writer *w, unsigned char *buf, struct err *e)
 	for (;;) {
 		struct arena *a AUTO_ARENA = arena_new();
 		write_request q = CONTENT_INIT(WRITE_CONTENT_REQUEST);
-		write_response *rsp;
 		ssize_t n = fd_read_all(w->from->fd, buf, CHUNK);
 
 		if (n < 0)
@@ -84,7 +83,7 @@ static int send_all(struct writer *w, unsigned char *buf, struct err *e)
 		q.action = CONTAINERD__SERVICES__CONTENT__V1__WRITE_ACTION__WRITE;
 		q.offset = (int64_t)w->offset;
 		q.data = (ProtobufCBinaryData){ (size_t)n, buf };
-		if (exchange(w, a, &q, &rsp, e) < 0)
+		if (!exchange(w, a, &q, e))
 			return err_wrap(e, "failed to send write");
 		sha256_add(&w->sum, buf, (size_t)n);
 		w->offset += (uint64_t)n;
@@ -106,7 +105,8 @@ static int commit(struct writer *w, struct arena *a, const char **ret_digest, st
 			a, w->from->labels,
 			&containerd__services__content__v1__write_content_request__labels_entry__descriptor);
 	}
-	if (exchange(w, a, &q, &rsp, e) < 0)
+	rsp = exchange(w, a, &q, e);
+	if (!rsp)
 		return -1;
 	*ret_digest = rsp->digest;
 	return 0;
