@@ -207,8 +207,8 @@ int sandbox_status(struct task *t, bool verbose, struct arena *a, struct sandbox
 	*ret = (struct sandbox_status){ .state = "", .address = "" };
 	req.sandbox_id = t->id;
 	req.verbose = verbose;
-	if (task_call(t, "SandboxStatus", t->ts->env->timeouts.state, &req, V1_TYPE(sandbox_status_response),
-		      &rsp, e) < 0)
+	if (task_call(t, "SandboxStatus", t->ts->env->timeouts.state, &req,
+		      V1_TYPE(sandbox_status_response), &rsp, e) < 0)
 		return err_wrap(e, "failed to query sandbox %s status", t->id);
 	ret->pid = rsp->pid;
 	ret->state = arena_strdup(a, rsp->state);
@@ -261,8 +261,8 @@ int sandbox_metrics(struct task *t, struct arena *a, struct any *ret, struct err
 	V1(SandboxMetricsResponse) *rsp = NULL;
 
 	req.sandbox_id = t->id;
-	if (task_call(t, "SandboxMetrics", t->ts->env->timeouts.state, &req, V1_TYPE(sandbox_metrics_response),
-		      &rsp, e) < 0)
+	if (task_call(t, "SandboxMetrics", t->ts->env->timeouts.state, &req,
+		      V1_TYPE(sandbox_metrics_response), &rsp, e) < 0)
 		return -1;
 	*ret = any_from(rsp->metrics ? rsp->metrics->data : NULL, a);
 	containerd__runtime__sandbox__v1__sandbox_metrics_response__free_unpacked(rsp, NULL);
