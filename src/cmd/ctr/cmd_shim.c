@@ -59,15 +59,26 @@ static int shim_delete(struct ctr *ctr, const struct args *args, struct err *e)
 	return 0;
 }
 
+static int take_version(const struct args *args, int *ret, struct err *e)
+{
+	int64_t version = args_int(args, "api-version");
+
+	if (version != 2 && version != NEWEST)
+		return err_set(e, ERR_UNKNOWN, "unsupported shim API version %d", (int)version);
+	*ret = (int)version;
+	return 0;
+}
+
 static int shim_shutdown(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	struct shim_client *s CLEANUP(shim_closep) = NULL;
 	V3(ShutdownRequest) req = V3_INIT(SHUTDOWN_REQUEST);
+	int version;
 
 	req.id = PB(args_string(args->group, "id"));
-	if (connect_to(ctr, args, &s, e) < 0)
+	if (take_version(args, &version, e) < 0 || connect_to(ctr, args, &s, e) < 0)
 		return -1;
-	return shim_client_call(s, NEWEST, "Shutdown", &req, NULL, NULL, e);
+	return shim_client_call(s, version, "Shutdown", &req, NULL, NULL, e);
 }
 
 static int shim_state(struct ctr *ctr, const struct args *args, struct err *e)
@@ -75,17 +86,17 @@ static int shim_state(struct ctr *ctr, const struct args *args, struct err *e)
 	struct shim_client *s CLEANUP(shim_closep) = NULL;
 	struct str out AUTO_STR = STR_INIT(1 << 20);
 	V3(StateRequest) req = V3_INIT(STATE_REQUEST);
-	int64_t version = args_int(args, "api-version");
 	V3(StateResponse) *rsp = NULL;
 	struct jsonw w;
+	int version;
 
-	if (version != 2 && version != NEWEST)
-		return err_set(e, ERR_UNKNOWN, "unsupported shim API version %d", (int)version);
+	if (take_version(args, &version, e) < 0)
+		return -1;
 	req.id = PB(args_string(args, "task-id"));
 	if (!*req.id)
 		req.id = PB(args_string(args->group, "id"));
 	if (connect_to(ctr, args, &s, e) < 0 ||
-	    shim_client_call(s, (int)version, "State", &req,
+	    shim_client_call(s, version, "State", &req,
 			     &containerd__task__v3__state_response__descriptor, &rsp, e) < 0)
 		return -1;
 	jsonw_init(&w, &out, 4);
@@ -256,6 +267,11 @@ static const struct flag state_flags[] = {
 	{ NULL },
 };
 
+static const struct flag shutdown_flags[] = {
+	{ "api-version", FLAG_INT, NULL, "shim API version {2,3}", "3" },
+	{ NULL },
+};
+
 const struct command shim_commands[] = {
 	{ .name = "delete", .usage = "delete a container with a task", .run = shim_delete },
 	{ .name = "exec",
@@ -273,6 +289,7 @@ const struct command shim_commands[] = {
 	  .run = shim_state },
 	{ .name = "shutdown",
 	  .usage = "shutdown shim if there is no active container",
+	  .flags = { shutdown_flags },
 	  .run = shim_shutdown },
 	{ .name = NULL },
 };
