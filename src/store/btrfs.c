@@ -107,7 +107,7 @@ static int mounts(const struct snapshotter *sn, struct arena *a, const struct la
 		  struct mounts *ret, struct err *e)
 {
 	const char *device = device_of(sn->fd, a, e);
-	uint64_t id;
+	uint64_t id = 0;
 
 	if (!device)
 		return -1;

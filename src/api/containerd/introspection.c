@@ -236,7 +236,7 @@ static plugin_msg **list_plugins(struct engine *en, struct arena *a, size_t *ret
 
 	for (size_t i = 0; i < ARRAY_LEN(plugins); i++) {
 		if (is_served(plugins[i].grpc_service) &&
-		    (strcmp(plugins[i].type, NRI) || en->nri) &&
+		    (strcmp(plugins[i].type, NRI) != 0 || en->nri) &&
 		    !config_plugin_is_disabled(en->cfg, plugins[i].type, plugins[i].id))
 			v[n++] = plain_plugin(a, &plugins[i], en);
 		/* Snapshotters come before the metadata that needs them. */
