@@ -174,7 +174,12 @@ static int run(struct restore *r, const CONTAINERS(Container) * c, bool live, st
 {
 	Containerd__Types__Descriptor d = CONTAINERD__TYPES__DESCRIPTOR__INIT;
 	const struct oci_descriptor *images = part(r, CHECKPOINT_IMAGES);
-	struct task_options opt = { .log_uri = "", .fifo_dir = "", .pid_file = "" };
+	static const char *const no_log_options[] = { NULL };
+	struct task_options opt = { .log_uri = "",
+				    .fifo_dir = "",
+				    .pid_file = "",
+				    .log_driver = "cri",
+				    .log_opts = no_log_options };
 	bool tty;
 
 	if (container_has_terminal(c, &tty, e) < 0)

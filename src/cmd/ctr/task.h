@@ -11,8 +11,8 @@ int task_get(struct ctr *ctr, const char *id, const char *exec_id,
 struct task_options {
 	bool null_io, detach, no_pivot;
 	const char *log_uri, *fifo_dir, *pid_file; /* "" when absent */
-	const char *log_driver;
-	const char *const *log_opts;
+	const char *log_driver; /* "cri", "json", "none" */
+	const char *const *log_opts; /* ends with NULL */
 	Containerd__Types__Descriptor *checkpoint; /* to go on from; or NULL */
 };
 void task_options_from(const struct args *args, struct task_options *ret);
