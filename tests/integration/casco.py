@@ -58,6 +58,24 @@ def wait_for(what, probe, timeout=20.0):
     raise AssertionError(f"waited {timeout:.0f} s for {what}")
 
 
+def wait_for_foreground(*words):
+    """Until the program with these words is what its terminal's keys reach: a shell gives it the terminal after its start."""
+    wanted = "".join(w + "\0" for w in words).encode()
+
+    def is_there():
+        for p in pathlib.Path("/proc").iterdir():
+            try:
+                if p.name.isdigit() and (p / "cmdline").read_bytes() == wanted:
+                    stat = (p / "stat").read_text().rpartition(")")[2].split()
+                    if stat[2] == stat[5]:  # pgrp and tpgid
+                        return True
+            except OSError:
+                continue
+        return False
+
+    wait_for(f"{words} in the foreground", is_there)
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -4,7 +4,7 @@ import shutil
 import time
 import unittest
 
-from casco import DaemonTest, Terminal, wait_for
+from casco import DaemonTest, Terminal, wait_for, wait_for_foreground
 from registry import Registry, busybox_layer, layer
 
 DEBIAN_CTR = "/usr/bin/ctr"
@@ -54,9 +54,9 @@ class DebianCtr(DaemonTest):
         t.expect("# ")
         t.type("echo $((40+2))\n")
         t.expect("42")
-        t.type("sleep 50\n")
-        t.expect("sleep 50")
-        wait_for("sleep to run", lambda: len(self.ctr("tasks", "ps", "tty").stdout.splitlines()) == 3)
+        t.type("sleep 50.25\n")
+        t.expect("sleep 50.25")
+        wait_for_foreground("sleep", "50.25")
         t.type("\x03")
         t.expect("# ")
         t.type("exit 9\n")

@@ -10,7 +10,7 @@ import time
 import unittest
 
 from bundle import RuncTest
-from casco import Terminal, program, wait_for
+from casco import Terminal, program, wait_for, wait_for_foreground
 
 
 class Spec(RuncTest):
@@ -380,9 +380,9 @@ class InATerminal(RuncTest):
         t.expect("/dev/pts/0")
         t.expect("24 80")
         t.resize(40, 100)
-        t.type("stty size; sleep 50\n")
+        t.type("stty size; sleep 50.5\n")
         t.expect("40 100")
-        time.sleep(0.5)  # until sleep, and no longer stty, is the terminal's foreground
+        wait_for_foreground("sleep", "50.5")
         t.type("\x03")
         t.expect("# ")
         t.type("exit 9\n")
