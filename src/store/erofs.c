@@ -27,6 +27,8 @@
 #define IMAGE "layer.erofs"
 #define IMAGE_NEW "layer.erofs.new"
 
+enum { MOUNTS_MAX = 64 << 20 };
+
 static int probe(struct snapshotter *sn, struct err *e)
 {
 	AUTO_FREE char *mkfs = spawn_find("mkfs.erofs");
@@ -67,12 +69,27 @@ static int seal(const struct snapshotter *sn, const struct layers *l, struct sna
 }
 
 /* Whatever fails here costs disk, no more: the folder is as good as the image. */
+/* Whether a mounted overlay writes there.  Its upper folder's name goes by its end: the kernel's
+ * list escapes some letters of paths. */
+static bool is_written(uint64_t number)
+{
+	AUTO_FREE char *text = NULL;
+	AUTO_FREE char *upper = xasprintf("/%llu/fs,workdir=", (unsigned long long)number);
+
+	if (file_read(AT_FDCWD, "/proc/self/mountinfo", MOUNTS_MAX, &text, NULL) < 0)
+		return true; /* not known */
+	return strstr(text, upper);
+}
+
 static void sealed(const struct snapshotter *sn, const struct layers *l)
 {
 	AUTO_FD int dirfd = open_number(sn, l->number);
 
 	if (dirfd < 0 || renameat(dirfd, IMAGE_NEW, dirfd, IMAGE) < 0)
 		return;
+	if (is_written(l->number))
+		return; /* a container goes on in it; its files stay below the image until the layer
+			   goes */
 	if (renameat(dirfd, "fs", dirfd, "old") == 0)
 		(void)mkdirat(dirfd, "fs", 0755); /* or show() does it */
 	(void)file_remove_tree(dirfd, "old");
