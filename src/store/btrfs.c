@@ -1,9 +1,15 @@
 /* btrfs: each snapshot is a subvolume with the whole tree, sharing what it has in common with its
- * parent.  Mounted by its number, so that a container sees nothing of the directories above. */
+ * parent.  Mounted by its number, so that a container sees nothing of the directories above.
+ *
+ *   N/fs    active: the container's; committed: read-only
+ *   N/new   a layer before the record says committed
+ *   N/live  what a layer was made of, while a container goes on in it */
 #include "store/snapshotter.h"
 
 #include "base/num.h"
 #include "base/str.h"
+#include "os/file.h"
+#include "os/syscall.h"
 #include "store/layer_dir.h"
 
 #include <dirent.h>
@@ -15,6 +21,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/vfs.h>
+
+#define LAYER "new"
+#define LIVE "live"
+
+enum { MOUNTS_MAX = 64 << 20 };
 
 static const char *type_name(const struct statfs *s)
 {
@@ -126,33 +137,85 @@ static int mounts(const struct snapshotter *sn, struct arena *a, const struct la
 	return 0;
 }
 
-/* A layer that others stand on changes no more, whoever finds its path. */
+static int open_number(const struct snapshotter *sn, uint64_t number)
+{
+	char name[24];
+
+	snprintf(name, sizeof name, "%llu", (unsigned long long)number);
+	return openat(sn->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int destroy(int dirfd, const char *name)
+{
+	struct btrfs_ioctl_vol_args args = { 0 };
+
+	snprintf(args.name, sizeof args.name, "%s", name);
+	return ioctl(dirfd, BTRFS_IOC_SNAP_DESTROY, &args) < 0 ? -errno : 0;
+}
+
+/* A layer that others stand on changes no more, also where a container goes on in what it was: so
+ * it becomes a read-only subvolume of its own.  Making one is durable when the call returns. */
+static int seal(const struct snapshotter *sn, const struct layers *l,
+		struct snapshot_usage *usage UNUSED, struct err *e)
+{
+	struct btrfs_ioctl_vol_args_v2 args = { .flags = BTRFS_SUBVOL_RDONLY, .name = LAYER };
+	AUTO_FD int dirfd = open_number(sn, l->number);
+	AUTO_FD int fs = snapshotter_open_fs(sn, l->number, e);
+
+	if (fs < 0)
+		return -1;
+	if (dirfd < 0)
+		return err_sys(e, errno, "open snapshot directory");
+	(void)destroy(dirfd, LAYER); /* of an attempt before */
+	args.fd = fs;
+	if (ioctl(dirfd, BTRFS_IOC_SNAP_CREATE_V2, &args) < 0)
+		return err_sys(e, errno, "snapshot of subvolume");
+	return 0;
+}
+
+static bool is_mounted(int fs)
+{
+	AUTO_FREE char *text = NULL, *option = NULL;
+	uint64_t id = 0;
+
+	if (subvolume_id(fs, &id) < 0 ||
+	    file_read(AT_FDCWD, "/proc/self/mountinfo", MOUNTS_MAX, &text, NULL) < 0)
+		return true; /* not known */
+	option = xasprintf("subvolid=%llu,", (unsigned long long)id);
+	return strstr(text, option);
+}
+
 static void sealed(const struct snapshotter *sn, const struct layers *l)
 {
 	struct err ignored = { 0 };
-	uint64_t flags = BTRFS_SUBVOL_RDONLY;
-	AUTO_FD int fd = snapshotter_open_fs(sn, l->number, &ignored);
+	AUTO_FD int dirfd = open_number(sn, l->number);
+	AUTO_FD int fs = snapshotter_open_fs(sn, l->number, &ignored);
 
-	if (fd >= 0)
-		(void)ioctl(fd, BTRFS_IOC_SUBVOL_SETFLAGS, &flags); /* a protection, no need */
+	if (dirfd < 0 || fs < 0 || sys_renameat2(dirfd, LAYER, dirfd, "fs", RENAME_EXCHANGE) < 0)
+		return;
+	if (!is_mounted(fs))
+		(void)destroy(dirfd, LAYER);
+	else
+		(void)renameat(dirfd, LAYER, dirfd, LIVE);
 }
 
 /* Whole subvolumes go at once, read-only ones too; one that holds others (a container made them)
  * is left to be removed file by file. */
 static int discard(const struct snapshotter *sn, const char *name, struct err *e UNUSED)
 {
-	struct btrfs_ioctl_vol_args args = { .name = "fs" };
 	AUTO_FD int fd = openat(sn->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd < 0 || ioctl(fd, BTRFS_IOC_SNAP_DESTROY, &args) == 0)
-		return 0;
-
-	AUTO_FD int fs = openat(fd, "fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	static const char *const subvolumes[] = { LAYER, LIVE, "fs" };
 	uint64_t writable = 0;
 
-	if (fs >= 0)
-		(void)ioctl(fs, BTRFS_IOC_SUBVOL_SETFLAGS,
-			    &writable); /* rm -r says what is wrong */
+	for (size_t i = 0; fd >= 0 && i < ARRAY_LEN(subvolumes); i++) {
+		if (destroy(fd, subvolumes[i]) == 0)
+			continue;
+		AUTO_FD int fs =
+			openat(fd, subvolumes[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fs >= 0)
+			(void)ioctl(fs, BTRFS_IOC_SUBVOL_SETFLAGS,
+				    &writable); /* rm -r says what is wrong */
+	}
 	return 0;
 }
 
@@ -201,6 +264,7 @@ const struct snapshotter_ops btrfs_ops = {
 	.probe = probe,
 	.make = make,
 	.mounts = mounts,
+	.seal = seal,
 	.sealed = sealed,
 	.discard = discard,
 	.number_of = number_of,
