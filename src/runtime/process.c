@@ -52,12 +52,18 @@ int process_set_rlimits(pid_t pid, const struct plan_process *p, struct err *e)
 
 int process_begin(const struct launch_end *l, struct err *e)
 {
+	/* a daemon blocks and ignores what its children should not, and a shell lets what it starts
+	 * in the background ignore the keys of a terminal */
+	static const int ignored[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGPIPE,
+				       SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU };
 	sigset_t none;
 
-	/* a daemon that called us may block and ignore what its children should not */
 	sigemptyset(&none);
-	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || signal(SIGPIPE, SIG_DFL) == SIG_ERR)
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
 		return err_sys(e, errno, "reset signals");
+	for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
+		if (signal(ignored[i], SIG_DFL) == SIG_ERR)
+			return err_sys(e, errno, "reset signals");
 	if (setsid() < 0)
 		return err_sys(e, errno, "setsid");
 	if (l->rlimits == LAUNCH_RLIMITS_FIRST && process_set_rlimits(0, l->process, e) < 0)

@@ -388,6 +388,15 @@ class InATerminal(RuncTest):
         t.type("exit 9\n")
         self.assertEqual(t.wait(), 9)
 
+    def test_signals_that_the_caller_ignores(self):
+        """A shell lets what it starts in the background ignore Ctrl-C; the container's own jobs must not."""
+        self.b.config["process"]["args"] = ["grep", "SigIgn", "/proc/self/status"]
+        self.b.write()
+        script = "trap '' HUP INT QUIT TSTP PIPE; exec \"$@\""
+        r = subprocess.run(["sh", "-c", script, "sh", program("runc"), "--root", self.state, "run", self.id], cwd=self.b.path,
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
+        self.assertEqual(r.stdout.split(), ["SigIgn:", "0" * 16], r.stderr)
+
     def test_input_from_a_pipe(self):
         (self.b.path / "config.json").write_text(self.EXAMPLE)
         r = subprocess.run([program("runc"), "--root", self.state, "run", self.id], cwd=self.b.path, input="echo $((2+3)); exit 4\n",
