@@ -31,6 +31,31 @@ static const char *const class_texts[] = {
 	[ERR_UNAUTHENTICATED] = "unauthorized",
 };
 
+const char *err_class_name(int code)
+{
+	static const char *const names[] = {
+		"OK",
+		"Canceled",
+		"Unknown",
+		"InvalidArgument",
+		"DeadlineExceeded",
+		"NotFound",
+		"AlreadyExists",
+		"PermissionDenied",
+		"ResourceExhausted",
+		"FailedPrecondition",
+		"Aborted",
+		"OutOfRange",
+		"Unimplemented",
+		"Internal",
+		"Unavailable",
+		"DataLoss",
+		"Unauthenticated",
+	};
+
+	return code >= 0 && (size_t)code < ARRAY_LEN(names) ? names[code] : "Unknown";
+}
+
 const char *err_class_text(enum err_code code)
 {
 	if ((size_t)code >= ARRAY_LEN(class_texts) || !class_texts[code])

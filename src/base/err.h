@@ -63,6 +63,9 @@ void err_clear(struct err *e);
 /* errno in Go's words ("no such file or directory"): peers' texts are compared. */
 const char *err_errno_text(int errnum);
 
+/* The class as Go's gRPC names its codes ("NotFound"); "Unknown" for what is none. */
+const char *err_class_name(int code);
+
 /* The class in containerd's words ("not found"), "" for ERR_OK and ERR_UNKNOWN. */
 const char *err_class_text(enum err_code code);
 

@@ -65,3 +65,12 @@ TEST(err_keeps_long_sentences_terminated)
 	err_wrap(&e, "%s", longer);
 	CHECK(strlen(e.msg) == sizeof e.msg - 1);
 }
+
+TEST(class_names_are_gos)
+{
+	CHECK_STR(err_class_name(ERR_OK), "OK");
+	CHECK_STR(err_class_name(ERR_NOT_FOUND), "NotFound");
+	CHECK_STR(err_class_name(ERR_UNAUTHENTICATED), "Unauthenticated");
+	CHECK_STR(err_class_name(ERR_UNAUTHENTICATED + 1), "Unknown");
+	CHECK_STR(err_class_name(-1), "Unknown");
+}

@@ -1,3 +1,4 @@
+/* A log in its folder: lines, tags, rotation, a disk without room. */
 #include "shim/log_driver.h"
 
 #include "base/mem.h"

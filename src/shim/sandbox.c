@@ -185,14 +185,7 @@ static void waiter_gone(struct ttrpc_call *call)
 	struct sandbox *sb = call->data;
 	struct err e = { 0 };
 
-	for (struct call_list **at = &sb->waiters; *at; at = &(*at)->next)
-		if ((*at)->call == call) {
-			struct call_list *n = *at;
-
-			*at = n->next;
-			free(n);
-			break;
-		}
+	call_list_remove(&sb->waiters, call);
 	err_set(&e, ERR_CANCELLED, "context canceled");
 	ttrpc_fail(call, &e);
 }
@@ -202,7 +195,6 @@ void sandbox_wait(struct ttrpc_call *call)
 	const V1(WaitSandboxRequest) *q = call->req;
 	struct err e = { 0 };
 	struct sandbox *sb = get(call->user, q->sandbox_id, &e);
-	struct call_list *n;
 
 	if (!sb) {
 		ttrpc_fail(call, &e);
@@ -214,9 +206,7 @@ void sandbox_wait(struct ttrpc_call *call)
 	}
 	call->data = sb;
 	call->on_cancel = waiter_gone;
-	n = NEW(struct call_list);
-	*n = (struct call_list){ call, sb->waiters };
-	sb->waiters = n;
+	call_list_add(&sb->waiters, call);
 }
 
 void sandbox_status(struct ttrpc_call *call)

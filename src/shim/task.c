@@ -87,12 +87,24 @@ struct container *container_new(struct shim *s, const char *id, const char *bund
 	return c;
 }
 
-static void call_list_add(struct call_list **l, struct ttrpc_call *call)
+void call_list_add(struct call_list **l, struct ttrpc_call *call)
 {
 	struct call_list *n = NEW(struct call_list);
 
 	*n = (struct call_list){ call, *l };
 	*l = n;
+}
+
+void call_list_remove(struct call_list **l, const struct ttrpc_call *call)
+{
+	for (; *l; l = &(*l)->next)
+		if ((*l)->call == call) {
+			struct call_list *n = *l;
+
+			*l = n->next;
+			free(n);
+			return;
+		}
 }
 
 static struct call_list *call_list_reverse(struct call_list *l)
@@ -274,14 +286,7 @@ static void waiter_gone(struct ttrpc_call *call)
 	struct proc *p = call->data;
 	struct err e = { 0 };
 
-	for (struct call_list **at = &p->waiters; *at; at = &(*at)->next)
-		if ((*at)->call == call) {
-			struct call_list *n = *at;
-
-			*at = n->next;
-			free(n);
-			break;
-		}
+	call_list_remove(&p->waiters, call);
 	err_set(&e, ERR_CANCELLED, "context canceled");
 	ttrpc_fail(call, &e);
 }

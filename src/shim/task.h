@@ -44,6 +44,8 @@ struct call_list {
 	struct ttrpc_call *call;
 	struct call_list *next;
 };
+void call_list_add(struct call_list **l, struct ttrpc_call *call);
+void call_list_remove(struct call_list **l, const struct ttrpc_call *call); /* absent is fine */
 
 struct proc {
 	struct container *container;

@@ -13,14 +13,14 @@ static bool is_init(const char *exec_id)
 	return !exec_id || !*exec_id;
 }
 
-static void any_to(const struct any *from, Google__Protobuf__Any *to)
+void task_any_to(const struct any *from, Google__Protobuf__Any *to)
 {
 	google__protobuf__any__init(to);
 	to->type_url = text(from->type_url);
 	to->value = (ProtobufCBinaryData){ from->n, (uint8_t *)from->value };
 }
 
-static struct any any_from(const Google__Protobuf__Any *from, struct arena *a)
+struct any task_any_from(const Google__Protobuf__Any *from, struct arena *a)
 {
 	if (!from)
 		return (struct any){ 0 };
@@ -84,7 +84,7 @@ int task_exec(struct task *t, const char *exec_id, const struct any *process,
 		CONTAINERD__TASK__V3__EXEC_PROCESS_REQUEST__INIT;
 	Google__Protobuf__Any spec;
 
-	any_to(process, &spec);
+	task_any_to(process, &spec);
 	req.id = t->id;
 	req.exec_id = text(exec_id);
 	req.terminal = io->terminal;
@@ -146,7 +146,7 @@ int task_update(struct task *t, const struct any *resources, const struct labels
 		CONTAINERD__TASK__V3__UPDATE_TASK_REQUEST__INIT;
 	Google__Protobuf__Any any;
 
-	any_to(resources, &any);
+	task_any_to(resources, &any);
 	req.id = t->id;
 	req.resources = &any;
 	req.n_annotations = annotations->n;
@@ -173,7 +173,7 @@ int task_checkpoint(struct task *t, const char *dir, const struct any *options, 
 	req.id = t->id;
 	req.path = text(dir);
 	if (options->type_url) {
-		any_to(options, &any);
+		task_any_to(options, &any);
 		req.options = &any;
 	}
 	return task_call(t, "Checkpoint", task_time_left(deadline), &req, NULL, NULL, e);
@@ -192,7 +192,7 @@ int task_pids(struct task *t, struct arena *a, struct task_pid **ret, size_t *re
 	*ret = arena_array(a, rsp->n_processes + 1, sizeof **ret);
 	for (size_t i = 0; i < rsp->n_processes; i++) {
 		(*ret)[i].pid = rsp->processes[i]->pid;
-		(*ret)[i].info = any_from(rsp->processes[i]->info, a);
+		(*ret)[i].info = task_any_from(rsp->processes[i]->info, a);
 	}
 	containerd__task__v3__pids_response__free_unpacked(rsp, NULL);
 	return 0;
@@ -207,7 +207,7 @@ int task_stats(struct task *t, struct arena *a, struct any *ret, struct err *e)
 	if (task_call(t, "Stats", t->ts->env->timeouts.stats, &req,
 		      &containerd__task__v3__stats_response__descriptor, (void *)&rsp, e) < 0)
 		return -1;
-	*ret = any_from(rsp->stats, a);
+	*ret = task_any_from(rsp->stats, a);
 	containerd__task__v3__stats_response__free_unpacked(rsp, NULL);
 	return 0;
 }

@@ -9,13 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static void any_to(const struct any *from, Google__Protobuf__Any *to)
-{
-	google__protobuf__any__init(to);
-	to->type_url = (char *)from->type_url;
-	to->value = (ProtobufCBinaryData){ from->n, (uint8_t *)from->value };
-}
-
 Containerd__Types__Mount **task_mounts_to(const struct mounts *from, struct arena *a)
 {
 	Containerd__Types__Mount **v = arena_array(a, from->n + 1, sizeof *v);
@@ -75,7 +68,7 @@ static int call_create(struct task *t, const struct task_new *n, const char *che
 	req.stdout = (char *)(n->io.out ?: "");
 	req.stderr = (char *)(n->io.err ?: "");
 	if (n->options.type_url && n->options.n) {
-		any_to(&n->options, &options);
+		task_any_to(&n->options, &options);
 		req.options = &options;
 	}
 	if (task_call(t, "Create", task_time_left(n->deadline), &req,

@@ -137,6 +137,9 @@ int task_call(struct task *t, const char *method, uint64_t timeout, const void *
 
 /* create.c */
 Containerd__Types__Mount **task_mounts_to(const struct mounts *from, struct arena *a);
+void task_any_to(const struct any *from, Google__Protobuf__Any *to); /* borrows from */
+struct any task_any_from(const Google__Protobuf__Any *from,
+			 struct arena *a); /* NULL: an empty one */
 int task_start_shim(struct task *t, const struct any *options, struct err *e);
 uint64_t task_time_left(uint64_t deadline); /* of TASK_LONG_NS */
 void task_alive(struct task *t); /* STARTING is over */

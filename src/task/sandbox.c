@@ -29,15 +29,6 @@ static char *text(const char *s)
 	return (char *)(s ?: "");
 }
 
-static struct any any_from(const Google__Protobuf__Any *from, struct arena *a)
-{
-	if (!from)
-		return (struct any){ 0 };
-	return (struct any){ .type_url = arena_strdup(a, from->type_url),
-			     .value = arena_memdup(a, from->value.data, from->value.len),
-			     .n = from->value.len };
-}
-
 static void set_annotations(V1(CreateSandboxRequest) * req, const struct labels *l, struct arena *a)
 {
 	req->n_annotations = l->n;
@@ -190,7 +181,7 @@ int sandbox_start(struct task *t, struct arena *a, struct sandbox_started *ret, 
 		return err_wrap(e, "failed to start sandbox %s", t->id);
 	ret->pid = rsp->pid;
 	ret->created = task_time(rsp->created_at);
-	ret->spec = any_from(rsp->spec, a);
+	ret->spec = task_any_from(rsp->spec, a);
 	endpoint(t, a, &ret->address, &ret->version);
 	task_note_status(t, TASK_RUNNING, rsp->pid);
 	task_watch(t); /* not before: some shims answer a Wait at once until then */
@@ -214,7 +205,7 @@ int sandbox_status(struct task *t, bool verbose, struct arena *a, struct sandbox
 	ret->state = arena_strdup(a, rsp->state);
 	ret->created = task_time(rsp->created_at);
 	ret->exited = task_time(rsp->exited_at);
-	ret->extra = any_from(rsp->extra, a);
+	ret->extra = task_any_from(rsp->extra, a);
 	ret->info.v = arena_array(a, rsp->n_info, sizeof *ret->info.v);
 	for (size_t i = 0; i < rsp->n_info; i++)
 		ret->info.v[ret->info.n++] = (struct label){ arena_strdup(a, rsp->info[i]->key),
@@ -264,7 +255,7 @@ int sandbox_metrics(struct task *t, struct arena *a, struct any *ret, struct err
 	if (task_call(t, "SandboxMetrics", t->ts->env->timeouts.state, &req,
 		      V1_TYPE(sandbox_metrics_response), &rsp, e) < 0)
 		return -1;
-	*ret = any_from(rsp->metrics ? rsp->metrics->data : NULL, a);
+	*ret = task_any_from(rsp->metrics ? rsp->metrics->data : NULL, a);
 	containerd__runtime__sandbox__v1__sandbox_metrics_response__free_unpacked(rsp, NULL);
 	return 0;
 }

@@ -5,26 +5,12 @@
 #include "api/containerd/convert.h"
 #include "api/containerd/publish.h"
 #include "api/containerd/services.h"
-#include "image/transfer.h"
+#include "api/containerd/worker_run.h"
 
 #include "containerd/events/content.pb-c.h"
 #include "containerd/services/diff/v1/diff.pb-c.h"
 #include <string.h>
 #include <sys/random.h>
-
-static int run(const struct call *call, struct transfer_job *job, struct transfer_result *ret,
-	       struct err *e)
-{
-	const struct config *cfg = call->engine->cfg;
-
-	job->store = call->engine->store;
-	job->ns = call->ns;
-	job->lease = call->lease;
-	job->cancel = call->cancel;
-	if (transfer_find_worker(call->arena, cfg->libexec, cfg->self, &job->worker, e) < 0)
-		return -1;
-	return transfer_run(job, call->arena, ret, e);
-}
 
 static int run_apply(const struct call *call, const Containerd__Types__Descriptor *diff,
 		     const struct snapshot_dirs *dirs, struct transfer_result *ret, struct err *e)
@@ -34,7 +20,7 @@ static int run_apply(const struct call *call, const Containerd__Types__Descripto
 	job.apply.blob.media_type = diff->media_type;
 	job.apply.blob.digest = diff->digest;
 	job.apply.blob.size = (uint64_t)diff->size;
-	return run(call, &job, ret, e);
+	return worker_run(call, &job, ret, e);
 }
 
 static int apply(struct rpc_call *c, const void *req, void *rsp, struct err *e)
@@ -107,7 +93,7 @@ static int run_diff(struct call *call, const Containerd__Services__Diff__V1__Dif
 		job.diff.has_epoch = true;
 		job.diff.epoch = q->source_date_epoch->seconds;
 	}
-	return run(call, &job, ret, e);
+	return worker_run(call, &job, ret, e);
 }
 
 static int diff(struct rpc_call *c, const void *req, void *rsp, struct err *e)

@@ -2,6 +2,7 @@
  * There is one controller, `shim`, whose sandboxes are shims with the sandbox API. */
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/exit_wait.h"
 #include "api/containerd/publish.h"
 #include "api/containerd/sandbox_record.h"
 #include "api/containerd/services.h"
@@ -28,19 +29,6 @@ static int find(struct rpc_call *c, const char *controller, const char *id, stru
 	if (api_call(c, call, e) < 0 || check_controller(controller, e) < 0)
 		return -1;
 	return task_get(call->engine->sandboxes, call->ns, id, ret, e);
-}
-
-static struct mounts mounts_of(struct arena *a, const V1(ControllerCreateRequest) * q)
-{
-	struct mounts m = { .v = arena_array(a, q->n_rootfs, sizeof *m.v), .n = q->n_rootfs };
-
-	for (size_t i = 0; i < q->n_rootfs; i++)
-		m.v[i] = (struct mount){ .type = q->rootfs[i]->type,
-					 .source = q->rootfs[i]->source,
-					 .target = q->rootfs[i]->target,
-					 .options = (const char **)q->rootfs[i]->options,
-					 .noptions = q->rootfs[i]->n_options };
-	return m;
 }
 
 /* Clients of 1.7 send the id alone: the rest is in the store. */
@@ -73,7 +61,7 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 		.spec = r.spec,
 		.runtime_options = r.runtime_options,
 		.options = conv_any(q->options),
-		.rootfs = mounts_of(c->arena, q),
+		.rootfs = conv_mounts(c->arena, q->rootfs, q->n_rootfs),
 		.netns_path = q->netns_path,
 		.annotations = CONV_LABELS(c->arena, q, annotations),
 	};
@@ -213,52 +201,17 @@ static int update(struct rpc_call *c, const void *req, UNUSED void *rsp, struct 
 	return find(c, q->sandboxer, q->sandbox_id, &call, &t, e);
 }
 
-/* --- wait --------------------------------------------------------------------------------------
- */
-
-/* Lives in the call's arena: until rpc_finish(). */
-struct waiter {
-	struct rpc_call *call;
-	struct tasks *sandboxes;
-	V1(ControllerWaitResponse) * rsp;
-	uint64_t id;
-};
-
-static void on_exit_known(const struct err *e, const struct task_exit *x, void *arg)
-{
-	struct waiter *w = arg;
-
-	if (e && e->code) {
-		rpc_finish(w->call, NULL, e);
-		return;
-	}
-	w->rsp->exit_status = x->status;
-	w->rsp->exited_at = conv_timestamp(w->call->arena, x->at);
-	rpc_reply(w->call, w->rsp);
-}
-
-static void on_cancel(UNUSED struct rpc_call *c, void *arg)
-{
-	struct waiter *w = arg;
-
-	task_wait_cancel(w->sandboxes, w->id); /* ends in on_exit_known(), once */
-}
-
 static int wait_end(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
 	const V1(ControllerWaitRequest) *q = req;
-	struct waiter *w = ARENA_NEW(c->arena, struct waiter);
+	V1(ControllerWaitResponse) *a = rsp;
+	const struct exit_answer answer = { a, &a->exit_status, &a->exited_at };
 	AUTO_TASK struct task *t = NULL;
 	struct call call;
 
 	if (find(c, q->sandboxer, q->sandbox_id, &call, &t, e) < 0)
 		return -1;
-	*w = (struct waiter){ .call = c, .sandboxes = call.engine->sandboxes, .rsp = rsp };
-	uint64_t id = w->id = task_wait_new(t, NULL, on_exit_known, w);
-	rpc_on_cancel(c, on_cancel, w);
-	/* From here on the call may end at any moment, on another thread. */
-	task_wait_begin(call.engine->sandboxes, id);
-	return RPC_PARKED;
+	return exit_wait(c, call.engine->sandboxes, t, NULL, &answer);
 }
 
 #define M(name, req, rsp, fn)                                                \

@@ -3,10 +3,10 @@
 
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/exit_wait.h"
 #include "api/containerd/history.h"
 #include "api/containerd/services.h"
 #include "api/containerd/tasks_checkpoint.h"
-#include "api/containerd/tasks_wait.h"
 #include "base/filter.h"
 #include "base/str.h"
 #include "engine/nri.h"
@@ -29,19 +29,6 @@ static int find(struct rpc_call *c, const char *id, struct call *call, struct ta
 
 /* --- create ------------------------------------------------------------------------------------
  */
-
-static struct mounts mounts_of(struct arena *a, const V1(CreateTaskRequest) * q)
-{
-	struct mounts m = { .v = arena_array(a, q->n_rootfs, sizeof *m.v), .n = q->n_rootfs };
-
-	for (size_t i = 0; i < q->n_rootfs; i++)
-		m.v[i] = (struct mount){ .type = q->rootfs[i]->type,
-					 .source = q->rootfs[i]->source,
-					 .target = q->rootfs[i]->target,
-					 .options = (const char **)q->rootfs[i]->options,
-					 .noptions = q->rootfs[i]->n_options };
-	return m;
-}
 
 /* Where the sandbox's shim listens, when the client says so: in the request or, as clients of 2.0
  * to 2.2 do, in the runtime's options. */
@@ -89,7 +76,7 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 		.spec = r.spec,
 		/* an Any without a value counts as none: the container's options stand */
 		.options = own.type_url && own.n ? own : r.runtime_options,
-		.rootfs = mounts_of(c->arena, q),
+		.rootfs = conv_mounts(c->arena, q->rootfs, q->n_rootfs),
 		.io = { q->stdin, q->stdout, q->stderr, q->terminal },
 		.sandbox = r.sandbox,
 		.sandboxes = call.engine->sandboxes,
@@ -379,6 +366,19 @@ static int metrics(struct rpc_call *c, const void *req, void *rsp, struct err *e
 	return 0;
 }
 
+static int wait_end(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	const V1(WaitRequest) *q = req;
+	V1(WaitResponse) *a = rsp;
+	const struct exit_answer answer = { a, &a->exit_status, &a->exited_at };
+	AUTO_TASK struct task *t = NULL;
+	struct call call;
+
+	if (find(c, q->container_id, &call, &t, e) < 0)
+		return -1;
+	return exit_wait(c, call.engine->tasks, t, q->exec_id, &answer);
+}
+
 #define M(name, req, rsp, fn)                                   \
 	RPC_UNARY(name, containerd__services__tasks__v1__##req, \
 		  containerd__services__tasks__v1__##rsp, fn)
@@ -401,6 +401,6 @@ const struct rpc_method tasks_methods[] = {
 	M("Checkpoint", checkpoint_task_request, checkpoint_task_response, tasks_checkpoint),
 	M_EMPTY("Update", update_task_request, update),
 	M("Metrics", metrics_request, metrics_response, metrics),
-	M("Wait", wait_request, wait_response, tasks_wait),
+	M("Wait", wait_request, wait_response, wait_end),
 	RPC_END,
 };

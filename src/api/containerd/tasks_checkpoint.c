@@ -2,8 +2,8 @@
 
 #include "api/containerd/convert.h"
 #include "api/containerd/publish.h"
+#include "api/containerd/worker_run.h"
 #include "base/log.h"
-#include "image/transfer.h"
 #include "os/fd.h"
 #include "os/file.h"
 #include "store/content.h"
@@ -28,20 +28,6 @@ static void on_content(const char *digest, uint64_t size, void *arg)
 	ev.digest = (char *)digest;
 	ev.size = (int64_t)size;
 	api_publish(arg, "/content/create", &ev.base);
-}
-
-static int run(const struct call *call, struct transfer_job *job, struct transfer_result *ret,
-	       struct err *e)
-{
-	const struct config *cfg = call->engine->cfg;
-
-	job->store = call->engine->store;
-	job->ns = call->ns;
-	job->lease = call->lease;
-	job->cancel = call->cancel;
-	if (transfer_find_worker(call->arena, cfg->libexec, cfg->self, &job->worker, e) < 0)
-		return -1;
-	return transfer_run(job, call->arena, ret, e);
 }
 
 static int open_dir(const char *dir, struct snapshot_dirs *ret, struct err *e)
@@ -82,7 +68,7 @@ static int save_images(struct call *call, const char *dir, Containerd__Types__De
 
 	if (open_dir(dir, &images, e) < 0)
 		return -1;
-	int r = run(call, &job, &result, e);
+	int r = worker_run(call, &job, &result, e);
 
 	snapshot_dirs_done(&images);
 	if (r < 0)
@@ -183,7 +169,7 @@ static int unpack(const char *dir, void *arg, struct err *e)
 	job.apply.blob.size = (uint64_t)from->blob->size;
 	if (open_dir(dir, &dirs, e) < 0)
 		return -1;
-	int r = run(from->call, &job, &result, e);
+	int r = worker_run(from->call, &job, &result, e);
 
 	snapshot_dirs_done(&dirs);
 	return r;

@@ -9,6 +9,7 @@
 #include "api/containerd/services.h"
 #include "api/containerd/transfer_image.h"
 #include "api/containerd/transfer_stream.h"
+#include "api/containerd/worker_run.h"
 #include "base/log.h"
 #include "base/timefmt.h"
 #include "store/lease.h"
@@ -230,15 +231,9 @@ static int run_worker(struct transfer *t, struct transfer_result *ret, struct er
 					      .snapshot_prepared = on_prepared,
 					      .snapshot_committed = on_committed,
 					      .snapshot_removed = on_removed };
-	const struct config *cfg = t->call.engine->cfg;
 
-	if (transfer_find_worker(t->call.arena, cfg->libexec, cfg->self, &t->job.worker, e) < 0)
-		return -1;
-	t->job.store = t->call.engine->store;
-	t->job.ns = t->call.ns;
-	t->job.cancel = t->call.cancel;
 	t->job.hooks = &hooks;
-	int r = transfer_run(&t->job, t->call.arena, ret, e);
+	int r = worker_run(&t->call, &t->job, ret, e);
 
 	t->job.hooks = NULL;
 	return r;

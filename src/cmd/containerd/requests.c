@@ -15,26 +15,6 @@ enum { CODES = 17, BUCKETS = 11 };
 static const uint64_t bucket_us[BUCKETS] = { 5000,   10000,   25000,   50000,   100000,  250000,
 					     500000, 1000000, 2500000, 5000000, 10000000 };
 
-static const char *const code_names[CODES] = {
-	"OK",
-	"Canceled",
-	"Unknown",
-	"InvalidArgument",
-	"DeadlineExceeded",
-	"NotFound",
-	"AlreadyExists",
-	"PermissionDenied",
-	"ResourceExhausted",
-	"FailedPrecondition",
-	"Aborted",
-	"OutOfRange",
-	"Unimplemented",
-	"Internal",
-	"Unavailable",
-	"DataLoss",
-	"Unauthenticated",
-};
-
 static const char *const kind_names[] = {
 	[RPC_KIND_UNARY] = "unary",
 	[RPC_KIND_SERVER_STREAM] = "server_stream",
@@ -196,7 +176,7 @@ void requests_print(struct requests *r, struct str *out)
 		labels_of(&r->v[i], labels, sizeof labels);
 		for (unsigned c = 0; c < CODES; c++)
 			str_addf(out, "grpc_server_handled_total{grpc_code=\"%s\",%s} %llu\n",
-				 code_names[c], labels, atomic_load(&r->v[i].ended[c]));
+				 err_class_name((int)c), labels, atomic_load(&r->v[i].ended[c]));
 	}
 	if (r->has_histogram)
 		print_histogram(r, out);

@@ -119,30 +119,6 @@ static const char *plugin_status(const INTROSPECTION(Plugin) * p)
 		       : "error";
 }
 
-/* As Go's gRPC names its codes. */
-static const char *code_name(int32_t code)
-{
-	static const char *const names[] = { "OK",
-					     "Canceled",
-					     "Unknown",
-					     "InvalidArgument",
-					     "DeadlineExceeded",
-					     "NotFound",
-					     "AlreadyExists",
-					     "PermissionDenied",
-					     "ResourceExhausted",
-					     "FailedPrecondition",
-					     "Aborted",
-					     "OutOfRange",
-					     "Unimplemented",
-					     "Internal",
-					     "Unavailable",
-					     "DataLoss",
-					     "Unauthenticated" };
-
-	return code >= 0 && (size_t)code < ARRAY_LEN(names) ? names[code] : "Unknown";
-}
-
 static const char *spaced(struct arena *a, const char *s, const char *behind)
 {
 	return arena_printf(a, " %s%s", s, behind);
@@ -179,7 +155,7 @@ static void add_details(struct table *t, const INTROSPECTION(Plugin) * p)
 	if (!p->init_err)
 		return;
 	table_row(t, "Error:", "", NULL);
-	table_row(t, "", " Code:", spaced(a, code_name(p->init_err->code), ""), NULL);
+	table_row(t, "", " Code:", spaced(a, err_class_name(p->init_err->code), ""), NULL);
 	table_row(t, "", " Message:", spaced(a, p->init_err->message, ""), NULL);
 }
 

@@ -1,5 +1,6 @@
 #include "cmd/ctr/container.h"
 #include "cmd/ctr/remap.h"
+#include "cmd/ctr/snapshot_new.h"
 
 #include "base/ident.h"
 #include "base/jsonr.h"
@@ -133,7 +134,6 @@ static int choose_parent(struct draft *d, struct labels *l, const char **ret, st
 
 static int prepare_root(struct draft *d, struct err *e)
 {
-	SNAPSHOTS(PrepareSnapshotRequest) req = SNAPSHOTS_INIT(PREPARE_SNAPSHOT_REQUEST);
 	struct ctr *ctr = d->ctr;
 	struct labels l = { 0 };
 	const char *parent;
@@ -145,15 +145,7 @@ static int prepare_root(struct draft *d, struct err *e)
 	labels_parse(ctr->arena, words, n, &l);
 	if (choose_parent(d, &l, &parent, e) < 0)
 		return -1;
-	req.snapshotter = PB(d->snapshotter);
-	req.key = PB(d->id);
-	req.parent = PB(parent);
-	req.n_labels = l.n;
-	req.labels = (void *)labels_to_pb(
-		ctr->arena, &l,
-		&containerd__services__snapshots__v1__prepare_snapshot_request__labels_entry__descriptor);
-	return CTR_CALL(ctr, "snapshots.v1.Snapshots/Prepare", &req,
-			snapshots__v1__prepare_snapshot_response, &d->root, e);
+	return snapshot_prepare(ctr, d->snapshotter, d->id, parent, &l, &d->root, e);
 }
 
 static int load_image(struct draft *d, struct err *e)

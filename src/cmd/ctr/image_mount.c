@@ -4,6 +4,7 @@
 #include "cmd/ctr/container.h"
 #include "cmd/ctr/image_registry.h"
 #include "cmd/ctr/mounts.h"
+#include "cmd/ctr/snapshot_new.h"
 
 #include "base/timefmt.h"
 
@@ -113,18 +114,9 @@ static int existing(struct ctr *ctr, const char *snapshotter, const char *key,
 static int view(struct ctr *ctr, const char *snapshotter, const char *key, const char *parent,
 		const struct labels *l, struct mount_list *ret, struct err *e)
 {
-	SNAPSHOTS(ViewSnapshotRequest) req = SNAPSHOTS_INIT(VIEW_SNAPSHOT_REQUEST);
 	SNAPSHOTS(ViewSnapshotResponse) * rsp;
 
-	req.snapshotter = PB(snapshotter);
-	req.key = PB(key);
-	req.parent = PB(parent);
-	req.n_labels = l->n;
-	req.labels = (void *)labels_to_pb(
-		ctr->arena, l,
-		&containerd__services__snapshots__v1__view_snapshot_request__labels_entry__descriptor);
-	if (CTR_CALL(ctr, "snapshots.v1.Snapshots/View", &req,
-		     snapshots__v1__view_snapshot_response, &rsp, e) < 0)
+	if (snapshot_view(ctr, snapshotter, key, parent, l, &rsp, e) < 0)
 		return existing(ctr, snapshotter, key, ret, e);
 	*ret = (struct mount_list){ rsp->mounts, rsp->n_mounts };
 	return 0;
@@ -133,18 +125,9 @@ static int view(struct ctr *ctr, const char *snapshotter, const char *key, const
 static int prepare(struct ctr *ctr, const char *snapshotter, const char *key, const char *parent,
 		   const struct labels *l, struct mount_list *ret, struct err *e)
 {
-	SNAPSHOTS(PrepareSnapshotRequest) req = SNAPSHOTS_INIT(PREPARE_SNAPSHOT_REQUEST);
 	SNAPSHOTS(PrepareSnapshotResponse) * rsp;
 
-	req.snapshotter = PB(snapshotter);
-	req.key = PB(key);
-	req.parent = PB(parent);
-	req.n_labels = l->n;
-	req.labels = (void *)labels_to_pb(
-		ctr->arena, l,
-		&containerd__services__snapshots__v1__prepare_snapshot_request__labels_entry__descriptor);
-	if (CTR_CALL(ctr, "snapshots.v1.Snapshots/Prepare", &req,
-		     snapshots__v1__prepare_snapshot_response, &rsp, e) < 0)
+	if (snapshot_prepare(ctr, snapshotter, key, parent, l, &rsp, e) < 0)
 		return existing(ctr, snapshotter, key, ret, e);
 	*ret = (struct mount_list){ rsp->mounts, rsp->n_mounts };
 	return 0;

@@ -1,3 +1,4 @@
+/* The record of an image that the daemon has, or is to have: made, or moved to a new target. */
 #include "cmd/ctr/image_read.h"
 
 static Containerd__Types__Descriptor *to_pb(struct arena *a, const struct oci_descriptor *d)

@@ -1,4 +1,5 @@
 #include "cmd/ctr/remap.h"
+#include "cmd/ctr/snapshot_new.h"
 
 #include "os/fd.h"
 #include "store/inodes.h"
@@ -157,18 +158,16 @@ static int remap_mounted(struct arena *a, const SNAPSHOTS(PrepareSnapshotRespons
 static int make(struct ctr *ctr, const char *snapshotter, const char *parent, const char *name,
 		const struct oci_idmappings *uids, const struct oci_idmappings *gids, struct err *e)
 {
-	SNAPSHOTS(PrepareSnapshotRequest) req = SNAPSHOTS_INIT(PREPARE_SNAPSHOT_REQUEST);
+	static const struct labels none;
 	SNAPSHOTS(CommitSnapshotRequest) commit = SNAPSHOTS_INIT(COMMIT_SNAPSHOT_REQUEST);
 	SNAPSHOTS(RemoveSnapshotRequest) rm = SNAPSHOTS_INIT(REMOVE_SNAPSHOT_REQUEST);
 	SNAPSHOTS(PrepareSnapshotResponse) * p;
 	struct err undo = { 0 };
 
-	req.snapshotter = commit.snapshotter = rm.snapshotter = PB(snapshotter);
-	req.key = commit.key = rm.key = PB(ctr_unique(ctr, "remap-"));
-	req.parent = PB(parent);
+	commit.snapshotter = rm.snapshotter = PB(snapshotter);
+	commit.key = rm.key = PB(ctr_unique(ctr, "remap-"));
 	commit.name = PB(name);
-	if (CTR_CALL(ctr, "snapshots.v1.Snapshots/Prepare", &req,
-		     snapshots__v1__prepare_snapshot_response, &p, e) < 0)
+	if (snapshot_prepare(ctr, snapshotter, commit.key, parent, &none, &p, e) < 0)
 		return -1;
 	if (remap_mounted(ctr->arena, p, uids, gids, e) == 0 &&
 	    CTR_CALL_EMPTY(ctr, "snapshots.v1.Snapshots/Commit", &commit, e) == 0)

@@ -1,5 +1,6 @@
 /* ctr containers restore */
 #include "cmd/ctr/checkpoint.h"
+#include "cmd/ctr/snapshot_new.h"
 
 #include "base/jsonr.h"
 
@@ -86,7 +87,7 @@ static int read_any(struct restore *r, const struct oci_descriptor *d, Google__P
 /* A snapshot of the image that the checkpoint names. */
 static int prepare(struct restore *r, SNAPSHOTS(PrepareSnapshotResponse) * *ret, struct err *e)
 {
-	SNAPSHOTS(PrepareSnapshotRequest) req = SNAPSHOTS_INIT(PREPARE_SNAPSHOT_REQUEST);
+	static const struct labels none;
 	struct platform host = platform_host();
 	IMAGES(Image) * record;
 	struct image image;
@@ -95,11 +96,7 @@ static int prepare(struct restore *r, SNAPSHOTS(PrepareSnapshotResponse) * *ret,
 	    image_load(r->ctr, record, &host, &image, e) < 0 ||
 	    image_unpack(r->ctr, &image, r->snapshotter, e) < 0)
 		return -1;
-	req.snapshotter = PB(r->snapshotter);
-	req.key = PB(r->id);
-	req.parent = PB(image.chain_id);
-	return CTR_CALL(r->ctr, "snapshots.v1.Snapshots/Prepare", &req,
-			snapshots__v1__prepare_snapshot_response, ret, e);
+	return snapshot_prepare(r->ctr, r->snapshotter, r->id, image.chain_id, &none, ret, e);
 }
 
 static int apply_rw(struct restore *r, const SNAPSHOTS(PrepareSnapshotResponse) * root,

@@ -3,6 +3,7 @@
 
 #include "cmd/ctr/container.h"
 #include "cmd/ctr/json_print.h"
+#include "cmd/ctr/snapshot_new.h"
 
 #include "base/timefmt.h"
 #include "oci/image.h"
@@ -104,40 +105,14 @@ static int wants_key(const struct args *args, struct err *e)
 
 int snapshots_prepare(struct ctr *ctr, const struct args *args, struct err *e)
 {
-	SNAPSHOTS(PrepareSnapshotRequest) req = SNAPSHOTS_INIT(PREPARE_SNAPSHOT_REQUEST);
 	SNAPSHOTS(PrepareSnapshotResponse) * rsp;
 	struct labels l = keep_label(ctr);
 
-	if (wants_key(args, e) < 0)
-		return -1;
-	req.snapshotter = PB(snapshotter_of(args));
-	req.key = PB(args->v[0]);
-	req.parent = PB(args_at(args, 1));
-	req.n_labels = l.n;
-	req.labels = (void *)labels_to_pb(
-		ctr->arena, &l,
-		&containerd__services__snapshots__v1__prepare_snapshot_request__labels_entry__descriptor);
-	if (CTR_CALL(ctr, "snapshots.v1.Snapshots/Prepare", &req,
-		     snapshots__v1__prepare_snapshot_response, &rsp, e) < 0)
+	if (wants_key(args, e) < 0 || snapshot_prepare(ctr, snapshotter_of(args), args->v[0],
+						       args_at(args, 1), &l, &rsp, e) < 0)
 		return -1;
 	show_mounts(args, rsp->mounts, rsp->n_mounts);
 	return 0;
-}
-
-static int make_view(struct ctr *ctr, const struct args *args, const char *key, const char *parent,
-		     const struct labels *l, SNAPSHOTS(ViewSnapshotResponse) * *ret, struct err *e)
-{
-	SNAPSHOTS(ViewSnapshotRequest) req = SNAPSHOTS_INIT(VIEW_SNAPSHOT_REQUEST);
-
-	req.snapshotter = PB(snapshotter_of(args));
-	req.key = PB(key);
-	req.parent = PB(parent);
-	req.n_labels = l->n;
-	req.labels = (void *)labels_to_pb(
-		ctr->arena, l,
-		&containerd__services__snapshots__v1__view_snapshot_request__labels_entry__descriptor);
-	return CTR_CALL(ctr, "snapshots.v1.Snapshots/View", &req,
-			snapshots__v1__view_snapshot_response, ret, e);
 }
 
 int snapshots_view(struct ctr *ctr, const struct args *args, struct err *e)
@@ -146,7 +121,7 @@ int snapshots_view(struct ctr *ctr, const struct args *args, struct err *e)
 	struct labels l = keep_label(ctr);
 
 	if (wants_key(args, e) < 0 ||
-	    make_view(ctr, args, args->v[0], args_at(args, 1), &l, &rsp, e) < 0)
+	    snapshot_view(ctr, snapshotter_of(args), args->v[0], args_at(args, 1), &l, &rsp, e) < 0)
 		return -1;
 	show_mounts(args, rsp->mounts, rsp->n_mounts);
 	return 0;
@@ -234,7 +209,7 @@ static int mount_of(struct ctr *ctr, const struct args *args, const char *key, s
 	if (info->kind == CONTAINERD__SERVICES__SNAPSHOTS__V1__KIND__COMMITTED) {
 		char *name = ctr_unique(ctr, "diff-view-");
 
-		if (make_view(ctr, args, name, key, &none, &view, e) < 0)
+		if (snapshot_view(ctr, snapshotter_of(args), name, key, &none, &view, e) < 0)
 			return -1;
 		*ret = (struct mounted){ view->mounts, view->n_mounts, name };
 		return 0;
