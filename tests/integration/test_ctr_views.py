@@ -61,6 +61,9 @@ class Views(DaemonTest):
         text = self.ctr("why", "ends").stdout
         self.assertRegex(text, r"ends is not running: it ended .* ago \(.*Z\) with exit code 3\n  the end of its log:\n    first\n    last words\n")
         self.assertNotIn("\033", text)  # no colours where no terminal is
+        self.ctr("run", "-d", self.IMAGE, "evil", "printf", "\\033]0;pwned\\a\\n")
+        self.ended("evil")
+        self.assertIn("\n    ?]0;pwned?\n", self.ctr("why", "evil").stdout)  # a container does not write to the terminal here
         self.assertIn("/no/such", self.why("typo")["Error"])
         self.assertIn("could not be started", self.ctr("why", "typo").stdout)
         wait_for("the memory event", lambda: self.why("hungry")["OOMKilled"])

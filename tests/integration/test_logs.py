@@ -1,6 +1,7 @@
 """ctr logs: what detached containers said is kept by the shim, bounded, and read back whole."""
 import json
 import pathlib
+import stat
 import subprocess
 import unittest
 
@@ -24,6 +25,8 @@ class Logs(DaemonTest):
                 self.ended(form)
                 r = self.ctr("logs", form)
                 self.assertEqual((r.stdout, r.stderr), ("out\ntail", "err\n"))
+                modes = [stat.S_IMODE(p.stat().st_mode) for p in (self.kept(form), self.kept(form) / "container.log")]
+                self.assertEqual(modes, [0o700, 0o600])
                 line = (self.kept(form) / "container.log").read_text().splitlines()[0]
                 if form == "json":
                     self.assertIn(json.loads(line)["stream"], ("stdout", "stderr"))

@@ -24,7 +24,7 @@ struct tail {
 static int add_line(const struct log_record *r, void *arg)
 {
 	struct tail *t = arg;
-	char *line AUTO_FREE = xstrndup(r->text, r->len);
+	char *line AUTO_FREE = t->w ? xstrndup(r->text, r->len) : printable(r->text, r->len);
 
 	if (t->w)
 		jsonw_string(t->w, line);
@@ -156,8 +156,11 @@ static void show_text(struct ctr *ctr, const struct answer *a)
 		printf("  out of memory at %s%s%s: a process of it was killed by the kernel\n",
 		       p->oom_at, a->memory ? ", with a limit of " : "",
 		       a->memory ? a->memory : "");
-	if (p->error)
-		printf("  error at %s: %s\n", p->error_at ? p->error_at : "?", p->error);
+	if (p->error) {
+		char *error AUTO_FREE = printable(p->error, strlen(p->error));
+
+		printf("  error at %s: %s\n", p->error_at ? p->error_at : "?", error);
+	}
 	read_tail(a, &tail);
 	if (log.len)
 		printf("  the end of its log:\n%s", str_c(&log));

@@ -98,6 +98,10 @@ const char *labels_text(struct arena *a, const struct labels *l);
 /* The update mask "labels.KEY" for each. */
 char **labels_mask(struct arena *a, const struct labels *l);
 
+/* At most n bytes with '?' for each control character: no escape sequence of a container's or a
+ * registry's reaches the terminal.  The caller frees it. */
+char *printable(const char *s, size_t n);
+
 /* A timestamp's text ("2026-11-23T10:20:30Z"), Go's zero time when absent. */
 const char *time_rfc3339(struct arena *a, const Google__Protobuf__Timestamp *t);
 /* "2026-11-23 10:20:30.123 +0000 UTC" */

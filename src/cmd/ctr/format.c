@@ -6,6 +6,16 @@
 #include <inttypes.h>
 #include <time.h>
 
+char *printable(const char *s, size_t n)
+{
+	char *copy = xstrndup(s, n);
+
+	for (char *c = copy; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	return copy;
+}
+
 static struct timespec to_timespec(const Google__Protobuf__Timestamp *t)
 {
 	if (!t)

@@ -45,16 +45,8 @@ void progress_free(struct progress *p)
 	free(p);
 }
 
-/* Texts come from a registry by way of the daemon: no escape sequence reaches the terminal. */
-static char *printable(const char *s)
-{
-	char *copy = xstrndup(s, 1024);
-
-	for (char *c = copy; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
-	return copy;
-}
+/* They come from a registry by way of the daemon. */
+enum { NAME_MAX_SHOWN = 1024 };
 
 static struct node *find_node(struct progress *p, const char *name)
 {
@@ -89,7 +81,8 @@ static void say_plainly(struct progress *p, const char *name, const char *event)
 
 void progress_event(struct progress *p, const Containerd__Types__Transfer__Progress *m)
 {
-	char *event AUTO_FREE = printable(m->event), *name AUTO_FREE = printable(m->name);
+	char *event AUTO_FREE = printable(m->event, NAME_MAX_SHOWN),
+		    *name AUTO_FREE = printable(m->name, NAME_MAX_SHOWN);
 	struct node *n;
 	bool changed;
 
@@ -108,7 +101,9 @@ void progress_event(struct progress *p, const Containerd__Types__Transfer__Progr
 		GROW(p->nodes, p->n, p->cap);
 		n = &p->nodes[p->n++];
 		*n = (struct node){ .name = TAKE_PTR(name),
-				    .parent = m->n_parents ? printable(m->parents[0]) : NULL };
+				    .parent = m->n_parents
+						      ? printable(m->parents[0], NAME_MAX_SHOWN)
+						      : NULL };
 	}
 	changed = !n->event || strcmp(n->event, event) != 0;
 	n->done = m->progress > 0 ? m->progress : n->done;
