@@ -1,9 +1,25 @@
 /* Our own runtime, called in a copy of the shim (oci.c forks it). */
 #include "base/mem.h"
+#include "os/file.h"
 #include "runtime/runtime.h"
 #include "shim/oci.h"
 
 #include <string.h>
+
+/* Who calls us knows of no container by this id.  One that ended, whose daemon and shim were killed
+ * before they could delete it, is in nobody's way; one that lives is somebody else's. */
+static int create_anew(const struct runtime *rt, const struct runtime_create *c,
+		       struct runtime_process *p, struct err *e)
+{
+	struct err ignored = { 0 };
+
+	if (runtime_create(rt, c, p, e) == 0)
+		return 0;
+	if (e->code != ERR_ALREADY_EXISTS || runtime_delete(rt, c->id, false, &ignored) < 0)
+		return -1;
+	err_clear(e);
+	return runtime_create(rt, c, p, e);
+}
 
 static int create(const struct runtime *rt, const struct oci_request *q, struct arena *a,
 		  struct runtime_process *p, struct err *e)
@@ -25,9 +41,24 @@ static int create(const struct runtime *rt, const struct oci_request *q, struct 
 		c.io.console = RUNTIME_CONSOLE_RETURN;
 	else
 		memcpy(c.io.stdio, q->stdio, sizeof c.io.stdio);
-	if (runtime_create(rt, &c, p, e) < 0)
+	if (create_anew(rt, &c, p, e) < 0)
 		return err_wrap(e, "runc create failed");
 	return 0;
+}
+
+/* By force, for what a daemon cleans up: only what was made from its bundle.  Another daemon's
+ * container of the same name, which made ours fail, goes on. */
+static int delete_own(const struct runtime *rt, const struct oci_request *q, struct arena *a,
+		      struct err *e)
+{
+	AUTO_FREE char *bundle = file_real_path(q->bundle);
+	struct runtime_state s;
+	struct err ignored = { 0 };
+
+	if (q->force && bundle && runtime_state(rt, a, q->id, &s, &ignored) == 0 &&
+	    strcmp(s.bundle, bundle) != 0)
+		return 0;
+	return runtime_delete(rt, q->id, q->force, e);
 }
 
 static int exec(const struct runtime *rt, const struct oci_request *q, struct arena *a,
@@ -73,7 +104,7 @@ static int run(const struct runtime *rt, const struct oci_request *q, struct are
 	case OCI_KILL:
 		return runtime_kill(rt, q->id, q->sig, q->all, e);
 	case OCI_DELETE:
-		return runtime_delete(rt, q->id, q->force, e);
+		return delete_own(rt, q, a, e);
 	case OCI_PAUSE:
 		return runtime_pause(rt, q->id, e);
 	case OCI_RESUME:

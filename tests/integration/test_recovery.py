@@ -4,7 +4,7 @@ import os
 import signal
 import unittest
 
-from casco import DaemonTest, processes, wait_for
+from casco import SHARE, Daemon, DaemonTest, Scratch, processes, wait_for
 
 
 class Recovery(DaemonTest):
@@ -64,6 +64,33 @@ class Recovery(DaemonTest):
         r = self.ctr("tasks", "delete", "victim", check=False)
         self.assertIn("non-zero exit code 137", r.stderr)
         self.ctr("containers", "delete", "victim")
+
+    def test_another_daemons_container_of_the_same_name(self):
+        """They meet in the runtime's folder: one that lives is left alone, one that a crash left goes."""
+        base = Scratch()
+        self.addCleanup(base.remove)
+        other = Daemon(base.path).start()
+        try:
+            other.ctr("images", "import", SHARE / "busybox.tar")
+            other.ctr("run", "-d", self.IMAGE, "same", "sleep", "300")
+            r = self.ctr("run", "-d", self.IMAGE, "same", "sleep", "300", check=False)
+            self.assertIn("container with given ID already exists", r.stderr)
+            self.ctr("containers", "delete", "same", check=False)
+            pid = int(next(p for p in processes(str(base.path)) if "-id same" in p).split()[0])
+            init = int(other.ctr("tasks", "list").stdout.splitlines()[1].split()[1])
+            self.assertTrue(os.path.exists(f"/proc/{init}"))
+
+            other.kill()
+            os.kill(pid, signal.SIGKILL)
+            os.kill(init, signal.SIGKILL)
+            wait_for("the end", lambda: not os.path.exists(f"/proc/{init}"))
+            self.running(name="same")
+            other.start()
+            self.assertNotIn("RUNNING", other.ctr("tasks", "list").stdout)
+            other.ctr("tasks", "delete", "same", check=False)
+            self.assertIn("RUNNING", self.task_line("same"))
+        finally:
+            other.stop()
 
     def test_a_second_daemon_on_the_same_root_is_refused(self):
         from casco import program, run
