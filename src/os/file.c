@@ -15,11 +15,17 @@
 int file_read(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len)
 {
 	AUTO_FD int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : file_read_fd(fd, max, ret, ret_len);
+}
+
+int file_read_fd(int fd, size_t max, char **ret, size_t *ret_len)
+{
 	size_t len = 0, cap = 0;
 	AUTO_FREE char *buf = NULL;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	/* The size is a hint: procfs says 0, and a file may grow. */
 	cap = st.st_size > 0 && (size_t)st.st_size < max ? (size_t)st.st_size + 1 : 4096;

@@ -10,6 +10,8 @@
 /* The file's bytes, terminated by an extra NUL.  -EFBIG when it holds more than max.
  * The caller frees *ret.  ret_len may be NULL. */
 int file_read(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len);
+/* The same of what is open, from where it stands to its end; a pipe, too. */
+int file_read_fd(int fd, size_t max, char **ret, size_t *ret_len);
 
 /* Write a temporary file beside it, (fsync when durable), rename over path, (fsync the folder).
  * A reader sees the old bytes or the new ones, whole. */

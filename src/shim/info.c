@@ -7,23 +7,18 @@
 #include "shim/actions.h"
 #include "shim/options.h"
 
-enum { STDIN_MAX = 4 << 20 };
-
 static int info(struct arena *a, struct err *e)
 {
 	Containerd__Types__RuntimeInfo r = CONTAINERD__TYPES__RUNTIME_INFO__INIT;
 	Containerd__Types__RuntimeVersion v = CONTAINERD__TYPES__RUNTIME_VERSION__INIT;
-	uint8_t *bytes = arena_alloc(a, STDIN_MAX);
-	ssize_t n = isatty(STDIN_FILENO) ? 0 : fd_read_all(STDIN_FILENO, bytes, STDIN_MAX);
+	AUTO_FREE char *bytes = NULL;
+	size_t n;
 	Google__Protobuf__Any *options = NULL;
 	struct shim_options o;
 
-	if (n < 0)
-		return err_sys(e, (int)-n, "read stdin");
-	if (n == STDIN_MAX)
-		return err_set(e, ERR_RESOURCE_EXHAUSTED, "stdin holds more than %d bytes",
-			       STDIN_MAX);
-	if (n > 0 && !(options = google__protobuf__any__unpack(NULL, (size_t)n, bytes)))
+	if (shim_read_stdin(&bytes, &n, e) < 0)
+		return -1;
+	if (n > 0 && !(options = google__protobuf__any__unpack(NULL, n, (uint8_t *)bytes)))
 		return err_set(e, ERR_INVALID_ARGUMENT, "stdin is no message of options");
 	if (options && shim_options_decode(a, options->type_url, options->value.data,
 					   options->value.len, &o, e) < 0) {

@@ -180,25 +180,19 @@ static int print_address(const struct shim_args *args, const struct shim_boot *b
 	return r < 0 ? err_sys(e, -r, "write to stdout") : 0;
 }
 
-/* Everything up to EOF; a terminal has nothing to tell. */
-static int read_stdin(struct arena *a, uint8_t **ret, size_t *ret_n, struct err *e)
+int shim_read_stdin(char **ret, size_t *ret_n, struct err *e)
 {
 	*ret = NULL;
 	*ret_n = 0;
 	if (isatty(STDIN_FILENO))
 		return 0;
 
-	uint8_t *buf = arena_alloc(a, STDIN_MAX);
-	ssize_t n = fd_read_all(STDIN_FILENO, buf, STDIN_MAX);
+	int r = file_read_fd(STDIN_FILENO, STDIN_MAX, ret, ret_n);
 
-	if (n < 0)
-		return err_sys(e, (int)-n, "read stdin");
-	if (n == STDIN_MAX)
+	if (r == -EFBIG)
 		return err_set(e, ERR_RESOURCE_EXHAUSTED, "stdin holds more than %d bytes",
 			       STDIN_MAX);
-	*ret = buf;
-	*ret_n = (size_t)n;
-	return 0;
+	return r < 0 ? err_sys(e, -r, "read stdin") : 0;
 }
 
 static int start(struct arena *a, const struct shim_args *args, const char *self, struct err *e)
@@ -207,15 +201,15 @@ static int start(struct arena *a, const struct shim_args *args, const char *self
 	struct shim_options o;
 	const char *group, *path;
 	AUTO_FD int fd = -1;
-	uint8_t *bytes;
+	AUTO_FREE char *bytes = NULL;
 	size_t n;
 
 	if (!*args->id)
 		return err_set(e, ERR_INVALID_ARGUMENT, "shim id cannot be empty");
 	if (!*args->ns)
 		return err_set(e, ERR_INVALID_ARGUMENT, "shim namespace cannot be empty");
-	if (read_stdin(a, &bytes, &n, e) < 0 ||
-	    shim_boot_decode(a, args->id, bytes, n, &boot, e) < 0 ||
+	if (shim_read_stdin(&bytes, &n, e) < 0 ||
+	    shim_boot_decode(a, args->id, (uint8_t *)bytes, n, &boot, e) < 0 ||
 	    shim_options_decode(a, boot.options_type, boot.options_value, boot.options_len, &o, e) <
 		    0 ||
 	    shim_group_read(a, AT_FDCWD, args->id, &group, e) < 0)

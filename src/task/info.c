@@ -2,6 +2,7 @@
 #include "task/internal.h"
 
 #include "os/fd.h"
+#include "os/file.h"
 #include "os/spawn.h"
 #include "os/syscall.h"
 
@@ -67,18 +68,19 @@ int tasks_shim_info(const struct tasks *ts, const char *runtime, const void *opt
 	int fds[] = { in, out, log };
 	if (run(shim, fds, &status, e) < 0)
 		return -1;
-	uint8_t *bytes = arena_alloc(a, INFO_MAX);
-	ssize_t got = lseek(status ? log : out, 0, SEEK_SET) < 0
-			      ? -errno
-			      : fd_read_all(status ? log : out, bytes, INFO_MAX - 1);
-	if (got < 0)
-		return err_sys(e, (int)-got, "read the answer of %s", shim);
+	AUTO_FREE char *bytes = NULL;
+	int answer = status ? log : out;
+	size_t got;
+	int r = lseek(answer, 0, SEEK_SET) < 0 ? -errno
+					       : file_read_fd(answer, INFO_MAX, &bytes, &got);
+	if (r < 0)
+		return err_sys(e, -r, "read the answer of %s", shim);
 	if (status)
 		return err_set(e, ERR_UNKNOWN,
 			       "failed to run [%s -info]: exit status %d (stderr: \"%.500s\")",
-			       shim, status, (const char *)bytes);
+			       shim, status, bytes);
 	*ret = (struct any){ .type_url = "containerd.types.RuntimeInfo",
-			     .value = bytes,
-			     .n = (size_t)got };
+			     .value = arena_memdup(a, bytes, got),
+			     .n = got };
 	return 0;
 }
