@@ -197,23 +197,27 @@ int grpc_call(struct grpc_client *c, const char *path, const ProtobufCMessage *r
 	      const struct grpc_options *opt, struct err *e)
 {
 	AUTO_GRPC_STREAM struct grpc_stream *s = NULL;
-	void *again;
 
 	if (grpc_stream_open(c, path, rsp_type, opt, &s, e) < 0 ||
 	    grpc_stream_send(s, req, e) < 0 || grpc_stream_close_send(s, e) < 0)
 		return -1;
+	return grpc_stream_result(s, a, ret_rsp, e);
+}
 
-	int r = grpc_stream_recv(s, a, ret_rsp, e);
+int grpc_stream_result(struct grpc_stream *s, struct arena *a, void **ret, struct err *e)
+{
+	void *again;
+	int r = grpc_stream_recv(s, a, ret, e);
+
 	if (r < 0)
 		return -1;
 	if (r == 0)
 		return err_set(e, ERR_INTERNAL,
-			       "cardinality violation: received no response message from %s", path);
+			       "cardinality violation: received no response message");
 	r = grpc_stream_recv(s, a, &again, e); /* the status */
 	if (r > 0)
 		return err_set(e, ERR_INTERNAL,
-			       "cardinality violation: received multiple response messages from %s",
-			       path);
+			       "cardinality violation: received multiple response messages");
 	return r;
 }
 

@@ -70,6 +70,9 @@ int grpc_stream_close_send(struct grpc_stream *s, struct err *e); /* half close 
  */
 int grpc_stream_recv(struct grpc_stream *s, struct arena *a, void **ret, struct err *e);
 
+/* The answer of a unary call that was opened as a stream: that the others may go on meanwhile. */
+int grpc_stream_result(struct grpc_stream *s, struct arena *a, void **ret, struct err *e);
+
 /* Blocks until the response headers are there: subscriptions are alive then. */
 int grpc_stream_wait_headers(struct grpc_stream *s, struct err *e);
 

@@ -65,6 +65,18 @@ int ctr_open(struct ctr *c, const char *method, const void *req,
 	return 0;
 }
 
+int ctr_end(struct ctr *c, struct grpc_stream *s, void *ret, struct err *e)
+{
+	struct grpc_stream *call AUTO_GRPC_STREAM = s;
+	void *rsp = NULL;
+
+	if (grpc_stream_result(call, c->arena, &rsp, e) < 0)
+		return -1;
+	if (ret)
+		*(void **)ret = rsp;
+	return 0;
+}
+
 char *ctr_unique(struct ctr *c, const char *prefix)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -79,10 +91,9 @@ char *ctr_unique(struct ctr *c, const char *prefix)
 			    letters[r[1] % 64], letters[r[2] % 64], letters[r[3] % 62]);
 }
 
-int ctr_lease(struct ctr *c, struct err *e)
+int ctr_lease_begin(struct ctr *c, struct err *e)
 {
 	LEASES(CreateRequest) req = LEASES_INIT(CREATE_REQUEST);
-	LEASES(CreateResponse) *rsp = NULL;
 	struct labels l = { 0 };
 	struct timespec now;
 	char text[TIMEFMT_MAX];
@@ -96,23 +107,60 @@ int ctr_lease(struct ctr *c, struct err *e)
 	req.labels = (void *)labels_to_pb(
 		c->arena, &l,
 		&containerd__services__leases__v1__create_request__labels_entry__descriptor);
-	if (CTR_CALL(c, "leases.v1.Leases/Create", &req, leases__v1__create_response, &rsp, e) < 0)
+	return ctr_open(c, "leases.v1.Leases/Create", &req,
+			&containerd__services__leases__v1__create_response__descriptor,
+			&c->lease_call, e);
+}
+
+int ctr_lease_confirm(struct ctr *c, struct err *e)
+{
+	LEASES(CreateResponse) *rsp = NULL;
+
+	if (ctr_end(c, TAKE_PTR(c->lease_call), &rsp, e) < 0)
 		return -1;
-	c->lease = rsp->lease ? rsp->lease->id : req.id;
+	if (!rsp->lease)
+		return err_set(e, ERR_INTERNAL, "the daemon answered without a lease");
+	c->lease = rsp->lease->id;
 	return 0;
 }
 
-void ctr_lease_done(struct ctr *c)
+int ctr_lease(struct ctr *c, struct err *e)
+{
+	return ctr_lease_begin(c, e) < 0 ? -1 : ctr_lease_confirm(c, e);
+}
+
+static void warn_of_lease(const struct err *e)
+{
+	char text[1100];
+
+	if (e->code != ERR_NOT_FOUND)
+		ctr_warn("failed to delete a lease: %s", err_text(e, text, sizeof text));
+}
+
+void ctr_lease_let_go(struct ctr *c)
 {
 	LEASES(DeleteRequest) req = LEASES_INIT(DELETE_REQUEST);
 	struct err e = { 0 };
-	char text[1100];
 
 	if (!c->lease)
 		return;
 	req.id = PB(c->lease);
 	c->lease = NULL;
-	if (CTR_CALL_EMPTY(c, "leases.v1.Leases/Delete", &req, &e) < 0 && e.code != ERR_NOT_FOUND)
-		ctr_warn("failed to delete the lease %s: %s", req.id,
-			 err_text(&e, text, sizeof text));
+	if (ctr_open(c, "leases.v1.Leases/Delete", &req, &google__protobuf__empty__descriptor,
+		     &c->lease_call, &e) < 0)
+		warn_of_lease(&e);
+}
+
+void ctr_lease_end(struct ctr *c)
+{
+	struct err e = { 0 };
+
+	if (c->lease_call && ctr_end(c, TAKE_PTR(c->lease_call), NULL, &e) < 0)
+		warn_of_lease(&e);
+}
+
+void ctr_lease_done(struct ctr *c)
+{
+	ctr_lease_let_go(c);
+	ctr_lease_end(c);
 }

@@ -61,7 +61,7 @@ static int containers_create(struct ctr *ctr, const struct args *args, struct er
 {
 	CONTAINERS(Container) * c;
 
-	return container_create(ctr, args, NULL, &c, e);
+	return container_create(ctr, args, NULL, &c, NULL, e);
 }
 
 /* Only without a task, or with one that has ended: that one goes first. */

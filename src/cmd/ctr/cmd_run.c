@@ -1,12 +1,13 @@
 /* ctr run */
 #include "cmd/ctr/logs.h"
 
-static void remove_all(struct ctr *ctr, const CONTAINERS(Container) * c)
+static void remove_all(struct ctr *ctr, const CONTAINERS(Container) * c, bool has_task)
 {
 	struct err task = { 0 }, container = { 0 };
 	char text[1100];
 
-	if (task_delete(ctr, c->id, true, NULL, &task) < 0 && task.code != ERR_NOT_FOUND)
+	if (has_task && task_delete(ctr, c->id, true, NULL, &task) < 0 &&
+	    task.code != ERR_NOT_FOUND)
 		ctr_warn("cannot delete the task of %s: %s", c->id,
 			 err_text(&task, text, sizeof text));
 	if (container_delete(ctr, c, false, &container) < 0)
@@ -45,11 +46,11 @@ int run_run(struct ctr *ctr, const struct args *args, struct err *e)
 	opt.no_pivot = args_bool(args, "no-pivot");
 	if (add_restart_log(ctr, args, &opt, &more, e) < 0)
 		return -1;
-	if (container_create(ctr, args, &more, &c, e) < 0)
+	if (container_create(ctr, args, &more, &c, &opt.root, e) < 0)
 		return -1;
 	r = task_run(ctr, c, &opt, e);
 	if (rm)
-		remove_all(ctr, c);
+		remove_all(ctr, c, r < 0);
 	if (r < 0 && e->code == ERR_CANCELLED) {
 		err_clear(e); /* a signal: the exit code says it */
 		return 0;

@@ -94,18 +94,24 @@ struct draft {
 };
 
 /* The namespace's own default, as the original asks for it. */
-static const char *default_snapshotter(struct ctr *ctr)
+static int ask_namespace(struct ctr *ctr, struct grpc_stream **ret, struct err *e)
 {
 	NAMESPACES(GetNamespaceRequest) req = NAMESPACES_INIT(GET_NAMESPACE_REQUEST);
+
+	req.name = PB(ctr->ns);
+	return ctr_open(ctr, "namespaces.v1.Namespaces/Get", &req,
+			&containerd__services__namespaces__v1__get_namespace_response__descriptor,
+			ret, e);
+}
+
+static const char *default_snapshotter(struct ctr *ctr, struct grpc_stream *call)
+{
 	NAMESPACES(GetNamespaceResponse) * rsp;
 	const char *name = NULL;
 	struct err absent = { 0 };
 	struct labels l;
 
-	req.name = PB(ctr->ns);
-	if (CTR_CALL(ctr, "namespaces.v1.Namespaces/Get", &req,
-		     namespaces__v1__get_namespace_response, &rsp, &absent) == 0 &&
-	    rsp->namespace_) {
+	if (ctr_end(ctr, call, &rsp, &absent) == 0 && rsp->namespace_) {
 		labels_from_pb(ctr->arena, rsp->namespace_->labels, rsp->namespace_->n_labels, &l);
 		name = labels_get(&l, "containerd.io/defaults/snapshotter");
 	}
@@ -150,6 +156,7 @@ static int prepare_root(struct draft *d, struct err *e)
 
 static int load_image(struct draft *d, struct err *e)
 {
+	struct grpc_stream *space AUTO_GRPC_STREAM = NULL;
 	IMAGES(Image) * record;
 	struct platform p = platform_host();
 	const char *asked =
@@ -158,13 +165,15 @@ static int load_image(struct draft *d, struct err *e)
 	if (args_is_set(d->args, "platform") &&
 	    platform_parse(args_string(d->args, "platform"), &p, e) < 0)
 		return -1;
+	if (!asked && ask_namespace(d->ctr, &space, e) < 0)
+		return -1;
 	if (image_get(d->ctr, d->image_name, &record, e) < 0)
 		return -1;
 	d->image_name = record->name;
 	d->has_image = true;
 	if (image_load(d->ctr, record, &p, &d->image, e) < 0)
 		return -1;
-	d->snapshotter = asked ? asked : default_snapshotter(d->ctr);
+	d->snapshotter = asked ? asked : default_snapshotter(d->ctr, TAKE_PTR(space));
 	return 0;
 }
 
@@ -321,7 +330,14 @@ static int create(struct draft *d, CONTAINERS(Container) * *ret, struct err *e)
 
 	if (idmap_flags_read(d->ctr->arena, d->args, &d->idmaps, e) < 0)
 		return -1;
-	if (d->image_name && (load_image(d, e) < 0 || prepare_root(d, e) < 0))
+	/* what is only read needs no lease, and is asked for while one is made */
+	if (ctr_lease_begin(d->ctr, e) < 0)
+		return -1;
+	if (d->image_name)
+		r = load_image(d, e);
+	if (ctr_lease_confirm(d->ctr, r < 0 ? &ignored : e) < 0 || r < 0)
+		return -1;
+	if (d->image_name && prepare_root(d, e) < 0)
 		return -1;
 	if (d->root && !d->is_remapped)
 		r = idmap_flags_check(&d->idmaps, d->root->n_mounts ? d->root->mounts[0] : NULL,
@@ -331,7 +347,8 @@ static int create(struct draft *d, CONTAINERS(Container) * *ret, struct err *e)
 	if (r == 0)
 		r = send_container(d, ret, e);
 	if (r < 0 && d->root)
-		(void)remove_snapshot(d->ctr, d->snapshotter, d->id, &ignored); /* e says why */
+		(void)remove_snapshot(d->ctr, d->snapshotter, d->id,
+				      &(struct err){ 0 }); /* e says why */
 	free(d->spec);
 	return r;
 }
@@ -379,14 +396,17 @@ static int read_names(struct draft *d, struct err *e)
 }
 
 int container_create(struct ctr *ctr, const struct args *args, const struct labels *more,
-		     CONTAINERS(Container) * *ret, struct err *e)
+		     CONTAINERS(Container) * *ret, SNAPSHOTS(PrepareSnapshotResponse) * *ret_root,
+		     struct err *e)
 {
 	struct draft d = { .ctr = ctr, .args = args, .more = more };
 	int r;
 
-	if (read_names(&d, e) < 0 || ctr_lease(ctr, e) < 0)
+	if (read_names(&d, e) < 0)
 		return -1;
 	r = create(&d, ret, e);
-	ctr_lease_done(ctr);
+	ctr_lease_let_go(ctr); /* nobody waits for that */
+	if (ret_root)
+		*ret_root = r == 0 ? d.root : NULL;
 	return r;
 }

@@ -8,9 +8,11 @@
 int container_get(struct ctr *ctr, const char *id, CONTAINERS(Container) * *ret, struct err *e);
 
 /* Everything up to Containers.Create, by the options and arguments of run and create.  more: labels
- * behind those of the options, or NULL.  On failure nothing is left. */
+ * behind those of the options, or NULL.  ret_root (or NULL) gets the new snapshot's mounts, NULL
+ * where there is none.  On failure nothing is left. */
 int container_create(struct ctr *ctr, const struct args *args, const struct labels *more,
-		     CONTAINERS(Container) * *ret, struct err *e);
+		     CONTAINERS(Container) * *ret, SNAPSHOTS(PrepareSnapshotResponse) * *ret_root,
+		     struct err *e);
 /* The container's name by the same arguments, "" when it is missing. */
 const char *container_name(const struct args *args);
 

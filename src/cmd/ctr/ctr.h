@@ -40,6 +40,7 @@ struct ctr {
 	const char *address, *ns;
 	uint64_t timeout_ns, connect_timeout_ns;
 	const char *lease; /* goes with every call while it is set */
+	struct grpc_stream *lease_call; /* its creation or deletion, not answered yet; or NULL */
 	struct grpc_client *client; /* NULL before ctr_connect() */
 	bool no_transfer; /* the daemon has no Transfer service: found out by the first try */
 	int exit_code; /* of the program when the command succeeds: a container's code is ours */
@@ -57,6 +58,10 @@ int ctr_call(struct ctr *c, const char *method, const void *req,
 int ctr_open(struct ctr *c, const char *method, const void *req,
 	     const ProtobufCMessageDescriptor *rsp_type, struct grpc_stream **ret, struct err *e);
 
+/* The answer of a unary call that ctr_open() began; others may have been on their way meanwhile.
+ * Frees s. */
+int ctr_end(struct ctr *c, struct grpc_stream *s, void *ret, struct err *e);
+
 /* CTR_CALL(c, "tasks.v1.Tasks/Get", &req, tasks__v1__get_response, &rsp, e) */
 #define CTR_CALL(c, method, req, rsp, ret, e) \
 	ctr_call(c, method, req, &containerd__services__##rsp##__descriptor, ret, e)
@@ -66,6 +71,11 @@ int ctr_open(struct ctr *c, const char *method, const void *req,
 /* A lease that keeps what the command makes from being collected while it runs. */
 int ctr_lease(struct ctr *c, struct err *e);
 void ctr_lease_done(struct ctr *c); /* failures are warned about */
+/* In steps: the lease is there after confirm, and its end may be told by the program's end. */
+int ctr_lease_begin(struct ctr *c, struct err *e);
+int ctr_lease_confirm(struct ctr *c, struct err *e);
+void ctr_lease_let_go(struct ctr *c);
+void ctr_lease_end(struct ctr *c);
 
 /* "NANOS-XXXX": a name of our own for leases and streams. */
 char *ctr_unique(struct ctr *c, const char *prefix);

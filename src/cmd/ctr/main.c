@@ -322,6 +322,7 @@ int main(int argc, char **argv)
 	       SIG_IGN); /* a reader that goes away is an error of write(), not our death */
 	ctr.arena = arena_new();
 	code = run_app(&ctr, (const char *const *)argv + 1);
+	ctr_lease_end(&ctr);
 	grpc_close(ctr.client);
 	arena_free(ctr.arena);
 	if (fflush(stdout) != 0 && code == 0)

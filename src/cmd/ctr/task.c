@@ -78,9 +78,18 @@ static int kill_and_wait(struct ctr *ctr, const char *id, struct err *e)
 	return CTR_CALL(ctr, "tasks.v1.Tasks/Wait", &req, tasks__v1__wait_response, NULL, e);
 }
 
-int task_delete(struct ctr *ctr, const char *id, bool force, uint32_t *ret_status, struct err *e)
+/* Of one that ended.  rsp may be NULL. */
+static int delete_ended(struct ctr *ctr, const char *id, TASKS(DeleteResponse) * *ret,
+			struct err *e)
 {
 	TASKS(DeleteTaskRequest) req = TASKS_INIT(DELETE_TASK_REQUEST);
+
+	req.container_id = PB(id);
+	return CTR_CALL(ctr, "tasks.v1.Tasks/Delete", &req, tasks__v1__delete_response, ret, e);
+}
+
+int task_delete(struct ctr *ctr, const char *id, bool force, uint32_t *ret_status, struct err *e)
+{
 	TASKS(DeleteResponse) * rsp;
 	Containerd__V1__Types__Process *p;
 
@@ -95,8 +104,7 @@ int task_delete(struct ctr *ctr, const char *id, bool force, uint32_t *ret_statu
 		if (kill_and_wait(ctr, id, e) < 0)
 			return -1;
 	}
-	req.container_id = PB(id);
-	if (CTR_CALL(ctr, "tasks.v1.Tasks/Delete", &req, tasks__v1__delete_response, &rsp, e) < 0)
+	if (delete_ended(ctr, id, &rsp, e) < 0)
 		return -1;
 	task_io_remove_paths(p->stdin, p->stdout, p->stderr);
 	if (ret_status)
@@ -154,18 +162,21 @@ static int create_task(struct ctr *ctr, const CONTAINERS(Container) * c, const s
 	SNAPSHOTS(MountsResponse) *root = NULL;
 	TASKS(CreateTaskResponse) * rsp;
 
-	if (*c->snapshot_key && container_mounts(ctr, c, &root, e) < 0)
-		return -1;
+	if (opt->root) {
+		req.rootfs = opt->root->mounts;
+		req.n_rootfs = opt->root->n_mounts;
+	} else if (*c->snapshot_key) {
+		if (container_mounts(ctr, c, &root, e) < 0)
+			return -1;
+		req.rootfs = root->mounts;
+		req.n_rootfs = root->n_mounts;
+	}
 	req.container_id = c->id;
 	req.stdin = PB(io->in);
 	req.stdout = PB(io->log ? io->log : io->out);
 	req.stderr = PB(io->log ? io->log : io->err);
 	req.terminal = io->terminal;
 	req.checkpoint = opt->checkpoint;
-	if (root) {
-		req.rootfs = root->mounts;
-		req.n_rootfs = root->n_mounts;
-	}
 	set_create_options(ctr, opt, &req);
 	if (CTR_CALL(ctr, "tasks.v1.Tasks/Create", &req, tasks__v1__create_task_response, &rsp, e) <
 	    0)
@@ -212,21 +223,19 @@ static int carry(struct ctr *ctr, const CONTAINERS(Container) * c, struct task_i
 		return 0;
 	if (task_follow(io, wait, e) < 0)
 		return -1;
-	return task_delete(ctr, c->id, false, NULL, e);
+	return delete_ended(ctr, c->id, NULL, e);
 }
 
 static void drop_task(struct ctr *ctr, const char *id)
 {
-	TASKS(DeleteTaskRequest) req = TASKS_INIT(DELETE_TASK_REQUEST);
 	Containerd__V1__Types__Process *p;
 	struct err ignored = { 0 };
 
-	req.container_id = PB(id);
 	if (task_get(ctr, id, "", &p, &ignored) < 0)
 		return;
 	/* One that was to be restored has no process yet: nothing to wait for. */
 	if (!p->pid || kill_and_wait(ctr, id, &ignored) == 0)
-		(void)CTR_CALL_EMPTY(ctr, "tasks.v1.Tasks/Delete", &req, &(struct err){ 0 });
+		(void)delete_ended(ctr, id, NULL, &ignored);
 }
 
 static int make_io(struct ctr *ctr, const CONTAINERS(Container) * c, const struct task_options *opt,

@@ -14,6 +14,7 @@ struct task_options {
 	const char *log_driver; /* "cri", "json", "none" */
 	const char *const *log_opts; /* ends with NULL */
 	Containerd__Types__Descriptor *checkpoint; /* to go on from; or NULL */
+	SNAPSHOTS(PrepareSnapshotResponse) * root; /* the mounts, where they are known */
 };
 void task_options_from(const struct args *args, struct task_options *ret);
 
