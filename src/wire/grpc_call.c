@@ -237,7 +237,10 @@ void grpc_call_dispatch(struct grpc_call *k)
 	k->refs++;
 	if (waits_of(k->rpc.method))
 		k->refs++; /* the thread's, which looks at env last */
-	k->env->run(k->env, run_call, k);
+	if (k->rpc.method->is_immediate)
+		run_call(k);
+	else
+		k->env->run(k->env, run_call, k);
 }
 
 const char *rpc_meta(const struct rpc_call *c, const char *name)
@@ -258,7 +261,10 @@ static void post(struct grpc_call *k, void (*fn)(void *), uint8_t *data, size_t 
 	*op = (struct op){ .k = k, .data = data, .n = n };
 	if (e)
 		op->e = *e;
-	k->env->post(k->env, fn, op);
+	if (k->rpc.method->is_immediate)
+		fn(op); /* we are on the loop's thread */
+	else
+		k->env->post(k->env, fn, op);
 }
 
 static void op_finish(void *arg)

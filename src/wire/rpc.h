@@ -19,7 +19,8 @@
  * Streams: by kind, req is NULL where the client streams (use rpc_recv()) and rsp is NULL where
  * the server streams (use rpc_send()).  A streaming handler that returns 0 ends the stream well.
  *
- * Nothing here may be called on the loop's thread but from hooks, and there only what says so. */
+ * Nothing here may be called on the loop's thread but from hooks, and there only what says so.  The
+ * handlers of immediate methods run there, and may only return. */
 #pragma once
 
 #include "base/err.h"
@@ -49,18 +50,24 @@ struct rpc_method {
 	const ProtobufCMessageDescriptor *request, *response;
 	rpc_fn *fn;
 	unsigned waits; /* a unary one's: threads that may stand still for its client */
+	bool is_immediate; /* a unary one's: runs on the loop's thread, so it waits for nothing at
+			      all */
 };
 
 /* req and rsp are the generated prefixes: containerd__services__version__v1__version_response. */
-#define RPC_METHOD_(k, n, req, rsp, f, w)                          \
-	{                                                          \
-		n, k, &req##__descriptor, &rsp##__descriptor, f, w \
+#define RPC_METHOD_(k, n, req, rsp, f, w, immediate)                          \
+	{                                                                     \
+		n, k, &req##__descriptor, &rsp##__descriptor, f, w, immediate \
 	}
-#define RPC_UNARY(n, req, rsp, f) RPC_METHOD_(RPC_KIND_UNARY, n, req, rsp, f, 0)
-#define RPC_UNARY_WAITING(n, req, rsp, f, w) RPC_METHOD_(RPC_KIND_UNARY, n, req, rsp, f, w)
-#define RPC_SERVER_STREAM(n, req, rsp, f) RPC_METHOD_(RPC_KIND_SERVER_STREAM, n, req, rsp, f, 0)
-#define RPC_CLIENT_STREAM(n, req, rsp, f) RPC_METHOD_(RPC_KIND_CLIENT_STREAM, n, req, rsp, f, 0)
-#define RPC_BIDI_STREAM(n, req, rsp, f) RPC_METHOD_(RPC_KIND_BIDI_STREAM, n, req, rsp, f, 0)
+#define RPC_UNARY(n, req, rsp, f) RPC_METHOD_(RPC_KIND_UNARY, n, req, rsp, f, 0, false)
+#define RPC_UNARY_WAITING(n, req, rsp, f, w) RPC_METHOD_(RPC_KIND_UNARY, n, req, rsp, f, w, false)
+/* What answers from memory: two changes of thread would take longer than it does. */
+#define RPC_UNARY_IMMEDIATE(n, req, rsp, f) RPC_METHOD_(RPC_KIND_UNARY, n, req, rsp, f, 0, true)
+#define RPC_SERVER_STREAM(n, req, rsp, f) \
+	RPC_METHOD_(RPC_KIND_SERVER_STREAM, n, req, rsp, f, 0, false)
+#define RPC_CLIENT_STREAM(n, req, rsp, f) \
+	RPC_METHOD_(RPC_KIND_CLIENT_STREAM, n, req, rsp, f, 0, false)
+#define RPC_BIDI_STREAM(n, req, rsp, f) RPC_METHOD_(RPC_KIND_BIDI_STREAM, n, req, rsp, f, 0, false)
 #define RPC_END   \
 	{         \
 		0 \

@@ -52,8 +52,8 @@ static int watch(struct rpc_call *c, const void *req, UNUSED void *rsp, struct e
 }
 
 const struct rpc_method health_methods[] = {
-	RPC_UNARY("Check", grpc__health__v1__health_check_request,
-		  grpc__health__v1__health_check_response, check),
+	RPC_UNARY_IMMEDIATE("Check", grpc__health__v1__health_check_request,
+			    grpc__health__v1__health_check_response, check),
 	RPC_SERVER_STREAM("Watch", grpc__health__v1__health_check_request,
 			  grpc__health__v1__health_check_response, watch),
 	RPC_END,

@@ -357,7 +357,7 @@ static int info(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 #define MESSAGE(name) containerd__services__introspection__v1__##name
 const struct rpc_method introspection_methods[] = {
 	RPC_UNARY("Plugins", MESSAGE(plugins_request), MESSAGE(plugins_response), list),
-	RPC_UNARY("Server", google__protobuf__empty, MESSAGE(server_response), server),
+	RPC_UNARY_IMMEDIATE("Server", google__protobuf__empty, MESSAGE(server_response), server),
 	RPC_UNARY("PluginInfo", MESSAGE(plugin_info_request), MESSAGE(plugin_info_response), info),
 	RPC_END,
 };

@@ -21,7 +21,7 @@ static int version(UNUSED struct rpc_call *c, UNUSED const void *req, void *rsp,
 }
 
 const struct rpc_method version_methods[] = {
-	RPC_UNARY("Version", google__protobuf__empty,
-		  containerd__services__version__v1__version_response, version),
+	RPC_UNARY_IMMEDIATE("Version", google__protobuf__empty,
+			    containerd__services__version__v1__version_response, version),
 	RPC_END,
 };
