@@ -105,7 +105,8 @@ void arena_free(struct arena *a)
 	free(a);
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+/* With whatever is in there, for those who fill it at once. */
+static void *take(struct arena *a, size_t n)
 {
 	if (n > SIZE_MAX / 2)
 		out_of_memory();
@@ -130,7 +131,12 @@ void *arena_alloc(struct arena *a, size_t n)
 
 	void *p = b->data + b->used;
 	b->used += need;
-	return memset(p, 0, need);
+	return p;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+	return memset(take(a, n), 0, n);
 }
 
 void *arena_array(struct arena *a, size_t n, size_t size)
@@ -150,15 +156,16 @@ char *arena_strdup(struct arena *a, const char *s)
 char *arena_strndup(struct arena *a, const char *s, size_t n)
 {
 	size_t len = strnlen(s, n);
-	char *p = arena_alloc(a, len + 1);
+	char *p = take(a, len + 1);
 
 	memcpy(p, s, len);
+	p[len] = 0;
 	return p;
 }
 
 void *arena_memdup(struct arena *a, const void *p, size_t n)
 {
-	void *q = arena_alloc(a, n);
+	void *q = take(a, n);
 
 	if (n)
 		memcpy(q, p, n);
@@ -175,7 +182,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 	if (n < 0)
 		out_of_memory();
 
-	char *p = arena_alloc(a, (size_t)n + 1);
+	char *p = take(a, (size_t)n + 1);
 	va_start(ap, fmt);
 	vsnprintf(p, (size_t)n + 1, fmt, ap);
 	va_end(ap);
