@@ -217,7 +217,7 @@ static int build_limits(const struct args *args, struct generate *g, struct err 
 		if (g->cpu_quota.has)
 			return err_set(e, ERR_UNKNOWN,
 				       "cpus and quota/period should be used separately");
-		g->cpu_quota = (struct oci_i64){ llround(cpus * CPU_PERIOD), true };
+		g->cpu_quota = (struct oci_i64){ (int64_t)(cpus * CPU_PERIOD + 0.5), true };
 		g->cpu_period = (struct oci_u64){ CPU_PERIOD, true };
 	}
 	g->cpuset_cpus = string_or_null(args, "cpuset-cpus");
