@@ -5,7 +5,7 @@
 
 Prints a line a row and writes build/bench/table.md and plot.svg.  Needs root, and Debian's packages
 runc, crun, containerd, nghttp2-client and golang-github-containers-common for the rows of peers.
-CASCO_PEER is a folder with another containerd, ctr, shim and runc than Debian's."""
+CASCO_PEER is a folder with another containerd, ctr, shim, runc and crun than Debian's."""
 import os
 import pathlib
 import shutil

@@ -8,7 +8,8 @@ import sys
 
 from measure import BIN, QUIET, TOP, blocks, numbered, works
 
-RUNC, CRUN = "/usr/sbin/runc", "/usr/bin/crun"
+PEER = os.environ.get("CASCO_PEER")
+RUNC, CRUN = (f"{PEER}/runc", f"{PEER}/crun") if PEER else ("/usr/sbin/runc", "/usr/bin/crun")
 PROFILE = pathlib.Path("/usr/share/containers/seccomp.json")
 # A pure cgroup2 layout, whatever the machine mounts: what crun wants and the floor uses.
 V2_VIEW = ["unshare", "-m", "--propagation", "private", "sh", "-c",
