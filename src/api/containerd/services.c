@@ -18,5 +18,7 @@ const struct rpc_service api_services[] = {
 	{ "containerd.services.transfer.v1.Transfer", transfer_methods },
 	{ "containerd.services.version.v1.Version", version_methods },
 	{ "grpc.health.v1.Health", health_methods },
+	{ "grpc.reflection.v1.ServerReflection", reflection_methods },
+	{ "grpc.reflection.v1alpha.ServerReflection", reflection_methods },
 	{ NULL, NULL },
 };
