@@ -166,10 +166,12 @@ static int open_parts(struct engine *en, struct err *e)
 	remove_checkpoints(en);
 	load_uuid(en);
 	en->events = events_new();
+	AUTO_FREE char *mounts = xasprintf("%s/io.containerd.mount-manager.v1.bolt/t", cfg->state);
 	const struct store_options opt = { .snapshotters = cfg->snapshotters,
 					   .n_snapshotters = CONFIG_SNAPSHOTTERS,
 					   .proxies = cfg->proxies,
-					   .n_proxies = cfg->n_proxies };
+					   .n_proxies = cfg->n_proxies,
+					   .mounts_path = mounts };
 	if (store_open_with(cfg->root, &opt, &en->store, e) < 0)
 		return -1;
 	en->collector = collector_new(en->store, &cfg->gc, en->loop, en->pool);

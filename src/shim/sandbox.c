@@ -6,6 +6,7 @@
 #include "containerd/runtime/sandbox/v1/sandbox.pb-c.h"
 #include "oci/platform.h"
 #include "os/syscall.h"
+#include "shim/sandbox_figures.h"
 #include "shim/task.h"
 
 #include <string.h>
@@ -22,6 +23,11 @@ struct sandbox {
 	struct timespec created, exited;
 	struct call_list *waiters;
 };
+
+const char *sandbox_id(const struct shim *s)
+{
+	return s->sandbox ? s->sandbox->id : NULL;
+}
 
 void sandbox_free(struct sandbox *sb)
 {
@@ -218,6 +224,8 @@ void sandbox_status(struct ttrpc_call *call)
 	};
 	const V1(SandboxStatusRequest) *q = call->req;
 	V1(SandboxStatusResponse) r = V1_INIT(SANDBOX_STATUS_RESPONSE);
+	AUTO_ARENA struct arena *a = arena_new();
+	V1(SandboxStatusResponse__InfoEntry) entry, *entries = &entry;
 	Google__Protobuf__Timestamp created, exited;
 	struct err e = { 0 };
 	const struct sandbox *sb = get(call->user, q->sandbox_id, &e);
@@ -226,6 +234,7 @@ void sandbox_status(struct ttrpc_call *call)
 		ttrpc_fail(call, &e);
 		return;
 	}
+	containerd__runtime__sandbox__v1__sandbox_status_response__info_entry__init(&entry);
 	created = stamp(sb->created);
 	exited = stamp(sb->exited);
 	r.sandbox_id = sb->id;
@@ -234,6 +243,12 @@ void sandbox_status(struct ttrpc_call *call)
 	r.created_at = &created;
 	if (sb->state == SANDBOX_STOPPED)
 		r.exited_at = &exited;
+	if (q->verbose) {
+		entry.key = (char *)"info";
+		entry.value = (char *)sandbox_info(call->user, a);
+		r.info = &entries;
+		r.n_info = 1;
+	}
 	ttrpc_reply(call, &r.base);
 }
 
@@ -268,27 +283,4 @@ void sandbox_shutdown(struct ttrpc_call *call)
 	s->sandbox = NULL;
 	sandbox_free(sb);
 	s->stop(s);
-}
-
-/* What the sandbox uses is what its tasks use, and they tell it themselves. */
-void sandbox_metrics(struct ttrpc_call *call)
-{
-	const V1(SandboxMetricsRequest) *q = call->req;
-	V1(SandboxMetricsResponse) r = V1_INIT(SANDBOX_METRICS_RESPONSE);
-	Containerd__Types__Metric m = CONTAINERD__TYPES__METRIC__INIT;
-	Google__Protobuf__Timestamp at;
-	struct timespec now;
-	struct err e = { 0 };
-	struct sandbox *sb = get(call->user, q->sandbox_id, &e);
-
-	if (!sb) {
-		ttrpc_fail(call, &e);
-		return;
-	}
-	clock_gettime(CLOCK_REALTIME, &now);
-	at = stamp(now);
-	m.timestamp = &at;
-	m.id = sb->id;
-	r.metrics = &m;
-	ttrpc_reply(call, &r.base);
 }

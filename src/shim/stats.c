@@ -5,6 +5,7 @@
 #include "cgroups/v2/metrics.pb-c.h"
 #include "containerd/runtime/task/v3/shim.pb-c.h"
 #include "shim/service.h"
+#include "shim/stats.h"
 #include "shim/task.h"
 
 #define V1(name) Io__Containerd__Cgroups__V1__##name
@@ -320,37 +321,56 @@ static void metrics_v2(struct arena *a, const struct cgroup_stat *s, V2(Metrics)
 	}
 }
 
+ProtobufCMessage *stats_of(struct container *c, struct arena *a, struct err *e)
+{
+	AUTO_CGROUP struct cgroup *cg = NULL;
+	struct cgroup_stat s = { 0 };
+
+	if (c->init.state == PROC_STOPPED) {
+		err_set(e, ERR_NOT_FOUND, "cgroup does not exist");
+		return NULL;
+	}
+	if (container_load_cgroup(c, &cg, e) < 0 || cgroup_stat(cg, a, &s, e) < 0)
+		return NULL;
+	if (s.layout == CGROUP_V2) {
+		V2(Metrics) *m = ARENA_NEW(a, V2(Metrics));
+
+		io__containerd__cgroups__v2__metrics__init(m);
+		metrics_v2(a, &s, m);
+		return &m->base;
+	}
+	V1(Metrics) *m = ARENA_NEW(a, V1(Metrics));
+
+	io__containerd__cgroups__v1__metrics__init(m);
+	metrics_v1(a, &s, m);
+	return &m->base;
+}
+
+Google__Protobuf__Any *stats_pack(const ProtobufCMessage *m, struct arena *a)
+{
+	Google__Protobuf__Any *any = ARENA_NEW(a, Google__Protobuf__Any);
+
+	google__protobuf__any__init(any);
+	any->type_url = (char *)m->descriptor->name;
+	any->value.len = protobuf_c_message_get_packed_size(m);
+	any->value.data = arena_alloc(a, any->value.len + 1);
+	protobuf_c_message_pack(m, any->value.data);
+	return any;
+}
+
 void task_stats(struct ttrpc_call *call)
 {
 	const Containerd__Task__V3__StatsRequest *q = call->req;
 	Containerd__Task__V3__StatsResponse r = CONTAINERD__TASK__V3__STATS_RESPONSE__INIT;
-	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
 	AUTO_ARENA struct arena *a = arena_new();
-	AUTO_CGROUP struct cgroup *cg = NULL;
-	struct cgroup_stat s = { 0 };
-	V1(Metrics) m1;
-	V2(Metrics) m2;
 	struct err e = { 0 };
 	struct container *c = container_get(call->user, q->id, &e);
+	ProtobufCMessage *m = c ? stats_of(c, a, &e) : NULL;
 
-	if (c && c->init.state == PROC_STOPPED)
-		err_set(&e, ERR_NOT_FOUND, "cgroup does not exist");
-	if (!c || e.code || container_load_cgroup(c, &cg, &e) < 0 ||
-	    cgroup_stat(cg, a, &s, &e) < 0) {
+	if (!m) {
 		ttrpc_fail(call, &e);
 		return;
 	}
-	io__containerd__cgroups__v1__metrics__init(&m1);
-	io__containerd__cgroups__v2__metrics__init(&m2);
-	ProtobufCMessage *m = s.layout == CGROUP_V2 ? &m2.base : &m1.base;
-	if (s.layout == CGROUP_V2)
-		metrics_v2(a, &s, &m2);
-	else
-		metrics_v1(a, &s, &m1);
-	any.type_url = (char *)m->descriptor->name;
-	any.value.len = protobuf_c_message_get_packed_size(m);
-	any.value.data = arena_alloc(a, any.value.len + 1);
-	protobuf_c_message_pack(m, any.value.data);
-	r.stats = &any;
+	r.stats = stats_pack(m, a);
 	ttrpc_reply(call, &r.base);
 }

@@ -38,6 +38,7 @@ static const char *const table_names[TABLE_COUNT] = {
 	[TABLE_LEASES] = "leases",
 	[TABLE_LEASE_ITEMS] = "lease_items",
 	[TABLE_SANDBOXES] = "sandboxes",
+	[TABLE_ACTIVATIONS] = "activations",
 };
 
 /* LMDB's own codes are negative, the system's positive. */

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "store/activation.h"
 #include "store/content_record.h"
 #include "store/entry.h"
 #include "store/gc_mark.h"
@@ -75,7 +76,37 @@ static int gather_snapshot(struct txn *t UNUSED, const MDB_val *key, const MDB_v
 	return 0;
 }
 
+static int gather_activation(struct txn *t UNUSED, const MDB_val *key, const MDB_val *value,
+			     void *arg, struct err *e)
+{
+	struct run *g = arg;
+	AUTO_ARENA struct arena *tmp = arena_new();
+	struct activation r;
+
+	if (rec_decode(tmp, activation_fields, value, &r, e) < 0)
+		return -1;
+	if (!nodeset_has(&g->marked, ns_of(tmp, key), "mounts", r.name))
+		add_victim(&g->candidates, ns_of(g->a, key), "mounts", arena_strdup(g->a, r.name));
+	return 0;
+}
+
 /* --- removing --- */
+
+static int remove_activations(struct txn *t, struct run *g, struct err *e)
+{
+	for (size_t i = 0; i < g->candidates.n; i++) {
+		const struct victim *v = &g->candidates.v[i];
+
+		if (strcmp(v->kind, "mounts") != 0)
+			continue;
+		struct key k = KEY(v->ns, v->id);
+
+		if (db_del(t, TABLE_ACTIVATIONS, &k, e) < 0)
+			return -1;
+		add_victim(&g->removed, v->ns, v->kind, v->id);
+	}
+	return 0;
+}
 
 static int remove_content(struct txn *t, struct run *g, struct err *e)
 {
@@ -103,7 +134,7 @@ static int remove_snapshots(struct txn *t, struct run *g, struct err *e)
 			struct victim *v = &g->candidates.v[i];
 			struct err has_child = { 0 };
 
-			if (!v->id || strcmp(v->kind, "content") == 0)
+			if (!v->id || !str_starts(v->kind, "snapshots/"))
 				continue;
 			int r = snapshot_forget(t, v->ns, v->kind + strlen("snapshots/"), v->id,
 						&has_child);
@@ -155,10 +186,11 @@ static int collect(struct txn *t, void *arg, struct err *e)
 		return -1;
 	g->nmarked = g->marked.n;
 	if (db_walk(t, TABLE_CONTENT, &every, gather_content, g, e) < 0 ||
-	    db_walk(t, TABLE_SNAPSHOTS, &every, gather_snapshot, g, e) < 0)
+	    db_walk(t, TABLE_SNAPSHOTS, &every, gather_snapshot, g, e) < 0 ||
+	    db_walk(t, TABLE_ACTIVATIONS, &every, gather_activation, g, e) < 0)
 		return -1;
 	if (remove_expired(t, g, expired, e) < 0 || remove_content(t, g, e) < 0 ||
-	    remove_snapshots(t, g, e) < 0)
+	    remove_snapshots(t, g, e) < 0 || remove_activations(t, g, e) < 0)
 		return -1;
 	return 0;
 }
@@ -182,7 +214,9 @@ static int sweep(struct store *s, gc_removed *removed, void *arg, struct gc_stat
 {
 	struct ingest_report report = { removed, arg };
 
-	if (content_sweep_ingests(s, ingest_gone, &report, e) < 0 ||
+	/* mounts first: they may be of what goes next */
+	if (activations_sweep(s, &ret->directories, e) < 0 ||
+	    content_sweep_ingests(s, ingest_gone, &report, e) < 0 ||
 	    content_sweep_blobs(s, &ret->blobs, e) < 0)
 		return -1;
 	for (size_t i = 0; i < s->snapshotters.n; i++) {

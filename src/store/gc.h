@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 /* What a run removed, one call an object, after the transaction; for events.  type is "content",
- * "snapshots/NAME", "images", "leases" or "ingests". */
+ * "snapshots/NAME", "images", "leases", "mounts" or "ingests". */
 typedef void gc_removed(const char *ns, const char *type, const char *id, void *arg);
 
 struct gc_stats {

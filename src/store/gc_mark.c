@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "base/timefmt.h"
+#include "store/activation.h"
 #include "store/container.h"
 #include "store/content.h"
 #include "store/entry.h"
@@ -31,15 +32,16 @@ struct mark {
 static const char ref_prefix[] = "containerd.io/gc.ref.";
 static const char bref_prefix[] = "containerd.io/gc.bref.";
 
-/* "content", "image", "container" or "snapshot.NAME", each with anything behind a "." or "/", to a
- * kind; NULL for what we do not have. */
+/* "content", "image", "container", "mount" or "snapshot.NAME", each with anything behind a "." or
+ * "/", to a kind; NULL for what we do not have. */
 static const char *kind_of(struct arena *a, const char *what)
 {
 	static const struct {
 		const char *word, *kind;
 	} kinds[] = { { "content", "content" },
 		      { "image", "images" },
-		      { "container", "containers" } };
+		      { "container", "containers" },
+		      { "mount", "mounts" } };
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		size_t n = strlen(kinds[i].word);
@@ -190,6 +192,21 @@ static int root_snapshot(struct txn *t UNUSED, const MDB_val *key, const MDB_val
 	return 0;
 }
 
+/* One that is being made has nobody yet who could refer to it. */
+static int root_activation(struct txn *t UNUSED, const MDB_val *key, const MDB_val *value,
+			   void *arg, struct err *e)
+{
+	struct mark *m = arg;
+	struct activation r;
+
+	if (rec_decode(m->a, activation_fields, value, &r, e) < 0)
+		return -1;
+	root_by_labels(m, ns_of(m, key), "mounts", r.name, &r.labels);
+	if (!r.is_made)
+		nodeset_mark(m->marked, ns_of(m, key), "mounts", r.name, true);
+	return 0;
+}
+
 struct leased {
 	struct mark *m;
 	const char *ns;
@@ -268,6 +285,17 @@ static int follow_snapshot(struct mark *m, const struct node *n, struct err *e)
 	return has < 0 ? -1 : 0;
 }
 
+static int follow_activation(struct mark *m, const struct node *n, struct err *e)
+{
+	struct key k = KEY(n->ns, n->id);
+	struct activation r;
+	int has = entry_get(m->t, TABLE_ACTIVATIONS, &k, activation_fields, m->a, &r, e);
+
+	if (has == 1)
+		follow_labels(m, n->ns, &r.labels);
+	return has < 0 ? -1 : 0;
+}
+
 static int follow(struct mark *m, const struct node *n, struct err *e)
 {
 	for (const struct back_reference *b = m->back; b; b = b->next)
@@ -278,6 +306,8 @@ static int follow(struct mark *m, const struct node *n, struct err *e)
 		return follow_content(m, n, e);
 	if (strcmp(n->kind, "images") == 0)
 		return follow_image(m, n, e);
+	if (strcmp(n->kind, "mounts") == 0)
+		return follow_activation(m, n, e);
 	if (str_starts(n->kind, "snapshots/"))
 		return follow_snapshot(m, n, e);
 	return 0;
@@ -288,9 +318,10 @@ int gc_mark(struct txn *t, struct nodeset *marked, struct gc_expired **ret_expir
 	static const struct {
 		enum table table;
 		db_visit *visit;
-	} roots[] = { { TABLE_IMAGES, root_image },       { TABLE_CONTAINERS, root_container },
-		      { TABLE_SANDBOXES, root_sandbox },  { TABLE_CONTENT, root_content },
-		      { TABLE_SNAPSHOTS, root_snapshot }, { TABLE_LEASES, root_lease } };
+	} roots[] = { { TABLE_IMAGES, root_image },          { TABLE_CONTAINERS, root_container },
+		      { TABLE_SANDBOXES, root_sandbox },     { TABLE_CONTENT, root_content },
+		      { TABLE_SNAPSHOTS, root_snapshot },    { TABLE_LEASES, root_lease },
+		      { TABLE_ACTIVATIONS, root_activation } };
 	struct mark m = { .t = t, .a = marked->a, .marked = marked, .now = entry_now() };
 	struct key every = { .n = 0 };
 	struct node *n;

@@ -168,7 +168,8 @@ static int check_resource(const struct lease_resource *r, struct err *e)
 	} else if (strcmp(r->type, "content") == 0) {
 		if (!digest_is_valid(r->id))
 			return err_set(e, ERR_INVALID_ARGUMENT, "invalid content digest %s", r->id);
-	} else if (strcmp(r->type, "ingests") != 0 && strcmp(r->type, "images") != 0) {
+	} else if (strcmp(r->type, "ingests") != 0 && strcmp(r->type, "images") != 0 &&
+		   strcmp(r->type, "mounts") != 0) {
 		return err_set(e, ERR_UNIMPLEMENTED, "resource type %s not supported yet", r->type);
 	}
 	if (!*r->id)

@@ -14,7 +14,7 @@ struct lease_record {
 	struct timespec created;
 };
 
-/* type: content, ingests, images or snapshots/NAME. */
+/* type: content, ingests, images, mounts or snapshots/NAME. */
 struct lease_resource {
 	const char *id, *type;
 };

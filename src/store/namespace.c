@@ -130,7 +130,8 @@ static int list_holdings(struct txn *t, struct store *s, const char *ns, struct 
 	} kinds[] = { { TABLE_IMAGES, "images" },
 		      { TABLE_CONTENT, "blobs" },
 		      { TABLE_CONTAINERS, "containers" },
-		      { TABLE_SANDBOXES, "sandboxes" } };
+		      { TABLE_SANDBOXES, "sandboxes" },
+		      { TABLE_ACTIVATIONS, "mounts" } };
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		struct key below = PREFIX(ns);

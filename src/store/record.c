@@ -1,6 +1,7 @@
 #include "store/record.h"
 
 #include "store/container.h"
+#include "store/snapshot.h"
 
 #include <string.h>
 
@@ -24,6 +25,19 @@ static void add_any(struct str *out, const struct any *any)
 	add_text(out, any->type_url);
 	add_u32(out, any->n);
 	str_addn(out, any->value, any->n);
+}
+
+static void add_mounts(struct str *out, const struct mounts *m)
+{
+	add_u32(out, m->n);
+	for (size_t i = 0; i < m->n; i++) {
+		add_text(out, m->v[i].type);
+		add_text(out, m->v[i].source);
+		add_text(out, m->v[i].target);
+		add_u32(out, m->v[i].noptions);
+		for (size_t k = 0; k < m->v[i].noptions; k++)
+			add_text(out, m->v[i].options[k]);
+	}
 }
 
 static void add_value(struct str *out, enum rec_kind kind, const void *p)
@@ -71,6 +85,9 @@ static void add_value(struct str *out, enum rec_kind kind, const void *p)
 		}
 		break;
 	}
+	case REC_MOUNTS:
+		add_mounts(out, p);
+		break;
 	}
 }
 
@@ -143,16 +160,40 @@ static void take_any(struct arena *a, struct reader *r, struct any *ret)
 		ret->n = 0;
 }
 
-/* A count is trusted only as far as the bytes behind it could hold so many (8 bytes each). */
-static size_t take_count(struct reader *r)
+/* A count is trusted only as far as the bytes behind it could hold so many. */
+static size_t take_count_of(struct reader *r, size_t smallest)
 {
 	size_t n = take_u32(r);
 
-	if (n > r->n / 8) {
+	if (n > r->n / smallest) {
 		r->is_cut = r->is_cut || n > 0;
 		return 0;
 	}
 	return n;
+}
+
+static size_t take_count(struct reader *r)
+{
+	return take_count_of(r, 2 * sizeof(uint32_t)); /* two texts each */
+}
+
+static void take_mounts(struct arena *a, struct reader *r, struct mounts *ret)
+{
+	size_t n = take_count(r);
+
+	ret->v = arena_array(a, n, sizeof *ret->v);
+	for (ret->n = 0; ret->n < n && !r->is_cut; ret->n++) {
+		struct mount *m = &ret->v[ret->n];
+
+		m->type = take_text(a, r);
+		m->source = take_text(a, r);
+		m->target = take_text(a, r);
+		size_t n_options = take_count_of(r, sizeof(uint32_t));
+
+		m->options = arena_array(a, n_options, sizeof *m->options);
+		while (m->noptions < n_options)
+			m->options[m->noptions++] = take_text(a, r);
+	}
 }
 
 static void take_value(struct arena *a, enum rec_kind kind, struct reader *r, void *ret)
@@ -205,6 +246,9 @@ static void take_value(struct arena *a, enum rec_kind kind, struct reader *r, vo
 		}
 		break;
 	}
+	case REC_MOUNTS:
+		take_mounts(a, r, ret);
+		break;
 	}
 }
 
@@ -212,6 +256,7 @@ static const size_t kind_size[] = {
 	[REC_TEXT] = sizeof(const char *),    [REC_U64] = sizeof(uint64_t),
 	[REC_TIME] = sizeof(struct timespec), [REC_LABELS] = sizeof(struct labels),
 	[REC_ANY] = sizeof(struct any),       [REC_EXTENSIONS] = sizeof(struct extensions),
+	[REC_MOUNTS] = sizeof(struct mounts),
 };
 
 int rec_decode(struct arena *a, const struct rec_field *fields, const MDB_val *bytes, void *record,

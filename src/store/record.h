@@ -15,6 +15,7 @@ enum rec_kind {
 	REC_LABELS, /* struct labels */
 	REC_ANY, /* struct any (container.h) */
 	REC_EXTENSIONS, /* struct extensions */
+	REC_MOUNTS, /* struct mounts (snapshot.h) */
 };
 
 struct rec_field {

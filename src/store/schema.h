@@ -28,6 +28,9 @@
  *   sandboxes
  *     NS\0ID                            id, sandboxer, runtime name and options, spec, labels,
  *                                       extensions, created, updated
+ *   activations                         mounts that are made now (activation.h)
+ *     NS\0NAME                           name, mounts made and left, mount points, labels, id of
+ * the boot, number of the folder, whether it is complete, created, updated
  *
  * Ingests have no records: the directory tree ingest/ is the truth about them. */
 #pragma once
@@ -45,5 +48,6 @@ enum table {
 	TABLE_LEASES,
 	TABLE_LEASE_ITEMS,
 	TABLE_SANDBOXES,
+	TABLE_ACTIVATIONS,
 	TABLE_COUNT
 };

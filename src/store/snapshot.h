@@ -9,6 +9,7 @@
 #pragma once
 
 #include "store/label.h"
+#include "store/mount.h"
 #include "store/store.h"
 
 #include <time.h>
@@ -31,17 +32,6 @@ struct snapshot_info {
 
 struct snapshot_usage {
 	int64_t size, inodes;
-};
-
-struct mount {
-	const char *type, *source, *target;
-	const char **options;
-	size_t noptions;
-};
-
-struct mounts {
-	struct mount *v;
-	size_t n;
 };
 
 /* Which of a call's snapshotters: name is as clients give it ("overlayfs", "native"). */

@@ -30,4 +30,5 @@ struct store_options {
 	size_t n_snapshotters;
 	const struct snapshot_proxy *proxies;
 	size_t n_proxies;
+	const char *mounts_path; /* of the activations' mounts; NULL: below the root */
 };

@@ -30,11 +30,15 @@ static int lock_root(struct store *s, struct err *e)
 static int open_parts(struct store *s, const struct store_options *opt, struct err *e)
 {
 	AUTO_FREE char *path = xasprintf("%s/io.containerd.metadata.v1.lmdb", s->root);
+	AUTO_FREE char *mounts =
+		opt->mounts_path ? xstrdup(opt->mounts_path)
+				 : xasprintf("%s/io.containerd.mount-manager.v1.bolt/t", s->root);
 	size_t removed = 0;
 
 	if (lock_root(s, e) < 0 || db_open(path, &s->db, e) < 0 ||
 	    content_dir_open(&s->content, s->root, e) < 0 || snapshotters_open(s, opt, e) < 0 ||
-	    content_recover(s, e) < 0)
+	    activations_open(&s->activations, mounts, e) < 0 || content_recover(s, e) < 0 ||
+	    activations_recover(s, e) < 0)
 		return -1;
 	for (size_t i = 0; i < s->snapshotters.n; i++)
 		if (!s->snapshotters.v[i].proxy && /* it may wait for us, and has time */
@@ -56,7 +60,7 @@ int store_open_with(const char *root, const struct store_options *opt, struct st
 	struct store *s = NEW(struct store);
 
 	s->root = xstrdup(root);
-	s->lockfd = s->content.fd = -1;
+	s->lockfd = s->content.fd = s->activations.fd = -1;
 	s->is_gc_due = true; /* whatever was due when the last process ended */
 	pthread_mutex_init(&s->gc, NULL);
 	if (open_parts(s, opt, e) < 0) {
@@ -71,6 +75,7 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	activations_close(&s->activations);
 	snapshotters_close(&s->snapshotters);
 	content_dir_close(&s->content);
 	db_close(s->db);

@@ -1,10 +1,12 @@
 """Sandboxes: their records, shims that hold several containers, and what is left when either side dies."""
 import json
 import os
+import re
 import signal
 import subprocess
 import unittest
 
+import rpc
 from casco import DaemonTest, processes, wait_for
 
 DEBIAN_SHIM = "/usr/bin/containerd-shim-runc-v2"
@@ -83,6 +85,43 @@ class Sandboxes(DaemonTest):
         self.assertIn("sb ", self.ctr("sandboxes", "list", "--filters", "id==sb").stdout)
         r = self.ctr("sandboxes", "run", "--runtime", "io.containerd.nix.v1", self.pod, "sb2", check=False)
         self.assertIn("failed to start new shim for sandbox sb2", r.stderr)
+
+    def figures(self):
+        """(processes, bytes of memory) as the daemon tells them of the sandbox."""
+        [answer] = rpc.call(self.daemon, "containerd/services/sandbox/v1/sandbox.proto", "Controller/Metrics", 'sandbox_id: "sb" sandboxer: "shim"')
+        if "data {" not in answer:
+            return answer, None
+        kind = re.search(r'type_url: "(.*)"', answer)[1]
+        value = re.search(r'    value: "(.*)"$', answer, re.M)[1].encode().decode("unicode_escape").encode("latin-1")
+        text = rpc.protoc("decode", kind, f"cgroups/{'v2' if '.v2.' in kind else 'v1'}/metrics.proto", value).decode()
+        pids = int(re.search(r"^pids \{\n  current: (\d+)", text, re.M)[1])
+        return pids, sum(int(n) for n in re.findall(r"^ +usage: (\d+)|^    usage: (\d+)", text.replace("    usage: ", "  usage: "), re.M)[0] if n)
+
+    def test_figures_and_details(self):
+        self.ctr("sandboxes", "run", self.pod, "sb")
+        answer, none = self.figures()
+        self.assertIsNone(none, answer)
+        self.assertIn('id: "sb"', answer)
+        self.running("--sandbox", "sb", name="one")
+        first, one = self.figures()
+        self.assertEqual(first, 1)
+        self.assertGreater(one, 0)
+        self.ctr("run", "-d", "--sandbox", "sb", self.IMAGE, "two", "sh", "-c", "sleep 300 & sleep 300 & wait")
+        wait_for("all processes to count", lambda: self.figures()[0] == 4)
+        self.assertGreater(self.figures()[1], one)
+        [answer] = rpc.call(self.daemon, "containerd/services/sandbox/v1/sandbox.proto", "Controller/Status", 'sandbox_id: "sb" sandboxer: "shim" verbose: true')
+        info = json.loads(json.loads('"' + re.search(r'key: "info"\s+value: "(.*)"', answer)[1] + '"'))
+        self.assertEqual(info["pid"], self.shims()[0])
+        self.assertEqual({c["id"]: c["state"] for c in info["containers"]}, {"one": "running", "two": "running"})
+        self.assertIn(str(info["containers"][0]["pid"]), self.task_line(info["containers"][0]["id"]))
+        [answer] = rpc.call(self.daemon, "containerd/services/sandbox/v1/sandbox.proto", "Controller/Status", 'sandbox_id: "sb" sandboxer: "shim"')
+        self.assertNotIn("info", answer)
+        self.ctr("tasks", "kill", "-s", "KILL", "two")
+        wait_for("its end", lambda: "STOPPED" in self.task_line("two"))
+        self.assertEqual(self.figures()[0], 1)
+        with self.assertRaises(rpc.RpcError) as e:
+            rpc.call(self.daemon, "containerd/services/sandbox/v1/sandbox.proto", "Controller/Metrics", 'sandbox_id: "nix" sandboxer: "shim"')
+        self.assertEqual(e.exception.code, "NOT_FOUND")
 
     @unittest.skipUnless(os.path.exists(DEBIAN_SHIM), "Debian's shim is not installed")
     def test_shim_without_the_api_leaves_nothing(self):

@@ -31,6 +31,7 @@ typedef Containerd__Types__Platform platform_msg;
 #define LEASE "io.containerd.lease.v1"
 #define METADATA "io.containerd.metadata.v1"
 #define MONITOR "io.containerd.monitor.container.v1"
+#define MOUNTS "io.containerd.mount-manager.v1"
 #define NRI "io.containerd.nri.v1"
 #define RUNTIME "io.containerd.runtime.v2"
 #define SANDBOX_CONTROLLER "io.containerd.sandbox.controller.v1"
@@ -52,6 +53,7 @@ static const struct plugin {
 	{ EVENT, "exchange", { NULL }, false, NULL },
 	{ METADATA, "lmdb", { CONTENT, EVENT, SNAPSHOTTER }, false, NULL },
 	{ GC, "scheduler", { METADATA }, false, NULL },
+	{ MOUNTS, "bolt", { METADATA }, false, "containerd.services.mounts.v1.Mounts" },
 	{ DIFFER, "walking", { METADATA }, true, "containerd.services.diff.v1.Diff" },
 	{ INTERNAL, "opt", { NULL }, false, NULL },
 	{ LEASE, "manager", { METADATA, GC }, false, NULL },
@@ -81,6 +83,7 @@ static const struct plugin {
 	  false,
 	  "containerd.services.introspection.v1.Introspection" },
 	{ GRPC, "leases", { LEASE }, false, "containerd.services.leases.v1.Leases" },
+	{ GRPC, "mounts", { MOUNTS }, false, "containerd.services.mounts.v1.Mounts" },
 	{ GRPC, "namespaces", { SERVICE }, false, "containerd.services.namespaces.v1.Namespaces" },
 	{ SANDBOX_STORE, "local", { METADATA }, false, "containerd.services.sandbox.v1.Store" },
 	{ SANDBOX_CONTROLLER,

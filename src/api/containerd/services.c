@@ -9,6 +9,7 @@ const struct rpc_service api_services[] = {
 	{ "containerd.services.events.v1.Events", events_methods },
 	{ "containerd.services.introspection.v1.Introspection", introspection_methods },
 	{ "containerd.services.leases.v1.Leases", leases_methods },
+	{ "containerd.services.mounts.v1.Mounts", mounts_methods },
 	{ "containerd.services.namespaces.v1.Namespaces", namespaces_methods },
 	{ "containerd.services.sandbox.v1.Controller", sandbox_controller_methods },
 	{ "containerd.services.sandbox.v1.Store", sandbox_store_methods },
@@ -17,5 +18,7 @@ const struct rpc_service api_services[] = {
 	{ "containerd.services.transfer.v1.Transfer", transfer_methods },
 	{ "containerd.services.version.v1.Version", version_methods },
 	{ "grpc.health.v1.Health", health_methods },
+	{ "grpc.reflection.v1.ServerReflection", reflection_methods },
+	{ "grpc.reflection.v1alpha.ServerReflection", reflection_methods },
 	{ NULL, NULL },
 };

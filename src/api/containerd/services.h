@@ -14,6 +14,8 @@ extern const struct rpc_method events_methods[];
 extern const struct rpc_method health_methods[];
 extern const struct rpc_method introspection_methods[];
 extern const struct rpc_method leases_methods[];
+extern const struct rpc_method mounts_methods[];
+extern const struct rpc_method reflection_methods[];
 extern const struct rpc_method namespaces_methods[];
 extern const struct rpc_method sandbox_controller_methods[], sandbox_store_methods[];
 extern const struct rpc_method streaming_methods[];

@@ -6,6 +6,7 @@
 #include "api/containerd/exit_wait.h"
 #include "api/containerd/history.h"
 #include "api/containerd/services.h"
+#include "api/containerd/task_rootfs.h"
 #include "api/containerd/tasks_checkpoint.h"
 #include "base/filter.h"
 #include "base/str.h"
@@ -55,6 +56,23 @@ static int take_endpoint(const V1(CreateTaskRequest) * q, const struct any *opti
 	return 0;
 }
 
+/* A task of that name that is there already keeps its mounts. */
+static int create_on_mounts(struct call *call, const struct container_record *r, struct task_new *n,
+			    uint32_t *ret_pid, struct err *e)
+{
+	AUTO_TASK struct task *other = NULL;
+	struct err none = { 0 };
+
+	if (task_get(call->engine->tasks, call->ns, r->id, &other, &none) < 0 &&
+	    task_rootfs_activate(call, r->id, &n->rootfs, e) < 0)
+		return -1;
+	if (engine_task_create(call, r, n, ret_pid, e) == 0)
+		return 0;
+	if (!other)
+		task_rootfs_deactivate(call, r->id);
+	return -1;
+}
+
 static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
 	const V1(CreateTaskRequest) *q = req;
@@ -84,7 +102,7 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	};
 	if (take_endpoint(q, &own, &n, c->arena, e) < 0 ||
 	    tasks_restore_from(&call, q, &n, &restore, e) < 0 ||
-	    engine_task_create(&call, &r, &n, &a->pid, e) < 0) {
+	    create_on_mounts(&call, &r, &n, &a->pid, e) < 0) {
 		history_failed(call.engine->history, call.ns, r.id, e);
 		return -1;
 	}
@@ -121,6 +139,8 @@ static int end(struct rpc_call *c, const char *container, const char *exec_id,
 	if (find(c, container, &call, &t, e) < 0 ||
 	    engine_task_delete(&call, t, exec_id, &x, e) < 0)
 		return -1;
+	if (!*exec_id)
+		task_rootfs_deactivate(&call, container);
 	a->id = arena_strdup(c->arena, *exec_id ? exec_id : container);
 	a->pid = x.pid;
 	a->exit_status = x.status;
