@@ -8,7 +8,7 @@ BUILD := build
 BIN := $(BUILD)/bin
 RELEASE := $(BUILD)/release
 
-.PHONY: all deps deps-test build run check lint tidy unit integration parity bench install uninstall clean
+.PHONY: all deps deps-test build run check lint tidy unit integration parity sanitized bench install uninstall clean
 
 all: build
 
@@ -43,6 +43,10 @@ integration: build
 parity: build
 	tools/deps.sh build parity
 	tests/parity/runc_bats.py $(PARITY)
+# The programs under ASan, UBSan and TSan in the tests of whole programs: half an hour.  SANITIZED names single files.
+sanitized: build
+	tools/sanitized.py --build $(BUILD) address $(SANITIZED)
+	tools/sanitized.py --build $(BUILD) thread $(SANITIZED)
 bench: build
 	bench/run.py all
 

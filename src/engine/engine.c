@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -48,19 +47,12 @@ static mode_t state_mode(const struct config *cfg)
 static int lock_root(const struct config *cfg, int *ret, struct err *e)
 {
 	AUTO_FREE char *path = xasprintf("%s/.lock", cfg->root);
-	AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int r = file_lock(path, ret);
 
-	if (fd < 0)
-		return err_sys(e, errno, "open %s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EWOULDBLOCK)
-			return err_set(e, ERR_FAILED_PRECONDITION,
-				       "another daemon is running on %s (it holds %s)", cfg->root,
-				       path);
-		return err_sys(e, errno, "lock %s", path);
-	}
-	*ret = TAKE_FD(fd);
-	return 0;
+	if (r == -EAGAIN)
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "another daemon is running on %s (it holds %s)", cfg->root, path);
+	return r < 0 ? err_sys(e, -r, "lock %s", path) : 0;
 }
 
 /* Shims' events go into the exchange as they are. */

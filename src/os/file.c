@@ -112,6 +112,19 @@ int file_poke(int dirfd, const char *path, const char *text)
 	return (size_t)r == n ? 0 : -EIO;
 }
 
+int file_lock(const char *path, int *ret_fd)
+{
+	AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fd < 0)
+		return -errno;
+	if (fcntl(fd, F_SETLK, &whole) < 0)
+		return errno == EACCES ? -EAGAIN : -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
 int file_mkdirs(const char *path, unsigned mode)
 {
 	AUTO_FREE char *copy = xstrdup(path);

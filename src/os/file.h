@@ -30,6 +30,12 @@ int file_remove_tree(int dirfd, const char *path);
 
 int file_fsync_dir(int dirfd, const char *path);
 
+/* Opens or makes (0600) a file and locks it for this process alone; -EAGAIN: another one has it.
+ * The lock dies with the process at once, even if a child that it was making has not come to its
+ * execve (flock() would live on in the child's descriptor).  The process must open the file only
+ * once. */
+int file_lock(const char *path, int *ret_fd);
+
 /* realpath(3) for the caller to free; NULL and errno.  Also where the working directory is one of
  * another mount namespace, whose path leads to the same folder in ours. */
 char *file_real_path(const char *path);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -116,4 +117,45 @@ TEST(a_real_path_from_relative_ones)
 	}
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 	CHECK(fchdir(before) == 0 && file_remove_tree(AT_FDCWD, path) == 0);
+}
+
+/* A process that locks, makes a child which keeps all descriptors, and is killed: the child's pid.
+ */
+static int killed_owner(const char *path)
+{
+	int pipefd[2], fd, child = 0;
+
+	CHECK(pipe2(pipefd, O_CLOEXEC) == 0);
+	int pid = fork();
+	if (pid == 0) {
+		CHECK(file_lock(path, &fd) == 0);
+		child = fork();
+		if (child == 0)
+			for (;;)
+				pause();
+		CHECK(write(pipefd[1], &child, sizeof child) == sizeof child);
+		for (;;)
+			pause();
+	}
+	CHECK(read(pipefd[0], &child, sizeof child) == sizeof child);
+	CHECK(file_lock(path, &fd) == -EAGAIN);
+	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	close(pipefd[0]);
+	close(pipefd[1]);
+	return child;
+}
+
+TEST(a_lock_dies_with_its_process_not_with_the_children)
+{
+	char dir[] = "/tmp/casco-file-XXXXXX";
+	int fd = -1;
+
+	CHECK(mkdtemp(dir));
+	AUTO_FREE char *path = xasprintf("%s/lock", dir);
+	int child = killed_owner(path);
+	int r = file_lock(path, &fd);
+	CHECK(kill(child, SIGKILL) == 0);
+	CHECK(r == 0 && fd >= 0);
+	close(fd);
+	CHECK(file_remove_tree(AT_FDCWD, dir) == 0);
 }

@@ -83,12 +83,15 @@ static void failed(struct events *ev, const char *text)
 		ev->again = loop_timer_add(ev->loop, x->tries * second, on_again, ev);
 }
 
-static void on_lost(void *arg)
+void events_disconnect(struct events *ev)
 {
-	struct events *ev = arg;
-
 	ttrpc_client_close(ev->client);
 	ev->client = NULL;
+}
+
+static void on_lost(void *arg)
+{
+	events_disconnect(arg);
 }
 
 static void on_done(const struct err *e, UNUSED const uint8_t *payload, UNUSED size_t n, void *arg)
@@ -204,7 +207,7 @@ void events_free(struct events *ev)
 		event_drop(ev);
 	loop_timer_remove(ev->again);
 	loop_timer_remove(ev->limit);
-	ttrpc_client_close(ev->client);
+	events_disconnect(ev);
 	free(ev->path);
 	free(ev->ns);
 	free(ev);

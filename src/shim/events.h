@@ -18,5 +18,8 @@ void events_send(struct events *ev, const char *topic, const ProtobufCMessage *m
 /* fn(arg) runs from the loop once nothing waits any more, or after 2 s. */
 void events_flush(struct events *ev, void (*fn)(void *arg), void *arg);
 
+/* Lets go of the daemon; the next event connects again. */
+void events_disconnect(struct events *ev);
+
 /* What still waits is lost. */
 void events_free(struct events *ev);

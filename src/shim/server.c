@@ -26,11 +26,20 @@
 
 enum { LISTEN_FD = 3 };
 
-static void on_drained(void *arg)
+static void on_disconnected(void *arg)
 {
 	struct shim *s = arg;
 
 	loop_stop(s->loop);
+}
+
+/* What closing leaves to do is posted to the loop, and so is the end, behind it. */
+static void on_drained(void *arg)
+{
+	struct shim *s = arg;
+
+	events_disconnect(s->events);
+	loop_post(s->loop, on_disconnected, s);
 }
 
 static void on_flushed(void *arg)

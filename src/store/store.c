@@ -5,9 +5,7 @@
 #include "store/state.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 
 static int lock_root(struct store *s, struct err *e)
 {
@@ -17,14 +15,11 @@ static int lock_root(struct store *s, struct err *e)
 
 	if (r < 0)
 		return err_sys(e, -r, "create %s", path);
-	s->lockfd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (s->lockfd < 0)
-		return err_sys(e, errno, "open %s", lock);
-	if (flock(s->lockfd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? err_set(e, ERR_FAILED_PRECONDITION,
-						      "%s is in use by another process", s->root)
-					    : err_sys(e, errno, "lock %s", lock);
-	return 0;
+	r = file_lock(lock, &s->lockfd);
+	if (r == -EAGAIN)
+		return err_set(e, ERR_FAILED_PRECONDITION, "%s is in use by another process",
+			       s->root);
+	return r < 0 ? err_sys(e, -r, "lock %s", lock) : 0;
 }
 
 static int open_parts(struct store *s, const struct store_options *opt, struct err *e)

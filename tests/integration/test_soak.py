@@ -6,6 +6,8 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "soak"))
 from full_disk import FullDisk  # noqa: E402
 from mixed_kills import Soak  # noqa: E402
+from read_only import ReadOnly  # noqa: E402
+from stopped_shims import StoppedShims  # noqa: E402
 
 
 class MixedKills(unittest.TestCase):
@@ -22,6 +24,29 @@ class FullDisks(unittest.TestCase):
         soak = FullDisk(seed=3, workers=2, kills=True)
         self.addCleanup(soak.close)
         soak.run(2)
+        self.assertEqual(soak.odd, [])
+
+
+class ReadOnlyDisks(unittest.TestCase):
+    def rounds(self, place, n):
+        soak = ReadOnly(seed=5, workers=2, place=place, kills=True)
+        self.addCleanup(soak.close)
+        soak.run(n)
+        self.assertEqual(soak.odd, [])
+        self.assertGreater(sum(w.failed for w in soak.workers), 0)
+
+    def test_the_database_read_only_under_load(self):
+        self.rounds("database", 2)
+
+    def test_the_root_read_only_under_load(self):
+        self.rounds("root", 1)
+
+
+class StoppedShim(unittest.TestCase):
+    def test_shims_stopped_under_load(self):
+        soak = StoppedShims(seed=2, workers=2, kills=True)
+        self.addCleanup(soak.close)
+        soak.run(3)
         self.assertEqual(soak.odd, [])
 
 

@@ -26,6 +26,9 @@ from registry import Registry, busybox_layer, layer, write_hosts  # noqa: E402
 
 IMAGE = "docker.io/library/busybox:latest"
 KEEPERS = 3
+# Needs nothing of the disk, and no other container's shim.
+READS = (("version",), ("tasks", "ls"), ("images", "ls", "-q"), ("containers", "ls", "-q"), ("content", "ls"),
+         ("snapshots", "ls"))
 # What a client may see of a daemon that dies under its call, or of its own earlier half-done call.
 DYING = ("connection", "connect", "unavailable", "EOF", "transport", "reset", "closed", "broken pipe", "deadline")
 
@@ -206,6 +209,15 @@ class Soak:
             raise Broken(f"the daemon took {self.serve_times[-1]:.1f} s to serve")
         self.generation += 1
         self.check_workers()
+
+    def probe(self, when, keeper="keeper-0", limit=5):
+        """What must work whatever is broken, in time."""
+        for command in (*READS, ("tasks", "exec", "--exec-id", "probe", keeper, "true")):
+            began = time.monotonic()
+            r = self.daemon.ctr(*command, check=False, timeout=30)
+            took = time.monotonic() - began
+            if r.returncode or took > limit:
+                raise Broken(f"{' '.join(command)} {when}: {r.returncode} {r.stderr.strip()} after {took:.1f} s")
 
     def check_workers(self):
         for w in self.workers:

@@ -72,6 +72,11 @@ static int read_index(struct restore *r, const char *ref, struct err *e)
 	return read_annotations(r, text, n, e);
 }
 
+static void any_free(Google__Protobuf__Any **any)
+{
+	google__protobuf__any__free_unpacked(*any, NULL);
+}
+
 static int read_any(struct restore *r, const struct oci_descriptor *d, Google__Protobuf__Any **ret,
 		    struct err *e)
 {
@@ -125,14 +130,17 @@ static int create(struct restore *r, CONTAINERS(Container) * *ret, struct err *e
 	CONTAINERS(Container__Runtime) rt = CONTAINERS_INIT(CONTAINER__RUNTIME);
 	CONTAINERS(Container) c = CONTAINERS_INIT(CONTAINER);
 	const struct oci_descriptor *options = part(r, CHECKPOINT_RUNTIME_OPTIONS);
-	const struct oci_descriptor *spec = part(r, CHECKPOINT_CONFIG);
+	const struct oci_descriptor *config = part(r, CHECKPOINT_CONFIG);
+	Google__Protobuf__Any *spec CLEANUP(any_free) = NULL, *with CLEANUP(any_free) = NULL;
 
-	if (!spec)
+	if (!config)
 		return err_set(e, ERR_UNKNOWN, "media type not found");
-	if (read_any(r, spec, &c.spec, e) < 0)
+	if (read_any(r, config, &spec, e) < 0)
 		return err_wrap(e, "unable to read checkpoint config");
-	if (options && read_any(r, options, &rt.options, e) < 0)
+	if (options && read_any(r, options, &with, e) < 0)
 		return err_wrap(e, "unable to read checkpoint runtime");
+	c.spec = spec;
+	rt.options = with;
 	rt.name = PB(r->runtime);
 	c.id = PB(r->id);
 	c.image = PB(r->image);

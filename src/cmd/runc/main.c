@@ -203,10 +203,11 @@ static int usage_error(const struct global *g, const struct command *c, const ch
 static int run_command(const struct global *g, const struct command *c, char **own, int argc,
 		       char **argv)
 {
-	struct invocation in = { .global = g, .command = c, .argv = own };
+	static struct invocation in; /* static: what options point to lives as long as we do */
+	AUTO_FREE char **args = xcalloc((size_t)argc + 1, sizeof *args);
 	struct err e = { 0 };
 
-	in.args = xcalloc((size_t)argc + 1, sizeof *in.args); /* lives as long as we do */
+	in = (struct invocation){ .global = g, .command = c, .argv = own, .args = args };
 	in.n_args =
 		cli_parse(c->options, argc, argv, !c->keep_order, &in.o, &in.given, in.args, &e);
 	if (in.n_args < 0)
@@ -228,13 +229,13 @@ static int run_command(const struct global *g, const struct command *c, char **o
 
 int main(int argc, char **argv)
 {
-	struct global g = { .log_fd = STDERR_FILENO };
+	static struct global g = { .log_fd = STDERR_FILENO };
 	struct err e = { 0 };
 
 	log_whole_seconds();
 	if (fd_fill_std() < 0)
 		return 1;
-	char **words = xcalloc((size_t)argc + 1, sizeof *words); /* lives as long as we do */
+	AUTO_FREE char **words = xcalloc((size_t)argc + 1, sizeof *words);
 	int n = cli_parse(global_options, argc - 1, argv + 1, false, &g, NULL, words, &e);
 	if (n < 0) {
 		dprintf(STDOUT_FILENO, "Incorrect Usage. %s\n\n", e.msg);
