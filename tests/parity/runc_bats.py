@@ -11,6 +11,9 @@ passes is an error as well, so that the list can only shrink.
 
 Each file runs in mount and PID namespaces of its own: what it mounts or leaves running ends with it.
 In the cgroup2 layout these show a cgroup2 hierarchy alone at /sys/fs/cgroup, otherwise the host's.
+The layouts vm and vm-systemd boot the virtual machine of tests/vm once for all files (bats_vm.py): there cgroup v2 has
+every controller, and systemd is init; in vm-systemd runc makes its cgroups by it (--systemd-cgroup).  As everything
+takes some twenty times as long there, they run only when they are asked for, best with the names of a few files.
 Results and bats's output are kept in build/parity/results[.RELEASE]/."""
 import argparse
 import contextlib
@@ -31,6 +34,7 @@ import time
 
 import suite  # first: it says where the next ones are
 import images
+import bats_vm
 from casco import program
 
 LAYOUTS = ("hybrid", "cgroup2")
@@ -133,7 +137,7 @@ def tests_of(output, path, whole):
         elif name and line.startswith("#") and found[name][0] == "not ok":
             found[name][1] += line[1:] + "\n"
     for missing in suite.test_names(path):
-        why = "no result" if whole else f"no result within {FILE_TIMEOUT} s"
+        why = "no result" if whole else "no result in time"
         found.setdefault(missing, ["not ok", f"{why}; the output's end: {output[-500:]}"])
     return found
 
@@ -158,7 +162,7 @@ def run_file(runtime, layout, path, lock):
         remove_cgroups(before)
         detach_loops(scratch)
         seconds = time.monotonic() - start
-    return output, tests_of(output, path, whole), seconds
+    return output, whole, seconds
 
 
 def known_file(release):
@@ -171,7 +175,7 @@ def known_list(path):
     for number, line in enumerate(path.read_text().splitlines() if path.exists() else (), 1):
         if not line or line.startswith("#"):
             continue
-        match = re.fullmatch(r"(hybrid|cgroup2) (\S+\.bats): (.*\S)\s+# (.+)", line)
+        match = re.fullmatch(r"(hybrid|cgroup2|vm|vm-systemd) (\S+\.bats): (.*\S)\s+# (.+)", line)
         if not match:
             raise SystemExit(f"{path}:{number}: not `LAYOUT FILE: TEST # REASON`")
         known[match.group(1, 2, 3)] = match[4]
@@ -215,29 +219,45 @@ def compare(layout, theirs, ours, known, verbose):
     return len(new) + len(gone) + len(stale)
 
 
-def run_layout(layout, files, options):
+def host_outputs(layout, runtimes, wanted, lock):
+    """As bats_vm.run gives them, from this machine."""
+    for who, path in wanted:
+        output, whole, seconds = run_file(runtimes[who], layout, path, lock)
+        yield who, path.name, output, whole, seconds
+
+
+def run_layout(layout, files, source, options):
     place = suite.CACHE / ("results" + (f".{options.release}" if options.release else "")) / layout
     place.mkdir(parents=True, exist_ok=True)
-    results = {"theirs": {}, "ours": {}}
+    runtimes = {"theirs": options.peer, "ours": program("runc")}
+    results, wanted = {who: {} for who in runtimes}, []
     for path in files:
-        for who, runtime in (("theirs", options.peer), ("ours", program("runc"))):
+        for who in runtimes:
             kept = place / f"{path.name}.{who}.json"
             if who == "theirs" and options.keep_peer and kept.exists():
                 results[who][path.name] = json.loads(kept.read_text())
-                continue
-            output, tests, seconds = run_file(runtime, layout, path, options.lock)
-            (place / f"{path.name}.{who}.tap").write_text(output)
-            kept.write_text(json.dumps(tests, indent=1))
-            results[who][path.name] = tests
-            counts = [sum(v[0] == kind for v in tests.values()) for kind in ("ok", "not ok", "skip")]
-            print(f"{layout} {path.name} {who}: {counts[0]} ok, {counts[1]} not ok, {counts[2]} skipped, "
-                  f"{seconds:.1f} s", flush=True)
+            else:
+                wanted.append((who, path))
+    if layout in LAYOUTS:
+        outputs = host_outputs(layout, runtimes, wanted, options.lock)
+    else:
+        outputs = bats_vm.run(source, layout, runtimes, [(who, path.name) for who, path in wanted]) if wanted else ()
+    for who, name, output, whole, seconds in outputs:
+        tests = tests_of(output, next(f for f in files if f.name == name), whole)
+        (place / f"{name}.{who}.tap").write_text(output)
+        (place / f"{name}.{who}.json").write_text(json.dumps(tests, indent=1))
+        results[who][name] = tests
+        counts = [sum(v[0] == kind for v in tests.values()) for kind in ("ok", "not ok", "skip")]
+        print(f"{layout} {name} {who}: {counts[0]} ok, {counts[1]} not ok, {counts[2]} skipped, {seconds:.1f} s", flush=True)
+    for who, path in wanted:
+        results[who].setdefault(path.name, tests_of("", path, False))
     return results
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--layout", action="append", choices=LAYOUTS, help="only these (default: all)")
+    p.add_argument("--layout", action="append", choices=(*LAYOUTS, *bats_vm.LAYOUTS),
+                   help="only these (default: hybrid and cgroup2)")
     p.add_argument("--peer", help="the runc to compare with (default: the installed one, or the release's)")
     p.add_argument("--release", help="a Debian release whose suite and runc to take, as sid")
     p.add_argument("--keep-peer", action="store_true", help="take the peer's results of an earlier run where there are any")
@@ -255,9 +275,13 @@ def main():
                                     shutil.which("runc", path="/usr/sbin:/usr/bin:/sbin:/bin"))
     files = [f for f in suite.files(source) if not options.files or f.name in options.files]
     known, errors = known_list(known_file(options.release)), 0
-    results = {layout: run_layout(layout, files, options) for layout in options.layout or LAYOUTS}
-    for layout, r in results.items():
-        errors += compare(layout, r["theirs"], r["ours"], known, options.verbose)
+    for layout in options.layout or LAYOUTS:
+        here = [f for f in files if layout in LAYOUTS or f.name not in bats_vm.LEFT_OUT]
+        try:
+            results = run_layout(layout, here, source, options)
+        except images.Missing as e:
+            raise SystemExit(f"runc_bats.py: {e}") from e
+        errors += compare(layout, results["theirs"], results["ours"], known, options.verbose)
     print(f"\n{errors} errors")
     return 1 if errors else 0
 

@@ -78,18 +78,18 @@ def kernel_package():
     raise Missing("the package linux-image-cloud-amd64 cannot be had from apt")
 
 
-def kernel():
+def kernel(more=()):
     """The folder with `vmlinuz` and `modules/`, numbered in the order of loading."""
-    name = kernel_package()
+    name, modules = kernel_package(), (*MODULES, *more)
 
     def make(result, scratch):
         unpack(name, scratch / "root", scratch)
         (result / "modules").mkdir(parents=True)
         shutil.copy(next((scratch / "root/boot").glob("vmlinuz-*")), result / "vmlinuz")
         found = {p.stem.replace("-", "_"): p for p in (scratch / "root").rglob("*.ko")}
-        for i, module in enumerate(MODULES):
+        for i, module in enumerate(modules):
             shutil.copy(found[module], result / "modules" / f"{i:02}-{module}.ko")
-    return made_once(CACHE / f"{name}-{digest(*MODULES)}", make)
+    return made_once(CACHE / f"{name}-{digest(*modules)}", make)
 
 
 def apparmor_profile():
@@ -113,13 +113,14 @@ def mirror():
     return "http://deb.debian.org/debian"
 
 
-def disk():
-    """An ext4 image of Debian with systemd as init.  No password, no network, no getty."""
+def disk(more=(), size=DISK_SIZE):
+    """An ext4 image of Debian with systemd as init, and with more packages.  No password, no network, no getty."""
+    packages = (*DISK_PACKAGES, *more)
     service = HERE / "guest/casco-tests.service"
 
     def make(result, scratch):
         root = scratch / "root"
-        command("debootstrap", "--variant=minbase", f"--include={','.join(DISK_PACKAGES)}", SUITE, root, mirror())
+        command("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, root, mirror())
         shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
         shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)
         shutil.rmtree(root / "usr/share/doc", ignore_errors=True)
@@ -146,8 +147,8 @@ def disk():
             with_mask = root / "etc/systemd/system" / unit
             with_mask.unlink(missing_ok=True)
             os.symlink("/dev/null", with_mask)
-        command("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", root, result, DISK_SIZE)
-    recipe = digest(SUITE, *DISK_PACKAGES, service.read_text(), pathlib.Path(__file__).read_text())
+        command("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", root, result, size)
+    recipe = digest(SUITE, *packages, size, service.read_text(), pathlib.Path(__file__).read_text())
     return made_once(CACHE / f"disk-{recipe}.ext4", make)
 
 

@@ -26,8 +26,8 @@ BOOT_TIMEOUT = 240  # seconds for a whole machine: it runs some 20 times slower 
 APPLETS = "sh cat echo id ls sleep true false test mount grep env kill ps head dd mkdir touch mknod tail seq".split()
 
 
-def payload(scripts, programs):
-    """What /casco is in the machine."""
+def payload(scripts, programs, modules, more):
+    """What /casco is in the machine; `more` is a name in it to a file of ours, or to bytes."""
     c = images.Cpio()
     c.file("bin/busybox", "/bin/busybox")
     c.file("init", GUEST / "init")
@@ -40,8 +40,11 @@ def payload(scripts, programs):
         c.file(f"casco/bin/{name}", source)
     if "containerd" in programs:
         c.file("casco/share/busybox.tar", SHARE / "busybox.tar")
-    c.file("casco/run-tests", GUEST / "run-tests")
-    c.file("casco/lib.sh", GUEST / "lib.sh")
+    for name, source in {"run-tests": GUEST / "run-tests", "lib.sh": GUEST / "lib.sh", **more}.items():
+        if isinstance(source, bytes):
+            c.bytes(f"casco/{name}", source)
+        else:
+            c.file(f"casco/{name}", source)
     c.bytes("casco/apparmor.bin", images.apparmor_profile().read_bytes())
     for script in [*scripts, *(p.name for p in GUEST.glob("*.inc"))]:
         c.file(f"casco/tests/{script}", GUEST / script)
@@ -51,36 +54,35 @@ def payload(scripts, programs):
     for folder in ("proc", "sys", "dev", "tmp"):
         c.folder(f"casco/rootfs/{folder}")
     c.bytes("casco/rootfs/etc/passwd", b"root:x:0:0::/:/bin/sh\n")
-    for module in sorted((images.kernel() / "modules").iterdir()):
+    for module in sorted((images.kernel(modules) / "modules").iterdir()):
         c.file(f"modules/{module.name}", module)
     return c.done()
 
 
 class Machine:
-    """One boot, from power on to power off."""
+    """One boot, from power on to power off.  `drives` come after the disk, `more` files into /casco."""
 
-    def __init__(self, scripts, programs=("runc",), disk=None, append="", memory=640):
+    def __init__(self, scripts, programs=("runc",), disk=None, append="", memory=640, drives=(), modules=(), more=None):
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="casco-vm-"))
         try:
             if not shutil.which("qemu-system-x86_64"):
                 raise images.Missing("qemu-system-x86_64 is not installed")
-            (self.scratch / "initrd").write_bytes(payload(scripts, programs))
-            self.command = self.qemu(disk, append, memory)
+            (self.scratch / "initrd").write_bytes(payload(scripts, programs, modules, more or {}))
+            self.command = self.qemu([disk, *drives] if disk else [], append, memory)
         except BaseException:
             self.remove()
             raise
 
-    def qemu(self, disk, append, memory):
+    def qemu(self, disks, append, memory):
         for name in ("data", "console", "results"):
             (self.scratch / name).touch()
         os.truncate(self.scratch / "data", 64 << 20)  # /dev/vda: a device to limit
-        drives = [self.scratch / "data"] + ([disk] if disk else [])
         words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", memory,
                  "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                  "-kernel", images.kernel() / "vmlinuz", "-initrd", self.scratch / "initrd",
-                 "-append", f"console=ttyS0 quiet panic=-1 {'casco.disk' if disk else ''} {append}",
+                 "-append", f"console=ttyS0 quiet panic=-1 {'casco.disk' if disks else ''} {append}",
                  "-serial", f"file:{self.scratch}/console", "-serial", f"file:{self.scratch}/results"]
-        for d in drives:
+        for d in (self.scratch / "data", *disks):
             words += ["-drive", f"file={d},if=virtio,format=raw,snapshot=on"]
         return [str(w) for w in words]
 

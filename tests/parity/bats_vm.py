@@ -1,0 +1,81 @@
+"""The suite in the virtual machine of tests/vm: pure cgroup v2 with every controller, and systemd as init.
+
+Its Debian gets what the suite asks for (bats, jq, gawk, a compiler); suite, images and helpers are a second drive,
+both runtimes are in the initramfs.  All files of a run share one boot.  checkpoint.bats is left out: Debian's criu makes
+that kernel panic."""
+import re
+import shutil
+import subprocess
+import time
+
+import suite
+import images
+import vm
+
+# A layout's words in the environment of bats.
+LAYOUTS = {"vm": "", "vm-systemd": "RUNC_USE_SYSTEMD=1"}
+LEFT_OUT = ("checkpoint.bats",)
+PACKAGES = ("bats", "jq", "gawk", "procps", "iproute2", "gcc", "libc6-dev")
+MODULES = ("loop", "fuse", "bfq")
+DISK_SIZE, DRIVE_SIZE = "1200M", "2500M"
+MEMORY = 1536
+FILE_TIMEOUT = 2400  # seconds; everything takes some 20 times as long as on the host
+BOOT_TIMEOUT = 300
+MARK = re.compile(r"== (?P<word>begin|end) (?P<who>theirs|ours) (?P<file>\S+\.bats)(?: (?P<seconds>\d+))?$")
+
+
+def drive(source):
+    """An ext4 image of what the suite consists of, with room for its bundles."""
+    def make(result, scratch):
+        root = scratch / "root"
+        shutil.copytree(source / "tests", root / "tests", symlinks=True)
+        (root / "bin").mkdir()
+        go = root / "bin/go"  # the suite asks it for the machine's name
+        go.write_text("#!/bin/sh\n[ \"$*\" = 'env GOARCH' ] && echo amd64\n")
+        go.chmod(0o755)
+        images.command("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", root, result, DRIVE_SIZE)
+    return images.made_once(suite.CACHE / f"{source.name}-{images.digest(DRIVE_SIZE)}.ext4", make)
+
+
+def lines_of(machine, timeout):
+    """What the machine writes to its second serial port, line by line as it comes."""
+    with open(machine.scratch / "results", encoding="utf-8", errors="replace") as results, \
+            subprocess.Popen(machine.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as qemu:
+        rest, end = "", time.monotonic() + timeout
+        try:
+            while qemu.poll() is None and time.monotonic() < end:
+                *lines, rest = (rest + results.read()).split("\n")
+                yield from (line.rstrip("\r") for line in lines)
+                time.sleep(1)
+            yield from (rest + results.read()).replace("\r", "").split("\n")
+        finally:
+            qemu.kill()
+
+
+def outputs(lines):
+    """(who, file, bats's output, whether it came to its end, seconds) for every file that was begun."""
+    current, said = None, []
+    for line in lines:
+        mark = MARK.search(line)
+        if mark and mark["word"] == "begin":
+            current, said = (mark["who"], mark["file"]), [line[:mark.start()]]
+        elif mark and current:
+            yield *current, "\n".join([*said, line[:mark.start()]]), True, int(mark["seconds"])
+            current = None
+        else:
+            said.append(line)
+    if current:
+        yield *current, "\n".join(said), False, 0
+
+
+def run(source, layout, runtimes, wanted):
+    """Boot once for the (who, file name) pairs that are wanted, and give `outputs` of them."""
+    more = {"run-tests": suite.TOP / "tests/parity/run-bats", "bats": "".join(f"{who} {name}\n" for who, name in wanted).encode(),
+            "env": f"seconds={FILE_TIMEOUT}\nsuite='{LAYOUTS[layout]}'\n".encode()}
+    more.update({f"runtime/{who}/runc": path for who, path in runtimes.items()})
+    machine = vm.Machine((), programs=(), disk=images.disk(PACKAGES, DISK_SIZE), drives=[drive(source)], memory=MEMORY,
+                         modules=MODULES, more=more)
+    try:
+        yield from outputs(lines_of(machine, BOOT_TIMEOUT + FILE_TIMEOUT * len(wanted)))
+    finally:
+        machine.remove()
