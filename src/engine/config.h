@@ -51,6 +51,7 @@ struct config_tracing {
 	const char *service, *headers; /* "K=V,K=V" or "" */
 	double ratio; /* of traces that begin here */
 	uint64_t delay; /* ns that a span waits for others */
+	bool is_grpc; /* or by HTTP */
 };
 
 struct config_nri {

@@ -1,6 +1,7 @@
-"""Traces over OTLP/HTTP: one span a request, with its parent, and below it the calls to shims."""
+"""Traces over OTLP, by HTTP and gRPC: one span a request, with its parent, and below it the calls to shims."""
 import http.server
 import pathlib
+import subprocess
 import threading
 import time
 import unittest
@@ -32,13 +33,16 @@ class Collector:
     def take(self, h):
         body = h.rfile.read(int(h.headers["Content-Length"]))
         self.headers.append((h.path, dict(h.headers)))
+        self.read(body)
+        h.send_response(self.status)
+        h.end_headers()
+
+    def read(self, body):
         for data in unpack(body).get(1, []):
             resource_spans = unpack(data)
             self.services.add(attributes(inner(resource_spans, 1), 1)["service.name"])
             for scope in resource_spans[2]:
                 self.spans += [Span(unpack(s)) for s in unpack(scope).get(2, [])]
-        h.send_response(self.status)
-        h.end_headers()
 
     def close(self):
         self.server.shutdown()
@@ -62,6 +66,32 @@ class Span:
         self.name, self.kind = text(m, 5), m[6][0]
         self.start, self.end = (int.from_bytes(m[n][0], "little") for n in (7, 8))
         self.attributes, self.status = attributes(m, 9), inner(m, 15)
+
+
+class GrpcCollector(Collector):
+    """The same in a process of its own."""
+
+    def __init__(self, folder):
+        self.spans, self.services, self.file = [], set(), folder / "exports"
+        port = folder / "port"
+        self.process = subprocess.Popen(["/usr/bin/python3", pathlib.Path(__file__).parent / "trace_collector.py", self.file, port])
+        wait_for("the collector's port", port.exists)
+        self.port = int(port.read_text())
+
+    def exports(self):
+        lines = [line.split() for line in self.file.read_text().splitlines()] if self.file.exists() else []
+        self.spans = []
+        for _, body in lines:
+            self.read(bytes.fromhex(body))
+        return lines
+
+    def named(self, name):
+        self.exports()
+        return super().named(name)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
 
 
 class Traces(unittest.TestCase):
@@ -136,6 +166,26 @@ class Traces(unittest.TestCase):
         self.assertTrue(c.named("Version/Version"))
         self.assertEqual(c.headers[0][0], "/mine")
 
+    def test_grpc(self):
+        c = GrpcCollector(self.scratch.path)
+        self.addCleanup(c.close)
+        d = self.daemon(c.port, "  protocol = 'grpc'\n[plugins.'io.containerd.internal.v1.tracing']\n  service_name = 'house'\n", OTEL_EXPORTER_OTLP_HEADERS="X-Key=secret,other=1")
+        d.env["TRACEPARENT"] = PARENT
+        d.ctr("namespaces", "list")
+        wait_for("the span", lambda: c.named("Namespaces/List"), 5)
+        span = c.named("Namespaces/List")[0]
+        self.assertEqual((span.trace, span.parent, c.services, c.exports()[0][0]), (PARENT[3:35], PARENT[36:52], {"house"}, "secret"))
+        self.assertNotIn("libcurl", pathlib.Path(f"/proc/{d.process.pid}/maps").read_text())
+        # away, and what is left at the end
+        d.ctr("version")
+        d.stop()
+        self.assertTrue(c.named("Version/Version"))
+        c.close()
+        d.start()
+        d.ctr("version")
+        wait_for("the warning", lambda: "spans are dropped until it works" in d.log(), 5)
+        self.assertIn("connection refused", d.log())
+
     def test_samples(self):
         c = self.collector()
         d = self.daemon(c.port, "[plugins.'io.containerd.internal.v1.tracing']\n  sampling_ratio = 0.0\n")
@@ -148,7 +198,8 @@ class Traces(unittest.TestCase):
 
     def test_other_protocols_are_refused(self):
         d = Daemon(self.scratch.path, config=CONFIG)
-        for env, said in (({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, 'protocol "http/protobuf" only, not "grpc"'),
+        for env, said in (({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, 'protocol "http/protobuf" or "grpc", not "http/json"'),
+                          ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://host:1"}, "without TLS only"),
                           ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "host:1"}, "is no URL")):
             r = run([d.binary, "-c", d.config, "config", "dump"], check=False,
                     env=our_env(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1", **env))

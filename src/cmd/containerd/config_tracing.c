@@ -21,9 +21,23 @@ static bool has_scheme(const char *url)
 	return str_starts(url, "http://") || str_starts(url, "https://");
 }
 
+static int check_protocol(struct config_tracing *t, const char *protocol, struct err *e)
+{
+	if (*protocol && strcmp(protocol, "http/protobuf") != 0 && !t->is_grpc)
+		return err_set(e, ERR_UNIMPLEMENTED,
+			       "traces go by protocol \"http/protobuf\" or \"grpc\", not \"%.40s\"",
+			       protocol);
+	if (t->is_grpc && !str_starts(t->endpoint, "http://"))
+		return err_set(e, ERR_UNIMPLEMENTED,
+			       "traces go by protocol \"grpc\" without TLS only: the endpoint "
+			       "\"%.200s\" needs insecure = true, or http://",
+			       t->endpoint);
+	return 0;
+}
+
 /* Endpoints of the configuration and the general variable are what comes before the path of
  * traces; the variable for traces is the whole. */
-static const char *find_endpoint(struct config *c)
+static const char *find_endpoint(struct config *c, bool is_grpc)
 {
 	const char *whole = variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", NULL, NULL);
 	const char *base = variable("OTEL_EXPORTER_OTLP_ENDPOINT", NULL, c->otlp_endpoint);
@@ -33,11 +47,11 @@ static const char *find_endpoint(struct config *c)
 		return arena_strdup(c->arena, whole ?: "");
 	while (n && base[n - 1] == '/')
 		n--;
-	return arena_printf(c->arena, "%s%.*s/v1/traces",
+	return arena_printf(c->arena, "%s%.*s%s",
 			    has_scheme(base)   ? ""
 			    : c->otlp_insecure ? "http://"
 					       : "https://",
-			    (int)n, base);
+			    (int)n, base, is_grpc ? "" : "/v1/traces");
 }
 
 static int find_ratio(struct config_tracing *t, struct err *e)
@@ -67,7 +81,8 @@ int config_tracing_finish(struct config *c, struct err *e)
 
 	if (!strcmp(variable("OTEL_SDK_DISABLED", NULL, ""), "true"))
 		return 0;
-	t->endpoint = find_endpoint(c);
+	t->is_grpc = !strcmp(protocol, "grpc");
+	t->endpoint = find_endpoint(c, t->is_grpc);
 	t->service = arena_strdup(c->arena, variable("OTEL_SERVICE_NAME", NULL, t->service));
 	t->headers = arena_strdup(c->arena, variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS",
 						     "OTEL_EXPORTER_OTLP_HEADERS", ""));
@@ -80,9 +95,5 @@ int config_tracing_finish(struct config *c, struct err *e)
 	if (!has_scheme(t->endpoint))
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "the endpoint of traces \"%.200s\" is no URL", t->endpoint);
-	if (*protocol && strcmp(protocol, "http/protobuf") != 0)
-		return err_set(e, ERR_UNIMPLEMENTED,
-			       "traces go by protocol \"http/protobuf\" only, not \"%.40s\"",
-			       protocol);
-	return 0;
+	return check_protocol(t, protocol, e);
 }

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "cmd/containerd/otlp_grpc.h"
 #include "cmd/containerd/otlp_span.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
@@ -204,7 +205,8 @@ static void export_job(void *arg)
 	if (n) {
 		size_t size = spans_pack(batch, n, o->cfg->service, &body);
 
-		(void)post_body(o, body, size, ms, &e);
+		(void)(o->cfg->is_grpc ? otlp_grpc_post(o->cfg, body, size, ms, &e)
+				       : post_body(o, body, size, ms, &e));
 	}
 	for (size_t i = 0; i < n; i++)
 		span_note_free(batch[i]);
@@ -252,7 +254,7 @@ int otlp_new(const struct config_tracing *cfg, struct loop *l, struct pool *p, s
 	o->cfg = cfg;
 	o->loop = l;
 	o->pool = p;
-	if (load_curl(&o->curl, e) < 0) {
+	if (!cfg->is_grpc && load_curl(&o->curl, e) < 0) {
 		free(o);
 		return -1;
 	}

@@ -1,9 +1,10 @@
-/* Traces to a collector: OTLP over HTTP.
+/* Traces to a collector: OTLP over HTTP or gRPC.
  *
  * Ended spans go into a queue of OTLP_QUEUE; a pool thread posts what there is when the first of
  * them has waited for the delay, or there is a batch.  Spans for which there is no room, or which
  * the collector does not take, are dropped and counted in the log: a request waits for none of
- * this.  libcurl is loaded when tracing is configured, so that nobody else pays its memory. */
+ * this.  libcurl is loaded when tracing over HTTP is configured, so that nobody else pays its
+ * memory. */
 #pragma once
 
 #include "base/err.h"
