@@ -353,6 +353,23 @@ static void put_linux(struct jsonw *w, const struct generate *g)
 	jsonw_end(w);
 }
 
+static void put_hooks(struct jsonw *w, const struct generate *g)
+{
+	if (!g->prestart)
+		return;
+	jsonw_key(w, "hooks");
+	jsonw_object(w);
+	jsonw_key(w, "prestart");
+	jsonw_array(w);
+	jsonw_object(w);
+	jsonw_kstring(w, "path", g->prestart->path);
+	put_strings(w, "args", g->prestart->args.v);
+	put_strings(w, "env", g->prestart->env.v);
+	jsonw_end(w);
+	jsonw_end(w);
+	jsonw_end(w);
+}
+
 int generate_spec(const struct generate *g, char **ret, struct err *e)
 {
 	struct str out AUTO_STR = STR_INIT(SPEC_MAX);
@@ -374,6 +391,7 @@ int generate_spec(const struct generate *g, char **ret, struct err *e)
 	if (g->hostname)
 		jsonw_kstring(&w, "hostname", g->hostname);
 	put_mounts(&w, g);
+	put_hooks(&w, g);
 	if (g->annotations.n) {
 		jsonw_key(&w, "annotations");
 		jsonw_object(&w);

@@ -1,8 +1,9 @@
 """Flags of ctr run that change what surrounds the container."""
 import os
+import pathlib
 import unittest
 
-from casco import DaemonTest, wait_for
+from casco import BIN, DaemonTest, our_env, run, wait_for
 
 MAPS = ("--uidmap", "0:100000:65536", "--gidmap", "0:200000:65536")
 
@@ -18,6 +19,24 @@ class Run(DaemonTest):
                     self.assertEqual((st.st_uid, st.st_gid), (100000, 200000), path)
                 r = self.ctr("tasks", "exec", "--exec-id", "e", snapshotter, "sh", "-c", "id -u; touch /f; stat -c %u /f; cat /proc/self/uid_map")
                 self.assertEqual(r.stdout.split(), ["0", "0", "0", "100000", "65536"])
+
+    def test_gpus(self):
+        """The vendor's program, which is none of this machine's, is asked as its hook would be."""
+        folder = self.scratch.path / "vendor"
+        folder.mkdir()
+        tool = folder / "nvidia-container-cli"
+        tool.write_text(f'#!/bin/sh\necho "$@" >{folder}/asked\n')
+        r = self.ctr("run", "--rm", "--gpus", "0", self.IMAGE, "cards", "true", check=False)
+        self.assertIn('exec: "nvidia-container-cli": executable file not found in $PATH', r.stderr)
+        tool.chmod(0o755)
+        env = our_env()
+        env["PATH"] = f"{BIN}:{folder}:{env['PATH']}"
+        run(self.daemon.command("run", "-d", "--gpus", "0", "--gpus", "2,3", self.IMAGE, "cards", "sleep", "100"), env=env)
+        pid = self.task_line("cards").split()[1]
+        asked = (folder / "asked").read_text().split()
+        self.assertEqual(asked[:-2], ["--load-kmods", "configure", "--device=0,2,3", "--compute", "--compat32", "--graphics", "--utility", "--video", "--display"])
+        self.assertEqual(asked[-2], f"--pid={pid}")
+        self.assertTrue(pathlib.Path(asked[-1]).samefile(self.daemon.state / "io.containerd.runtime.v2.task/default/cards/rootfs"))
 
     def test_log_uri_of_a_fifo(self):
         path = self.scratch.path / "out"

@@ -103,11 +103,7 @@ const struct flag container_flags[] = {
 	  "specify existing Linux namespaces to join at container runtime (format "
 	  "'<nstype>:<path>')" },
 	{ "pid-file", FLAG_STRING, NULL, "file path to write the task's pid" },
-	{ .name = "gpus",
-	  .type = FLAG_LIST,
-	  .help = "add gpus to the container",
-	  .missing =
-		  "not supported, as it needs its vendor's hook: name the devices with --device" },
+	{ "gpus", FLAG_LIST, NULL, "add gpus to the container" },
 	{ "allow-new-privs", FLAG_BOOL, NULL, "turn off OCI spec's NoNewPrivileges feature flag" },
 	{ "memory-limit", FLAG_STRING, NULL,
 	  "memory limit for the container, in bytes or with a suffix (512m, 2g)", "0" },

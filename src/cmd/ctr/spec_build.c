@@ -1,5 +1,6 @@
 /* From the options of run and create to the wishes that oci/generate.h takes. */
 #include "cmd/ctr/container.h"
+#include "cmd/ctr/gpus.h"
 
 #include "base/jsonr.h"
 #include "base/num.h"
@@ -352,7 +353,8 @@ int spec_from_args(struct ctr *ctr, const struct args *args, const struct image 
 	build_annotations(args, g);
 	if (build_env(args, g, e) < 0 || build_mounts(args, g, e) < 0 ||
 	    build_namespaces(args, g, e) < 0 || build_limits(args, g, e) < 0 ||
-	    build_seccomp(args, g, e) < 0 || build_devices(args, g, e) < 0)
+	    build_seccomp(args, g, e) < 0 || build_devices(args, g, e) < 0 ||
+	    gpus_add_hook(args, g, e) < 0)
 		return -1;
 	return 0;
 }

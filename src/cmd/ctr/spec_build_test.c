@@ -117,8 +117,8 @@ TEST(wrong_wishes)
 		{ { "--env-file", "/nonexistent", "i", "c" },
 		  "read /nonexistent: no such file or directory" },
 		{ { "--gpus", "0", "i", "c" },
-		  "option --gpus is not supported, as it needs its vendor's hook: name the devices "
-		  "with --device" },
+		  "--gpus: exec: \"nvidia-container-cli\": executable file not found in $PATH" },
+		{ { "--gpus", "0,x", "i", "c" }, "invalid value \"0,x\" for flag -gpus" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
