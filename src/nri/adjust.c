@@ -186,7 +186,8 @@ static int merge_values(struct adjust *a, const char *plugin, const char *kind, 
 	return 0;
 }
 
-/* Classes are names for settings that containerd reads from a file of another project. */
+/* A class of block devices' limits is a name for what containerd reads from a file of another
+ * project; one of caches cannot be changed once a container is there. */
 static int refuse_classes(json_object *want, struct err *e)
 {
 	static const char *const classes[] = { "blockioClass", "rdtClass" };
@@ -244,6 +245,22 @@ static void allow_devices(json_object *devices, json_object *linux)
 	}
 }
 
+/* The class is the group of resctrl that the container joins: it must be there. */
+static int take_rdt_class(struct adjust *a, const char *plugin, json_object *resources,
+			  json_object *linux, struct err *e)
+{
+	json_object *class = member(resources, "rdtClass"), *rdt;
+
+	if (!class)
+		return 0;
+	rdt = json_object_new_object();
+	json_object_object_add(rdt, "closID", json_object_get(class));
+	int r = set_value(a, plugin, linux, "intelRdt", rdt, e);
+	json_object_put(rdt);
+	json_object_object_del(resources, "rdtClass");
+	return r;
+}
+
 static int adjust_linux(struct adjust *a, const char *plugin, json_object *want, json_object *spec,
 			struct err *e)
 {
@@ -274,7 +291,11 @@ static int adjust_linux(struct adjust *a, const char *plugin, json_object *want,
 	    merge_map(a, plugin, "netDevice", v, child(linux, "netDevices"), e) < 0)
 		return -1;
 	v = member(want, "resources");
-	return v ? adjust_resources(a, plugin, v, child(linux, "resources"), e) : 0;
+	if (!v)
+		return 0;
+	if (take_rdt_class(a, plugin, v, linux, e) < 0)
+		return -1;
+	return adjust_resources(a, plugin, v, child(linux, "resources"), e);
 }
 
 /* What NRI has below linux and the runtime spec below process. */

@@ -72,6 +72,8 @@ TEST(each_kind_of_change)
 		  "\"access\":\"rwm\"}]}}" },
 		{ "{}", "{\"linux\":{\"oomScoreAdj\":7,\"cgroupsPath\":\"/x\"}}",
 		  "{\"process\":{\"oomScoreAdj\":7},\"linux\":{\"cgroupsPath\":\"/x\"}}" },
+		{ "{}", "{\"linux\":{\"resources\":{\"rdtClass\":\"gold\"}}}",
+		  "\"linux\":{\"intelRdt\":{\"closID\":\"gold\"},\"resources\":{}}" },
 		{ "{}", "{\"linux\":{\"sysctl\":{\"a.b\":\"1\"}}}",
 		  "\"linux\":{\"sysctl\":{\"a.b\":\"1\"}}" },
 	};
@@ -95,6 +97,8 @@ TEST(two_plugins_do_not_set_the_same)
 		{ "{\"linux\":{\"resources\":{\"cpu\":{\"shares\":5}}}}",
 		  "{\"linux\":{\"resources\":{\"cpu\":{\"shares\":5}}}}" },
 		{ "{\"args\":[\"a\"]}", "{\"args\":[\"b\"]}" },
+		{ "{\"linux\":{\"resources\":{\"rdtClass\":\"a\"}}}",
+		  "{\"linux\":{\"rdt\":{\"closID\":\"b\"}}}" },
 		{ "{\"mounts\":[{\"destination\":\"/a\"}]}",
 		  "{\"mounts\":[{\"destination\":\"/a\"}]}" },
 	};
@@ -125,12 +129,18 @@ TEST(what_is_removed_first_may_be_set_again)
 TEST(what_is_not_done_is_said)
 {
 	const char *cdi[] = { "{\"CDIDevices\":[{\"name\":\"v/d=0\"}]}", NULL };
-	const char *rdt[] = { "{\"linux\":{\"resources\":{\"rdtClass\":\"gold\"}}}", NULL };
+	const char *io[] = { "{\"linux\":{\"resources\":{\"blockioClass\":\"slow\"}}}", NULL };
+	AUTO_ADJUST struct adjust a = ADJUST_INIT;
+	AUTO_JSON json_object *update = parse("{\"rdtClass\":\"gold\"}");
+	AUTO_JSON json_object *resources = parse("{}");
 	struct err e = { 0 };
 	char out[64];
 
 	CHECK(apply(cdi, "{}", out, sizeof out, &e) == -1 && e.code == ERR_UNIMPLEMENTED);
 	err_clear(&e);
-	CHECK(apply(rdt, "{}", out, sizeof out, &e) == -1);
+	CHECK(apply(io, "{}", out, sizeof out, &e) == -1);
+	CHECK_STR(e.msg, "blockioClass is not supported");
+	err_clear(&e);
+	CHECK(adjust_resources(&a, "p", update, resources, &e) == -1);
 	CHECK_STR(e.msg, "rdtClass is not supported");
 }
