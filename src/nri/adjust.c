@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "nri/cdi.h"
+#include "nri/member.h"
 
 #include <string.h>
 
@@ -30,42 +32,6 @@ static void disclaim(struct adjust *a, const char *kind, const char *name)
 }
 
 /* --- ways to change a member --- */
-
-static json_object *child(json_object *o, const char *key)
-{
-	json_object *c;
-
-	if (!json_object_object_get_ex(o, key, &c) || !json_object_is_type(c, json_type_object)) {
-		c = json_object_new_object();
-		json_object_object_add(o, key, c);
-	}
-	return c;
-}
-
-static json_object *list_of(json_object *o, const char *key)
-{
-	json_object *c;
-
-	if (!json_object_object_get_ex(o, key, &c) || !json_object_is_type(c, json_type_array)) {
-		c = json_object_new_array();
-		json_object_object_add(o, key, c);
-	}
-	return c;
-}
-
-static json_object *member(json_object *o, const char *key)
-{
-	json_object *c = NULL;
-
-	return json_object_object_get_ex(o, key, &c) ? c : NULL;
-}
-
-static const char *text_of(json_object *o, const char *key)
-{
-	json_object *c = member(o, key);
-
-	return json_object_is_type(c, json_type_string) ? json_object_get_string(c) : "";
-}
 
 /* A plain value: the last word counts, but only one plugin may have it. */
 static int set_value(struct adjust *a, const char *plugin, json_object *to, const char *key,
@@ -101,51 +67,25 @@ static int merge_map(struct adjust *a, const char *plugin, const char *kind, jso
 	return 0;
 }
 
-static void drop_named(json_object *list, const char *key, const char *name)
-{
-	for (size_t i = json_object_array_length(list); i-- > 0;)
-		if (!strcmp(text_of(json_object_array_get_idx(list, i), key), name))
-			json_object_array_del_idx(list, i, 1);
-}
-
 /* Lists whose items have a name of their own in `key`: one of the same name is replaced. */
 static int merge_list(struct adjust *a, const char *plugin, const char *key, json_object *want,
 		      json_object *to, struct err *e)
 {
 	for (size_t i = 0; want && i < json_object_array_length(want); i++) {
 		json_object *item = json_object_array_get_idx(want, i);
-		const char *name = text_of(item, key);
+		const char *name = member_text(item, key);
 
 		if (name[0] == '-') {
 			disclaim(a, key, name + 1);
-			drop_named(to, key, name + 1);
+			member_drop_named(to, key, name + 1);
 			continue;
 		}
 		if (claim(a, plugin, key, name, e) < 0)
 			return -1;
-		drop_named(to, key, name);
+		member_drop_named(to, key, name);
 		json_object_array_add(to, json_object_get(item));
 	}
 	return 0;
-}
-
-static int append_list(json_object *want, json_object *to)
-{
-	for (size_t i = 0; want && i < json_object_array_length(want); i++)
-		json_object_array_add(to, json_object_get(json_object_array_get_idx(want, i)));
-	return 0;
-}
-
-static void drop_env(json_object *env, const char *key)
-{
-	size_t n = strlen(key);
-
-	for (size_t i = json_object_array_length(env); i-- > 0;) {
-		const char *s = json_object_get_string(json_object_array_get_idx(env, i)) ?: "";
-
-		if (!strncmp(s, key, n) && s[n] == '=')
-			json_object_array_del_idx(env, i, 1);
-	}
 }
 
 static int merge_env(struct adjust *a, const char *plugin, json_object *want, json_object *env,
@@ -153,18 +93,18 @@ static int merge_env(struct adjust *a, const char *plugin, json_object *want, js
 {
 	for (size_t i = 0; want && i < json_object_array_length(want); i++) {
 		json_object *item = json_object_array_get_idx(want, i);
-		const char *key = text_of(item, "key");
+		const char *key = member_text(item, "key");
 
 		if (key[0] == '-') {
 			disclaim(a, "env", key + 1);
-			drop_env(env, key + 1);
+			member_drop_env(env, key + 1);
 			continue;
 		}
 		if (claim(a, plugin, "env", key, e) < 0)
 			return -1;
-		AUTO_FREE char *line = xasprintf("%s=%s", key, text_of(item, "value"));
+		AUTO_FREE char *line = xasprintf("%s=%s", key, member_text(item, "value"));
 
-		drop_env(env, key);
+		member_drop_env(env, key);
 		json_object_array_add(env, json_object_new_string(line));
 	}
 	return 0;
@@ -193,7 +133,7 @@ static int refuse_classes(json_object *want, struct err *e)
 	static const char *const classes[] = { "blockioClass", "rdtClass" };
 
 	for (size_t i = 0; i < ARRAY_LEN(classes); i++)
-		if (member(want, classes[i]))
+		if (member_get(want, classes[i]))
 			return err_set(e, ERR_UNIMPLEMENTED, "%s is not supported", classes[i]);
 	return 0;
 }
@@ -208,19 +148,21 @@ int adjust_resources(struct adjust *a, const char *plugin, json_object *want, js
 	if (refuse_classes(want, e) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
-		if (member(want, groups[i]) &&
-		    merge_values(a, plugin, groups[i], member(want, groups[i]), child(r, groups[i]),
-				 e) < 0)
+		if (member_get(want, groups[i]) &&
+		    merge_values(a, plugin, groups[i], member_get(want, groups[i]),
+				 member_child(r, groups[i]), e) < 0)
 			return -1;
-	if (member(want, "unified") &&
-	    merge_map(a, plugin, "unified", member(want, "unified"), child(r, "unified"), e) < 0)
+	if (member_get(want, "unified") &&
+	    merge_map(a, plugin, "unified", member_get(want, "unified"), member_child(r, "unified"),
+		      e) < 0)
 		return -1;
-	if (member(want, "hugepageLimits") &&
-	    merge_list(a, plugin, "pageSize", member(want, "hugepageLimits"),
-		       list_of(r, "hugepageLimits"), e) < 0)
+	if (member_get(want, "hugepageLimits") &&
+	    merge_list(a, plugin, "pageSize", member_get(want, "hugepageLimits"),
+		       member_list(r, "hugepageLimits"), e) < 0)
 		return -1;
-	return member(want, "devices") ? append_list(member(want, "devices"), list_of(r, "devices"))
-				       : 0;
+	return member_get(want, "devices")
+		       ? member_append(member_get(want, "devices"), member_list(r, "devices"))
+		       : 0;
 }
 
 /* --- linux --- */
@@ -228,18 +170,18 @@ int adjust_resources(struct adjust *a, const char *plugin, json_object *want, js
 /* A device that is there may be used: its rule comes with it. */
 static void allow_devices(json_object *devices, json_object *linux)
 {
-	json_object *rules = list_of(child(linux, "resources"), "devices");
+	json_object *rules = member_list(member_child(linux, "resources"), "devices");
 
 	for (size_t i = 0; devices && i < json_object_array_length(devices); i++) {
 		json_object *d = json_object_array_get_idx(devices, i), *rule;
 
-		if (text_of(d, "path")[0] == '-')
+		if (member_text(d, "path")[0] == '-')
 			continue;
 		rule = json_object_new_object();
 		json_object_object_add(rule, "allow", json_object_new_boolean(true));
-		json_object_object_add(rule, "type", json_object_get(member(d, "type")));
-		json_object_object_add(rule, "major", json_object_get(member(d, "major")));
-		json_object_object_add(rule, "minor", json_object_get(member(d, "minor")));
+		json_object_object_add(rule, "type", json_object_get(member_get(d, "type")));
+		json_object_object_add(rule, "major", json_object_get(member_get(d, "major")));
+		json_object_object_add(rule, "minor", json_object_get(member_get(d, "minor")));
 		json_object_object_add(rule, "access", json_object_new_string("rwm"));
 		json_object_array_add(rules, rule);
 	}
@@ -249,7 +191,7 @@ static void allow_devices(json_object *devices, json_object *linux)
 static int take_rdt_class(struct adjust *a, const char *plugin, json_object *resources,
 			  json_object *linux, struct err *e)
 {
-	json_object *class = member(resources, "rdtClass"), *rdt;
+	json_object *class = member_get(resources, "rdtClass"), *rdt;
 
 	if (!class)
 		return 0;
@@ -270,32 +212,32 @@ static int adjust_linux(struct adjust *a, const char *plugin, json_object *want,
 		{ "rdt", "intelRdt" },
 		{ "memoryPolicy", "memoryPolicy" },
 	};
-	json_object *linux = child(spec, "linux"), *v;
+	json_object *linux = member_child(spec, "linux"), *v;
 
 	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
-		if ((v = member(want, plain[i][0])) &&
+		if ((v = member_get(want, plain[i][0])) &&
 		    set_value(a, plugin, linux, plain[i][1], v, e) < 0)
 			return -1;
-	if ((v = member(want, "devices"))) {
-		if (merge_list(a, plugin, "path", v, list_of(linux, "devices"), e) < 0)
+	if ((v = member_get(want, "devices"))) {
+		if (merge_list(a, plugin, "path", v, member_list(linux, "devices"), e) < 0)
 			return -1;
 		allow_devices(v, linux);
 	}
-	if ((v = member(want, "namespaces")) &&
-	    merge_list(a, plugin, "type", v, list_of(linux, "namespaces"), e) < 0)
+	if ((v = member_get(want, "namespaces")) &&
+	    merge_list(a, plugin, "type", v, member_list(linux, "namespaces"), e) < 0)
 		return -1;
-	if ((v = member(want, "sysctl")) &&
-	    merge_map(a, plugin, "sysctl", v, child(linux, "sysctl"), e) < 0)
+	if ((v = member_get(want, "sysctl")) &&
+	    merge_map(a, plugin, "sysctl", v, member_child(linux, "sysctl"), e) < 0)
 		return -1;
-	if ((v = member(want, "netDevices")) &&
-	    merge_map(a, plugin, "netDevice", v, child(linux, "netDevices"), e) < 0)
+	if ((v = member_get(want, "netDevices")) &&
+	    merge_map(a, plugin, "netDevice", v, member_child(linux, "netDevices"), e) < 0)
 		return -1;
-	v = member(want, "resources");
+	v = member_get(want, "resources");
 	if (!v)
 		return 0;
 	if (take_rdt_class(a, plugin, v, linux, e) < 0)
 		return -1;
-	return adjust_resources(a, plugin, v, child(linux, "resources"), e);
+	return adjust_resources(a, plugin, v, member_child(linux, "resources"), e);
 }
 
 /* What NRI has below linux and the runtime spec below process. */
@@ -307,18 +249,20 @@ static int adjust_process(struct adjust *a, const char *plugin, json_object *wan
 		{ "ioPriority", "ioPriority" },
 		{ "scheduler", "scheduler" },
 	};
-	json_object *process = child(spec, "process"), *linux = member(want, "linux"), *v;
+	json_object *process = member_child(spec, "process"), *linux = member_get(want, "linux"),
+		    *v;
 
 	for (size_t i = 0; linux && i < ARRAY_LEN(below_linux); i++)
-		if ((v = member(linux, below_linux[i][0])) &&
+		if ((v = member_get(linux, below_linux[i][0])) &&
 		    set_value(a, plugin, process, below_linux[i][1], v, e) < 0)
 			return -1;
-	if ((v = member(want, "env")) && merge_env(a, plugin, v, list_of(process, "env"), e) < 0)
+	if ((v = member_get(want, "env")) &&
+	    merge_env(a, plugin, v, member_list(process, "env"), e) < 0)
 		return -1;
-	if ((v = member(want, "rlimits")) &&
-	    merge_list(a, plugin, "type", v, list_of(process, "rlimits"), e) < 0)
+	if ((v = member_get(want, "rlimits")) &&
+	    merge_list(a, plugin, "type", v, member_list(process, "rlimits"), e) < 0)
 		return -1;
-	v = member(want, "args");
+	v = member_get(want, "args");
 	if (!v)
 		return 0;
 	/* An empty first word: instead of another plugin's. */
@@ -332,12 +276,24 @@ static int adjust_process(struct adjust *a, const char *plugin, json_object *wan
 
 static void add_hooks(json_object *want, json_object *spec)
 {
-	json_object *hooks = child(spec, "hooks");
+	json_object *hooks = member_child(spec, "hooks");
 
 	json_object_object_foreach(want, when, list)
 	{
-		append_list(list, list_of(hooks, when));
+		member_append(list, member_list(hooks, when));
 	}
+}
+
+/* Two plugins may want the same one: it is the same then. */
+static int add_cdi_devices(const char *plugin, json_object *list, json_object *spec, struct err *e)
+{
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		const char *name = member_text(json_object_array_get_idx(list, i), "name");
+
+		if (cdi_apply(cdi_folders, &name, 1, spec, e) < 0)
+			return err_wrap(e, "plugin \"%.64s\"", plugin);
+	}
+	return 0;
 }
 
 int adjust_spec(struct adjust *a, const char *plugin, json_object *want, json_object *spec,
@@ -345,19 +301,18 @@ int adjust_spec(struct adjust *a, const char *plugin, json_object *want, json_ob
 {
 	json_object *v;
 
-	if (member(want, "CDIDevices"))
-		return err_set(e, ERR_UNIMPLEMENTED,
-			       "plugin \"%.64s\": CDI devices are not supported", plugin);
-	if ((v = member(want, "annotations")) &&
-	    merge_map(a, plugin, "annotation", v, child(spec, "annotations"), e) < 0)
+	if (add_cdi_devices(plugin, member_get(want, "CDIDevices"), spec, e) < 0)
 		return -1;
-	if ((v = member(want, "mounts")) &&
-	    merge_list(a, plugin, "destination", v, list_of(spec, "mounts"), e) < 0)
+	if ((v = member_get(want, "annotations")) &&
+	    merge_map(a, plugin, "annotation", v, member_child(spec, "annotations"), e) < 0)
+		return -1;
+	if ((v = member_get(want, "mounts")) &&
+	    merge_list(a, plugin, "destination", v, member_list(spec, "mounts"), e) < 0)
 		return -1;
 	if (adjust_process(a, plugin, want, spec, e) < 0)
 		return -1;
-	if ((v = member(want, "hooks")))
+	if ((v = member_get(want, "hooks")))
 		add_hooks(v, spec);
-	v = member(want, "linux");
+	v = member_get(want, "linux");
 	return v ? adjust_linux(a, plugin, v, spec, e) : 0;
 }

@@ -136,7 +136,7 @@ TEST(what_is_not_done_is_said)
 	struct err e = { 0 };
 	char out[64];
 
-	CHECK(apply(cdi, "{}", out, sizeof out, &e) == -1 && e.code == ERR_UNIMPLEMENTED);
+	CHECK(apply(cdi, "{}", out, sizeof out, &e) == -1 && e.code == ERR_NOT_FOUND);
 	err_clear(&e);
 	CHECK(apply(io, "{}", out, sizeof out, &e) == -1);
 	CHECK_STR(e.msg, "blockioClass is not supported");

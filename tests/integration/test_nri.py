@@ -113,6 +113,37 @@ class NRI(DaemonTest):
         self.assertEqual(self.limit("limited", "pids", "pids.max"), "33")
         self.end("limited")
 
+    def test_devices_by_name(self):
+        """CDI: the vendor's file says what the device is."""
+        folder = pathlib.Path("/var/run/cdi")
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            self.addCleanup(folder.rmdir)
+        for name in ("casco.json", "again.json"):
+            self.addCleanup((folder / name).unlink, missing_ok=True)
+        mark = self.scratch.path / "cdi-hook"
+        (self.scratch.path / "library").write_text("the vendor's\n")
+        (folder / "casco.json").write_text(json.dumps({"cdiVersion": "0.6.0", "kind": "casco.test/card", "devices": [
+            {"name": "0", "containerEdits": {"env": ["CARD=0"], "deviceNodes": [{"path": "/dev/card0", "hostPath": "/dev/full"}], "additionalGids": [4242]}},
+            {"name": "1", "containerEdits": {"env": ["CARD=1"]}}],
+            "containerEdits": {"mounts": [{"hostPath": str(self.scratch.path / "library"), "containerPath": "/library", "options": ["ro", "bind"]}],
+                               "hooks": [{"hookName": "createRuntime", "path": "/bin/sh", "args": ["sh", "-c", f"cat >{mark}"]}]}}))
+        p = self.adjusting((8, ((1, "casco.test/card=0"),)))
+        r = self.run_sh("echo $CARD; cat /library; stat -c %t:%T /dev/card0; (echo x >/dev/card0) 2>&1; id -G")
+        self.assertEqual(r.stdout.splitlines()[:3], ["0", "the vendor's", "1:7"])
+        self.assertIn("No space left", r.stdout)
+        self.assertIn("4242", r.stdout.split())
+        self.assertEqual(json.loads(mark.read_text())["id"], "box")
+        p.close()
+        for name, words in (("casco.test/card=7", "unresolvable CDI devices casco.test/card=7"), ("casco.test/other=0", "unresolvable"), ("../x", "unresolvable")):
+            p = self.adjusting((8, ((1, name),)))
+            self.assertIn(words, self.run_sh("true", check=False).stderr)
+            self.ctr("containers", "delete", "box", check=False)
+            p.close()
+        shutil.copy(folder / "casco.json", folder / "again.json")
+        p = self.adjusting((8, ((1, "casco.test/card=1"),)))
+        self.assertIn("in two files", self.run_sh("true", check=False).stderr)
+
     def limit(self, name, controller, file):
         pid = next(line.split()[1] for line in self.ctr("tasks", "list").stdout.splitlines() if line.startswith(name))
         for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
