@@ -1,4 +1,5 @@
 """Flags of ctr run that change what surrounds the container."""
+import json
 import os
 import pathlib
 import unittest
@@ -37,6 +38,20 @@ class Run(DaemonTest):
         self.assertEqual(asked[:-2], ["--load-kmods", "configure", "--device=0,2,3", "--compute", "--compat32", "--graphics", "--utility", "--video", "--display"])
         self.assertEqual(asked[-2], f"--pid={pid}")
         self.assertTrue(pathlib.Path(asked[-1]).samefile(self.daemon.state / "io.containerd.runtime.v2.task/default/cards/rootfs"))
+
+    def test_devices_by_name(self):
+        folder = pathlib.Path("/var/run/cdi")
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            self.addCleanup(folder.rmdir)
+        file = folder / "casco-ctr.json"
+        self.addCleanup(file.unlink, missing_ok=True)
+        file.write_text(json.dumps({"cdiVersion": "0.6.0", "kind": "casco.test/disk", "devices": [
+            {"name": "full", "containerEdits": {"env": ["DISK=full"], "deviceNodes": [{"path": "/dev/disk0", "hostPath": "/dev/loop-control", "permissions": "r"}]}}]}))
+        r = self.ctr("run", "--rm", "--device", "casco.test/disk=full", "--device", "/dev/fuse", self.IMAGE, "disk", "sh", "-c", "echo $DISK; stat -c %t:%T /dev/disk0 /dev/fuse; echo x >/dev/disk0", check=False)
+        self.assertEqual(r.stdout.split(), ["full", "a:ed", "a:e5"])
+        self.assertIn("Operation not permitted", r.stderr)
+        self.assertIn("unresolvable CDI devices casco.test/disk=none", self.ctr("run", "--rm", "--device", "casco.test/disk=none", self.IMAGE, "disk", "true", check=False).stderr)
 
     def test_log_uri_of_a_fifo(self):
         path = self.scratch.path / "out"

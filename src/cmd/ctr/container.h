@@ -31,6 +31,9 @@ int container_has_terminal(const CONTAINERS(Container) * c, bool *ret, struct er
 int spec_from_args(struct ctr *ctr, const struct args *args, const struct image *img,
 		   const char *id, struct generate *g, struct err *e);
 
+/* --device VENDOR/CLASS=NAME (nri/cdi.h): *spec, which free() takes, is replaced. */
+int spec_add_named_devices(const struct args *args, char **spec, struct err *e);
+
 /* --uidmap, --gidmap: both or none. */
 struct idmap_flags {
 	struct oci_idmappings uids, gids;

@@ -110,8 +110,7 @@ const struct flag container_flags[] = {
 	{ "pids-limit", FLAG_INT, NULL, "limit of the number of processes", "0" },
 	{ "device", FLAG_LIST, NULL,
 	  "file path to a device to add to the container; or a path to a directory tree of devices "
-	  "to "
-	  "add to the container" },
+	  "to add to the container; or the name of a CDI device" },
 	{ "user", FLAG_STRING, "u", "user in the container: NAME or UID, and :GROUP or :GID" },
 	{ "cap-add", FLAG_LIST, NULL,
 	  "add Linux capabilities (Set capabilities with 'CAP_' prefix)" },

@@ -4,6 +4,7 @@
 
 #include "base/jsonr.h"
 #include "base/num.h"
+#include "nri/cdi.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -283,12 +284,34 @@ static int build_devices(const struct args *args, struct generate *g, struct err
 		r = devices_add_host(&l, e);
 	}
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = devices_add(&l, words[i], e);
+		if (!cdi_is_name(words[i]))
+			r = devices_add(&l, words[i], e);
 	if (l.n)
 		g->devices = arena_memdup(args->arena, l.v, l.n * sizeof *l.v);
 	g->n_devices = l.n;
 	free(l.v);
 	return r;
+}
+
+int spec_add_named_devices(const struct args *args, char **spec, struct err *e)
+{
+	size_t n, n_names = 0;
+	const char *const *words = args_list(args, "device", &n);
+	const char **names = arena_array(args->arena, n + 1, sizeof *names);
+	json_object *o AUTO_JSON = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if (cdi_is_name(words[i]))
+			names[n_names++] = words[i];
+	if (!n_names)
+		return 0;
+	if (jsonr_parse(*spec, strlen(*spec), &o, e) < 0 ||
+	    cdi_apply(cdi_folders, names, n_names, o, e) < 0)
+		return err_wrap(e, "CDI device injection failed");
+	free(*spec);
+	*spec = xstrdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+								  JSON_C_TO_STRING_NOSLASHESCAPE));
+	return 0;
 }
 
 static void build_annotations(const struct args *args, struct generate *g)
