@@ -14,10 +14,12 @@ enum { READERS_MAX = 512 };
 static const size_t MAP_FIRST = (size_t)256 << 20;
 
 struct db {
-	MDB_env *env;
+	char *path;
+	size_t map_size; /* to open it with */
+	MDB_env *env; /* NULL: could not be opened again */
 	MDB_dbi tables[TABLE_COUNT];
-	/* Held shared by every transaction, exclusively while the map grows: LMDB moves the map,
-	 * and bytes handed out point into it. */
+	/* Held shared by every transaction, exclusively while the map grows or the environment is
+	 * opened again: LMDB moves the map, and bytes handed out point into it. */
 	pthread_rwlock_t map;
 	void (*told)(void *arg); /* of commits; NULL: nobody */
 	void *told_arg;
@@ -43,13 +45,9 @@ static const char *const table_names[TABLE_COUNT] = {
 /* LMDB's own codes are negative, the system's positive. */
 static int mdb_fail(struct err *e, const struct db *db, int r, const char *step)
 {
-	const char *path = NULL;
-
-	(void)mdb_env_get_path(db->env, &path); /* none before it is open: the opener names it */
 	if (r > 0)
-		return err_sys(e, r, "metadata: %s%s%s", step, path ? " " : "", path ?: "");
-	return err_set(e, ERR_INTERNAL, "metadata: %s%s%s: %s", step, path ? " " : "", path ?: "",
-		       mdb_strerror(r));
+		return err_sys(e, r, "metadata: %s %s", step, db->path);
+	return err_set(e, ERR_INTERNAL, "metadata: %s %s: %s", step, db->path, mdb_strerror(r));
 }
 
 static int open_tables(struct db *db, struct err *e)
@@ -69,55 +67,105 @@ static int open_tables(struct db *db, struct err *e)
 	return r ? mdb_fail(e, db, r, "create tables") : 0;
 }
 
-static void destroy_locks(struct db *db)
+static void close_env(struct db *db)
 {
-	pthread_cond_destroy(&db->is_written);
-	pthread_mutex_destroy(&db->writers);
-	pthread_rwlock_destroy(&db->map);
+	if (db->env)
+		mdb_env_close(db->env);
+	db->env = NULL;
 }
 
-int db_open_sized(const char *path, size_t map, struct db **ret, struct err *e)
+static int open_env(struct db *db, struct err *e)
 {
-	struct db *db = NEW(struct db);
-	int dead = 0, r = file_mkdirs(path, 0700);
+	MDB_envinfo info;
+	int dead = 0, r = mdb_env_create(&db->env);
 
-	if (r < 0) {
-		err_sys(e, -r, "create %s", path);
-		goto free_db;
-	}
-	pthread_rwlock_init(&db->map, NULL);
-	pthread_mutex_init(&db->writers, NULL);
-	pthread_cond_init(&db->is_written, NULL);
-	db->last = &db->waiting;
-	r = mdb_env_create(&db->env);
 	if (r == 0)
 		r = mdb_env_set_maxdbs(db->env, TABLE_COUNT);
 	if (r == 0)
 		r = mdb_env_set_maxreaders(db->env, READERS_MAX);
 	if (r == 0)
-		r = mdb_env_set_mapsize(db->env, map);
+		r = mdb_env_set_mapsize(db->env, db->map_size);
 	if (r == 0)
-		r = mdb_env_open(db->env, path, MDB_NOTLS, 0600);
+		r = mdb_env_open(db->env, db->path, MDB_NOTLS, 0600);
 	if (r == 0)
 		r = mdb_reader_check(db->env, &dead); /* slots of a killed daemon */
-	if (r) {
+	if (r == 0)
+		r = mdb_env_info(db->env, &info);
+	if (r == 0)
+		db->map_size = info.me_mapsize; /* larger, where the file is */
+	if (r)
 		mdb_fail(e, db, r, "open");
-		if (!strstr(e->msg, path))
-			err_wrap(e, "%s", path);
-		goto close_env;
+	if (r || open_tables(db, e) < 0) {
+		close_env(db);
+		return -1;
 	}
-	if (open_tables(db, e) < 0)
-		goto close_env;
+	return 0;
+}
+
+/* After a failed write of its root page LMDB refuses everything, reads too (MDB_PANIC), until it is
+ * opened again: then the last good root counts.  Without the lock of the map. */
+static int revive(struct db *db, struct err *e)
+{
+	MDB_txn *t;
+	int r = 0;
+
+	pthread_rwlock_wrlock(&db->map);
+	if (db->env && mdb_txn_begin(db->env, NULL, MDB_RDONLY, &t) == 0) {
+		mdb_txn_abort(t); /* another thread did it */
+	} else {
+		close_env(db);
+		r = open_env(db, e);
+	}
+	pthread_rwlock_unlock(&db->map);
+	return r;
+}
+
+/* With the lock of the map held, shared; it may be let go of meanwhile. */
+static int begin(struct db *db, unsigned flags, const char *step, MDB_txn **ret, struct err *e)
+{
+	for (bool is_again = false;; is_again = true) {
+		int r = db->env ? mdb_txn_begin(db->env, NULL, flags, ret) : MDB_PANIC;
+
+		if (r != MDB_PANIC || is_again)
+			return r ? mdb_fail(e, db, r, step) : 0;
+		pthread_rwlock_unlock(&db->map);
+		r = revive(db, e);
+		pthread_rwlock_rdlock(&db->map);
+		if (r < 0)
+			return -1;
+	}
+}
+
+static void db_free(struct db *db)
+{
+	close_env(db);
+	pthread_cond_destroy(&db->is_written);
+	pthread_mutex_destroy(&db->writers);
+	pthread_rwlock_destroy(&db->map);
+	free(db->path);
+	free(db);
+}
+
+int db_open_sized(const char *path, size_t map, struct db **ret, struct err *e)
+{
+	int r = file_mkdirs(path, 0700);
+
+	if (r < 0)
+		return err_sys(e, -r, "create %s", path);
+	struct db *db = NEW(struct db);
+
+	db->path = xstrdup(path);
+	db->map_size = map;
+	pthread_rwlock_init(&db->map, NULL);
+	pthread_mutex_init(&db->writers, NULL);
+	pthread_cond_init(&db->is_written, NULL);
+	db->last = &db->waiting;
+	if (open_env(db, e) < 0) {
+		db_free(db);
+		return -1;
+	}
 	*ret = db;
 	return 0;
-
-close_env:
-	if (db->env)
-		mdb_env_close(db->env);
-	destroy_locks(db);
-free_db:
-	free(db);
-	return -1;
 }
 
 int db_open(const char *path, struct db **ret, struct err *e)
@@ -127,23 +175,18 @@ int db_open(const char *path, struct db **ret, struct err *e)
 
 void db_close(struct db *db)
 {
-	if (!db)
-		return;
-	mdb_env_close(db->env);
-	destroy_locks(db);
-	free(db);
+	if (db)
+		db_free(db);
 }
 
 int db_read(struct db *db, struct txn *ret, struct err *e)
 {
 	*ret = (struct txn){ .db = db };
 	pthread_rwlock_rdlock(&db->map);
-
-	int r = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &ret->mdb);
-	if (r) {
+	if (begin(db, MDB_RDONLY, "begin read", &ret->mdb, e) < 0) {
 		pthread_rwlock_unlock(&db->map);
 		ret->mdb = NULL;
-		return mdb_fail(e, db, r, "begin read");
+		return -1;
 	}
 	return 0;
 }
@@ -185,12 +228,12 @@ static bool is_full(const struct db *db)
 
 static int grow(struct db *db, struct err *e)
 {
-	MDB_envinfo info;
+	int r;
 
 	pthread_rwlock_wrlock(&db->map);
-	int r = mdb_env_info(db->env, &info);
+	r = db->env ? mdb_env_set_mapsize(db->env, db->map_size * 2) : MDB_PANIC;
 	if (r == 0)
-		r = mdb_env_set_mapsize(db->env, info.me_mapsize * 2);
+		db->map_size *= 2;
 	pthread_rwlock_unlock(&db->map);
 	return r ? mdb_fail(e, db, r, "grow the map") : 0;
 }
@@ -199,11 +242,11 @@ static int grow(struct db *db, struct err *e)
  * NULL: the transaction failed, with e. */
 static int attempt(struct txn *t, struct write *group, struct write **ret_failed, struct err *e)
 {
-	int r = mdb_txn_begin(t->db->env, NULL, 0, &t->mdb);
+	int r;
 
 	*ret_failed = NULL;
-	if (r)
-		return mdb_fail(e, t->db, r, "begin write");
+	if (begin(t->db, 0, "begin write", &t->mdb, e) < 0)
+		return -1;
 	for (struct write *w = group; w; w = w->next) {
 		if (w->has_ended)
 			continue;
