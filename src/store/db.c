@@ -1,10 +1,11 @@
 #include "store/db.h"
 
 #include "base/mem.h"
-#include "base/sha256.h"
+#include "os/fd.h"
 #include "os/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -17,6 +18,7 @@ struct db {
 	char *path;
 	size_t map_size; /* to open it with */
 	MDB_env *env; /* NULL: could not be opened again */
+	bool is_read_only; /* the file system was, when it was opened again */
 	MDB_dbi tables[TABLE_COUNT];
 	/* Held shared by every transaction, exclusively while the map grows or the environment is
 	 * opened again: LMDB moves the map, and bytes handed out point into it. */
@@ -50,15 +52,15 @@ static int mdb_fail(struct err *e, const struct db *db, int r, const char *step)
 	return err_set(e, ERR_INTERNAL, "metadata: %s %s: %s", step, db->path, mdb_strerror(r));
 }
 
-static int open_tables(struct db *db, struct err *e)
+static int open_tables(struct db *db, unsigned flags, struct err *e)
 {
 	MDB_txn *t;
-	int r = mdb_txn_begin(db->env, NULL, 0, &t);
+	int r = mdb_txn_begin(db->env, NULL, flags, &t);
 
 	if (r)
 		return mdb_fail(e, db, r, "begin");
 	for (size_t i = 0; i < TABLE_COUNT && r == 0; i++)
-		r = mdb_dbi_open(t, table_names[i], MDB_CREATE, &db->tables[i]);
+		r = mdb_dbi_open(t, table_names[i], flags ? 0 : MDB_CREATE, &db->tables[i]);
 	if (r) {
 		mdb_txn_abort(t);
 		return mdb_fail(e, db, r, "open tables");
@@ -74,7 +76,8 @@ static void close_env(struct db *db)
 	db->env = NULL;
 }
 
-static int open_env(struct db *db, struct err *e)
+/* flags: 0 or MDB_RDONLY */
+static int open_env(struct db *db, unsigned flags, struct err *e)
 {
 	MDB_envinfo info;
 	int dead = 0, r = mdb_env_create(&db->env);
@@ -86,7 +89,7 @@ static int open_env(struct db *db, struct err *e)
 	if (r == 0)
 		r = mdb_env_set_mapsize(db->env, db->map_size);
 	if (r == 0)
-		r = mdb_env_open(db->env, db->path, MDB_NOTLS, 0600);
+		r = mdb_env_open(db->env, db->path, MDB_NOTLS | flags, 0600);
 	if (r == 0)
 		r = mdb_reader_check(db->env, &dead); /* slots of a killed daemon */
 	if (r == 0)
@@ -95,41 +98,68 @@ static int open_env(struct db *db, struct err *e)
 		db->map_size = info.me_mapsize; /* larger, where the file is */
 	if (r)
 		mdb_fail(e, db, r, "open");
-	if (r || open_tables(db, e) < 0) {
+	if (r || open_tables(db, flags, e) < 0) {
 		close_env(db);
 		return -1;
 	}
+	db->is_read_only = flags != 0;
 	return 0;
+}
+
+/* Whether writing has a chance again: what an environment that was opened for reading asks first.
+ */
+static int try_to_write(const struct db *db, struct err *e)
+{
+	AUTO_FREE char *data = xasprintf("%s/data.mdb", db->path);
+	AUTO_FD int fd = open(data, O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? err_sys(e, errno, "metadata: open %s", data) : 0;
+}
+
+/* As good as it can be opened: for reading, on a file system that has become read-only. */
+static int reopen_env(struct db *db, struct err *e)
+{
+	close_env(db);
+	if (open_env(db, 0, e) == 0)
+		return 0;
+	if (e->errnum != EROFS)
+		return -1;
+	err_clear(e);
+	return open_env(db, MDB_RDONLY, e);
 }
 
 /* After a failed write of its root page LMDB refuses everything, reads too (MDB_PANIC), until it is
  * opened again: then the last good root counts.  Without the lock of the map. */
-static int revive(struct db *db, struct err *e)
+static int revive(struct db *db, unsigned flags, struct err *e)
 {
 	MDB_txn *t;
 	int r = 0;
 
 	pthread_rwlock_wrlock(&db->map);
-	if (db->env && mdb_txn_begin(db->env, NULL, MDB_RDONLY, &t) == 0) {
+	bool may_do = db->env && (flags || !db->is_read_only);
+	if (may_do && mdb_txn_begin(db->env, NULL, MDB_RDONLY, &t) == 0)
 		mdb_txn_abort(t); /* another thread did it */
-	} else {
-		close_env(db);
-		r = open_env(db, e);
-	}
+	else if (db->env && db->is_read_only && !flags && try_to_write(db, e) < 0)
+		r = -1;
+	else
+		r = reopen_env(db, e);
 	pthread_rwlock_unlock(&db->map);
 	return r;
 }
 
-/* With the lock of the map held, shared; it may be let go of meanwhile. */
+/* With the lock of the map held, shared; it may be let go of meanwhile.  flags: 0 or MDB_RDONLY. */
 static int begin(struct db *db, unsigned flags, const char *step, MDB_txn **ret, struct err *e)
 {
 	for (bool is_again = false;; is_again = true) {
-		int r = db->env ? mdb_txn_begin(db->env, NULL, flags, ret) : MDB_PANIC;
+		bool is_wrong = !db->env || (!flags && db->is_read_only);
+		int r = is_wrong ? MDB_PANIC : mdb_txn_begin(db->env, NULL, flags, ret);
 
-		if (r != MDB_PANIC || is_again)
+		if (r != MDB_PANIC)
 			return r ? mdb_fail(e, db, r, step) : 0;
+		if (is_again)
+			return mdb_fail(e, db, is_wrong ? EROFS : r, step);
 		pthread_rwlock_unlock(&db->map);
-		r = revive(db, e);
+		r = revive(db, flags, e);
 		pthread_rwlock_rdlock(&db->map);
 		if (r < 0)
 			return -1;
@@ -160,7 +190,7 @@ int db_open_sized(const char *path, size_t map, struct db **ret, struct err *e)
 	pthread_mutex_init(&db->writers, NULL);
 	pthread_cond_init(&db->is_written, NULL);
 	db->last = &db->waiting;
-	if (open_env(db, e) < 0) {
+	if (open_env(db, 0, e) < 0) {
 		db_free(db);
 		return -1;
 	}
@@ -384,51 +414,6 @@ int db_write_quietly(struct db *db, db_write_fn *fn, void *arg, struct err *e)
 	}
 	pthread_mutex_unlock(&db->writers);
 	return own.result;
-}
-
-/* --- keys --- */
-
-static void key_add(struct key *k, const void *p, size_t n)
-{
-	if (n > sizeof k->bytes - k->n)
-		BUG("key with too many names");
-	memcpy(k->bytes + k->n, p, n);
-	k->n += n;
-}
-
-static void key_add_name(struct key *k, const char *name)
-{
-	char hex[SHA256_HEX + 1];
-	size_t n = strlen(name);
-
-	if (n <= KEY_NAME_MAX && name[0] != '\1') {
-		key_add(k, name, n);
-		return;
-	}
-	sha256_of(name, n, hex);
-	key_add(k, "\1", 1);
-	key_add(k, hex, SHA256_HEX);
-}
-
-struct key db_key(const char *const *names)
-{
-	struct key k = { .n = 0 };
-
-	for (size_t i = 0; names[i]; i++) {
-		if (i)
-			key_add(&k, "", 1);
-		key_add_name(&k, names[i]);
-	}
-	return k;
-}
-
-struct key db_prefix(const char *const *names)
-{
-	struct key k = db_key(names);
-
-	if (names[0])
-		key_add(&k, "", 1);
-	return k;
 }
 
 /* --- entries --- */

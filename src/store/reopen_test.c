@@ -6,9 +6,12 @@
 #include "store/db.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 /* LMDB writes the root page through a descriptor of its own, the one with O_DSYNC: a read-only one
@@ -90,4 +93,40 @@ TEST(reads_go_on)
 TEST(writes_go_on)
 {
 	broken_then(false);
+}
+
+/* What is opened from here on is read-only; nothing to test without the right to mount. */
+static bool make_read_only(const char *path)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return false;
+	return mount(path, path, NULL, MS_BIND, NULL) == 0 &&
+	       mount(NULL, path, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) == 0;
+}
+
+TEST(reads_go_on_where_nothing_can_be_written)
+{
+	char path[] = "/tmp/casco-db-XXXXXX";
+	struct db *db = NULL;
+	struct err e = { 0 };
+
+	CHECK(mkdtemp(path));
+	CHECK_OK(db_open(path, &db, &e), &e);
+	CHECK_OK(db_write(db, put, old, &e), &e);
+	CHECK(break_root_fd(path) == 1);
+	if (make_read_only(path)) {
+		CHECK(db_write(db, put, lost, &e) < 0);
+		for (int i = 0; i < 2; i++) {
+			err_clear(&e);
+			check_value(db, old);
+			CHECK(db_write(db, put, lost, &e) < 0 && e.errnum == EROFS);
+			CHECK(strstr(e.msg, path) && strstr(e.msg, "read-only file system"));
+		}
+		err_clear(&e);
+		CHECK(umount2(path, MNT_DETACH) == 0);
+		CHECK_OK(db_write(db, put, new, &e), &e);
+		check_value(db, new);
+	}
+	db_close(db);
+	CHECK(file_remove_tree(AT_FDCWD, path) == 0);
 }
