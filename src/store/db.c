@@ -1,10 +1,11 @@
 #include "store/db.h"
 
 #include "base/mem.h"
-#include "base/sha256.h"
+#include "os/fd.h"
 #include "os/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -14,10 +15,13 @@ enum { READERS_MAX = 512 };
 static const size_t MAP_FIRST = (size_t)256 << 20;
 
 struct db {
-	MDB_env *env;
+	char *path;
+	size_t map_size; /* to open it with */
+	MDB_env *env; /* NULL: could not be opened again */
+	bool is_read_only; /* the file system was, when it was opened again */
 	MDB_dbi tables[TABLE_COUNT];
-	/* Held shared by every transaction, exclusively while the map grows: LMDB moves the map,
-	 * and bytes handed out point into it. */
+	/* Held shared by every transaction, exclusively while the map grows or the environment is
+	 * opened again: LMDB moves the map, and bytes handed out point into it. */
 	pthread_rwlock_t map;
 	void (*told)(void *arg); /* of commits; NULL: nobody */
 	void *told_arg;
@@ -44,24 +48,20 @@ static const char *const table_names[TABLE_COUNT] = {
 /* LMDB's own codes are negative, the system's positive. */
 static int mdb_fail(struct err *e, const struct db *db, int r, const char *step)
 {
-	const char *path = NULL;
-
-	(void)mdb_env_get_path(db->env, &path); /* none before it is open: the opener names it */
 	if (r > 0)
-		return err_sys(e, r, "metadata: %s%s%s", step, path ? " " : "", path ?: "");
-	return err_set(e, ERR_INTERNAL, "metadata: %s%s%s: %s", step, path ? " " : "", path ?: "",
-		       mdb_strerror(r));
+		return err_sys(e, r, "metadata: %s %s", step, db->path);
+	return err_set(e, ERR_INTERNAL, "metadata: %s %s: %s", step, db->path, mdb_strerror(r));
 }
 
-static int open_tables(struct db *db, struct err *e)
+static int open_tables(struct db *db, unsigned flags, struct err *e)
 {
 	MDB_txn *t;
-	int r = mdb_txn_begin(db->env, NULL, 0, &t);
+	int r = mdb_txn_begin(db->env, NULL, flags, &t);
 
 	if (r)
 		return mdb_fail(e, db, r, "begin");
 	for (size_t i = 0; i < TABLE_COUNT && r == 0; i++)
-		r = mdb_dbi_open(t, table_names[i], MDB_CREATE, &db->tables[i]);
+		r = mdb_dbi_open(t, table_names[i], flags ? 0 : MDB_CREATE, &db->tables[i]);
 	if (r) {
 		mdb_txn_abort(t);
 		return mdb_fail(e, db, r, "open tables");
@@ -70,55 +70,133 @@ static int open_tables(struct db *db, struct err *e)
 	return r ? mdb_fail(e, db, r, "create tables") : 0;
 }
 
-static void destroy_locks(struct db *db)
+static void close_env(struct db *db)
 {
-	pthread_cond_destroy(&db->is_written);
-	pthread_mutex_destroy(&db->writers);
-	pthread_rwlock_destroy(&db->map);
+	if (db->env)
+		mdb_env_close(db->env);
+	db->env = NULL;
 }
 
-int db_open_sized(const char *path, size_t map, struct db **ret, struct err *e)
+/* flags: 0 or MDB_RDONLY */
+static int open_env(struct db *db, unsigned flags, struct err *e)
 {
-	struct db *db = NEW(struct db);
-	int dead = 0, r = file_mkdirs(path, 0700);
+	MDB_envinfo info;
+	int dead = 0, r = mdb_env_create(&db->env);
 
-	if (r < 0) {
-		err_sys(e, -r, "create %s", path);
-		goto free_db;
-	}
-	pthread_rwlock_init(&db->map, NULL);
-	pthread_mutex_init(&db->writers, NULL);
-	pthread_cond_init(&db->is_written, NULL);
-	db->last = &db->waiting;
-	r = mdb_env_create(&db->env);
 	if (r == 0)
 		r = mdb_env_set_maxdbs(db->env, TABLE_COUNT);
 	if (r == 0)
 		r = mdb_env_set_maxreaders(db->env, READERS_MAX);
 	if (r == 0)
-		r = mdb_env_set_mapsize(db->env, map);
+		r = mdb_env_set_mapsize(db->env, db->map_size);
 	if (r == 0)
-		r = mdb_env_open(db->env, path, MDB_NOTLS, 0600);
+		r = mdb_env_open(db->env, db->path, MDB_NOTLS | flags, 0600);
 	if (r == 0)
 		r = mdb_reader_check(db->env, &dead); /* slots of a killed daemon */
-	if (r) {
+	if (r == 0)
+		r = mdb_env_info(db->env, &info);
+	if (r == 0)
+		db->map_size = info.me_mapsize; /* larger, where the file is */
+	if (r)
 		mdb_fail(e, db, r, "open");
-		if (!strstr(e->msg, path))
-			err_wrap(e, "%s", path);
-		goto close_env;
+	if (r || open_tables(db, flags, e) < 0) {
+		close_env(db);
+		return -1;
 	}
-	if (open_tables(db, e) < 0)
-		goto close_env;
+	db->is_read_only = flags != 0;
+	return 0;
+}
+
+/* Whether writing has a chance again: what an environment that was opened for reading asks first.
+ */
+static int try_to_write(const struct db *db, struct err *e)
+{
+	AUTO_FREE char *data = xasprintf("%s/data.mdb", db->path);
+	AUTO_FD int fd = open(data, O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? err_sys(e, errno, "metadata: open %s", data) : 0;
+}
+
+/* As good as it can be opened: for reading, on a file system that has become read-only. */
+static int reopen_env(struct db *db, struct err *e)
+{
+	close_env(db);
+	if (open_env(db, 0, e) == 0)
+		return 0;
+	if (e->errnum != EROFS)
+		return -1;
+	err_clear(e);
+	return open_env(db, MDB_RDONLY, e);
+}
+
+/* After a failed write of its root page LMDB refuses everything, reads too (MDB_PANIC), until it is
+ * opened again: then the last good root counts.  Without the lock of the map. */
+static int revive(struct db *db, unsigned flags, struct err *e)
+{
+	MDB_txn *t;
+	int r = 0;
+
+	pthread_rwlock_wrlock(&db->map);
+	bool may_do = db->env && (flags || !db->is_read_only);
+	if (may_do && mdb_txn_begin(db->env, NULL, MDB_RDONLY, &t) == 0)
+		mdb_txn_abort(t); /* another thread did it */
+	else if (db->env && db->is_read_only && !flags && try_to_write(db, e) < 0)
+		r = -1;
+	else
+		r = reopen_env(db, e);
+	pthread_rwlock_unlock(&db->map);
+	return r;
+}
+
+/* With the lock of the map held, shared; it may be let go of meanwhile.  flags: 0 or MDB_RDONLY. */
+static int begin(struct db *db, unsigned flags, const char *step, MDB_txn **ret, struct err *e)
+{
+	for (bool is_again = false;; is_again = true) {
+		bool is_wrong = !db->env || (!flags && db->is_read_only);
+		int r = is_wrong ? MDB_PANIC : mdb_txn_begin(db->env, NULL, flags, ret);
+
+		if (r != MDB_PANIC)
+			return r ? mdb_fail(e, db, r, step) : 0;
+		if (is_again)
+			return mdb_fail(e, db, is_wrong ? EROFS : r, step);
+		pthread_rwlock_unlock(&db->map);
+		r = revive(db, flags, e);
+		pthread_rwlock_rdlock(&db->map);
+		if (r < 0)
+			return -1;
+	}
+}
+
+static void db_free(struct db *db)
+{
+	close_env(db);
+	pthread_cond_destroy(&db->is_written);
+	pthread_mutex_destroy(&db->writers);
+	pthread_rwlock_destroy(&db->map);
+	free(db->path);
+	free(db);
+}
+
+int db_open_sized(const char *path, size_t map, struct db **ret, struct err *e)
+{
+	int r = file_mkdirs(path, 0700);
+
+	if (r < 0)
+		return err_sys(e, -r, "create %s", path);
+	struct db *db = NEW(struct db);
+
+	db->path = xstrdup(path);
+	db->map_size = map;
+	pthread_rwlock_init(&db->map, NULL);
+	pthread_mutex_init(&db->writers, NULL);
+	pthread_cond_init(&db->is_written, NULL);
+	db->last = &db->waiting;
+	if (open_env(db, 0, e) < 0) {
+		db_free(db);
+		return -1;
+	}
 	*ret = db;
 	return 0;
-
-close_env:
-	if (db->env)
-		mdb_env_close(db->env);
-	destroy_locks(db);
-free_db:
-	free(db);
-	return -1;
 }
 
 int db_open(const char *path, struct db **ret, struct err *e)
@@ -128,23 +206,18 @@ int db_open(const char *path, struct db **ret, struct err *e)
 
 void db_close(struct db *db)
 {
-	if (!db)
-		return;
-	mdb_env_close(db->env);
-	destroy_locks(db);
-	free(db);
+	if (db)
+		db_free(db);
 }
 
 int db_read(struct db *db, struct txn *ret, struct err *e)
 {
 	*ret = (struct txn){ .db = db };
 	pthread_rwlock_rdlock(&db->map);
-
-	int r = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &ret->mdb);
-	if (r) {
+	if (begin(db, MDB_RDONLY, "begin read", &ret->mdb, e) < 0) {
 		pthread_rwlock_unlock(&db->map);
 		ret->mdb = NULL;
-		return mdb_fail(e, db, r, "begin read");
+		return -1;
 	}
 	return 0;
 }
@@ -186,12 +259,12 @@ static bool is_full(const struct db *db)
 
 static int grow(struct db *db, struct err *e)
 {
-	MDB_envinfo info;
+	int r;
 
 	pthread_rwlock_wrlock(&db->map);
-	int r = mdb_env_info(db->env, &info);
+	r = db->env ? mdb_env_set_mapsize(db->env, db->map_size * 2) : MDB_PANIC;
 	if (r == 0)
-		r = mdb_env_set_mapsize(db->env, info.me_mapsize * 2);
+		db->map_size *= 2;
 	pthread_rwlock_unlock(&db->map);
 	return r ? mdb_fail(e, db, r, "grow the map") : 0;
 }
@@ -200,11 +273,11 @@ static int grow(struct db *db, struct err *e)
  * NULL: the transaction failed, with e. */
 static int attempt(struct txn *t, struct write *group, struct write **ret_failed, struct err *e)
 {
-	int r = mdb_txn_begin(t->db->env, NULL, 0, &t->mdb);
+	int r;
 
 	*ret_failed = NULL;
-	if (r)
-		return mdb_fail(e, t->db, r, "begin write");
+	if (begin(t->db, 0, "begin write", &t->mdb, e) < 0)
+		return -1;
 	for (struct write *w = group; w; w = w->next) {
 		if (w->has_ended)
 			continue;
@@ -342,51 +415,6 @@ int db_write_quietly(struct db *db, db_write_fn *fn, void *arg, struct err *e)
 	}
 	pthread_mutex_unlock(&db->writers);
 	return own.result;
-}
-
-/* --- keys --- */
-
-static void key_add(struct key *k, const void *p, size_t n)
-{
-	if (n > sizeof k->bytes - k->n)
-		BUG("key with too many names");
-	memcpy(k->bytes + k->n, p, n);
-	k->n += n;
-}
-
-static void key_add_name(struct key *k, const char *name)
-{
-	char hex[SHA256_HEX + 1];
-	size_t n = strlen(name);
-
-	if (n <= KEY_NAME_MAX && name[0] != '\1') {
-		key_add(k, name, n);
-		return;
-	}
-	sha256_of(name, n, hex);
-	key_add(k, "\1", 1);
-	key_add(k, hex, SHA256_HEX);
-}
-
-struct key db_key(const char *const *names)
-{
-	struct key k = { .n = 0 };
-
-	for (size_t i = 0; names[i]; i++) {
-		if (i)
-			key_add(&k, "", 1);
-		key_add_name(&k, names[i]);
-	}
-	return k;
-}
-
-struct key db_prefix(const char *const *names)
-{
-	struct key k = db_key(names);
-
-	if (names[0])
-		key_add(&k, "", 1);
-	return k;
 }
 
 /* --- entries --- */

@@ -220,9 +220,11 @@ class Daemon:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def kill(self):
-        """As a crash would: no word of warning."""
+        """As a crash would: no word of warning.  A child on its way to execve keeps the socket a moment longer,
+        and must not be taken for the next daemon."""
         self.process.kill()
         self.process.wait()
+        wait_for("the dead daemon's socket to close", lambda: not self.accepts())
 
     def stop(self):
         if self.process and self.process.poll() is None:
