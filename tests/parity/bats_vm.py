@@ -68,6 +68,17 @@ def outputs(lines):
         yield *current, "\n".join(said), False, 0
 
 
+def to_the_end(lines, machine):
+    """The lines; if they break off before the machine's own last one, its console says why."""
+    ended = False
+    for line in lines:
+        ended = ended or line == "end"
+        yield line
+    if not ended:
+        console = (machine.scratch / "console").read_text(errors="replace").replace("\r", "")
+        print(f"the machine ended before its work did; its console:\n{console[-3000:]}", flush=True)
+
+
 def run(source, layout, runtimes, wanted):
     """Boot once for the (who, file name) pairs that are wanted, and give `outputs` of them."""
     more = {"run-tests": suite.TOP / "tests/parity/run-bats", "bats": "".join(f"{who} {name}\n" for who, name in wanted).encode(),
@@ -76,6 +87,6 @@ def run(source, layout, runtimes, wanted):
     machine = vm.Machine((), programs=(), disk=images.disk(PACKAGES, DISK_SIZE), drives=[drive(source)], memory=MEMORY,
                          modules=MODULES, more=more)
     try:
-        yield from outputs(lines_of(machine, BOOT_TIMEOUT + FILE_TIMEOUT * len(wanted)))
+        yield from outputs(to_the_end(lines_of(machine, BOOT_TIMEOUT + FILE_TIMEOUT * len(wanted)), machine))
     finally:
         machine.remove()

@@ -245,7 +245,8 @@ def run_layout(layout, files, source, options):
     for who, name, output, whole, seconds in outputs:
         tests = tests_of(output, next(f for f in files if f.name == name), whole)
         (place / f"{name}.{who}.tap").write_text(output)
-        (place / f"{name}.{who}.json").write_text(json.dumps(tests, indent=1))
+        if whole:
+            (place / f"{name}.{who}.json").write_text(json.dumps(tests, indent=1))
         results[who][name] = tests
         counts = [sum(v[0] == kind for v in tests.values()) for kind in ("ok", "not ok", "skip")]
         print(f"{layout} {name} {who}: {counts[0]} ok, {counts[1]} not ok, {counts[2]} skipped, {seconds:.1f} s", flush=True)
@@ -263,7 +264,7 @@ def main():
     p.add_argument("--keep-peer", action="store_true", help="take the peer's results of an earlier run where there are any")
     p.add_argument("--lock", help="a file that is locked while a bats file runs")
     p.add_argument("--verbose", action="store_true", help="name the tests that both skip")
-    p.add_argument("files", nargs="*", help="names of bats files (default: all)")
+    p.add_argument("files", nargs="*", help="names of bats files, in the order to run them (default: all)")
     options = p.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("runc_bats.py: needs root")
@@ -273,7 +274,9 @@ def main():
         raise SystemExit(f"runc_bats.py: {e}") from e
     options.peer = options.peer or (str(source / suite.PEER) if options.release else
                                     shutil.which("runc", path="/usr/sbin:/usr/bin:/sbin:/bin"))
-    files = [f for f in suite.files(source) if not options.files or f.name in options.files]
+    files = suite.files(source)
+    if options.files:
+        files = sorted((f for f in files if f.name in options.files), key=lambda f: options.files.index(f.name))
     known, errors = known_list(known_file(options.release)), 0
     for layout in options.layout or LAYOUTS:
         here = [f for f in files if layout in LAYOUTS or f.name not in bats_vm.LEFT_OUT]
