@@ -355,16 +355,16 @@ static void put_linux(struct jsonw *w, const struct generate *g)
 
 static void put_hooks(struct jsonw *w, const struct generate *g)
 {
-	if (!g->prestart)
+	if (!g->create_runtime)
 		return;
 	jsonw_key(w, "hooks");
 	jsonw_object(w);
-	jsonw_key(w, "prestart");
+	jsonw_key(w, "createRuntime");
 	jsonw_array(w);
 	jsonw_object(w);
-	jsonw_kstring(w, "path", g->prestart->path);
-	put_strings(w, "args", g->prestart->args.v);
-	put_strings(w, "env", g->prestart->env.v);
+	jsonw_kstring(w, "path", g->create_runtime->path);
+	put_strings(w, "args", g->create_runtime->args.v);
+	put_strings(w, "env", g->create_runtime->env.v);
 	jsonw_end(w);
 	jsonw_end(w);
 	jsonw_end(w);

@@ -62,7 +62,7 @@ struct generate {
 	struct oci_u64 cpu_period, cpu_shares;
 	const char *cpuset_cpus, *cpuset_mems; /* "1-2,4", or NULL */
 	const char *rdt_class; /* a resctrl group, or NULL */
-	const struct oci_hook *prestart; /* or NULL; its lists end with NULL, too */
+	const struct oci_hook *create_runtime; /* or NULL; its lists end with NULL, too */
 	const struct gen_device *devices;
 	size_t n_devices;
 	bool all_devices; /* the cgroup lets every device through */

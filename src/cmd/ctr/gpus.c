@@ -73,6 +73,6 @@ int gpus_add_hook(const struct args *args, struct generate *g, struct err *e)
 		n_env++;
 	h->args = (struct oci_strings){ v, n };
 	h->env = (struct oci_strings){ (const char **)environ, n_env };
-	g->prestart = h;
+	g->create_runtime = h;
 	return 0;
 }

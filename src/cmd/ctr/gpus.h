@@ -4,6 +4,6 @@
 #include "cmd/ctr/cli.h"
 #include "oci/generate.h"
 
-/* A prestart hook: `containerd oci-hook` starts nvidia-container-cli with the container's process
- * and rootfs.  Either program missing is an error that names it. */
+/* A createRuntime hook: `containerd oci-hook` starts nvidia-container-cli with the container's
+ * process and rootfs.  Either program missing is an error that names it. */
 int gpus_add_hook(const struct args *args, struct generate *g, struct err *e);
