@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "nri/validate.h"
 #include "store/snapshot_options.h"
 #include "task/task.h"
 
@@ -58,6 +59,7 @@ struct config_nri {
 	bool disable, disable_connections;
 	const char *socket, *plugins, *plugin_config; /* socket: a path; folders */
 	uint64_t registration_timeout, request_timeout; /* ns */
+	struct nri_rules rules;
 };
 
 struct config {

@@ -335,6 +335,7 @@ struct engine_nri *engine_nri_new(struct engine *en)
 		.plugins = cfg->plugins,
 		.plugin_config = cfg->plugin_config,
 		.version = CASCO_VERSION,
+		.rules = &cfg->rules,
 		.registration_timeout = cfg->registration_timeout,
 		.request_timeout = cfg->request_timeout,
 		.list = list_all,

@@ -6,6 +6,7 @@
 #include "nri/adjust.h"
 #include "nri/map.h"
 #include "nri/plugin.h"
+#include "nri/validate.h"
 #include "os/fd.h"
 #include "os/file.h"
 #include "os/socket.h"
@@ -53,7 +54,7 @@ void nri_leave(struct nri *n, struct plugin *p)
 bool nri_is_idle(struct nri *n)
 {
 	pthread_mutex_lock(&n->lock);
-	bool v = !n->plugins;
+	bool v = !n->plugins && !(n->env->rules->enable && n->env->rules->n_required);
 
 	pthread_mutex_unlock(&n->lock);
 	return v;
@@ -182,11 +183,24 @@ static int created(struct nri *n, struct plugin *p, ProtobufCMessage *m, void *a
 	if (r->adjust) {
 		AUTO_JSON json_object *want = map_to_json(&r->adjust->base);
 
-		if (adjust_spec(&c->adjust, p->name, want, c->spec, e) < 0)
+		if (validate_adjustment(n->env->rules, p->name, want, c->spec, e) < 0 ||
+		    adjust_spec(&c->adjust, p->name, want, c->spec, e) < 0)
 			return -1;
 		nri_fill(c->container, c->spec);
 	}
 	return nri_apply_updates(n, r->update, r->n_update, e);
+}
+
+static bool has_plugin(void *arg, const char *name)
+{
+	struct nri *n = arg;
+	bool found = false;
+
+	pthread_mutex_lock(&n->lock);
+	for (const struct plugin *p = n->plugins; p && !found; p = p->next)
+		found = p->base && !strcmp(p->base, name);
+	pthread_mutex_unlock(&n->lock);
+	return found;
 }
 
 int nri_create(struct nri *n, json_object *pod, json_object *container, json_object *spec,
@@ -205,8 +219,10 @@ int nri_create(struct nri *n, json_object *pod, json_object *container, json_obj
 	};
 
 	nri_fill(container, spec);
-	int r = ask(n, &q, e);
+	int r = validate_required(n->env->rules, spec, has_plugin, n, e);
 
+	if (r == 0)
+		r = ask(n, &q, e);
 	adjust_done(&c.adjust);
 	return r;
 }

@@ -18,12 +18,15 @@ struct loop;
 struct nri;
 struct pool;
 
+struct nri_rules;
+
 struct nri_env {
 	struct loop *loop;
 	struct pool *pool;
 	const char *socket; /* or "": nobody connects */
 	const char *plugins, *plugin_config; /* folders */
 	const char *version; /* of the runtime */
+	const struct nri_rules *rules; /* validate.h */
 	uint64_t registration_timeout, request_timeout; /* ns */
 	/* Pool threads.  All that is there now, as arrays; the caller's. */
 	void (*list)(void *arg, json_object **ret_pods, json_object **ret_containers);

@@ -144,6 +144,42 @@ class NRI(DaemonTest):
         p = self.adjusting((8, ((1, "casco.test/card=1"),)))
         self.assertIn("in two files", self.run_sh("true", check=False).stderr)
 
+    def test_rules(self):
+        """The operator's, which no plugin gets around."""
+        base = self.scratch.path / "strict"
+        base.mkdir()
+        d = Daemon(base, config=CONFIG + f"""
+[plugins.'io.containerd.nri.v1.nri']
+  socket_path = '{base}/nri.sock'
+[plugins.'io.containerd.nri.v1.nri'.default_validator]
+  enable = true
+  reject_oci_hook_adjustment = true
+  reject_namespace_adjustment = true
+  reject_unconfined_seccomp_adjustment = true
+  required_plugins = ['guard']
+  tolerate_missing_plugins_annotation = 'no-guard'
+""").start()
+        self.addCleanup(d.stop)
+        d.ctr("images", "import", SHARE / "busybox.tar")
+
+        def start(*more):
+            r = d.ctr("run", "--rm", *more, self.IMAGE, "box", "echo", "ran", check=False)
+            d.ctr("containers", "delete", "box", check=False)
+            return r.stdout + r.stderr
+
+        self.assertIn("required plugins [guard] not present", start())
+        self.assertEqual(start("--annotation", "no-guard=true"), "ran\n")
+        socket, wants = base / "nri.sock", []
+        wait_for("the socket", socket.exists)
+        p = Plugin.connect(socket, name="guard", answers={"CreateContainer": lambda q: pack((1, pack(*wants)))})
+        self.addCleanup(p.close)
+        self.assertTrue(p.ready.wait(5))
+        self.assertEqual(start(), "ran\n")
+        for wants, words in (([(5, ((2, ((1, "/bin/true"),)),))], "OCI hook injection"), ([(6, ((7, ((1, "network"),)),))], "namespace adjustment"), ([(6, ((6, ((1, "SCMP_ACT_ALLOW"),)),))], "seccomp policy adjustment")):
+            self.assertIn(f'-guard" attempted restricted {words}', start())
+        wants = [(4, ((1, "A"), (2, "b")))]
+        self.assertEqual(start(), "ran\n")
+
     def limit(self, name, controller, file):
         pid = next(line.split()[1] for line in self.ctr("tasks", "list").stdout.splitlines() if line.startswith(name))
         for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():

@@ -31,6 +31,7 @@ enum { MESSAGE_MAX = 64 * 1024 * 1024 };
 
 #define TIMEOUT "timeouts/io.containerd.timeout."
 #define NRI "plugins/io.containerd.nri.v1.nri/"
+#define RULE NRI "default_validator/"
 #define GC "plugins/io.containerd.gc.v1.scheduler/"
 
 /* Parts of a path are joined by "/".  In plugin names of version 2 and 3 both, where they differ.
@@ -99,6 +100,16 @@ static const struct known {
 	{ NRI "plugin_config_path", TEXT, AT(nri.plugin_config) },
 	{ NRI "plugin_registration_timeout", DURATION, AT(nri.registration_timeout) },
 	{ NRI "plugin_request_timeout", DURATION, AT(nri.request_timeout) },
+	{ RULE "enable", BOOL, AT(nri.rules.enable) },
+	{ RULE "reject_oci_hook_adjustment", BOOL, AT(nri.rules.reject_hooks) },
+	{ RULE "reject_runtime_default_seccomp_adjustment", BOOL,
+	  AT(nri.rules.reject_runtime_default_seccomp) },
+	{ RULE "reject_unconfined_seccomp_adjustment", BOOL,
+	  AT(nri.rules.reject_unconfined_seccomp) },
+	{ RULE "reject_custom_seccomp_adjustment", BOOL, AT(nri.rules.reject_custom_seccomp) },
+	{ RULE "reject_namespace_adjustment", BOOL, AT(nri.rules.reject_namespaces) },
+	{ RULE "required_plugins", LIST, AT(nri.rules.required), AT(nri.rules.n_required) },
+	{ RULE "tolerate_missing_plugins_annotation", TEXT, AT(nri.rules.tolerate) },
 	{ GC "pause_threshold", SHARE, AT(gc.pause_threshold) },
 	{ GC "deletion_threshold", NUMBER, AT(gc.deletion_threshold) },
 	{ GC "mutation_threshold", NUMBER, AT(gc.mutation_threshold) },
