@@ -273,14 +273,31 @@ static size_t undo_unknown(struct known *k)
 	return removed;
 }
 
+static int see_records(struct known *k, struct err *e)
+{
+	struct key every = { .n = 0 };
+	struct txn t = { 0 };
+	int r = db_read(k->s->db, &t, e);
+
+	if (r == 0)
+		r = db_walk(&t, TABLE_ACTIVATIONS, &every, see, k, e);
+	db_read_end(&t);
+	return r;
+}
+
+/* A disk that is full keeps nobody from starting. */
 int activations_recover(struct store *s, struct err *e)
 {
 	struct known k = { .s = s, .a = arena_new() };
+	struct err why = { 0 };
 
 	k.boot = boot_id(k.a);
 	int r = see_folders(&k, e);
 	if (r == 0)
-		r = db_write_quietly(s->db, drop_stale, &k, e);
+		r = see_records(&k, e);
+	if (r == 0 && k.n_stale && db_write_quietly(s->db, drop_stale, &k, &why) < 0)
+		log_warn(LOG({ "error", why.msg }),
+			 "records of mounts that are gone are left for the next start");
 	if (r == 0)
 		(void)undo_unknown(&k); /* a count */
 	known_done(&k);
@@ -290,18 +307,12 @@ int activations_recover(struct store *s, struct err *e)
 int activations_sweep(struct store *s, size_t *ret_removed, struct err *e)
 {
 	struct known k = { .s = s, .a = arena_new() };
-	struct key every = { .n = 0 };
-	struct txn t = { 0 };
 	int r = see_folders(&k, e);
 
-	if (r == 0 && k.n_folders) {
-		r = db_read(s->db, &t, e);
-		if (r == 0)
-			r = db_walk(&t, TABLE_ACTIVATIONS, &every, see, &k, e);
-		db_read_end(&t);
-		if (r == 0)
-			*ret_removed += undo_unknown(&k);
-	}
+	if (r == 0 && k.n_folders)
+		r = see_records(&k, e);
+	if (r == 0)
+		*ret_removed += undo_unknown(&k);
 	known_done(&k);
 	return r;
 }
