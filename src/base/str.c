@@ -40,6 +40,15 @@ void str_addn(struct str *s, const void *bytes, size_t n)
 	s->ptr[s->len] = 0;
 }
 
+void str_compact(struct str *s, size_t *at)
+{
+	if (*at < 65536 || *at < s->len - *at)
+		return;
+	s->len -= *at;
+	memmove(s->ptr, s->ptr + *at, s->len + 1);
+	*at = 0;
+}
+
 void str_add(struct str *s, const char *text)
 {
 	str_addn(s, text, strlen(text));

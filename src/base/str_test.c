@@ -31,6 +31,24 @@ TEST(base64_pads)
 	}
 }
 
+TEST(a_queue_that_never_empties_stays_small)
+{
+	AUTO_STR struct str s = STR_INIT(1 << 30);
+	char block[1000], last = 0;
+	size_t at = 0;
+
+	for (int i = 0; i < 10000; i++) {
+		memset(block, 'a' + i % 26, sizeof block);
+		str_addn(&s, block, sizeof block);
+		at += i ? sizeof block : 10; /* always 990 bytes behind */
+		str_compact(&s, &at);
+		last = s.ptr[at];
+		CHECK(s.len - at == 990 && s.ptr[s.len] == 0);
+	}
+	CHECK(s.cap < 1 << 19);
+	CHECK(last == 'a' + 9999 % 26);
+}
+
 TEST(lists_own_their_strings)
 {
 	AUTO_STRV struct strv l = { 0 };

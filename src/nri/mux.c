@@ -67,8 +67,12 @@ static int flush(struct side *s)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return errno == EAGAIN ? 0 : -1;
+		if (n < 0 && errno != EAGAIN)
+			return -1;
+		if (n < 0) {
+			str_compact(&s->out, &s->out_at);
+			return 0;
+		}
 		s->out_at += (size_t)n;
 	}
 	str_done(&s->out);

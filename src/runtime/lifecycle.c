@@ -248,17 +248,70 @@ static int delete_open(const struct runtime *rt, const char *id, struct open_con
 	return 0;
 }
 
+/* Where somebody is making it, its end is waited for: what is half made has no name to know it by.
+ * 1: there is no such container, but maybe what is left of one. */
+static int open_for_deletion(const struct runtime *rt, const char *id, struct open_container *o,
+			     bool *ret_is_made, struct err *e)
+{
+	enum { CREATION_MS = 10000 };
+
+	*ret_is_made = true;
+	if (container_open(rt, id, o, e) == 0)
+		return 0;
+	if (e->code != ERR_NOT_FOUND)
+		return -1;
+	err_clear(e);
+	if (!ident_is_runc_id(id))
+		return 1;
+	*ret_is_made = state_wait_folder_made(rt->root, id, CREATION_MS) == 0;
+	if (container_open(rt, id, o, e) == 0)
+		return 0;
+	if (e->code != ERR_NOT_FOUND)
+		return -1;
+	err_clear(e);
+	return 1;
+}
+
 int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *e)
 {
 	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+	bool ignored;
+	int r;
 
-	if (container_open(rt, id, &o, e) < 0) {
-		if (e->code != ERR_NOT_FOUND || !force)
+	if (!force) {
+		if (container_open(rt, id, &o, e) < 0)
 			return -1;
-		err_clear(e);
-		return remove_remains(rt, id, e);
+	} else if ((r = open_for_deletion(rt, id, &o, &ignored, e)) != 0) {
+		return r < 0 ? -1 : remove_remains(rt, id, e);
 	}
 	return open_cgroup(&o, e) < 0 ? -1 : delete_open(rt, id, &o, force, e);
+}
+
+int runtime_delete_of(const struct runtime *rt, const char *id, const char *bundle, struct err *e)
+{
+	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+	bool is_made;
+	int r = open_for_deletion(rt, id, &o, &is_made, e);
+
+	if (r > 0 && !is_made)
+		return err_set(e, ERR_FAILED_PRECONDITION, "container %s is being created", id);
+	if (r != 0)
+		return r < 0 ? -1 : remove_remains(rt, id, e);
+	if (strcmp(o.state.pub.bundle, bundle) != 0)
+		return 0;
+	return open_cgroup(&o, e) < 0 ? -1 : delete_open(rt, id, &o, true, e);
+}
+
+int runtime_delete_ended(const struct runtime *rt, const char *id, struct err *e)
+{
+	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+
+	if (container_open(rt, id, &o, e) < 0)
+		return -1;
+	if (o.state.pub.status != RUNTIME_STOPPED)
+		return err_set(e, ERR_FAILED_PRECONDITION, "container %s is not stopped: %s", id,
+			       runtime_status_names[o.state.pub.status]);
+	return open_cgroup(&o, e) < 0 ? -1 : delete_open(rt, id, &o, false, e);
 }
 
 struct runtime_end {

@@ -102,6 +102,12 @@ int runtime_kill(const struct runtime *rt, const char *id, int sig, bool all, st
  * container that does not exist is fine. */
 int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *e);
 
+/* Two for who shares a root with others.  By force, but only what was made from that bundle (a real
+ * path): another's is left alone, which is no error; one that is being made is waited for, then
+ * ERR_FAILED_PRECONDITION.  And one that has ended only, ERR_FAILED_PRECONDITION otherwise. */
+int runtime_delete_of(const struct runtime *rt, const char *id, const char *bundle, struct err *e);
+int runtime_delete_ended(const struct runtime *rt, const char *id, struct err *e);
+
 /* The same by who waits for the container's end: what has to be read is read before.  expect may
  * say NULL; end_delete takes what it said.  was_seen: init was waited for, and has ended. */
 struct runtime_end *runtime_end_expect(const struct runtime *rt, const char *id);

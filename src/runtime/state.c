@@ -49,6 +49,21 @@ static bool is_being_made(int dirfd)
 	return fcntl(dirfd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
 }
 
+int state_wait_folder_made(const char *root, const char *id, unsigned timeout_ms)
+{
+	enum { STEP_MS = 5 };
+	AUTO_FD int rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int dirfd = openat(rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	/* F_OFD_SETLKW cannot be bounded without signals */
+	for (unsigned ms = 0; dirfd >= 0 && is_being_made(dirfd); ms += STEP_MS) {
+		if (ms >= timeout_ms)
+			return -EBUSY;
+		nanosleep(&(struct timespec){ .tv_nsec = STEP_MS * 1000000 }, NULL);
+	}
+	return 0;
+}
+
 void state_made(const struct state *s)
 {
 	(void)lock_made(s->dirfd, F_UNLCK); /* ours to give back */

@@ -40,6 +40,8 @@ int state_make_dir(const char *root, const char *id, struct err *e);
  * until this or the end of who makes it: its first process is not yet where it belongs, and
  * nobody may follow it there. */
 void state_made(const struct state *s);
+/* 0 when nobody makes that container (any more), -EBUSY when somebody still does after so long. */
+int state_wait_folder_made(const char *root, const char *id, unsigned timeout_ms);
 int state_remove_dir(const char *root, const char *id, struct err *e);
 
 int state_write(const struct state *s, struct err *e);

@@ -1,21 +1,46 @@
 /* Our own runtime, called in a copy of the shim (oci.c forks it). */
 #include "base/mem.h"
+#include "base/str.h"
 #include "os/file.h"
+#include "os/socket.h"
 #include "runtime/runtime.h"
 #include "shim/oci.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 
+/* A bundle's shim says where it listens in the file `address`. */
+static bool has_live_shim(const char *bundle)
+{
+	AUTO_FD int dirfd = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FREE char *address = NULL;
+
+	if (dirfd < 0 || file_read(dirfd, "address", PATH_MAX, &address, NULL) < 0 ||
+	    !str_starts(address, "unix://"))
+		return false;
+	AUTO_FD int fd = socket_connect_now(address + strlen("unix://"));
+
+	return fd >= 0 || fd == -EAGAIN;
+}
+
 /* Who calls us knows of no container by this id.  One that ended, whose daemon and shim were killed
- * before they could delete it, is in nobody's way; one that lives is somebody else's. */
-static int create_anew(const struct runtime *rt, const struct runtime_create *c,
+ * before they could delete it, is in nobody's way; any other is somebody else's. */
+static int create_anew(const struct runtime *rt, const struct runtime_create *c, struct arena *a,
 		       struct runtime_process *p, struct err *e)
 {
+	AUTO_FREE char *bundle = file_real_path(c->bundle);
+	struct runtime_state s;
 	struct err ignored = { 0 };
 
 	if (runtime_create(rt, c, p, e) == 0)
 		return 0;
-	if (e->code != ERR_ALREADY_EXISTS || runtime_delete(rt, c->id, false, &ignored) < 0)
+	if (e->code != ERR_ALREADY_EXISTS || runtime_state(rt, a, c->id, &s, &ignored) < 0)
+		return -1;
+	if ((!bundle || strcmp(s.bundle, bundle) != 0) && has_live_shim(s.bundle))
+		return -1;
+	if (runtime_delete_ended(rt, c->id, &ignored) < 0)
 		return -1;
 	err_clear(e);
 	return runtime_create(rt, c, p, e);
@@ -41,24 +66,21 @@ static int create(const struct runtime *rt, const struct oci_request *q, struct 
 		c.io.console = RUNTIME_CONSOLE_RETURN;
 	else
 		memcpy(c.io.stdio, q->stdio, sizeof c.io.stdio);
-	if (create_anew(rt, &c, p, e) < 0)
+	if (create_anew(rt, &c, a, p, e) < 0)
 		return err_wrap(e, "runc create failed");
 	return 0;
 }
 
 /* By force, for what a daemon cleans up: only what was made from its bundle.  Another daemon's
  * container of the same name, which made ours fail, goes on. */
-static int delete_own(const struct runtime *rt, const struct oci_request *q, struct arena *a,
-		      struct err *e)
+static int delete_own(const struct runtime *rt, const struct oci_request *q, struct err *e)
 {
-	AUTO_FREE char *bundle = file_real_path(q->bundle);
-	struct runtime_state s;
-	struct err ignored = { 0 };
+	AUTO_FREE char *bundle = q->force ? file_real_path(q->bundle) : NULL;
 
-	if (q->force && bundle && runtime_state(rt, a, q->id, &s, &ignored) == 0 &&
-	    strcmp(s.bundle, bundle) != 0)
-		return 0;
-	return runtime_delete(rt, q->id, q->force, e);
+	if (q->force && !bundle)
+		return err_sys(e, errno, "open bundle %s", q->bundle);
+	return q->force ? runtime_delete_of(rt, q->id, bundle, e)
+			: runtime_delete(rt, q->id, false, e);
 }
 
 static int exec(const struct runtime *rt, const struct oci_request *q, struct arena *a,
@@ -104,7 +126,7 @@ static int run(const struct runtime *rt, const struct oci_request *q, struct are
 	case OCI_KILL:
 		return runtime_kill(rt, q->id, q->sig, q->all, e);
 	case OCI_DELETE:
-		return delete_own(rt, q, a, e);
+		return delete_own(rt, q, e);
 	case OCI_PAUSE:
 		return runtime_pause(rt, q->id, e);
 	case OCI_RESUME:

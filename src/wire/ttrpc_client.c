@@ -193,8 +193,10 @@ static bool flush_locked(struct ttrpc_client *c)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
+		if (n < 0 && errno == EAGAIN) {
+			str_compact(&c->out, &c->out_at);
 			return true;
+		}
 		if (n < 0)
 			return false;
 		c->out_at += (size_t)n;

@@ -108,6 +108,7 @@ static bool conn_flush(struct conn *c)
 		c->out = STR_INIT(SIZE_MAX / 2);
 		c->out_at = 0;
 	}
+	str_compact(&c->out, &c->out_at);
 	conn_update(c);
 	drain_check(c->server);
 	return true;

@@ -1,10 +1,16 @@
 """Crashes: the daemon, a shim or a container's first process is killed at a bad moment.  Nothing
 that ran is lost, nothing that died lives on in the books, and nothing stays behind."""
+import fcntl
+import json
 import os
+import pathlib
 import signal
+import struct
+import subprocess
 import unittest
 
-from casco import SHARE, Daemon, DaemonTest, Scratch, processes, wait_for
+from bundle import Bundle
+from casco import SHARE, Daemon, DaemonTest, Scratch, processes, program, run, wait_for
 
 
 class Recovery(DaemonTest):
@@ -92,8 +98,45 @@ class Recovery(DaemonTest):
         finally:
             other.stop()
 
+    RUNC_ROOT = pathlib.Path("/run/containerd/runc/default")
+
+    def test_a_created_container_of_the_same_name_is_left_alone(self):
+        """It has not run anything yet, which is no reason to take its name."""
+        b = Bundle(self.scratch.path / "created")
+        b.config["process"]["args"] = ["sleep", "300"]
+        b.write()
+        runc = [str(w) for w in (program("runc"), "--root", self.RUNC_ROOT)]
+        subprocess.run([*runc, "create", "-b", b.path, "same"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, check=True, timeout=20)
+        try:
+            r = self.ctr("run", "-d", self.IMAGE, "same", "sleep", "300", check=False)
+            self.assertIn("container with given ID already exists", r.stderr)
+            self.ctr("containers", "delete", "same", check=False)
+            run([*runc, "start", "same"])
+            self.assertEqual(json.loads(run([*runc, "state", "same"]).stdout)["status"], "running")
+        finally:
+            run([*runc, "delete", "--force", "same"])
+
+    def test_one_that_is_being_made_is_waited_for(self):
+        """Whoever makes it holds a lock on its folder; what is cleaned up meanwhile is somebody else's."""
+        folder, bundle = self.RUNC_ROOT / "made", self.scratch.path / "bundle"
+        for f in (folder, bundle):
+            f.mkdir(parents=True)
+        fd = os.open(folder, os.O_RDONLY)
+        lock = struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, 0, 0, 0)
+        fcntl.fcntl(fd, 37, lock)  # F_OFD_SETLK
+        p = subprocess.Popen([program("containerd-shim-runc-v2"), "-namespace", "default", "-id", "made", "-address", "/x", "-bundle",
+                              bundle, "delete"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            with self.assertRaises(subprocess.TimeoutExpired):
+                p.wait(1)
+            self.assertTrue(folder.exists())
+        finally:
+            os.close(fd)
+            p.wait(10)
+        self.assertFalse(folder.exists())  # nobody made it after all
+
     def test_a_second_daemon_on_the_same_root_is_refused(self):
-        from casco import program, run
         r = run([program("containerd"), "--config", self.daemon.config, "--address", str(self.scratch.path / "other.sock")],
                 check=False, timeout=20)
         self.assertNotEqual(r.returncode, 0)
