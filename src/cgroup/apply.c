@@ -202,7 +202,7 @@ static int write_all(const struct cgroup *cg, const struct cgroup_plan *p, struc
 	BUG("a write that is left and done");
 }
 
-static int check_usage(const struct cgroup *cg, const struct cgroup_plan *p, struct err *e)
+int cgroup_check_usage(const struct cgroup *cg, const struct cgroup_plan *p, struct err *e)
 {
 	const struct cgroup_dir *dir = cgroup_find(cg, CG_MEMORY);
 	uint64_t usage;
@@ -230,7 +230,7 @@ int cgroup_apply_plan(const struct cgroup *cg, const struct cgroup_plan *p, bool
 	size_t n_undo = 0;
 	int r;
 
-	if (check_usage(cg, p, e) < 0)
+	if (cgroup_check_usage(cg, p, e) < 0)
 		return -1;
 	r = write_all(cg, p, undo, &n_undo, e);
 	if (!undo)

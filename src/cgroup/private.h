@@ -137,6 +137,9 @@ int cgroup_apply_devices(struct cgroup *cg, const struct oci_resources *r, bool 
 			 bool later, struct err *e);
 
 /* systemd.c's answers to the calls of cgroup.h. */
+/* Refuses a limit that asks to be compared with what is in use now: before anything is changed. */
+int cgroup_check_usage(const struct cgroup *cg, const struct cgroup_plan *p, struct err *e);
+
 struct unit;
 void cgroup_unit_free(struct unit *u); /* NULL is fine */
 int cgroup_systemd_create(const struct cgroup_config *cfg, const struct oci_resources *res,

@@ -198,6 +198,16 @@ static void add_devices(struct arena *a, const struct device_set *set, struct sy
 	systemd_device_properties(a, set, drivers, p);
 }
 
+/* An idle group has no weight, and systemd has one property for both. */
+static void warn_of_idle(const struct oci_cpu *c, int version)
+{
+	if (c->idle.has && c->idle.v == 1 && c->shares.has && c->shares.v &&
+	    version >= SYSTEMD_CPU_IDLE)
+		log_warn(LOG_NONE,
+			 "unable to apply both CPUWeight and CpuIdle to systemd, ignoring "
+			 "CPUWeight");
+}
+
 /* Properties of limits.  The plan is made here too: its quota becomes what systemd makes of it. */
 static int resources(struct systemd_bus *b, struct arena *a, const struct cgroup *cg,
 		     const struct oci_resources *res, struct cgroup_plan *plan,
@@ -212,6 +222,8 @@ static int resources(struct systemd_bus *b, struct arena *a, const struct cgroup
 		return -1;
 	if (plan->n && version_of(b, a, &version, e) < 0)
 		return -1;
+	if (v2)
+		warn_of_idle(&res->cpu, version);
 	return systemd_resource_properties(a, plan, v2, version, p, e);
 }
 
@@ -361,7 +373,7 @@ int cgroup_systemd_update(struct cgroup *cg, struct arena *a, const struct oci_r
 			return -1;
 		add_devices(a, &set, &p);
 	}
-	if (resources(b, a, cg, res, plan, &p, e) < 0)
+	if (resources(b, a, cg, res, plan, &p, e) < 0 || cgroup_check_usage(cg, plan, e) < 0)
 		return -1;
 	return set_properties(b, a, cg, &p, res->n_devices, e);
 }

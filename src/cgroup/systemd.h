@@ -25,6 +25,7 @@ int systemd_expand_slice(struct arena *a, const char *slice, const char **ret, s
 
 /* "v252.4-1~deb12u1", "252": the number; -1 for what begins with none. */
 int systemd_version(const char *text);
+enum { SYSTEMD_CPU_IDLE = 252 }; /* from here on, CPUWeight 0 is cpu.idle 1 */
 
 struct systemd_property {
 	const char *name;

@@ -1,4 +1,5 @@
 /* Limits and the rest as properties of a unit. */
+#include "base/log.h"
 #include "base/num.h"
 #include "cgroup/private.h"
 #include "cgroup/systemd.h"
@@ -9,7 +10,6 @@
 enum {
 	VERSION_QUOTA_PERIOD = 242,
 	VERSION_CPUSET = 244,
-	VERSION_CPU_IDLE = 252,
 	DEFAULT_PERIOD = 100000, /* the kernel's, µs */
 	CPUS_MAX = 8192,
 };
@@ -183,7 +183,11 @@ static int add_one(struct maker *m, const struct cgroup_write *w)
 		case KIND_MEMS:
 			return add_cpuset(m, property, table[i].kind == KIND_CPUS, value);
 		case KIND_WEIGHT:
-			return m->is_idle ? 0 : add_number(m, file, property, value);
+			if (!m->is_idle)
+				return add_number(m, file, property, value);
+			log_warn(LOG_NONE, "unable to apply both cpu.weight and cpu.idle to "
+					   "systemd, ignoring cpu.weight");
+			return 0;
 		case KIND_NUMBER:
 			if (strchr(value, ' ')) /* of one device */
 				return 0;
@@ -265,7 +269,7 @@ int systemd_resource_properties(struct arena *a, struct cgroup_plan *plan, bool 
 	const struct cgroup_write *idle = v2 ? find_write(plan, "cpu.idle") : NULL;
 
 	/* Weight 0 is how systemd says idle; 0 it can't say, and the file has it anyway. */
-	if (idle && strcmp(trim(a, idle->value), "1") == 0 && version >= VERSION_CPU_IDLE) {
+	if (idle && strcmp(trim(a, idle->value), "1") == 0 && version >= SYSTEMD_CPU_IDLE) {
 		systemd_add(ret, "CPUWeight", dbus_u64(0));
 		m.is_idle = true;
 	}

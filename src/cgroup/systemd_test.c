@@ -129,6 +129,12 @@ static const struct {
 	/* an idle group has no shares: the kernel would refuse them */
 	{ "{\"cpu\":{\"shares\":2,\"idle\":1}}", 252, "", "CPUWeight=uint64 0\n", NULL, NULL },
 	{ "{\"cpu\":{\"idle\":1}}", 251, "", "", NULL, NULL },
+	{ "{\"unified\":{\"cpu.idle\":\"1\",\"cpu.weight\":\"8\"}}", 252, NULL,
+	  "CPUWeight=uint64 0\n", NULL, NULL },
+	/* two spellings of one member add up */
+	{ "{\"cpu\":{\"shares\":2},\"CPU\":{\"Cpus\":\"0\"}}", 252,
+	  "AllowedCPUs=[0x01]\nCPUShares=uint64 2\n", "AllowedCPUs=[0x01]\nCPUWeight=uint64 1\n",
+	  NULL, NULL },
 	{ "{\"cpu\":{\"cpus\":\"0-2,9\",\"mems\":\"0\"}}", 252,
 	  "AllowedCPUs=[0x07, 0x02]\nAllowedMemoryNodes=[0x01]\n",
 	  "AllowedCPUs=[0x07, 0x02]\nAllowedMemoryNodes=[0x01]\n", NULL, NULL },

@@ -315,7 +315,8 @@ static int get_value(struct decoder *d, json_object *o, const struct decode_fiel
 	case DECODE_STRUCT:
 		return decode_struct(d, o, f->table, at);
 	case DECODE_STRUCT_PTR:
-		*(void **)at = arena_alloc(d->arena, f->table->size);
+		if (!*(void **)at)
+			*(void **)at = arena_alloc(d->arena, f->table->size);
 		return decode_struct(d, o, f->table, *(void **)at);
 	case DECODE_LIST:
 		return get_list(d, o, f->table, at, at_n);
@@ -329,29 +330,26 @@ static int get_value(struct decoder *d, json_object *o, const struct decode_fiel
 	BUG("a decode kind without a case");
 }
 
-/* The originals' JSON reader takes names in any case ("CPU": {"Cpus": "0"}), and so must who wants
- * to read the same out of a document as they do. */
-static json_object *find_member(json_object *o, const char *name)
-{
-	json_object *m = NULL;
-
-	if (json_object_object_get_ex(o, name, &m))
-		return m;
-	json_object_object_foreach(o, key, value) if (strcasecmp(key, name) == 0) m = value;
-	return m;
-}
-
+/* The originals' JSON reader takes names in any case ("CPU": {"Cpus": "0"}), and reads all that
+ * mean the same member in their order: a "CPU" adds to the "cpu" before it.  So must who wants to
+ * read the same out of a document as they do. */
 int decode_member(struct decoder *d, json_object *o, const struct decode_field *f, void *out)
 {
 	struct decode_step step = { .up = d->at, .name = f->name };
-	json_object *m = find_member(o, f->name);
+	bool is_there = false;
 
-	if (!m)
+	json_object_object_foreach(o, key, value)
+	{
+		if (!value || strcasecmp(key, f->name) != 0)
+			continue;
+		is_there = true;
+		d->at = &step;
+		if (get_value(d, value, f, out) < 0)
+			return -1;
+		d->at = step.up;
+	}
+	if (!is_there)
 		return f->required ? decode_fail(d, f->name, "is missing") : 0;
-	d->at = &step;
-	if (get_value(d, m, f, out) < 0)
-		return -1;
-	d->at = step.up;
 	if (f->at_has)
 		*(bool *)((char *)out + f->at_has) = true;
 	return 0;

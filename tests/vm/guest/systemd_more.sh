@@ -95,6 +95,28 @@ test_the_rest_of_a_failed_start_goes() {
 	[ ! -e /run/casco-test/casco14 ]
 }
 
+# systemd has a limit in the kernel before the files are written: the question comes before both.
+test_a_limit_below_what_is_used_is_refused() {
+	spec sleep 1000
+	start casco15
+	echo '{"memory": {"limit": 1024, "checkBeforeUpdate": true}}' >/tmp/low.json
+	denied 'rejecting memory limit 1024 <= usage' $runc update -r /tmp/low.json casco15
+	is status "$(status casco15)" running
+	property_is runc-casco15.scope MemoryMax infinity
+	remove casco15
+}
+
+test_an_idle_group_has_no_weight() {
+	spec sleep 1000
+	start casco16
+	text=$($runc update --cpu-share 200 --cpu-idle 1 casco16 2>&1)
+	has "the warning" "$text" "unable to apply both CPUWeight and CpuIdle"
+	file_is $top/system.slice/runc-casco16.scope/cpu.idle 1
+	$runc update --cpu-share 200 casco16
+	file_is $top/system.slice/runc-casco16.scope/cpu.idle 0
+	remove casco16
+}
+
 as_user() { su -s /bin/sh user -c "export XDG_RUNTIME_DIR=/run/user/1000; $*"; }
 rootless_spec() {
 	namespaces='{"type":"user"},{"type":"pid"},{"type":"mount"},{"type":"ipc"},{"type":"uts"},{"type":"cgroup"}'
