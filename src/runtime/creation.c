@@ -112,6 +112,7 @@ static int make_plan(struct creation *k, struct err *e)
 	}
 	k->launch.end.process = &k->plan.process;
 	k->launch.end.keeps_groups = rootless_denies_groups(&k->plan);
+	k->launch.end.is_shown = k->plan.uid_map && !rootless_is_privileged();
 	k->launch.end.seccomp = &k->seccomp;
 	return 0;
 }
@@ -187,8 +188,11 @@ static int open_joins(struct creation *k, struct err *e)
 			k->launch.in_two_steps |=
 				!(k->plan.new_ns & CLONE_NEWUSER) && !birth_may_join_pid();
 		}
-		if (j->type == OCI_NS_USER && plan_clone_flags(&k->plan))
-			k->launch.in_two_steps = true;
+		if (j->type == OCI_NS_USER) {
+			k->launch.in_two_steps |= plan_clone_flags(&k->plan) != 0;
+			k->launch.end.keeps_groups |=
+				rootless_join_denies_groups(j->path, k->launch.end.procfd);
+		}
 	}
 	return 0;
 }
@@ -198,6 +202,26 @@ static int note_place(void *data, const char *controller, const char *path, stru
 	const struct creation *k = data;
 
 	return state_add_place(k->state.dirfd, controller, path, e);
+}
+
+/* What a mount of v1's cgroups shows: a user who may make none in a hierarchy stays where he is. */
+static int show_cgroups(struct creation *k, struct err *e)
+{
+	struct oci_pairs *shown = &k->launch.cgroup_paths, own;
+	AUTO_CGROUP struct cgroup *cg = NULL;
+
+	*shown = k->state.pub.cgroup_paths;
+	if (!k->rt->rootless || k->launch.cgroup_layout == CGROUP_V2)
+		return 0;
+	if (cgroup_load_pid(getpid(), &cg, e) < 0)
+		return -1;
+	cgroup_paths(cg, k->arena, &own);
+	for (size_t i = 0; i < own.n; i++)
+		for (size_t j = 0; j < shown->n; j++)
+			if (strcmp(own.v[i].key, shown->v[j].key) == 0)
+				own.v[i] = shown->v[j];
+	*shown = own;
+	return 0;
 }
 
 static int make_cgroup(struct creation *k, struct err *e)
@@ -221,9 +245,14 @@ static int make_cgroup(struct creation *k, struct err *e)
 		return err_wrap(e, "unable to apply cgroup configuration");
 	cgroup_paths(k->cgroup, k->arena, &k->state.pub.cgroup_paths);
 	(void)cgroup_unit(k->cgroup, &k->state.unit); /* borrowed: both live as long as k */
-	k->launch.cgroup_paths = k->state.pub.cgroup_paths;
 	k->launch.cgroup_layout = cgroup_layout_of(k->cgroup);
-	return 0;
+	if (k->rt->rootless && !k->state.pub.cgroup_paths.n && !(k->plan.all_ns & CLONE_NEWPID))
+		log_warn(LOG({ "id", k->c->id }), /* runc's words */
+			 "Creating a rootless container with no cgroup and no private pid "
+			 "namespace. Such configuration is strongly discouraged (as it is "
+			 "impossible to properly kill all container's processes) and will result "
+			 "in an error in a future runc version.");
+	return show_cgroups(k, e);
 }
 
 static int make_state(struct creation *k, bool is_run, struct err *e)

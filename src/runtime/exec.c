@@ -126,8 +126,12 @@ static int clone_successor(const struct execution *k, struct err *e)
 
 	if (pid < 0)
 		return err_sys(e, -pid, "clone3 in the container's namespaces");
-	if (pid == 0) /* what we say must not come before the word about us */
+	if (pid == 0) {
+		if (setsid() < 0) /* the one of process_begin() is our parent's: it leads, not we */
+			return err_sys(e, errno, "setsid");
+		/* what we say must not come before the word about us */
 		return stage_wait(k->end.sync, STAGE_GO, e);
+	}
 	if (stage_send_child(k->end.sync, pid, pidfd, e) < 0)
 		return -1;
 	_exit(0);

@@ -11,6 +11,7 @@
 #include "runtime/process.h"
 #include "runtime/procfs.h"
 #include "runtime/rootfs.h"
+#include "runtime/rootless.h"
 #include "runtime/stage.h"
 
 #include <errno.h>
@@ -193,9 +194,12 @@ static int enter_time_namespace(const struct launch *l, struct err *e)
 {
 	if (unshare(CLONE_NEWTIME) < 0)
 		return err_sys(e, errno, "unshare the time namespace");
+	if (l->end.is_shown) /* the file is the user's only so */
+		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	if (stage_send(l->end.sync, STAGE_TIME, -1, e) < 0 ||
 	    stage_wait(l->end.sync, STAGE_RESUME, e) < 0)
 		return -1;
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	AUTO_FD int fd =
 		openat(l->end.procfd, "thread-self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -283,6 +287,8 @@ static int init_prepare(const struct launch *l, char **ret_path, struct err *e)
 	umask(0022);
 	if (process_become(&l->end, TAKE_FD(rootfd), ret_path, e) < 0)
 		return -1;
+	if (l->end.is_shown)
+		rootless_show_self();
 	return 0;
 }
 

@@ -24,6 +24,7 @@ struct launch_end {
 	int procfd; /* the host's /proc */
 	int sync; /* the child's end of the stage socket */
 	bool keeps_groups; /* rootless: setgroups is denied in there */
+	bool is_shown; /* rootless: see rootless_show_self() */
 	int host_ptmx; /* with a terminal: for containers without a devpts; else -1 */
 	int fifo; /* create: exec.fifo; run and exec: -1 */
 	enum launch_rlimits rlimits;

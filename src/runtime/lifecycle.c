@@ -165,8 +165,9 @@ int runtime_kill(const struct runtime *rt, const char *id, int sig, bool all, st
 			return -1;
 		return cgroup_kill(o.cgroup, sig, e);
 	}
-	/* rootless, there may be no cgroup of its own, but its caller's */
-	if (sig == SIGKILL && !(o.state.ns & CLONE_NEWPID) && !rt->rootless)
+	/* rootless, there may be no cgroup of its own */
+	if (sig == SIGKILL && !(o.state.ns & CLONE_NEWPID) &&
+	    (!rt->rootless || o.state.pub.cgroup_paths.n))
 		return kill_everybody(&o, e);
 	if (o.state.pub.status == RUNTIME_STOPPED)
 		return err_set(e, ERR_FAILED_PRECONDITION, "container not running");

@@ -199,15 +199,18 @@ static int plan_devices(struct arena *a, const struct oci_spec *s, struct plan *
 			return err_set(e, ERR_INVALID_ARGUMENT,
 				       "linux.devices: %s has no known type", d.path);
 		d.path = plan_clean_path(a, d.path);
+		if (strcmp(d.path, "/dev/ptmx") == 0) /* a link to the one of its own devpts */
+			continue;
 		if (!d.has_file_mode)
 			d.file_mode = 0666;
 		d.file_mode &= 07777; /* the type bits that some writers add are not needed */
 		ret->devices[ret->n_devices++] = d;
 	}
+	size_t given = ret->n_devices;
 	for (size_t i = 0; i < ARRAY_LEN(default_devices); i++) {
 		bool is_given = false;
 
-		for (size_t k = 0; k < l->n_devices; k++)
+		for (size_t k = 0; k < given; k++)
 			is_given |= strcmp(ret->devices[k].path, default_devices[i].path) == 0;
 		if (!is_given)
 			ret->devices[ret->n_devices++] = default_devices[i];

@@ -6,6 +6,7 @@
 #include "runtime/caps.h"
 #include "runtime/passwd.h"
 #include "runtime/procfs.h"
+#include "runtime/rootless.h"
 #include "runtime/stage.h"
 
 #include <errno.h>
@@ -323,6 +324,8 @@ static int load_filter(const struct launch_end *l, struct err *e)
 {
 	int listener;
 
+	if (l->seccomp && l->is_shown) /* a change of the user has hidden us again */
+		rootless_show_self();
 	if (seccomp_filter_load(l->seccomp, &listener, e) < 0)
 		return -1;
 	/* it closes with execve: until then the parent has long taken its own */

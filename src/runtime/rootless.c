@@ -1,5 +1,6 @@
 #include "runtime/rootless.h"
 
+#include "base/num.h"
 #include "os/spawn.h"
 #include "runtime/procfs.h"
 
@@ -49,6 +50,13 @@ void rootless_show_child(const struct plan *p, bool show)
 {
 	if (p->uid_map && !rootless_is_privileged())
 		(void)prctl(PR_SET_DUMPABLE, show, 0, 0, 0); /* the maps will tell */
+}
+
+void rootless_show_self(void)
+{
+	for (char **p = environ; *p; p++)
+		explicit_bzero(*p, strlen(*p));
+	(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* who needs it will tell */
 }
 
 /* newuidmap PID INSIDE OUTSIDE COUNT…: it is setuid and looks into /etc/subuid. */
@@ -106,6 +114,20 @@ int rootless_write_maps(int procfd, pid_t pid, const struct plan *p, struct err 
 		return -1;
 	return write_one(procfd, pid, "gid_map", "newgidmap", is_only(p->gid_map, getegid()),
 			 p->gid_map, e);
+}
+
+bool rootless_join_denies_groups(const char *path, int procfd)
+{
+	static const char proc[] = "/proc/";
+	int pid;
+
+	if (!str_starts(path, proc))
+		return false;
+	path += sizeof proc - 1;
+	size_t n = strcspn(path, "/");
+	AUTO_FREE char *number = xstrndup(path, n);
+	return strcmp(path + n, "/ns/user") == 0 && num_i32(number, &pid) == 0 &&
+	       rootless_has_no_groups(procfd, pid);
 }
 
 bool rootless_has_no_groups(int procfd, pid_t pid)

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -118,6 +119,87 @@ class OneId(User):
         wait_for("its end", lambda: json.loads(self.runc("state", self.id).stdout)["status"] == "stopped")
         r = self.runc("delete", self.id)
         self.assertEqual((r.returncode, r.stderr), (0, ""))
+
+    def background(self):
+        self.write("sleep", "100")
+        r = self.user("sh", "-c", f"exec {self.top}/runc/runc run -d {self.id} >/dev/null 2>{self.top}/run/err")
+        self.assertEqual(r.returncode, 0, (self.top / "run/err").read_text())
+
+    def test_exec_leads_a_session(self):
+        """Also with a terminal, which only the leader of a session may have."""
+        self.background()
+        script = "cut -d' ' -f6 /proc/$$/stat; echo $$"
+        first, second = self.runc("exec", self.id, "sh", "-c", script).stdout.split()
+        self.assertEqual(first, second)
+        r = self.runc("exec", "-t", self.id, "sh", "-c", script + "; tty")
+        self.assertEqual((r.returncode, r.stderr), (0, ""))
+        first, second, tty = r.stdout.split()
+        self.assertEqual(first, second)
+        self.assertTrue(tty.startswith("/dev/pts/"))
+
+    def test_exec_into_what_was_created(self):
+        """Whoever looks at it finds nothing of the environment of who made it."""
+        self.write("sleep", "100")
+        r = self.user("sh", "-c", f"SECRET=in-the-environment {self.top}/runc/runc create {self.id} </dev/null >/dev/null 2>{self.top}/run/err")
+        self.assertEqual(r.returncode, 0, (self.top / "run/err").read_text())
+        pid = json.loads(self.runc("state", self.id).stdout)["pid"]
+        self.assertNotIn(b"SECRET", pathlib.Path(f"/proc/{pid}/environ").read_bytes())
+        r = self.runc("exec", self.id, "echo", "inside")
+        self.assertEqual((r.stdout, r.stderr), ("inside\n", ""))
+
+    def test_the_listener_of_a_filter(self):
+        self.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": f"{self.top}/run/agent",
+                                           "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}
+        with socket.socket(socket.AF_UNIX) as agent:
+            agent.bind(f"{self.top}/run/agent")
+            os.chmod(f"{self.top}/run/agent", 0o777)
+            agent.listen()
+            agent.settimeout(30)
+            self.sh("true")
+            taken, _ = agent.accept()
+            with taken:
+                state, fds, _, _ = socket.recv_fds(taken, 65536, 4)
+            for fd in fds:
+                os.close(fd)
+        self.assertEqual((len(fds), json.loads(state)["state"]["id"]), (1, self.id))
+
+    def test_a_ptmx_among_the_devices(self):
+        self.config["linux"]["devices"] = [{"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2}]
+        self.assertEqual(self.sh("readlink /dev/ptmx"), "pts/ptmx\n")
+
+    def test_a_clock_of_its_own(self):
+        if not os.path.exists("/proc/self/timens_offsets"):
+            self.skipTest("no time namespaces")
+        self.config["linux"]["namespaces"].append({"type": "time"})
+        self.config["linux"]["timeOffsets"] = {"boottime": {"secs": 7881, "nanosecs": 2718281}}
+        self.assertEqual(self.sh("grep boottime /proc/self/timens_offsets").split(), ["boottime", "7881", "2718281"])
+
+    def test_another_containers_user_namespace(self):
+        self.background()
+        pid = json.loads(self.runc("state", self.id).stdout)["pid"]
+        self.config["linux"]["namespaces"] = [n if n["type"] != "user" else dict(n, path=f"/proc/{pid}/ns/user")
+                                              for n in self.config["linux"]["namespaces"]]
+        self.config["linux"].update(uidMappings=[], gidMappings=[])
+        self.write("readlink", "/proc/self/ns/user")
+        r = self.runc("run", self.id + "b")
+        self.assertEqual((r.returncode, r.stderr), (0, ""))
+        self.assertEqual(r.stdout.strip(), os.readlink(f"/proc/{pid}/ns/user"))
+
+    def test_neither_cgroup_nor_pid_namespace(self):
+        self.config["linux"]["namespaces"] = [n for n in self.config["linux"]["namespaces"] if n["type"] != "pid"]
+        for m in self.config["mounts"]:
+            if m["type"] == "proc":
+                m.update(type="none", source="/proc", options=["rbind", "nosuid", "nodev", "noexec"])
+        self.write("true")
+        r = self.runc("run", self.id)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertIn("Such configuration is strongly discouraged", r.stderr)
+
+    @unittest.skipUnless(os.path.isdir("/sys/fs/cgroup/pids"), "no hierarchy of v1")
+    def test_the_cgroups_he_is_in_are_shown(self):
+        mounts = [m for m in self.config["mounts"] if m["destination"] != "/sys/fs/cgroup"]
+        self.config["mounts"] = [*mounts, {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]}]
+        self.sh("test -e /sys/fs/cgroup/pids/tasks && test -e /sys/fs/cgroup/memory/tasks")
 
     def test_a_network_of_its_own_or_the_hosts(self):
         self.assertEqual(self.sh("readlink /proc/self/ns/net").strip(), os.readlink("/proc/self/ns/net"))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run runc's own integration tests on Debian's runc and on ours, and compare them test by test.
 
-    runc_bats.py [--release sid] [--peer PATH] [--layout hybrid] [--layout cgroup2] [--lock FILE] [--keep-peer] [--verbose]
+    runc_bats.py [--release sid] [--peer PATH] [--layout LAYOUT]... [--rootless] [--lock FILE] [--keep-peer] [--verbose]
                  [FILE.bats...]
 
 The suite and the peer are those of the runc that is installed, or, with --release, of the newest one of that
@@ -14,10 +14,12 @@ In the cgroup2 layout these show a cgroup2 hierarchy alone at /sys/fs/cgroup, ot
 The layouts vm and vm-systemd boot the virtual machine of tests/vm once for all files (bats_vm.py): there cgroup v2 has
 every controller, and systemd is init; in vm-systemd runc makes its cgroups by it (--systemd-cgroup).  As everything
 takes some twenty times as long there, they run only when they are asked for, best with the names of a few files.
+With --rootless an unprivileged user runs it, with each set of the features that may be given to one (rootless.py).
 Results and bats's output are kept in build/parity/results[.RELEASE]/."""
 import argparse
 import contextlib
 import fcntl
+import fnmatch
 import json
 import os
 import pathlib
@@ -35,12 +37,14 @@ import time
 import suite  # first: it says where the next ones are
 import images
 import bats_vm
+import rootless
 from casco import program
 
 LAYOUTS = ("hybrid", "cgroup2")
 # Seconds for one bats file; the slowest take 40, those of newer suites 200.  (BATS_TEST_TIMEOUT is a sleep in the test's own
 # shell, for which the tests that say `wait` would wait.)
 FILE_TIMEOUT = 600
+TEST_TIMEOUT = 60  # and more for a file of many tests: those of idmap.bats unpack a Debian each, 10 s on an idle machine
 GRACE = 10  # seconds after the last result
 RESULT = re.compile(r"(?P<not>not )?ok (?P<number>\d+) (?P<name>.*?)(?P<skip> # skip ?(?P<reason>.*))?$")
 
@@ -52,8 +56,8 @@ mknod -m 666 "$TMPDIR/null" c 1 3 && mount --bind "$TMPDIR/null" /dev/null
 if [ "$LAYOUT" = cgroup2 ]; then
 	umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup
 fi
-exec bats -t "$1"
 """
+BATS = 'exec {}bats -t "$1"\n'
 
 
 def attach(terminal):
@@ -125,6 +129,10 @@ def detach_loops(scratch):
             subprocess.run(["losetup", "-d", device], check=False)
 
 
+def timeout_of(path):
+    return max(FILE_TIMEOUT, TEST_TIMEOUT * len(suite.test_names(path)))
+
+
 def tests_of(output, path, whole):
     """Test name to "ok", "not ok" or "skip", with bats's words on it.  A test without a result failed."""
     found, name = {}, None
@@ -151,14 +159,27 @@ def alone(lock):
         yield
 
 
+@contextlib.contextmanager
+def within(layout, scratch, path, env):
+    """The script that a layout needs, the bats file's path there, and the environment."""
+    if layout not in rootless.LAYOUTS:
+        yield WITHIN + BATS.format(""), path, env
+        return
+    place = pathlib.Path(scratch) / "user"
+    place.mkdir(0o711)
+    with rootless.ready(layout, place, path, env) as (here, env):
+        yield WITHIN + rootless.WITHIN + BATS.format(rootless.PREFIX), here, env
+
+
 def run_file(runtime, layout, path, lock):
     with alone(lock), tempfile.TemporaryDirectory(prefix="parity-", ignore_cleanup_errors=True) as scratch:
         os.chmod(scratch, 0o711)  # tests with a user namespace walk through it
         before, start = cgroups(), time.monotonic()
         env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": scratch, "TMPDIR": scratch,
                "TERM": "xterm", "LC_ALL": "C.UTF-8", "RUNC": runtime, "LAYOUT": layout}
-        output, whole = on_terminal(["unshare", "-m", "-p", "-f", "--kill-child", "--propagation", "private",
-                                     "sh", "-euc", WITHIN, "sh", str(path)], env, FILE_TIMEOUT)
+        with within(layout, scratch, path, env) as (script, here, env):
+            output, whole = on_terminal(["unshare", "-m", "-p", "-f", "--kill-child", "--propagation", "private",
+                                         "sh", "-euc", script, "sh", str(here)], env, timeout_of(path))
         remove_cgroups(before)
         detach_loops(scratch)
         seconds = time.monotonic() - start
@@ -170,15 +191,16 @@ def known_file(release):
 
 
 def known_list(path):
-    """(layout, file, test) to reason, of lines `LAYOUT FILE: TEST # REASON`."""
+    """(layout, file, test) to reason, of lines `LAYOUT FILE: TEST # REASON`; `*-rootless*` is several layouts."""
     known = {}
     for number, line in enumerate(path.read_text().splitlines() if path.exists() else (), 1):
         if not line or line.startswith("#"):
             continue
-        match = re.fullmatch(r"(hybrid|cgroup2|vm|vm-systemd) (\S+\.bats): (.*\S)\s+# (.+)", line)
-        if not match:
+        match = re.fullmatch(r"(\S+) (\S+\.bats): (.*\S)\s+# (.+)", line)
+        layouts = fnmatch.filter((*LAYOUTS, *rootless.LAYOUTS, *bats_vm.LAYOUTS), match[1]) if match else []
+        if not layouts:
             raise SystemExit(f"{path}:{number}: not `LAYOUT FILE: TEST # REASON`")
-        known[match.group(1, 2, 3)] = match[4]
+        known.update({(layout, match[2], match[3]): match[4] for layout in layouts})
     return known
 
 
@@ -238,7 +260,7 @@ def run_layout(layout, files, source, options):
                 results[who][path.name] = json.loads(kept.read_text())
             else:
                 wanted.append((who, path))
-    if layout in LAYOUTS:
+    if layout not in bats_vm.LAYOUTS:
         outputs = host_outputs(layout, runtimes, wanted, options.lock)
     else:
         outputs = bats_vm.run(source, layout, runtimes, [(who, path.name) for who, path in wanted]) if wanted else ()
@@ -257,8 +279,9 @@ def run_layout(layout, files, source, options):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--layout", action="append", choices=(*LAYOUTS, *bats_vm.LAYOUTS),
+    p.add_argument("--layout", action="append", choices=(*LAYOUTS, *rootless.LAYOUTS, *bats_vm.LAYOUTS),
                    help="only these (default: hybrid and cgroup2)")
+    p.add_argument("--rootless", action="store_true", help="as a user without rights: all layouts of that kind")
     p.add_argument("--peer", help="the runc to compare with (default: the installed one, or the release's)")
     p.add_argument("--release", help="a Debian release whose suite and runc to take, as sid")
     p.add_argument("--keep-peer", action="store_true", help="take the peer's results of an earlier run where there are any")
@@ -278,8 +301,8 @@ def main():
     if options.files:
         files = sorted((f for f in files if f.name in options.files), key=lambda f: options.files.index(f.name))
     known, errors = known_list(known_file(options.release)), 0
-    for layout in options.layout or LAYOUTS:
-        here = [f for f in files if layout in LAYOUTS or f.name not in bats_vm.LEFT_OUT]
+    for layout in options.layout or (rootless.LAYOUTS if options.rootless else LAYOUTS):
+        here = [f for f in files if layout not in bats_vm.LAYOUTS or f.name not in bats_vm.LEFT_OUT]
         try:
             results = run_layout(layout, here, source, options)
         except images.Missing as e:
