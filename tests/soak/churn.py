@@ -3,7 +3,7 @@
 
     churn.py [--cycles 10000] [--execs 100000] [--attaches 10000] [--megabytes 1024] [--workers 4] [--seed N]
 
-Not part of `make check`, which runs it with small numbers (tests/integration/test_soak.py).
+Run by hand.
 
   cycles    containers are created, started and deleted while somebody kills the daemon, shims, runtimes and containers at random;
             at the end the host is as it was: processes, mounts, cgroups, namespaces, files in the state folders, records, snapshots
