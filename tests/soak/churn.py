@@ -218,6 +218,7 @@ def main():
                          ("megabytes", args.megabytes, churn.output)):
         if n:
             churn.grows_not(what, n, job)
+    churn.workers = [w for w in churn.workers if w.ident]
     churn.end()
     churn.close()
     print("ok")
