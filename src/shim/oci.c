@@ -257,7 +257,8 @@ static void close_others(const int *keep, size_t n)
 	}
 }
 
-NORETURN static void own_child(const struct oci_runtime *rt, const struct oci_request *q, int sock)
+NORETURN static void own_child(const struct oci_runtime *rt, const struct oci_request *q, int sock,
+			       pid_t shim)
 {
 	int keep[4] = { sock, -1, -1, -1 };
 	struct oci_answer a;
@@ -268,6 +269,8 @@ NORETURN static void own_child(const struct oci_runtime *rt, const struct oci_re
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != shim)
+		_exit(1); /* it was killed before it could take us along */
 	if (q->stdio)
 		memcpy(keep + 1, q->stdio, 3 * sizeof *keep);
 	close_others(keep, ARRAY_LEN(keep));
@@ -284,9 +287,10 @@ static int own_start(struct oci_call *c, const struct oci_runtime *rt, const str
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, errno, "socketpair");
+	pid_t self = getpid();
 	c->pid = fork();
 	if (c->pid == 0)
-		own_child(rt, q, pair[1]);
+		own_child(rt, q, pair[1], self);
 	int error = errno;
 	close(pair[1]);
 	if (c->pid < 0) {

@@ -63,6 +63,18 @@ class Recovery(DaemonTest):
         self.ctr("tasks", "delete", "orphan", check=False)
         self.ctr("containers", "delete", "orphan")
 
+    def test_history_of_a_container_that_is_gone(self):
+        """It was deleted, and the daemon killed before it came to that."""
+        folder = self.daemon.state / "io.casco.history" / "default"
+        self.ctr("containers", "create", self.IMAGE, "stays", "true")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("stays", "gone"):
+            (folder / name).write_text("{}")
+        self.restart()
+        self.ctr("version")
+        self.assertEqual([n for n in ("stays", "gone") if (folder / n).exists()], ["stays"])
+        self.ctr("containers", "delete", "stays")
+
     def test_a_killed_container_is_noticed(self):
         self.running(name="victim")
         os.kill(int(self.task_line("victim").split()[1]), signal.SIGKILL)

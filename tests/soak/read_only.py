@@ -61,6 +61,7 @@ class ReadOnly(Soak):
         if self.place == "root":
             self.end_containers()
         run(["umount", self.folder])
+        wait_for("the disk to be let go", lambda: not run(["losetup", "-j", self.disk]).stdout)
         r = run(["e2fsck", "-fy", self.disk], check=False)
         if r.returncode > 1:
             raise Broken(f"e2fsck: {r.stdout}{r.stderr}")

@@ -9,10 +9,12 @@
 #include "engine/events.h"
 #include "loop/pool.h"
 #include "os/file.h"
+#include "store/container.h"
 
 #include "containerd/events/container.pb-c.h"
 #include "containerd/events/task.pb-c.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -199,6 +201,38 @@ static void wake(void *arg)
 		pool_run(h->engine->pool, drain, h);
 }
 
+static void sweep_namespace(const struct history *h, int top, const char *ns)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	DIR *d = fdopendir(openat(top, ns, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+
+	if (!d)
+		return;
+	for (struct dirent *x = readdir(d); x; x = readdir(d)) {
+		struct container_record c;
+		struct err e = { 0 };
+
+		if (x->d_name[0] != '.' &&
+		    container_get(h->engine->store, ns, a, x->d_name, &c, &e) < 0 &&
+		    e.code == ERR_NOT_FOUND)
+			(void)unlinkat(dirfd(d), x->d_name, 0);
+	}
+	closedir(d);
+}
+
+/* Of containers that were deleted right before the last daemon was killed. */
+static void sweep(const struct history *h)
+{
+	DIR *d = opendir(h->dir);
+
+	if (!d)
+		return; /* nothing was kept yet */
+	for (struct dirent *x = readdir(d); x; x = readdir(d))
+		if (x->d_name[0] != '.')
+			sweep_namespace(h, dirfd(d), x->d_name);
+	closedir(d);
+}
+
 int history_start(struct engine *en, struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
@@ -210,6 +244,7 @@ int history_start(struct engine *en, struct err *e)
 		history_free(h);
 		return -1;
 	}
+	sweep(h);
 	en->history = h;
 	return 0;
 }
