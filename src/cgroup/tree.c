@@ -36,6 +36,12 @@ static void add_pids(char *text, struct cgroup_pids *p)
 	}
 }
 
+/* A container may name its own `.hidden`: only the two that every folder has are no children. */
+static bool is_child(const struct dirent *d)
+{
+	return d->d_type == DT_DIR && strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
+}
+
 /* Calls fn for every child folder, with its fd.  The folder's link count tells when there is
  * none, for the price of one call. */
 static int each_child(int dirfd, int (*fn)(int parentfd, const char *name, int fd, void *data),
@@ -59,7 +65,7 @@ static int each_child(int dirfd, int (*fn)(int parentfd, const char *name, int f
 		return r;
 	}
 	while (r == 0 && (d = readdir(dir))) {
-		if (d->d_type != DT_DIR || d->d_name[0] == '.')
+		if (!is_child(d))
 			continue;
 		AUTO_FD int child =
 			openat(fd, d->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -93,7 +99,7 @@ static int next_child(int dirfd, long *pos, char ret[NAME_MAX + 1])
 	if (*pos)
 		seekdir(dir, *pos);
 	while (r == 0 && (d = readdir(dir)))
-		if (d->d_type == DT_DIR && d->d_name[0] != '.') {
+		if (is_child(d)) {
 			snprintf(ret, NAME_MAX + 1, "%s", d->d_name);
 			*pos = d->d_off;
 			r = 1;

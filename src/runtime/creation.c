@@ -139,7 +139,7 @@ static int compile_seccomp(struct creation *k, struct err *e)
 {
 	if (!k->c->spec->linux.seccomp)
 		return 0;
-	const char *cache = arena_printf(k->arena, "%s/.seccomp", k->rt->root);
+	const char *cache = arena_printf(k->arena, "%s/" STATE_SECCOMP_CACHE, k->rt->root);
 	if (seccomp_compile(k->c->spec->linux.seccomp, cache, &k->seccomp, e) < 0)
 		return -1;
 	/* in runc's words and numbers, for which TSYNC is no flag of the filter */

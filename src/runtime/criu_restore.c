@@ -376,7 +376,7 @@ static int fill(struct restore *k, CriuOpts *o, struct err *e)
 static int run_hooks(struct restore *k, struct err *e)
 {
 	const struct oci_hooks *h = &k->create->spec->hooks;
-	AUTO_STR struct str out = STR_INIT(1 << 20);
+	AUTO_STR struct str out = STR_INIT(RUNTIME_STATE_TEXT_MAX);
 	struct runtime_state s = k->state.pub;
 
 	s.pid = k->pid;

@@ -97,7 +97,7 @@ static int set_sysctls(const struct launch *l, struct err *e)
 static int run_own_hooks(const struct launch *l, const struct oci_hook_list *hooks,
 			 const char *kind, enum runtime_status status, struct err *e)
 {
-	AUTO_STR struct str text = STR_INIT(1 << 20);
+	AUTO_STR struct str text = STR_INIT(RUNTIME_STATE_TEXT_MAX);
 	struct runtime_state s = *l->state;
 
 	if (!hooks->n)

@@ -51,7 +51,7 @@ static int open_cgroup(struct open_container *o, struct err *e)
 
 static int run_poststart(const struct open_container *o, struct err *e)
 {
-	AUTO_STR struct str out = STR_INIT(1 << 20);
+	AUTO_STR struct str out = STR_INIT(RUNTIME_STATE_TEXT_MAX);
 	struct runtime_state s = o->state.pub;
 
 	s.status = RUNTIME_RUNNING;
@@ -64,7 +64,7 @@ static int run_poststart(const struct open_container *o, struct err *e)
 static void run_poststop(const struct open_container *o)
 {
 	const struct oci_hook_list *l = &o->state.poststop;
-	AUTO_STR struct str out = STR_INIT(1 << 20);
+	AUTO_STR struct str out = STR_INIT(RUNTIME_STATE_TEXT_MAX);
 	struct runtime_state s = o->state.pub;
 
 	s.status = RUNTIME_STOPPED;
@@ -129,13 +129,15 @@ int runtime_start(const struct runtime *rt, const char *id, struct err *e)
 		return errno == ENOENT ? err_set(e, ERR_FAILED_PRECONDITION,
 						 "cannot start an already running container")
 				       : err_sys(e, errno, "open " STATE_FIFO);
-	if (write(fifo, "", 1) != 1)
-		return err_sys(e, errno, "start the container");
-	if (!o.state.poststart.n)
-		return 0;
-	wait_for_execve(fifo);
-	if (run_poststart(&o, e) == 0)
-		return 0;
+	if (write(fifo, "", 1) != 1) {
+		(void)err_sys(e, errno, "start container %s", id);
+	} else {
+		if (!o.state.poststart.n)
+			return 0;
+		wait_for_execve(fifo);
+		if (run_poststart(&o, e) == 0)
+			return 0;
+	}
 	/* the spec: an error, and the container is stopped */
 	struct err ignored = { 0 };
 	(void)signal_init(&o, SIGKILL, &ignored); /* it may have ended */
@@ -249,8 +251,8 @@ static int delete_open(const struct runtime *rt, const char *id, struct open_con
 	return 0;
 }
 
-/* Where somebody is making it, its end is waited for: what is half made has no name to know it by.
- * 1: there is no such container, but maybe what is left of one. */
+/* While it is still being created it cannot be told whose it is: waits for the end of that.  1:
+ * there is no such container, but maybe what is left of one. */
 static int open_for_deletion(const struct runtime *rt, const char *id, struct open_container *o,
 			     bool *ret_is_made, struct err *e)
 {
@@ -423,7 +425,8 @@ int runtime_list(const struct runtime *rt, struct arena *a, struct runtime_state
 	while ((d = readdir(dir))) {
 		struct err why = { 0 };
 
-		if (d->d_name[0] == '.' || d->d_type == DT_REG)
+		if (d->d_type == DT_REG || !ident_is_runc_id(d->d_name) ||
+		    strcmp(d->d_name, STATE_SECCOMP_CACHE) == 0)
 			continue;
 		GROW(list, n, cap);
 		if (runtime_state(rt, a, d->d_name, &list[n], &why) == 0)

@@ -15,7 +15,7 @@
 
 static char *state_text(struct creation *k, enum runtime_status status, pid_t pid)
 {
-	AUTO_STR struct str out = STR_INIT(1 << 20);
+	AUTO_STR struct str out = STR_INIT(RUNTIME_STATE_TEXT_MAX);
 	struct runtime_state s = k->state.pub;
 
 	s.status = status;

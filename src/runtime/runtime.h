@@ -95,16 +95,17 @@ int runtime_run(const struct runtime *rt, const struct runtime_create *c,
 int runtime_start(const struct runtime *rt, const char *id, struct err *e);
 
 /* The init process, or all processes of the container's cgroup.
- * Stopped: ERR_FAILED_PRECONDITION "container not running". */
+ * Stopped: ERR_FAILED_PRECONDITION "container not running", which for all means nobody left. */
 int runtime_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e);
 
-/* A stopped container: its cgroup, state folder and poststop hooks.  force: kills it first, and a
+/* A stopped container, or a created one, which has not run anything: its cgroup, state folder and
+ * poststop hooks.  force: kills it first, and a
  * container that does not exist is fine. */
 int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *e);
 
-/* Two for who shares a root with others.  By force, but only what was made from that bundle (a real
- * path): another's is left alone, which is no error; one that is being made is waited for, then
- * ERR_FAILED_PRECONDITION.  And one that has ended only, ERR_FAILED_PRECONDITION otherwise. */
+/* For callers that share a root with others.  By force, but only what was made from that bundle (a
+ * real path): another's is left alone, which is no error; one that is being made is waited for,
+ * then ERR_FAILED_PRECONDITION.  And one that has ended only, ERR_FAILED_PRECONDITION otherwise. */
 int runtime_delete_of(const struct runtime *rt, const char *id, const char *bundle, struct err *e);
 int runtime_delete_ended(const struct runtime *rt, const char *id, struct err *e);
 
@@ -166,6 +167,8 @@ int runtime_state(const struct runtime *rt, struct arena *a, const char *id,
 int runtime_list(const struct runtime *rt, struct arena *a, struct runtime_state **ret,
 		 size_t *ret_n, struct err *e);
 
-/* The state as the spec's JSON object (what hooks get on stdin). */
+/* The state as the spec's JSON object (what hooks get on stdin).  Bound of its text: what config.json
+ * may hold, each byte escaped, and our own. */
+enum { RUNTIME_STATE_TEXT_MAX = (6 * 16 + 1) << 20 };
 struct str;
 void runtime_state_json(const struct runtime_state *s, struct str *out);

@@ -30,6 +30,9 @@ static int check_id(const char *id, struct err *e)
 		return err_set(e, ERR_INVALID_ARGUMENT, "container id cannot be empty");
 	if (!ident_is_runc_id(id))
 		return err_set(e, ERR_INVALID_ARGUMENT, "invalid container ID format");
+	if (strcmp(id, STATE_SECCOMP_CACHE) == 0)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "invalid container ID: %s is where compiled filters are kept", id);
 	return 0;
 }
 
@@ -193,7 +196,7 @@ int state_load(const struct runtime *rt, struct arena *a, const char *id, int pr
 		return err_set(e, ERR_NOT_FOUND, "container does not exist");
 	if (dirfd < 0)
 		return err_sys(e, errno, "open %s/%s", rt->root, id);
-	int r = file_read(dirfd, STATE_FILE, 16 << 20, &text, &len);
+	int r = file_read(dirfd, STATE_FILE, RUNTIME_STATE_TEXT_MAX, &text, &len);
 	if (r == -ENOENT)
 		return err_set(e, ERR_NOT_FOUND, "container does not exist");
 	if (r < 0)
@@ -223,12 +226,15 @@ int state_wait_made(struct state *s, int procfd, unsigned ms, struct err *e)
 
 int state_write(const struct state *s, struct err *e)
 {
-	AUTO_STR struct str out = STR_INIT(16 << 20);
+	AUTO_STR struct str out = STR_INIT(RUNTIME_STATE_TEXT_MAX);
 
 	state_print(s, &out);
+	if (out.over)
+		return err_set(e, ERR_RESOURCE_EXHAUSTED, STATE_FILE " is larger than %d bytes",
+			       RUNTIME_STATE_TEXT_MAX);
 	int r = file_replace(s->dirfd, STATE_FILE, str_c(&out), out.len, 0600, false);
 	if (r < 0)
-		return err_sys(e, -r, "write " STATE_FILE);
+		return err_sys(e, -r, "write " STATE_FILE " of container %s", s->pub.id);
 	return 0;
 }
 

@@ -28,6 +28,7 @@ struct state {
 	const char *listener_path, *listener_metadata; /* of a filter that notifies; or NULL */
 	int dirfd; /* ROOT/ID */
 };
+#define STATE_SECCOMP_CACHE ".seccomp" /* beside the containers: no id */
 #define STATE_NONE ((struct state){ .dirfd = -1 })
 void state_done(struct state *s);
 #define AUTO_STATE CLEANUP(state_done)

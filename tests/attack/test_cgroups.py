@@ -1,4 +1,5 @@
 """Limits and devices."""
+import contextlib
 import json
 import os
 import pathlib
@@ -130,6 +131,27 @@ class Cgroups(Attack):
                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)))
                 self.assertEqual(r.returncode, 0, r.stderr)
                 self.assertFalse(top.exists())
+
+    def test_a_cgroup_with_a_hidden_name_hides_nothing(self):
+        """Whoever may make cgroups may name them: a process in `.x` is listed, killed and cleaned up all the same."""
+        config = self.config("/bin/sleep", "1000")
+        config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "pid"]
+        with self.running(config) as name:
+            paths = json.loads((self.root / name / "state.json").read_text())["cgroup_paths"]
+            subprocess.run(self.command("exec", "-d", name, "/bin/sleep", "1001"), check=True, timeout=20,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            pids = json.loads(self.runc("ps", "--format", "json", name).stdout)
+            self.assertEqual(len(pids), 2)
+            for path in set(paths.values()):
+                hidden = pathlib.Path(path) / ".x"
+                hidden.mkdir(exist_ok=True)
+                with contextlib.suppress(OSError):  # a cpuset without processors
+                    (hidden / "cgroup.procs").write_text(str(max(pids)))
+            self.assertEqual(json.loads(self.runc("ps", "--format", "json", name).stdout), pids)
+            r = self.runc("delete", "--force", name)
+            self.assertEqual(r.returncode, 0, r.stderr)
+            self.assertFalse(any(pathlib.Path(p).exists() for p in paths.values()))
+            self.assertFalse(any(os.path.exists(f"/proc/{p}") and open(f"/proc/{p}/stat").read().split()[2] != "Z" for p in pids))
 
     def test_pids_limit_of_nought_is_no_freedom(self):
         """runc 1.4: 0 is not "unlimited"."""
