@@ -60,16 +60,15 @@ struct task {
 	bool is_slow; /* did not answer a list in time; cleared by its next answer */
 	bool has_ended; /* a sandbox, and its event is out */
 	uint64_t watch; /* our own wait for init's end; 0: none */
+	struct task_question *questions; /* of its waits to the shim (wait.c): tasks.lock */
 };
 
 struct task_wait {
 	_Atomic unsigned refs;
 	uint64_t id;
-	struct task_wait *next; /* in its bucket: tasks.lock, as are the three below */
+	struct task_wait *next; /* in its bucket: tasks.lock, as are the flags */
 	bool is_begun, is_ended, is_cancelled;
 	struct task *task;
-	struct conn *conn; /* of the open call; written before the wait is begun only */
-	uint32_t call;
 	char *exec_id;
 	task_wait_fn *fn;
 	void *arg;

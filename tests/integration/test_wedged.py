@@ -1,6 +1,7 @@
 """A shim that hangs: its own callers wait for their deadline, and nobody else waits at all."""
 import os
 import signal
+import subprocess
 import time
 import unittest
 
@@ -43,6 +44,33 @@ class Wedged(DaemonTest):
             wait_for("the end", lambda n=name: "STOPPED" in self.task_line(n))
             self.ctr("tasks", "delete", name, check=False)
             self.ctr("containers", "delete", name)
+
+    def test_who_gave_up_waiting_leaves_nothing_in_the_shim(self):
+        """Each attach waits for the end, and ttrpc has no word for giving up: the daemon asks the shim once."""
+        self.running(name="asked")
+        shim = self.shim("asked")
+
+        def memory():
+            for line in open(f"/proc/{shim}/smaps_rollup"):
+                if line.startswith("Private_Dirty:"):
+                    return int(line.split()[1])
+
+        def attach(n):
+            for _ in range(n):
+                p = subprocess.Popen(self.daemon.command("tasks", "attach", "asked"), env=self.daemon.env, stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(0.03)
+                p.kill()
+                p.wait()
+
+        attach(10)
+        before = memory()
+        attach(100)
+        self.assertLess(memory() - before, 24)  # KiB; half a one each, once
+        self.ctr("tasks", "kill", "-s", "SIGKILL", "asked")
+        wait_for("the end", lambda: "STOPPED" in self.task_line("asked"))
+        self.ctr("tasks", "delete", "asked", check=False)
+        self.ctr("containers", "delete", "asked")
 
 
 if __name__ == "__main__":
