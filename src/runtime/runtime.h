@@ -29,8 +29,9 @@ struct runtime {
 };
 
 /* First thing in main() of a program that uses this library: goes on as a copy of the program
- * that nothing inside a container can write (it executes itself again, once, from a detached
- * read-only mount, or from a sealed memfd), and makes the process non-dumpable.  argv and
+ * that nothing inside a container can write (mapped anew from a detached read-only mount; where
+ * the kernel refuses that, executed again, once, from there or from a sealed memfd), and makes
+ * the process non-dumpable.  argv and
  * environment pass through unchanged.  Only returns in the protected program, or -1. */
 int runtime_protect_self(char **argv, struct err *e);
 

@@ -129,14 +129,14 @@ class FailurePoints(unittest.TestCase):
         self.assertGreater(self.walk(("run", "-d", self.id), self.failed_leaves_nothing), 300 // STEP)
 
     def test_start(self):
-        self.walk(("start", self.id), lambda *_: None, self.fresh("create"))
+        self.assertGreater(self.walk(("start", self.id), lambda *_: None, self.fresh("create")), 10 // STEP)
 
     def test_exec(self):
         self.assertGreater(self.walk(("exec", self.id, "true"), self.still_there, self.fresh("run", "-d")), 100 // STEP)
 
     def test_delete(self):
-        self.walk(("delete", "--force", self.id), lambda *_: None, self.fresh("run", "-d"))
-        self.walk(("delete", self.id), lambda *_: None, self.fresh("create"))
+        self.assertGreater(self.walk(("delete", "--force", self.id), lambda *_: None, self.fresh("run", "-d")), 10 // STEP)
+        self.assertGreater(self.walk(("delete", self.id), lambda *_: None, self.fresh("create")), 10 // STEP)
 
 
 if __name__ == "__main__":

@@ -68,11 +68,6 @@ class Spec(RuncTest):
         self.assertEqual(self.sh("head -1 /etc/link; ls /etc; touch /etc/new").splitlines()[0], "root:x:0:0::/root:/bin/sh")
         self.assertFalse((self.b.root / "etc/new").exists())
 
-    def test_propagation(self):
-        for name in ("private", "rslave", "shared", "rshared"):
-            self.b.config["linux"]["rootfsPropagation"] = name
-            self.sh("true")
-
     def test_sysctl_and_its_limits(self):
         sysctl = self.b.config["linux"].setdefault("sysctl", {})
         sysctl["net.ipv4.ip_forward"] = "1"
