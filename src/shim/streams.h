@@ -7,8 +7,8 @@
  *
  * Paths in a request: "" is not wanted; a path is a fifo that the client made, or a file to append
  * to; stdout may be a URI (file://, binary://, casco-log://).  Output fifos are opened for writing
- *and for reading, so that a client that goes away is neither an error nor the end, and another may
- *come. */
+ * and for reading, so that a client that goes away is neither an error nor the end, and another may
+ * come. */
 #pragma once
 
 #include "base/err.h"
