@@ -24,8 +24,8 @@ void str_addc(struct str *s, char c);
 void str_addf(struct str *s, const char *fmt, ...) PRINTF(2, 3);
 void str_add_base64(struct str *s, const void *bytes, size_t n); /* RFC 4648, padded */
 void str_reset(struct str *s); /* empties, keeps the memory */
-/* For a queue whose first *at bytes are used up: gives their place back when that is worth a copy of
- * the rest, and sets *at to 0.  A queue that never empties does not grow for ever. */
+/* For a queue whose first *at bytes are used up: gives their place back when that is worth a copy
+ * of the rest, and sets *at to 0.  A queue that never empties does not grow for ever. */
 void str_compact(struct str *s, size_t *at);
 char *str_take(struct str *s); /* the caller owns it; "" when nothing was added */
 const char *str_c(const struct str *s); /* never NULL; borrowed from s */
