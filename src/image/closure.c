@@ -50,9 +50,7 @@ static int add_manifest(struct closure *c, const struct oci_descriptor *d,
 	return add(c, &doc->config, false, e) < 0 ? -1 : add(c, d, true, e);
 }
 
-/* What an index lists beside manifests leads nowhere: of a checkpoint's index the container's spec,
- * criu's images and the layer of what was written. */
-static bool is_leaf(const struct oci_descriptor *d)
+bool closure_is_leaf(const struct oci_descriptor *d)
 {
 	return *d->media_type && !media_is_index(d->media_type) &&
 	       !media_is_manifest(d->media_type);
@@ -64,7 +62,7 @@ static int walk(struct closure *c, const struct oci_descriptor *d, int depth,
 static int walk_entry(struct closure *c, const struct oci_descriptor *d, int depth,
 		      struct closure_image *ret, struct err *e)
 {
-	return is_leaf(d) ? add(c, d, false, e) : walk(c, d, depth, ret, e);
+	return closure_is_leaf(d) ? add(c, d, false, e) : walk(c, d, depth, ret, e);
 }
 
 static int walk(struct closure *c, const struct oci_descriptor *d, int depth,

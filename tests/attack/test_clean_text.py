@@ -213,6 +213,14 @@ class Checkpoints(DaemonTest):
                 self.assertGreaterEqual(len({m["mediaType"] for m in parts}), 4)
                 self.assertEqual([m for m in parts if sizes.get(blob(m)) != m["size"]], [])
 
+    def test_export_comes_back(self):
+        self.saved()
+        path = self.scratch.path / "saved.tar"
+        self.ctr("images", "export", path, "evil:1")
+        self.ctr("images", "delete", "--sync", "evil:1")
+        self.ctr("images", "import", "--no-unpack", path)
+        self.allowed()
+
 
 if __name__ == "__main__":
     unittest.main()
