@@ -2,31 +2,13 @@
 
 #include <string.h>
 
-/* Length of the well-formed UTF-8 sequence at s, 0 if there is none. */
-static size_t utf8_len(const unsigned char *s)
-{
-	size_t n = s[0] < 0x80                   ? 1
-		   : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-		   : (s[0] & 0xf0) == 0xe0       ? 3
-		   : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-						 : 0;
-
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 void jsonw_quote(struct str *out, const char *text)
 {
 	const unsigned char *s = (const unsigned char *)text;
 
 	str_addc(out, '"');
 	while (*s) {
-		size_t n = utf8_len(s);
+		size_t n = str_utf8(s, SIZE_MAX);
 
 		if (n == 0) {
 			str_add(out, "\\ufffd");
@@ -43,6 +25,8 @@ void jsonw_quote(struct str *out, const char *text)
 			str_add(out, "\\t");
 		else if (*s < 0x20 || *s == 0x7f)
 			str_addf(out, "\\u%04x", *s);
+		else if (*s == 0xc2 && s[1] < 0xa0) /* C1: terminals act on them, too */
+			str_addf(out, "\\u%04x", s[1]);
 		else
 			str_addn(out, s, n);
 		s += n;

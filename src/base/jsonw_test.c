@@ -39,3 +39,11 @@ TEST(strings_never_pass_their_maximum)
 	CHECK(s.over && s.len == 3);
 	CHECK_STR(str_c(&s), "abc");
 }
+
+TEST(json_escapes_what_steers_terminals)
+{
+	AUTO_STR struct str s = STR_INIT(1000);
+
+	jsonw_quote(&s, "\x1b[31m\xc2\x9b\xc2\x80\xc2\x9f\xc2\xa0\x7f");
+	CHECK_STR(str_c(&s), "\"\\u001b[31m\\u009b\\u0080\\u009f\xc2\xa0\\u007f\"");
+}

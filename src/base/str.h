@@ -30,6 +30,10 @@ void str_compact(struct str *s, size_t *at);
 char *str_take(struct str *s); /* the caller owns it; "" when nothing was added */
 const char *str_c(const struct str *s); /* never NULL; borrowed from s */
 
+/* Bytes of the well-formed UTF-8 character at s, 0 if there is none.  Looks at n bytes at most, and
+ * at none behind a NUL. */
+size_t str_utf8(const void *s, size_t n);
+
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 

@@ -50,6 +50,21 @@ static int add_manifest(struct closure *c, const struct oci_descriptor *d,
 	return add(c, &doc->config, false, e) < 0 ? -1 : add(c, d, true, e);
 }
 
+bool closure_is_leaf(const struct oci_descriptor *d)
+{
+	return *d->media_type && !media_is_index(d->media_type) &&
+	       !media_is_manifest(d->media_type);
+}
+
+static int walk(struct closure *c, const struct oci_descriptor *d, int depth,
+		struct closure_image *ret, struct err *e);
+
+static int walk_entry(struct closure *c, const struct oci_descriptor *d, int depth,
+		      struct closure_image *ret, struct err *e)
+{
+	return closure_is_leaf(d) ? add(c, d, false, e) : walk(c, d, depth, ret, e);
+}
+
 static int walk(struct closure *c, const struct oci_descriptor *d, int depth,
 		struct closure_image *ret, struct err *e)
 {
@@ -69,7 +84,7 @@ static int walk(struct closure *c, const struct oci_descriptor *d, int depth,
 		if (!is_wanted(c->w, &doc.manifests[i]))
 			continue;
 		wanted++;
-		if (walk(c, &doc.manifests[i], depth + 1, ret, e) < 0)
+		if (walk_entry(c, &doc.manifests[i], depth + 1, ret, e) < 0)
 			return -1;
 	}
 	if (!wanted && doc.n_manifests)

@@ -23,6 +23,10 @@ struct closure_image {
 	struct image_doc doc;
 };
 
+/* What an index lists beside manifests leads nowhere: of a checkpoint's index the container's spec,
+ * criu's images and the layer of what was written. */
+bool closure_is_leaf(const struct oci_descriptor *d);
+
 /* d and what is below it for the job's platforms (none: all).  ERR_NOT_FOUND: a document is not in
  * the store, or an index has no manifest for the platform. */
 int closure_add(struct closure *c, const struct oci_descriptor *d, struct closure_image *ret,

@@ -1,4 +1,5 @@
 /* The tree of documents below a descriptor: index, manifests for the wanted platforms, configs. */
+#include "image/closure.h"
 #include "image/worker.h"
 
 #include "os/fd.h"
@@ -117,26 +118,53 @@ static bool is_wanted(const struct worker *w, const struct oci_descriptor *d)
 	return false;
 }
 
-/* Of an index's entries those for the wanted platforms: for each platform the first that fits. */
+static bool is_same_platform(const struct oci_descriptor *a, const struct oci_descriptor *b)
+{
+	return a->has_platform && b->has_platform &&
+	       strcmp(a->platform.arch, b->platform.arch) == 0 &&
+	       strcmp(a->platform.variant, b->platform.variant) == 0 &&
+	       strcmp(a->platform.os, b->platform.os) == 0;
+}
+
+/* Of an index's entries those for the wanted platforms: for each platform the first manifest that
+ * fits, and all that is no manifest. */
 static size_t choose(const struct worker *w, const struct image_doc *doc, bool *chosen)
 {
-	size_t n = 0;
+	size_t n = 0, n_leaves = 0;
 
 	for (size_t i = 0; i < doc->n_manifests; i++) {
 		const struct oci_descriptor *d = &doc->manifests[i];
 
 		chosen[i] = !w->job.metadata_only && is_wanted(w, d);
-		for (size_t k = 0; chosen[i] && w->job.n_platforms && d->has_platform && k < i; k++)
-			if (chosen[k] && doc->manifests[k].has_platform &&
-			    strcmp(doc->manifests[k].platform.arch, d->platform.arch) == 0 &&
-			    strcmp(doc->manifests[k].platform.variant, d->platform.variant) == 0 &&
-			    strcmp(doc->manifests[k].platform.os, d->platform.os) == 0)
+		if (closure_is_leaf(d)) {
+			n_leaves += chosen[i];
+			continue;
+		}
+		for (size_t k = 0; chosen[i] && w->job.n_platforms && k < i; k++)
+			if (chosen[k] && !closure_is_leaf(&doc->manifests[k]) &&
+			    is_same_platform(&doc->manifests[k], d))
 				chosen[i] = false;
 		if (chosen[i] && w->job.manifest_limit && n == w->job.manifest_limit)
 			chosen[i] = false;
 		n += chosen[i];
 	}
-	return n;
+	return n + n_leaves;
+}
+
+/* It is fetched as a manifest's layers are, and nobody unpacks it. */
+static int add_leaf(struct worker *w, const struct oci_descriptor *d,
+		    const struct oci_descriptor *index, struct err *e)
+{
+	struct worker_manifest *m = &w->manifests[w->n_manifests];
+
+	if (w->n_manifests == WORKER_MANIFESTS)
+		return err_set(e, ERR_RESOURCE_EXHAUSTED, "more than %d manifests",
+			       WORKER_MANIFESTS);
+	*m = (struct worker_manifest){ .desc = *index };
+	m->doc.layers = arena_memdup(w->arena, d, sizeof *d);
+	m->doc.n_layers = 1;
+	w->n_manifests++;
+	return 0;
 }
 
 static int walk(struct worker *w, const struct oci_descriptor *d, const char *parent, int depth,
@@ -154,14 +182,26 @@ static int walk_metadata(struct worker *w, const struct oci_descriptor *d, const
 	return err_copy(e, &why);
 }
 
-static int walk_children(struct worker *w, const struct image_doc *doc, const bool *chosen,
-			 const char *name, int depth, bool is_whole, struct err *e)
+static int walk_children(struct worker *w, const struct oci_descriptor *index,
+			 const struct image_doc *doc, const bool *chosen, int depth, bool is_whole,
+			 struct err *e)
 {
-	for (size_t i = 0; i < doc->n_manifests; i++)
-		if (chosen[i] && walk(w, &doc->manifests[i], name, depth, is_whole, e) < 0)
+	const char *name = worker_object_name(w->arena, index);
+
+	for (size_t i = 0; i < doc->n_manifests; i++) {
+		const struct oci_descriptor *d = &doc->manifests[i];
+		int r = 0;
+
+		if (closure_is_leaf(d))
+			r = chosen[i] && is_whole ? add_leaf(w, d, index, e) : 0;
+		else if (chosen[i])
+			r = walk(w, d, name, depth, is_whole, e);
+		if (r < 0)
 			return -1;
+	}
 	for (size_t i = 0; w->job.all_metadata && i < doc->n_manifests; i++)
-		if (!chosen[i] && walk_metadata(w, &doc->manifests[i], name, depth, e) < 0)
+		if (!chosen[i] && !closure_is_leaf(&doc->manifests[i]) &&
+		    walk_metadata(w, &doc->manifests[i], name, depth, e) < 0)
 			return -1;
 	return 0;
 }
@@ -170,7 +210,6 @@ static int walk_index(struct worker *w, const struct oci_descriptor *d, const st
 		      const char *bytes, size_t n, int depth, bool is_whole, struct err *e)
 {
 	bool *chosen = arena_array(w->arena, doc->n_manifests + 1, sizeof *chosen);
-	const char *name = worker_object_name(w->arena, d);
 	struct labels labels = { 0 };
 	size_t count = choose(w, doc, chosen);
 
@@ -187,7 +226,7 @@ static int walk_index(struct worker *w, const struct oci_descriptor *d, const st
 				doc->manifests[i].digest);
 	if (worker_store_document(w, d, bytes, n, &labels, e) < 0)
 		return -1;
-	return walk_children(w, doc, chosen, name, depth + 1, is_whole, e);
+	return walk_children(w, d, doc, chosen, depth + 1, is_whole, e);
 }
 
 static int read_config(struct worker *w, struct worker_manifest *m, const char *parent,

@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 from bundle import RuncTest, cgroups_named
-from casco import program, wait_for
+from casco import our_env, program, wait_for
 
 STUB = pathlib.Path(__file__).resolve().parent / "stub_criu.py"
 
@@ -21,6 +21,22 @@ def why_no_criu():
         r = subprocess.run(["criu", "check"], cwd=folder, capture_output=True, text=True, check=False)
     errors = [l for l in r.stderr.splitlines() if "Error" in l]
     return None if r.returncode == 0 else "criu check: " + (errors[0] if errors else f"exit {r.returncode}")
+
+
+def give_stub_criu(test_class):
+    """Starts a DaemonTest's daemon anew with a criu that saves nothing: what test_class.words has says how it answers, asked has
+    what it was asked."""
+    test_class.daemon.stop()
+    folder = test_class.scratch.path / "bin"
+    folder.mkdir()
+    test_class.words, test_class.asked = folder / "words", folder / "log"
+    test_class.words.write_text("")
+    (folder / "criu").write_text(f"#!/bin/sh\nexport STUB_CRIU=\"$(cat {test_class.words})\" STUB_CRIU_LOG={test_class.asked}\n"
+                                 f"exec {sys.executable} {STUB} \"$@\"\n")
+    (folder / "criu").chmod(0o755)
+    env = our_env()
+    test_class.daemon.env = {**env, "PATH": f"{folder}:{env.get('PATH', os.environ['PATH'])}"}
+    test_class.daemon.start()
 
 
 class Checkpointed(RuncTest):

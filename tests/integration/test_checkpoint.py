@@ -1,12 +1,10 @@
 """Checkpoints of tasks through the API: ctr to daemon to shim to runc to criu, and back."""
 import json
-import os
 import shutil
-import sys
 import unittest
 
-from casco import DaemonTest, our_env, wait_for
-from checkpointed import STUB, why_no_criu
+from casco import DaemonTest, wait_for
+from checkpointed import give_stub_criu, why_no_criu
 
 IMAGES = "application/vnd.containerd.container.criu.checkpoint.criu.tar"
 CONFIG = "application/vnd.containerd.container.checkpoint.config.v1+proto"
@@ -37,17 +35,7 @@ class Stub(Checkpoints):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.daemon.stop()
-        folder = cls.scratch.path / "bin"
-        folder.mkdir()
-        cls.words = folder / "words"
-        (folder / "criu").write_text(f"#!/bin/sh\nexport STUB_CRIU=\"$(cat {cls.words})\" STUB_CRIU_LOG={folder}/log\n"
-                                     f"exec {sys.executable} {STUB} \"$@\"\n")
-        (folder / "criu").chmod(0o755)
-        cls.asked = folder / "log"
-        env = our_env()
-        cls.daemon.env = {**env, "PATH": f"{folder}:{env.get('PATH', os.environ['PATH'])}"}
-        cls.daemon.start()
+        give_stub_criu(cls)
 
     def test_what_fails_is_told_and_the_task_goes_on(self):
         self.words.write_text("fail")

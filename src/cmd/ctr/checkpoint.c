@@ -290,7 +290,7 @@ static int checkpoint_task(struct checkpoint *k, const struct args *args, struct
 
 	if (save(k, name, k->c->id, &l, e) < 0)
 		return -1;
-	puts(name);
+	ctr_puts(k->ctr, name);
 	return 0;
 }
 

@@ -48,7 +48,7 @@ static int containers_list(struct ctr *ctr, const struct args *args, struct err 
 		const CONTAINERS(Container) *c = rsp->containers[i];
 
 		if (args_bool(args, "quiet"))
-			puts(c->id);
+			ctr_puts(ctr, c->id);
 		else
 			table_row(&t, c->id, *c->image ? c->image : "-",
 				  c->runtime ? c->runtime->name : "", "", NULL);
@@ -136,7 +136,7 @@ static int containers_label(struct ctr *ctr, const struct args *args, struct err
 		return -1;
 	if (rsp->container) {
 		labels_from_pb(ctr->arena, rsp->container->labels, rsp->container->n_labels, &l);
-		puts(labels_text(ctr->arena, &l));
+		ctr_puts(ctr, labels_text(ctr->arena, &l));
 	}
 	return 0;
 }

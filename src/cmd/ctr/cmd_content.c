@@ -32,7 +32,7 @@ static int print_list(struct ctr *ctr, struct grpc_stream *s, bool quiet, struct
 	while ((r = grpc_stream_recv(s, ctr->arena, (void **)&rsp, e)) > 0)
 		for (size_t i = 0; i < rsp->n_info; i++) {
 			if (quiet)
-				puts(rsp->info[i]->digest);
+				ctr_puts(ctr, rsp->info[i]->digest);
 			else
 				add_row(&t, rsp->info[i]);
 		}
@@ -129,7 +129,7 @@ static int content_delete(struct ctr *ctr, const struct args *args, struct err *
 
 		req.digest = PB(args->v[i]);
 		if (CTR_CALL_EMPTY(ctr, "content.v1.Content/Delete", &req, &one) == 0) {
-			puts(args->v[i]);
+			ctr_puts(ctr, args->v[i]);
 			continue;
 		}
 		if (one.code == ERR_NOT_FOUND)
@@ -151,7 +151,7 @@ static int content_label(struct ctr *ctr, const struct args *args, struct err *e
 	labels_parse(ctr->arena, args->v + 1, args->n - 1, &l);
 	if (blob_label(ctr, args->v[0], &l, e) < 0)
 		return -1;
-	puts(labels_text(ctr->arena, &l));
+	ctr_puts(ctr, labels_text(ctr->arena, &l));
 	return 0;
 }
 

@@ -128,9 +128,10 @@ static void print_text(const struct checks *c)
 	static const char *const marks[] = { "ok  ", "WARN", "FAIL" };
 
 	for (size_t i = 0; i < c->n; i++) {
-		printf("%s  %s: %s\n", marks[c->v[i].finding], c->v[i].name, c->v[i].text);
+		ctr_print(stdout, "%s  %s: %s\n", marks[c->v[i].finding], c->v[i].name,
+			  c->v[i].text);
 		if (c->v[i].finding)
-			printf("      to do: %s\n", c->v[i].hint);
+			ctr_print(stdout, "      to do: %s\n", c->v[i].hint);
 	}
 }
 

@@ -65,7 +65,8 @@ static void print_event(const Containerd__Types__Envelope *v)
 
 	if (v->event)
 		add_event(&text, v->event);
-	printf("%s %s %s %s\n", time_go(a, v->timestamp), v->namespace_, v->topic, str_c(&text));
+	ctr_print(stdout, "%s %s %s %s\n", time_go(a, v->timestamp), v->namespace_, v->topic,
+		  str_c(&text));
 	fflush(stdout);
 }
 

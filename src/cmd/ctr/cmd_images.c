@@ -75,7 +75,7 @@ static int images_list(struct ctr *ctr, const struct args *args, struct err *e)
 		return list_print_json(rsp->images, rsp->n_images, e);
 	if (args_bool(args, "quiet")) {
 		for (size_t i = 0; i < rsp->n_images; i++)
-			puts(rsp->images[i]->name);
+			ctr_puts(ctr, rsp->images[i]->name);
 		return 0;
 	}
 	table_row(&t, "REF", "TYPE", "DIGEST", "SIZE", "PLATFORMS", "LABELS", "", NULL);
@@ -119,7 +119,7 @@ static int images_remove(struct ctr *ctr, const struct args *args, struct err *e
 		struct err one = { 0 };
 
 		if (remove_one(ctr, args->v[i], is_last && args_bool(args, "sync"), &one) == 0) {
-			puts(args->v[i]);
+			ctr_puts(ctr, args->v[i]);
 		} else if (one.code == ERR_NOT_FOUND) {
 			ctr_warn("%s: image not found", args->v[i]);
 		} else {
@@ -175,7 +175,7 @@ static int tag_one(struct ctr *ctr, const struct args *args, const IMAGES(Image)
 	copy.name = PB(name);
 	if (put_image(ctr, &copy, force, e) < 0)
 		return -1;
-	puts(name);
+	ctr_puts(ctr, name);
 	return 0;
 }
 
@@ -228,7 +228,7 @@ static int images_label(struct ctr *ctr, const struct args *args, struct err *e)
 		return -1;
 	if (rsp->image) {
 		labels_from_pb(ctr->arena, rsp->image->labels, rsp->image->n_labels, &l);
-		puts(labels_text(ctr->arena, &l));
+		ctr_puts(ctr, labels_text(ctr->arena, &l));
 	}
 	return 0;
 }

@@ -5,6 +5,8 @@
 #include "base/num.h"
 #include "cmd/ctr/json_print.h"
 
+#include <unistd.h>
+
 static void put_past(struct jsonw *w, const struct past *p)
 {
 	jsonw_key(w, "Past");
@@ -100,8 +102,11 @@ static int show_path(const char *document, size_t n, const char *path, struct er
 
 	if (jsonr_parse(document, n, &o, e) < 0 || walk(o, path, &at, e) < 0)
 		return -1;
-	if (json_object_is_type(at, json_type_string)) { /* as it is: for scripts */
-		puts(json_object_get_string(at));
+	if (json_object_is_type(at, json_type_string)) {
+		if (isatty(STDOUT_FILENO))
+			ctr_print(stdout, "%s\n", json_object_get_string(at));
+		else /* as it is: for scripts */
+			puts(json_object_get_string(at));
 		return 0;
 	}
 	jsonw_init(&w, &out, 4);

@@ -31,7 +31,7 @@ static int leases_list(struct ctr *ctr, const struct args *args, struct err *e)
 		Google__Protobuf__Timestamp seconds = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
 
 		if (args_bool(args, "quiet")) {
-			puts(lease->id);
+			ctr_puts(ctr, lease->id);
 			continue;
 		}
 		seconds.seconds = lease->created_at ? lease->created_at->seconds : 0;
@@ -68,7 +68,7 @@ static int leases_create(struct ctr *ctr, const struct args *args, struct err *e
 	if (CTR_CALL(ctr, "leases.v1.Leases/Create", &req, leases__v1__create_response, &rsp, e) <
 	    0)
 		return -1;
-	puts(rsp->lease ? rsp->lease->id : req.id);
+	ctr_puts(ctr, rsp->lease ? rsp->lease->id : req.id);
 	return 0;
 }
 
@@ -83,7 +83,7 @@ static int leases_delete(struct ctr *ctr, const struct args *args, struct err *e
 		req.sync = args_bool(args, "sync") && i + 1 == args->n;
 		if (CTR_CALL_EMPTY(ctr, "leases.v1.Leases/Delete", &req, e) < 0)
 			return -1;
-		puts(args->v[i]);
+		ctr_puts(ctr, args->v[i]);
 	}
 	return 0;
 }

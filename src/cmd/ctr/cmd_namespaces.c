@@ -82,7 +82,7 @@ static int namespaces_list(struct ctr *ctr, const struct args *args, struct err 
 
 		labels_from_pb(ctr->arena, ns->labels, ns->n_labels, &l);
 		if (args_bool(args, "quiet"))
-			puts(ns->name);
+			ctr_puts(ctr, ns->name);
 		else
 			table_row(&t, ns->name, labels_text(ctr->arena, &l), "", NULL);
 	}
@@ -138,7 +138,7 @@ static int namespaces_remove(struct ctr *ctr, const struct args *args, struct er
 
 		/* what is gone already is gone, as for the original */
 		if (remove_one(ctr, args, args->v[i], &one) == 0 || one.code == ERR_NOT_FOUND) {
-			puts(args->v[i]);
+			ctr_puts(ctr, args->v[i]);
 			continue;
 		}
 		log_error(LOG({ "error", err_text(&one, text, sizeof text) }),

@@ -193,7 +193,7 @@ int ps_run(struct ctr *ctr, const struct args *args, struct err *e)
 		if (!all && !is_up(&x))
 			continue;
 		if (quiet)
-			puts(x.c->id);
+			ctr_puts(ctr, x.c->id);
 		else if (json)
 			put_row(ctr, &w, &x);
 		else

@@ -100,7 +100,7 @@ static int sandboxes_run(struct ctr *ctr, const struct args *args, struct err *e
 		(void)shut_down(ctr, &s, &ignored); /* what was made goes again */
 		return err_wrap(e, "failed to start");
 	}
-	puts(s.sandbox_id);
+	ctr_puts(ctr, s.sandbox_id);
 	return 0;
 }
 

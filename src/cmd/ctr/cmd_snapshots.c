@@ -176,9 +176,9 @@ static void print_tree(const struct infos *l, const char *parent, unsigned depth
 		if (strcmp(l->v[i]->parent, parent) != 0 || !*l->v[i]->name)
 			continue;
 		if (depth)
-			printf("%*s\\_ %s\n", (int)(depth * 2), "", l->v[i]->name);
+			ctr_print(stdout, "%*s\\_ %s\n", (int)(depth * 2), "", l->v[i]->name);
 		else
-			printf(" %s\n", l->v[i]->name);
+			ctr_print(stdout, " %s\n", l->v[i]->name);
 		print_tree(l, l->v[i]->name, depth + 1);
 	}
 }

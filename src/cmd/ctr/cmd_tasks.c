@@ -48,7 +48,7 @@ static int tasks_list(struct ctr *ctr, const struct args *args, struct err *e)
 		size_t s = (size_t)p->status;
 
 		if (args_bool(args, "quiet"))
-			puts(p->id);
+			ctr_puts(ctr, p->id);
 		else
 			table_row(&t, p->id, arena_printf(ctr->arena, "%u", p->pid),
 				  s < ARRAY_LEN(names) ? names[s] : "UNKNOWN", NULL);

@@ -64,13 +64,14 @@ int version_run(struct ctr *ctr, const struct args *args, struct err *e)
 		     e) < 0)
 		return -1;
 	if (!json)
-		printf("Server:\n  Version:  %s\n  Revision: %s\n", v->version, v->revision);
+		ctr_print(stdout, "Server:\n  Version:  %s\n  Revision: %s\n", v->version,
+			  v->revision);
 	if (server_info(ctr, &s, e) < 0)
 		return -1;
 	if (json)
 		print_json(v->version, v->revision, s->uuid);
 	else
-		printf("  UUID: %s\n", s->uuid);
+		ctr_print(stdout, "  UUID: %s\n", s->uuid);
 	for (size_t i = 0; i < s->n_deprecations; i++)
 		ctr_warn("%s", s->deprecations[i]->message);
 	return 0;
@@ -181,7 +182,7 @@ static int plugins_list(struct ctr *ctr, const struct args *args, struct err *e)
 		const INTROSPECTION(Plugin) *p = rsp->plugins[i];
 
 		if (args_bool(args, "quiet"))
-			puts(p->id);
+			ctr_puts(ctr, p->id);
 		else if (args_bool(args, "detailed"))
 			add_details(&t, p);
 		else

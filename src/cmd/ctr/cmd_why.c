@@ -121,9 +121,9 @@ static void show_end(struct ctr *ctr, const struct answer *a)
 	const struct past *p = &a->past;
 	const char *signal = status_signal(ctr->arena, p->status);
 
-	printf("it ended %s ago (%s) with exit code %u%s%s%s\n", age_of(ctr->arena, p->exited_at),
-	       p->exited_at, p->status, signal ? " (" : "", signal ? signal : "",
-	       signal ? ")" : "");
+	ctr_print(stdout, "it ended %s ago (%s) with exit code %u%s%s%s\n",
+		  age_of(ctr->arena, p->exited_at), p->exited_at, p->status, signal ? " (" : "",
+		  signal ? signal : "", signal ? ")" : "");
 	if (hint(p))
 		printf("  %s\n", hint(p));
 }
@@ -135,12 +135,12 @@ static void show_text(struct ctr *ctr, const struct answer *a)
 	struct tail tail = { .text = &log };
 	const struct past *p = &a->past;
 
-	printf("%s%s is %s%s", is_tty ? "\033[1m" : "", a->id, is_up(a) ? a->word : "not running",
-	       is_tty ? "\033[0m" : "");
+	printf("%s%s is %s%s", is_tty ? "\033[1m" : "", shown(ctr->arena, a->id),
+	       is_up(a) ? a->word : "not running", is_tty ? "\033[0m" : "");
 	if (is_up(a)) {
-		printf(": process %u\n", a->pid);
+		ctr_print(stdout, ": process %u\n", a->pid);
 		if (p->is_oom)
-			printf("  out of memory once, at %s\n", p->oom_at);
+			ctr_print(stdout, "  out of memory once, at %s\n", p->oom_at);
 		return;
 	}
 	printf(": ");
@@ -153,13 +153,13 @@ static void show_text(struct ctr *ctr, const struct answer *a)
 					      ? "created, and not started yet (ctr tasks start)"
 					      : "never started (ctr tasks start)");
 	if (p->is_oom)
-		printf("  out of memory at %s%s%s: a process of it was killed by the kernel\n",
-		       p->oom_at, a->memory ? ", with a limit of " : "",
-		       a->memory ? a->memory : "");
+		ctr_print(stdout,
+			  "  out of memory at %s%s%s: a process of it was killed by the kernel\n",
+			  p->oom_at, a->memory ? ", with a limit of " : "",
+			  a->memory ? a->memory : "");
 	if (p->error) {
-		char *error AUTO_FREE = printable(p->error, strlen(p->error));
-
-		printf("  error at %s: %s\n", p->error_at ? p->error_at : "?", error);
+		ctr_print(stdout, "  error at %s: %s\n", p->error_at ? p->error_at : "?",
+			  shown(ctr->arena, p->error));
 	}
 	read_tail(a, &tail);
 	if (log.len)

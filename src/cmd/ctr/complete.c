@@ -31,7 +31,7 @@ static void print_containers(struct ctr *ctr)
 		     containers__v1__list_containers_response, &rsp, &ignored) < 0)
 		return;
 	for (size_t i = 0; i < rsp->n_containers; i++)
-		puts(rsp->containers[i]->id);
+		ctr_puts(ctr, rsp->containers[i]->id);
 }
 
 static void print_tasks(struct ctr *ctr)
@@ -44,7 +44,7 @@ static void print_tasks(struct ctr *ctr)
 		     &ignored) < 0)
 		return;
 	for (size_t i = 0; i < rsp->n_tasks; i++)
-		puts(rsp->tasks[i]->id);
+		ctr_puts(ctr, rsp->tasks[i]->id);
 }
 
 static void print_images(struct ctr *ctr)
@@ -57,7 +57,7 @@ static void print_images(struct ctr *ctr)
 		     &ignored) < 0)
 		return;
 	for (size_t i = 0; i < rsp->n_images; i++)
-		puts(rsp->images[i]->name);
+		ctr_puts(ctr, rsp->images[i]->name);
 }
 
 static void print_namespaces(struct ctr *ctr)
@@ -70,7 +70,7 @@ static void print_namespaces(struct ctr *ctr)
 		     namespaces__v1__list_namespaces_response, &rsp, &ignored) < 0)
 		return;
 	for (size_t i = 0; i < rsp->n_namespaces; i++)
-		puts(rsp->namespaces[i]->name);
+		ctr_puts(ctr, rsp->namespaces[i]->name);
 }
 
 static void print_leases(struct ctr *ctr)
@@ -83,7 +83,7 @@ static void print_leases(struct ctr *ctr)
 		     &ignored) < 0)
 		return;
 	for (size_t i = 0; i < rsp->n_leases; i++)
-		puts(rsp->leases[i]->id);
+		ctr_puts(ctr, rsp->leases[i]->id);
 }
 
 static void print_blobs(struct ctr *ctr)
@@ -99,7 +99,7 @@ static void print_blobs(struct ctr *ctr)
 		return;
 	while (grpc_stream_recv(s, ctr->arena, (void **)&rsp, &ignored) > 0)
 		for (size_t i = 0; i < rsp->n_info; i++)
-			puts(rsp->info[i]->digest);
+			ctr_puts(ctr, rsp->info[i]->digest);
 }
 
 enum { ALL = 255 };

@@ -95,6 +95,6 @@ int content_push_object(struct ctr *ctr, const struct args *args, struct err *e)
 	local_one_image(&l, args->v[0], &d);
 	if (local_run(&l, -1, e) < 0)
 		return -1;
-	printf("Pushed %s %s\n", digest, type);
+	ctr_print(stdout, "Pushed %s %s\n", digest, type);
 	return 0;
 }

@@ -108,9 +108,18 @@ const char *labels_text(struct arena *a, const struct labels *l);
 /* The update mask "labels.KEY" for each. */
 char **labels_mask(struct arena *a, const struct labels *l);
 
-/* At most n bytes with '?' for each control character: no escape sequence of a container's or a
- * registry's reaches the terminal.  The caller frees it. */
+/* No escape sequence of an image's, a container's or a registry's reaches the terminal: control
+ * characters (C0, DEL, C1) and bytes that are no UTF-8 are shown as '?'.  All text that is not the
+ * command's own leaves by one of these or in a table; only a container's streams and logs, blobs
+ * and JSON, which escapes them, are exact. */
+/* At most n bytes; the caller frees it. */
 char *printable(const char *s, size_t n);
+/* s itself where nothing is to be replaced. */
+const char *shown(struct arena *a, const char *s);
+/* shown() and a newline, on stdout. */
+void ctr_puts(struct ctr *c, const char *s);
+/* For text of several lines or columns: newlines and tabs stay. */
+void ctr_print(FILE *out, const char *fmt, ...) PRINTF(2, 3);
 
 /* A timestamp's text ("2026-11-23T10:20:30Z"), Go's zero time when absent. */
 const char *time_rfc3339(struct arena *a, const Google__Protobuf__Timestamp *t);

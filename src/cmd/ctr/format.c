@@ -1,19 +1,85 @@
-/* Times, sizes and ages as the original's tables show them. */
+/* Times, sizes and ages as the original's tables show them; foreign text without what steers
+ * terminals. */
 #include "cmd/ctr/ctr.h"
 
 #include "base/timefmt.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <time.h>
+
+enum { TEXT_MAX = 64 << 20 };
+
+/* How many bytes at s may be shown as they are: one character's, or 0.  C0, DEL, C1 and what is no
+ * UTF-8 (of which a terminal might make either) may not. */
+static size_t shown_len(const char *s, size_t n, const char *kept)
+{
+	size_t len = str_utf8(s, n);
+	unsigned char c = (unsigned char)*s;
+
+	if (len == 1 && (c < ' ' || c == 0x7f) && !strchr(kept, c))
+		return 0;
+	return len == 2 && c == 0xc2 && (unsigned char)s[1] < 0xa0 ? 0 : len;
+}
+
+static bool is_shown(const char *s)
+{
+	size_t len = 1;
+
+	for (; *s && len; s += len)
+		len = shown_len(s, SIZE_MAX, "");
+	return len;
+}
+
+static char *replaced(const char *s, size_t n, const char *kept)
+{
+	struct str out = STR_INIT(TEXT_MAX);
+
+	for (size_t len; n && *s; s += len, n -= len) {
+		len = shown_len(s, n, kept);
+		if (len) {
+			str_addn(&out, s, len);
+			continue;
+		}
+		str_addc(&out, '?');
+		len = str_utf8(s, n);
+		len += !len;
+	}
+	return str_take(&out);
+}
 
 char *printable(const char *s, size_t n)
 {
-	char *copy = xstrndup(s, n);
+	return replaced(s, n, "");
+}
 
-	for (char *c = copy; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
-	return copy;
+const char *shown(struct arena *a, const char *s)
+{
+	char *copy AUTO_FREE = NULL;
+
+	if (is_shown(s))
+		return s;
+	copy = printable(s, SIZE_MAX);
+	return arena_strdup(a, copy);
+}
+
+void ctr_puts(struct ctr *c, const char *s)
+{
+	puts(shown(c->arena, s));
+}
+
+void ctr_print(FILE *out, const char *fmt, ...)
+{
+	struct str s AUTO_STR = STR_INIT(TEXT_MAX);
+	char *text AUTO_FREE = NULL, *clean AUTO_FREE = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		BUG("vasprintf");
+	va_end(ap);
+	clean = replaced(text, SIZE_MAX, "\n\t");
+	fputs(clean, out);
 }
 
 static struct timespec to_timespec(const Google__Protobuf__Timestamp *t)

@@ -124,7 +124,7 @@ int images_check(struct ctr *ctr, const struct args *args, struct err *e)
 			table_row(&t, r->name, r->target->media_type, r->target->digest, c.status,
 				  c.size, c.unpacked ? "true" : "false", NULL);
 		else if (c.complete && c.unpacked)
-			puts(r->name);
+			ctr_puts(ctr, r->name);
 	}
 	jsonw_end(&w);
 	if (json)

@@ -68,7 +68,7 @@ static int convert(struct ctr *ctr, const struct args *args, struct err *e)
 	labels_from_pb(ctr->arena, source->labels, source->n_labels, &labels);
 	if (image_put(ctr, args->v[1], &l.images[0].target, &labels, e) < 0)
 		return -1;
-	puts(l.images[0].target.digest);
+	ctr_puts(ctr, l.images[0].target.digest);
 	return 0;
 }
 

@@ -33,18 +33,19 @@ static int print_labels(const struct printer *p, const char *digest, const char 
 	CONTENT(InfoRequest) req = CONTENT_INIT(INFO_REQUEST);
 	CONTENT(InfoResponse) * rsp;
 	struct labels l = { 0 };
+	struct arena *a = p->ctr->arena;
 
 	req.digest = PB(digest);
 	if (CTR_CALL(p->ctr, "content.v1.Content/Info", &req, content__v1__info_response, &rsp, e) <
 	    0)
 		return -1;
 	if (rsp->info)
-		labels_from_pb(p->ctr->arena, rsp->info->labels, rsp->info->n_labels, &l);
+		labels_from_pb(a, rsp->info->labels, rsp->info->n_labels, &l);
 	if (!l.n)
 		return 0;
 	printf("%s┌────────Labels─────────\n", prefix);
 	for (size_t i = 0; i < l.n; i++)
-		printf("%s│\"%s\": \"%s\"\n", prefix, l.keys[i], l.values[i]);
+		printf("%s│\"%s\": \"%s\"\n", prefix, shown(a, l.keys[i]), shown(a, l.values[i]));
 	printf("%s└───────────────────────\n", prefix);
 	return 0;
 }
@@ -90,9 +91,10 @@ static int print_content(const struct printer *p, const struct oci_descriptor *d
 	return str_ends(d->media_type, "json") ? print_document(p, d->digest, prefix, e) : 0;
 }
 
-static void print_line(const struct oci_descriptor *d, const char *prefix)
+static void print_line(const struct printer *p, const struct oci_descriptor *d, const char *prefix)
 {
-	printf("%s%s @%s (%" PRIu64 " bytes)\n", prefix, d->media_type, d->digest, d->size);
+	printf("%s%s @%s (%" PRIu64 " bytes)\n", prefix, shown(p->ctr->arena, d->media_type),
+	       shown(p->ctr->arena, d->digest), d->size);
 }
 
 static int print_manifest(const struct printer *p, const struct image_doc *doc, const char *prefix,
@@ -100,11 +102,11 @@ static int print_manifest(const struct printer *p, const struct image_doc *doc, 
 {
 	bool is_alone = !doc->n_layers;
 
-	print_line(&doc->config, joined(p, prefix, is_alone ? LAST : MIDDLE));
+	print_line(p, &doc->config, joined(p, prefix, is_alone ? LAST : MIDDLE));
 	if (print_content(p, &doc->config, joined(p, prefix, is_alone ? BELOW : BESIDE), e) < 0)
 		return -1;
 	for (size_t i = 0; i < doc->n_layers; i++)
-		print_line(&doc->layers[i],
+		print_line(p, &doc->layers[i],
 			   joined(p, prefix, i + 1 == doc->n_layers ? LAST : MIDDLE));
 	return 0;
 }
@@ -119,10 +121,10 @@ static int print_tree(const struct printer *p, const struct oci_descriptor *d, c
 	const char *bytes;
 	size_t n;
 
-	print_line(d, head);
+	print_line(p, d, head);
 	if (d->has_platform && *d->platform.arch)
 		printf("%s Platform: %s\n", joined(p, prefix, BESIDE),
-		       platform_text(&d->platform, text));
+		       shown(p->ctr->arena, platform_text(&d->platform, text)));
 	if (blob_read(p->ctr, d->digest, &bytes, &n, &why) < 0) {
 		if (why.code != ERR_NOT_FOUND)
 			return err_copy(e, &why);
@@ -166,11 +168,12 @@ int images_inspect(struct ctr *ctr, const struct args *args, struct err *e)
 					  .size = (uint64_t)i->target->size };
 	if (json)
 		return image_inspect_json(ctr, i, &target, p.with_content, e);
-	puts(i->name);
+	ctr_puts(ctr, i->name);
 	printf(BESIDE " Created: %s\n" BESIDE " Updated: %s\n", time_go(ctr->arena, i->created_at),
 	       time_go(ctr->arena, i->updated_at));
 	labels_from_pb(ctr->arena, i->labels, i->n_labels, &l);
 	for (size_t k = 0; k < l.n; k++)
-		printf(BESIDE " Label \"%s\": \"%s\"\n", l.keys[k], l.values[k]);
+		printf(BESIDE " Label \"%s\": \"%s\"\n", shown(ctr->arena, l.keys[k]),
+		       shown(ctr->arena, l.values[k]));
 	return print_tree(&p, &target, LAST, BELOW, IMAGE_INDEX_DEPTH, e);
 }

@@ -73,13 +73,13 @@ static int unpack(struct ctr *ctr, const struct args *args, const IMAGES(Image) 
 	char text[PLATFORM_TEXT];
 	struct image img;
 
-	printf("unpacking %s %s...\n", platform_text(p, text), record->target->digest);
+	ctr_print(stdout, "unpacking %s %s...\n", platform_text(p, text), record->target->digest);
 	fflush(stdout);
 	if (image_load(ctr, record, p, &img, e) < 0 ||
 	    image_unpack_sync(ctr, &img, snapshotter_of(args), args_bool(args, "sync-fs"), e) < 0)
 		return -1;
 	if (args_bool(args, "print-chainid"))
-		printf("image chain ID: %s\n", img.chain_id);
+		ctr_print(stdout, "image chain ID: %s\n", img.chain_id);
 	return 0;
 }
 

@@ -107,7 +107,7 @@ static int unpack(struct import *im, const char *name, struct err *e)
 
 	if (image_get(ctr, name, &record, e) < 0 || (n && platform_parse(words[0], &p, e) < 0))
 		return -1;
-	printf("unpacking %s (%s)...", record->name, record->target->digest);
+	ctr_print(stdout, "unpacking %s (%s)...", record->name, record->target->digest);
 	fflush(stdout);
 	if (image_load(ctr, record, &p, &img, e) < 0 ||
 	    image_unpack_sync(ctr, &img, snapshotter_of(im->args), args_bool(im->args, "sync-fs"),
@@ -130,7 +130,7 @@ static int run(struct import *im, int fd, struct err *e)
 		return -1;
 	for (size_t i = 0; i < im->names.n; i++) {
 		if (args_bool(im->args, "no-unpack"))
-			puts(im->names.v[i]);
+			ctr_puts(im->ctr, im->names.v[i]);
 		else if (unpack(im, im->names.v[i], e) < 0)
 			return -1;
 	}

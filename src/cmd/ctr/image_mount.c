@@ -152,7 +152,7 @@ static int mount_image(struct ctr *ctr, const struct args *args, const char *tar
 		return -1;
 	if (image_unpack_sync(ctr, &img, snapshotter, args_bool(args, "sync-fs"), e) < 0)
 		return err_wrap(e, "error unpacking image");
-	puts(img.chain_id);
+	ctr_puts(ctr, img.chain_id);
 	if ((args_bool(args, "rw") ? prepare : view)(ctr, snapshotter, target, img.chain_id, &l,
 						     &mounts, e) < 0)
 		return -1;
@@ -160,7 +160,7 @@ static int mount_image(struct ctr *ctr, const struct args *args, const char *tar
 		(void)remove_snapshot(ctr, snapshotter, target, &ignored); /* e says more */
 		return -1;
 	}
-	puts(target);
+	ctr_puts(ctr, target);
 	return 0;
 }
 
@@ -194,6 +194,6 @@ int images_unmount(struct ctr *ctr, const struct args *args, struct err *e)
 	if (args_bool(args, "rm") && (release(ctr, target, e) < 0 ||
 				      remove_snapshot(ctr, snapshotter_of(args), target, e) < 0))
 		return -1;
-	puts(target);
+	ctr_puts(ctr, target);
 	return 0;
 }

@@ -150,7 +150,7 @@ static int print_chain_id(struct ctr *ctr, const char *ref, struct err *e)
 
 	if (image_get(ctr, ref, &record, e) < 0 || image_load(ctr, record, &host, &img, e) < 0)
 		return -1;
-	printf("image chain ID: %s\n", img.chain_id);
+	ctr_print(stdout, "image chain ID: %s\n", img.chain_id);
 	return 0;
 }
 

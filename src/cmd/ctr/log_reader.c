@@ -83,16 +83,30 @@ static int list(const struct log_reader *r, uint32_t above, struct numbers *ret,
 	return 0;
 }
 
+/* A file, and none that holds the reader up or leads elsewhere: others may write in the folder. */
+static int open_regular(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		close_fd(&fd);
+		errno = EINVAL;
+		return -1;
+	}
+	return fd;
+}
+
 /* -1 with errno ENOENT: it has been removed meanwhile, which is what rotation is for. */
 static int open_number(const struct log_reader *r, uint32_t n)
 {
 	char *path AUTO_FREE = n == CURRENT ? xasprintf("%s/" NAME, r->dir)
 					    : xasprintf("%s/" NAME ".%06u", r->dir, n);
 	char *gz AUTO_FREE = xasprintf("%s.gz", path);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = open_regular(path);
 
 	if (fd < 0 && errno == ENOENT && n != CURRENT)
-		fd = open(gz, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		fd = open_regular(gz);
 	return fd;
 }
 
@@ -219,7 +233,7 @@ static bool was_rotated(const struct log_reader *r)
 	char *path AUTO_FREE = xasprintf("%s/" NAME, r->dir);
 	struct stat ours, named;
 
-	return r->fd >= 0 && fstat(r->fd, &ours) == 0 && stat(path, &named) == 0 &&
+	return r->fd >= 0 && fstat(r->fd, &ours) == 0 && lstat(path, &named) == 0 &&
 	       ours.st_ino != named.st_ino;
 }
 

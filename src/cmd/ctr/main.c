@@ -134,7 +134,7 @@ static const struct command top_commands[] = {
 
 static int unknown_command(const char *word)
 {
-	fprintf(stderr, "No help topic for '%s'\n", word);
+	ctr_print(stderr, "No help topic for '%s'\n", word);
 	return 3;
 }
 
@@ -198,7 +198,8 @@ static void print_hint(const struct ctr *c, const struct err *e)
 	if (strstr(e->msg, "permission denied"))
 		fprintf(stderr, "ctr: only root may talk to containerd: try it with sudo\n");
 	else if (strstr(e->msg, "failed to dial"))
-		fprintf(stderr,
+		ctr_print(
+			stderr,
 			"ctr: no daemon answers at %s: start one (\"systemctl start containerd\", "
 			"or "
 			"\"containerd\" as root), or name its socket with --address or "
@@ -211,7 +212,7 @@ static int report(const struct ctr *c, const struct err *e)
 	char text[1100];
 
 	fflush(stdout);
-	fprintf(stderr, "ctr: %s\n", err_text(e, text, sizeof text));
+	ctr_print(stderr, "ctr: %s\n", err_text(e, text, sizeof text));
 	print_hint(c, e);
 	return 1;
 }
@@ -220,10 +221,10 @@ static int report(const struct ctr *c, const struct err *e)
 static int usage_error(const struct command *c, const char *path, const struct err *e)
 {
 	if (e->code == ERR_UNIMPLEMENTED) {
-		fprintf(stderr, "ctr: %s\n", e->msg);
+		ctr_print(stderr, "ctr: %s\n", e->msg);
 		return 1;
 	}
-	printf("Incorrect Usage: %s\n\n", e->msg);
+	ctr_print(stdout, "Incorrect Usage: %s\n\n", e->msg);
 	if (c == &app)
 		help_app(stdout, c);
 	else if (c->commands)
@@ -231,7 +232,7 @@ static int usage_error(const struct command *c, const char *path, const struct e
 	else
 		help_command(stdout, c, path);
 	fflush(stdout);
-	fprintf(stderr, "ctr: %s\n", e->msg);
+	ctr_print(stderr, "ctr: %s\n", e->msg);
 	return 1;
 }
 

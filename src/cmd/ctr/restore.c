@@ -1,5 +1,6 @@
 /* ctr containers restore */
 #include "cmd/ctr/checkpoint.h"
+#include "cmd/ctr/restore_check.h"
 #include "cmd/ctr/snapshot_new.h"
 
 #include "base/jsonr.h"
@@ -9,11 +10,15 @@
 const struct flag containers_restore_flags[] = {
 	{ "rw", FLAG_BOOL, NULL, "restore the rw layer from the checkpoint" },
 	{ "live", FLAG_BOOL, NULL, "restore the runtime and memory data from the checkpoint" },
+	{ "allow-host-programs", FLAG_BOOL, NULL,
+	  "let the checkpoint name programs and paths of this machine: hooks, the runtime and its "
+	  "options" },
 	{ NULL },
 };
 
 struct restore {
 	struct ctr *ctr;
+	bool may_name_programs;
 	const char *id;
 	struct image_doc index;
 	const char *image, *runtime, *snapshotter;
@@ -123,6 +128,21 @@ static int apply_rw(struct restore *r, const SNAPSHOTS(PrepareSnapshotResponse) 
 	return CTR_CALL(r->ctr, "diff.v1.Diff/Apply", &req, diff__v1__apply_response, NULL, e);
 }
 
+/* What a checkpoint says goes to the daemon as it stands, and it may be a stranger's. */
+static int check(const struct restore *r, Google__Protobuf__Any *spec,
+		 const Google__Protobuf__Any *options, struct err *e)
+{
+	char why[RESTORE_WHY];
+
+	if (r->may_name_programs || !restore_names_programs(r->runtime, spec, options, why))
+		return 0;
+	return err_set(
+		e, ERR_FAILED_PRECONDITION,
+		"the checkpoint %s, which would run on this machine as root: if its maker is "
+		"to be trusted, restore it with --allow-host-programs",
+		why);
+}
+
 static int create(struct restore *r, CONTAINERS(Container) * *ret, struct err *e)
 {
 	CONTAINERS(CreateContainerRequest) req = CONTAINERS_INIT(CREATE_CONTAINER_REQUEST);
@@ -139,6 +159,8 @@ static int create(struct restore *r, CONTAINERS(Container) * *ret, struct err *e
 		return err_wrap(e, "unable to read checkpoint config");
 	if (options && read_any(r, options, &with, e) < 0)
 		return err_wrap(e, "unable to read checkpoint runtime");
+	if (check(r, spec, with, e) < 0)
+		return -1;
 	c.spec = spec;
 	rt.options = with;
 	rt.name = PB(r->runtime);
@@ -203,7 +225,9 @@ static int run(struct restore *r, const CONTAINERS(Container) * c, bool live, st
 
 int containers_restore(struct ctr *ctr, const struct args *args, struct err *e)
 {
-	struct restore r = { .ctr = ctr, .id = args_at(args, 0) };
+	struct restore r = { .ctr = ctr,
+			     .id = args_at(args, 0),
+			     .may_name_programs = args_bool(args, "allow-host-programs") };
 	CONTAINERS(Container) * c;
 
 	if (!*r.id)

@@ -44,9 +44,9 @@ struct mounted {
 void mounts_print(Containerd__Types__Mount **v, size_t n, const char *target)
 {
 	for (size_t i = 0; i < n; i++) {
-		printf("mount -t %s %s %s", v[i]->type, v[i]->source, target);
+		ctr_print(stdout, "mount -t %s %s %s", v[i]->type, v[i]->source, target);
 		for (size_t k = 0; k < v[i]->n_options; k++)
-			printf("%s%s", k ? "," : " -o ", v[i]->options[k]);
+			ctr_print(stdout, "%s%s", k ? "," : " -o ", v[i]->options[k]);
 		putchar('\n');
 	}
 }
@@ -171,7 +171,7 @@ int snapshots_label(struct ctr *ctr, const struct args *args, struct err *e)
 		return -1;
 	if (rsp->info) {
 		labels_from_pb(ctr->arena, rsp->info->labels, rsp->info->n_labels, &l);
-		puts(labels_text(ctr->arena, &l));
+		ctr_puts(ctr, labels_text(ctr->arena, &l));
 	}
 	return 0;
 }
@@ -334,7 +334,7 @@ int snapshots_unpack(struct ctr *ctr, const struct args *args, struct err *e)
 		return err_set(e, ERR_INVALID_ARGUMENT, "a manifest's digest must be provided");
 	if (image_of_digest(ctr, args->v[0], &record, e) < 0 || ctr_lease(ctr, e) < 0)
 		return -1;
-	printf("unpacking %s (%s)...", record->name, args->v[0]);
+	ctr_print(stdout, "unpacking %s (%s)...", record->name, args->v[0]);
 	fflush(stdout);
 	int r = image_load(ctr, record, &host, &img, e);
 

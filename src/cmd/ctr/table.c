@@ -1,5 +1,7 @@
 #include "cmd/ctr/table.h"
 
+#include "cmd/ctr/ctr.h"
+
 #include <stdarg.h>
 #include <string.h>
 
@@ -18,7 +20,7 @@ void table_row(struct table *t, ...)
 	row = arena_array(t->arena, n + 1, sizeof *row);
 	va_start(ap, t);
 	for (n = 0; (cell = va_arg(ap, const char *)); n++)
-		row[n] = arena_strdup(t->arena, cell);
+		row[n] = arena_strdup(t->arena, shown(t->arena, cell));
 	va_end(ap);
 	if (t->n == t->cap) {
 		t->cap = t->cap ? t->cap * 2 : 32;

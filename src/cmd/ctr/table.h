@@ -23,6 +23,7 @@ struct table {
 /* Of content. */
 #define TABLE_TABS(a) ((struct table){ .arena = (a), .min_width = 1, .padding = 1, .tabs = true })
 
-/* Cells up to a NULL; copied.  An empty last cell gives a line that ends in blanks. */
+/* Cells up to a NULL; copied, without what steers terminals (shown()).  An empty last cell gives a
+ * line that ends in blanks. */
 void table_row(struct table *t, ...) __attribute__((sentinel));
 void table_print(struct table *t, FILE *out);

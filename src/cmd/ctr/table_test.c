@@ -114,3 +114,50 @@ TEST(labels)
 	labels_from_pb(a, pb, l.n, &sorted);
 	CHECK_STR(labels_text(a, &sorted), "a=1=x,b=3,c=true,d=");
 }
+
+TEST(foreign_text_steers_no_terminal)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{ "plain é 日本 🐳", "plain é 日本 🐳" },
+		{ "\x1b]0;x\x07\x1b[31m", "?]0;x??[31m" },
+		{ "a\nb\tc\rd\x7f", "a?b?c?d?" },
+		{ "\xc2\x80\xc2\x9b\xc2\x9f\xc2\xa0", "???\xc2\xa0" },
+		{ "\x9b\xff\xc3", "???" }, /* no UTF-8: the middle of a character, nothing, half */
+		{ "\xe0\x80\x9b", "???" }, /* C1 in more bytes than it needs */
+		{ "", "" },
+	};
+	struct arena *a AUTO_ARENA = arena_new();
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		CHECK_STR(shown(a, rows[i].text), rows[i].want);
+	CHECK(shown(a, rows[0].text) == rows[0].text);
+
+	char *cut = printable("aé", 2);
+
+	CHECK_STR(cut, "a?");
+	free(cut);
+}
+
+TEST(lines_and_columns_of_ours_stay)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	ctr_print(f, "a\t%s\nb\n", "\x1b[0m\r\xc2\x9b");
+	fclose(f);
+	CHECK_STR(text, "a\t?[0m??\nb\n");
+	free(text);
+}
+
+TEST(cells_are_cleaned_before_they_are_measured)
+{
+	struct arena *a AUTO_ARENA = arena_new();
+	struct table t = TABLE_NARROW(a);
+
+	table_row(&t, "A", "B", NULL);
+	table_row(&t, "\xc2\x9bx", "y\nz", NULL);
+	check_table(&t, "A  B\n?x y?z\n");
+}
