@@ -1,6 +1,7 @@
 /* A talk with `criu swrk`: started by us, one request, its notifications, its answer. */
 #pragma once
 
+#include "cgroup/cgroup.h"
 #include "criu/rpc.pb-c.h"
 #include "runtime/checkpoint.h"
 #include "runtime/plan.h"
@@ -64,5 +65,6 @@ int criu_mounts_restore(struct arena *a, const struct plan *p, const struct oci_
 int criu_mounts_prepare(const struct plan *p, struct err *e);
 
 /* criu_verify.c: before the restored processes run.  pids: all of the container's. */
+int criu_list_tree(int procfd, pid_t init, struct cgroup_pids *ret, struct err *e);
 int criu_verify(const struct plan *p, bool has_seccomp, int procfd, pid_t init, const pid_t *pids,
 		size_t n_pids, struct err *e);

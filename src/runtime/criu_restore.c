@@ -11,7 +11,9 @@
 #include "os/syscall.h"
 #include "runtime/birth.h"
 #include "runtime/console.h"
+#include "runtime/criu_verify.h"
 #include "runtime/hooks.h"
+#include "runtime/process.h"
 #include "runtime/procfs.h"
 #include "runtime/state.h"
 #include "runtime/update.h"
@@ -206,7 +208,7 @@ static int make_state(struct restore *k, struct err *e)
 	return 0;
 }
 
-/* For exec, which brings its own processes. */
+/* For exec, which brings its own processes; the restored ones have the images'. */
 static int save_seccomp(struct restore *k, struct err *e)
 {
 	const char *cache = arena_printf(k->arena, "%s/.seccomp", k->rt->root);
@@ -216,7 +218,9 @@ static int save_seccomp(struct restore *k, struct err *e)
 		return 0;
 	if (seccomp_compile(k->create->spec->linux.seccomp, cache, &filter, e) < 0)
 		return -1;
-	int r = filter.insns ? state_save_seccomp(k->state.dirfd, &filter, e) : 0;
+	int r = filter.insns ? criu_verify_filters(k->images, &filter, e) : 0;
+	if (r == 0 && filter.insns)
+		r = state_save_seccomp(k->state.dirfd, &filter, e);
 	seccomp_filter_done(&filter);
 	return r;
 }
@@ -417,22 +421,54 @@ static int record(struct restore *k, struct err *e)
 	return state_write(&k->state, e);
 }
 
-/* All stand still, with everything that they will have. */
+/* config.json's, as a new container would have them: nothing of the images is asked. */
+static int set_limits(struct restore *k, struct err *e)
+{
+	const struct plan_process *p = &k->plan.process;
+	char path[64], value[16];
+
+	if (process_set_rlimits(k->pid, p, e) < 0)
+		return -1;
+	if (!p->has_oom_score_adj)
+		return 0;
+	snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->pid);
+	snprintf(value, sizeof value, "%d", p->oom_score_adj);
+	if (procfs_write(k->procfd, path, value, e) < 0)
+		return err_wrap(e, "failed to set oom_score_adj");
+	return 0;
+}
+
+/* Not one of them may run, in whichever cgroup the images put it. */
+static void kill_all(struct restore *k, const struct cgroup_pids *tree)
+{
+	struct err ignored = { 0 };
+
+	(void)cgroup_kill(k->cgroup, SIGKILL, &ignored); /* the first error is told */
+	for (size_t i = 0; i < tree->n; i++)
+		(void)kill(tree->v[i], SIGKILL); /* stopped, so not reaped by its parent either */
+	(void)kill(k->pid, SIGKILL);
+}
+
+/* All stand still, with everything that they will have.  criu goes on whatever we answer. */
 static int verify(struct restore *k, struct err *e)
 {
+	AUTO_CGROUP_PIDS struct cgroup_pids tree = { 0 };
 	AUTO_CGROUP_PIDS struct cgroup_pids pids = { 0 };
-
-	if (cgroup_list_pids(k->cgroup, &pids, e) < 0)
-		return -1;
+	bool has_seccomp = k->create->spec->linux.seccomp != NULL;
 	size_t n = 0;
+
+	if (k->pid <= 0)
+		return err_set(e, ERR_DATA_LOSS, "criu did not say which process it restored");
+	int r = criu_list_tree(k->procfd, k->pid, &tree, e);
+	if (r == 0)
+		r = cgroup_list_pids(k->cgroup, &pids, e);
 	for (size_t i = 0; i < pids.n; i++) /* criu itself is there too */
 		if (pids.v[i] != k->state.pub.pid)
 			pids.v[n++] = pids.v[i];
-	if (criu_verify(&k->plan, k->create->spec->linux.seccomp != NULL, k->procfd, k->pid, pids.v,
-			n, e) < 0) {
-		struct err ignored = { 0 };
-
-		(void)cgroup_kill(k->cgroup, SIGKILL, &ignored); /* not one of them may run */
+	if (r < 0 || criu_verify(&k->plan, has_seccomp, k->procfd, k->pid, tree.v, tree.n, e) < 0 ||
+	    criu_verify(&k->plan, has_seccomp, k->procfd, k->pid, pids.v, n, e) < 0 ||
+	    set_limits(k, e) < 0) {
+		kill_all(k, &tree);
 		return -1;
 	}
 	k->is_checked = true;
@@ -518,9 +554,11 @@ static int prepare(struct restore *k, struct err *e)
 		return -1;
 	k->procfd = procfs_open(e);
 	if (k->procfd < 0 || connect_console(k, e) < 0 || make_state(k, e) < 0 ||
-	    save_seccomp(k, e) < 0 || make_cgroup(k, e) < 0 || criu_mounts_prepare(&k->plan, e) < 0)
+	    make_cgroup(k, e) < 0 || criu_mounts_prepare(&k->plan, e) < 0)
 		return -1;
-	return enter_private_mounts(k, e) < 0 || open_folders(k, e) < 0 ? -1 : 0;
+	if (enter_private_mounts(k, e) < 0 || open_folders(k, e) < 0)
+		return -1;
+	return save_seccomp(k, e);
 }
 
 int runtime_restore(const struct runtime *rt, const struct runtime_create *create,

@@ -2,8 +2,10 @@
 import json
 import os
 import pathlib
+import struct
 import subprocess
 import sys
+import time
 import unittest
 
 INTEGRATION = pathlib.Path(__file__).resolve().parent.parent / "integration"
@@ -12,6 +14,7 @@ sys.path.insert(0, str(INTEGRATION))
 
 from casco import program  # noqa: E402
 from checkpointed import Checkpointed, StubbedCriu, why_no_criu  # noqa: E402
+from stub_criu import field  # noqa: E402
 
 
 class Names(StubbedCriu):
@@ -85,6 +88,80 @@ class Namespaces(StubbedCriu):
         self.assertEqual(r.returncode, 1)
         self.assertIn("the images do not fit config.json: a process is outside the container's namespace", r.stderr)
         self.nothing_left()
+
+
+class Filters(StubbedCriu):
+    """The kernel shows a restored process's filters to criu alone: its image is read before criu may read it."""
+
+    SAME, OTHER = b"\x06\0\0\0\0\0\xff\x7f", b"\x06\0\0\0\x01\0\x05\0"  # allow all, refuse all
+
+    def image(self, *filters, magic=(0x54564319, 0x64413049)):
+        body = b"".join(field(1, field(1, f)) for f in filters)
+        (self.images / "seccomp.img").write_bytes(struct.pack("<III", *magic, len(body)) + body)
+
+    def refused(self, text):
+        self.log.unlink(missing_ok=True)
+        r = self.say("", "restore", "-d", *self.paths(), self.id)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("the images do not fit config.json: " + text, r.stderr)
+        self.assertNotIn("RESTORE", [a["type"] for a in self.asked()])
+        self.nothing_left()
+
+    def test_another_filter_than_the_profiles(self):
+        self.b.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW",
+                                             "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}
+        self.prepare_restore()
+        self.refused("there is no seccomp.img")
+        for filters in ([], [self.SAME], [self.OTHER], [self.OTHER, self.SAME]):
+            self.image(*filters)
+            self.refused("another seccomp filter than its profile" if filters else "there is no seccomp filter")
+        self.image(self.SAME, magic=(0x64413049, 0x54564319))
+        self.refused("seccomp.img is no image")
+        (self.images / "seccomp.img").unlink()
+        os.mkfifo(self.images / "seccomp.img")
+        self.refused("seccomp.img is no image")
+
+    def test_the_profiles_own_goes_to_criu(self):
+        """The filter that restore itself compiled, as its cache has it."""
+        self.b.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW",
+                                             "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}
+        self.prepare_restore()
+        self.refused("there is no seccomp.img")
+        kept = [p.read_bytes() for p in (self.state / ".seccomp").iterdir()]
+        self.assertEqual(len(kept), 1)
+        tried = set()
+        for skip in range(0, len(kept[0]), 4):  # behind what the cache writes in front of it
+            if (len(kept[0]) - skip) % 8 == 0:
+                self.image(kept[0][skip:])
+                self.log.unlink(missing_ok=True)
+                self.say("fail", "restore", "-d", *self.paths(), self.id)
+                tried.add("RESTORE" in [a["type"] for a in self.asked()])
+                if True in tried:
+                    break
+        self.assertEqual(tried, {True, False})
+
+
+@unittest.skipIf(why_no_criu(), f"no usable criu: {why_no_criu()}")
+class Nested(Checkpointed):
+    def test_a_process_with_mounts_of_its_own(self):
+        """Made by one who might, restored for one who may not: there neither masks nor read-only paths hold."""
+        caps = ["CAP_SYS_ADMIN", "CAP_KILL"]
+        process = self.b.config["process"]
+        (self.top / "data").mkdir()
+        self.b.mount("/data", type="bind", source=str(self.top / "data"), options=["rbind", "rw"])
+        (self.b.root / "bin/unshare").symlink_to("busybox")
+        process["args"] = ["sh", "-c", "unshare -m sleep 100 & i=0; while :; do i=$((i+1)); echo $i >/data/n; sleep 0.05; done"]
+        process["capabilities"] = {k: caps for k in ("bounding", "effective", "permitted")}
+        self.b.write()
+        self.start("run", "-d", self.id)
+        self.counts()
+        self.start("checkpoint", *self.paths(), self.id)
+        self.assertRegex(self.start("restore", "-d", *self.paths(), self.id, status=1),
+                         r"process \d+ is in another mnt namespace than the container's first")
+        self.assertEqual(list(self.state.glob("[!.]*")), [])
+        before = self.number()
+        time.sleep(0.2)
+        self.assertEqual(self.number(), before, "nothing of it ran")
 
 
 @unittest.skipIf(why_no_criu(), f"no usable criu: {why_no_criu()}")

@@ -334,7 +334,7 @@ class Richer(Checkpointed):
         self.b.config["process"].update(changes)
         self.b.write()
         err = self.start("restore", "-d", *self.paths(), self.id, status=1)
-        self.assertIn("the images do not fit config.json: " + text, err)
+        self.assertRegex(err, "the images do not fit config.json: " + text)
         self.assertEqual(list(self.state.glob("[!.]*")), [])
         before = self.number()
         time.sleep(0.2)
@@ -344,19 +344,77 @@ class Richer(Checkpointed):
         caps = ["CAP_KILL", "CAP_CHOWN"]
         self.b.config["process"]["capabilities"] = {k: caps for k in ("bounding", "effective", "permitted")}
         self.counter()
-        self.refused("a process has more capabilities",
+        self.refused(r"process \d+ has more capabilities \(Cap",
                      capabilities={k: ["CAP_KILL"] for k in ("bounding", "effective", "permitted")})
 
     def test_no_new_privs(self):
         self.b.config["process"]["noNewPrivileges"] = False
         self.counter()
-        self.refused("a process has no no_new_privs", noNewPrivileges=True)
+        self.refused(r"process \d+ has no no_new_privs", noNewPrivileges=True)
 
     def test_seccomp(self):
         self.counter()
         self.b.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW",
                                              "syscalls": [{"names": ["swapoff"], "action": "SCMP_ACT_ERRNO"}]}
-        self.refused("a process has no seccomp filter")
+        self.refused("there is no seccomp filter")
+
+    def test_another_seccomp_profile(self):
+        profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["swapoff"], "action": "SCMP_ACT_ERRNO"}]}
+        self.b.config["linux"]["seccomp"] = profile
+        self.counter()
+        profile["syscalls"][0]["names"].append("mkdir")
+        self.refused("another seccomp filter than its profile")
+
+    def test_user(self):
+        self.counter()
+        self.refused(r"process \d+ has another uid", user={"uid": 1000, "gid": 0})
+
+    def test_group(self):
+        self.counter()
+        self.refused(r"process \d+ has another gid", user={"uid": 0, "gid": 1000})
+
+    def test_groups(self):
+        self.b.config["process"]["user"] = {"uid": 0, "gid": 0, "additionalGids": [10]}
+        self.counter()
+        self.refused(r"process \d+ has other groups", user={"uid": 0, "gid": 0})
+
+    def test_ids_of_the_user_namespace(self):
+        linux = self.b.config["linux"]
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        (self.top / "data").mkdir()
+        (self.top / "data").chmod(0o777)
+        (self.b.root / "data").mkdir()
+        self.top.chmod(0o755)
+        self.b.path.chmod(0o755)
+        self.images.mkdir()
+        self.counter()
+        self.start("checkpoint", "--leave-running", *self.paths(), self.id)
+        subprocess.run(["chmod", "-R", "a+rX", self.images], check=True)  # criu reads some of it as the container's root
+        self.runc("delete", "-f", self.id)
+        linux["uidMappings"] = [{"containerID": 0, "hostID": 200000, "size": 65536}]
+        self.b.write()
+        self.assertIn("the images do not fit config.json: its user namespace has other ids",
+                      self.start("restore", "-d", *self.paths(), self.id, status=1))
+        linux["uidMappings"] = linux["gidMappings"]
+        self.b.write()
+        self.start("restore", "-d", *self.paths(), self.id)
+        self.counts()
+
+    def test_limits_are_the_configs(self):
+        process = self.b.config["process"]
+        process["rlimits"] = [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}]
+        process["oomScoreAdj"] = 100
+        self.counter()
+        self.start("checkpoint", *self.paths(), self.id)
+        process["rlimits"] = [{"type": "RLIMIT_NOFILE", "hard": 64, "soft": 32}]
+        process["oomScoreAdj"] = 300
+        self.b.write()
+        self.start("restore", "-d", *self.paths(), self.id)
+        self.counts()
+        pid = json.loads(self.runc("state", self.id).stdout)["pid"]
+        self.assertEqual(pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text(), "300\n")
+        self.assertRegex(pathlib.Path(f"/proc/{pid}/limits").read_text(), r"Max open files +32 +64 ")
 
     def test_mask(self):
         masked = self.b.config["linux"]["maskedPaths"]
