@@ -168,8 +168,8 @@ int runtime_state(const struct runtime *rt, struct arena *a, const char *id,
 int runtime_list(const struct runtime *rt, struct arena *a, struct runtime_state **ret,
 		 size_t *ret_n, struct err *e);
 
-/* The state as the spec's JSON object (what hooks get on stdin).  Bound of its text: what config.json
- * may hold, each byte escaped, and our own. */
+/* The state as the spec's JSON object (what hooks get on stdin).  Bound of its text: what
+ * config.json may hold, each byte escaped, and our own. */
 enum { RUNTIME_STATE_TEXT_MAX = (6 * 16 + 1) << 20 };
 struct str;
 void runtime_state_json(const struct runtime_state *s, struct str *out);
