@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "image/wire.h"
 #include "store/content.h"
+#include "store/lease.h"
 
 #include <string.h>
 
@@ -231,6 +232,16 @@ static int stat_snapshot(struct session *s, json_object *q, struct answer *a, st
 	if (where(s, q, &at, e) < 0 || text(q, "name", &name, e) < 0)
 		return -1;
 	int r = snapshot_stat(s->job->store, &at, s->arena, name, &info, &why);
+	/* The next layer is put upon it: a collection must not take it till then.  It may just
+	 * have. */
+	if (r == 0 && at.lease && *at.lease) {
+		const struct lease_resource held = { name, arena_printf(s->arena, "snapshots/%s",
+									at.snapshotter) };
+
+		if (lease_add(s->job->store, at.ns, at.lease, &held, e) < 0)
+			return -1;
+		r = snapshot_stat(s->job->store, &at, s->arena, name, &info, &why);
+	}
 	if (r < 0 && why.code != ERR_NOT_FOUND)
 		return err_copy(e, &why);
 	jsonw_kbool(a->w, "exists", r == 0 && info.kind == SNAPSHOT_COMMITTED);

@@ -14,11 +14,8 @@ static void set_mark(uint8_t name[LO_NAME_SIZE], const char *mark)
 	size_t n = strlen(mark);
 
 	memset(name, 0, LO_NAME_SIZE);
-	if (n > LOOPDEV_MARK) {
-		mark += n - LOOPDEV_MARK;
-		n = LOOPDEV_MARK;
-	}
-	memcpy(name, mark, n);
+	snprintf((char *)name, LO_NAME_SIZE, "%s",
+		 n > LOOPDEV_MARK ? mark + n - LOOPDEV_MARK : mark);
 }
 
 /* Somebody else may take the free device first. */

@@ -37,7 +37,7 @@ static struct plan plan_of_user(void)
 
 /* As the kernel writes it; the parts that a test changes. */
 struct status {
-	const char *uid, *gid, *groups, *inh, *prm, *eff, *bnd, *amb, *nnp, *seccomp;
+	const char *uid, *gid, *groups, *inherited, *prm, *eff, *bnd, *amb, *nnp, *seccomp;
 };
 
 static const struct status good = { "1000\t1000\t1000\t1000",
@@ -57,7 +57,7 @@ static int check(const struct plan *p, const struct criu_id_maps *m, struct stat
 		"Name:\tn\nState:\tt (tracing stop)\nUid:\t%s\nGid:\t%s\nFDSize:\t64\nGroups:\t%s\n"
 		"CapInh:\t%s\nCapPrm:\t%s\nCapEff:\t%s\nCapBnd:\t%s\nCapAmb:\t%s\nNoNewPrivs:\t%s\n"
 		"Seccomp:\t%s\nSeccomp_filters:\t1\n",
-		s.uid, s.gid, s.groups, s.inh, s.prm, s.eff, s.bnd, s.amb, s.nnp, s.seccomp);
+		s.uid, s.gid, s.groups, s.inherited, s.prm, s.eff, s.bnd, s.amb, s.nnp, s.seccomp);
 	static const struct criu_id_maps none;
 
 	return criu_verify_status(p, true, m ? m : &none, 7, text, e);
@@ -80,7 +80,7 @@ TEST(a_user_is_the_configs)
 		{ "groups", { .groups = "" } },
 		{ "capabilities (CapPrm)", { .prm = "0000000000000001" } },
 		{ "capabilities (CapEff)", { .eff = "0000000000000080" } },
-		{ "capabilities (CapInh)", { .inh = "0000000000000001" } },
+		{ "capabilities (CapInh)", { .inherited = "0000000000000001" } },
 		{ "capabilities (CapAmb)", { .amb = "0000000000000001" } },
 		{ "capabilities (CapBnd)", { .bnd = "0000000000000083" } },
 		{ "no_new_privs", { .nnp = "0" } },

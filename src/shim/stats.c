@@ -1,11 +1,12 @@
 /* Stats: the cgroup's numbers as io.containerd.cgroups.v1.Metrics or v2.Metrics.
  * cgroup/ keeps them under the messages' own names, so that copying is a list of names. */
+#include "shim/stats.h"
+
 #include "base/mem.h"
 #include "cgroups/v1/metrics.pb-c.h"
 #include "cgroups/v2/metrics.pb-c.h"
 #include "containerd/runtime/task/v3/shim.pb-c.h"
 #include "shim/service.h"
-#include "shim/stats.h"
 #include "shim/task.h"
 
 #define V1(name) Io__Containerd__Cgroups__V1__##name

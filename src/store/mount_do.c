@@ -152,8 +152,9 @@ static int mount_in_folder(const struct request *q, const char *target, struct e
 	return r;
 }
 
-static int mount_looped(struct request *q, const char *target, struct err *e)
+static int mount_looped(const struct request *q, const char *target, struct err *e)
 {
+	struct request device = *q;
 	bool is_readonly = q->flags & MS_RDONLY;
 	AUTO_FD int file =
 		open(q->m->source, (is_readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
@@ -165,8 +166,8 @@ static int mount_looped(struct request *q, const char *target, struct err *e)
 	AUTO_FD int loop = loopdev_attach(file, is_readonly, NULL, path);
 	if (loop < 0)
 		return err_sys(e, -loop, "attach a loop device to %s", q->m->source);
-	q->source = path;
-	return do_mount(q, target, e);
+	device.source = path;
+	return do_mount(&device, target, e);
 }
 
 int mount_do(const struct mount *m, const char *target, struct err *e)

@@ -70,7 +70,7 @@ int tasks_shim_info(const struct tasks *ts, const char *runtime, const void *opt
 		return -1;
 	AUTO_FREE char *bytes = NULL;
 	int answer = status ? log : out;
-	size_t got;
+	size_t got = 0;
 	int r = lseek(answer, 0, SEEK_SET) < 0 ? -errno
 					       : file_read_fd(answer, INFO_MAX, &bytes, &got);
 	if (r < 0)

@@ -130,6 +130,22 @@ class Transfers(DaemonTest):
         time.sleep(1)
         return p
 
+    def test_layers_of_an_image_that_is_removed_meanwhile(self):
+        """They are there when the pull begins: what it means to build upon must not be collected till then."""
+        own = layer([("own", os.urandom(1000))])
+        self.stub.image([busybox_layer(), own])
+        self.ctr("images", "pull", self.stub.reference)
+        self.stub.image([busybox_layer(), own, layer([("big", os.urandom(8 << 20))])])
+        self.stub.rule(self.stub.layer, self.slow(self.stub.blobs[self.stub.layer]), times=1)
+        p = subprocess.Popen(self.daemon.command("images", "pull", self.stub.reference), text=True,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        wait_for("the slow layer's request", lambda: [1 for _, _, path, _ in self.stub.seen if self.stub.layer in path])
+        time.sleep(0.5)
+        self.ctr("images", "remove", "--sync", self.stub.reference)
+        _, err = p.communicate(timeout=30)
+        self.assertEqual(p.returncode, 0, err)
+        self.assertEqual(self.runs(self.stub.reference, "echo", "ok"), "ok\n")
+
     def test_a_worker_that_is_killed(self):
         p = self.start_slow_pull()
         found = workers(self.daemon)

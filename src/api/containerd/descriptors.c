@@ -67,7 +67,7 @@ static bool find(const uint8_t *p, size_t n, uint32_t number, struct field *f)
 	const uint8_t *end = p + n;
 
 	while (next(&p, end, f))
-		if (f->number == number)
+		if (f->number == number && f->p)
 			return true;
 	return false;
 }
@@ -93,7 +93,7 @@ static int by_name(const uint8_t *name, size_t n)
 	struct descriptor_file d;
 	struct field f;
 
-	for (int i = 0; (d = descriptors_file(i)).p; i++)
+	for (int i = 0; name && (d = descriptors_file(i)).p; i++)
 		if (find(d.p, d.n, FILE_NAME, &f) && f.n == n && memcmp(f.p, name, n) == 0)
 			return i;
 	return -1;

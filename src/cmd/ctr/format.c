@@ -70,7 +70,6 @@ void ctr_puts(struct ctr *c, const char *s)
 
 void ctr_print(FILE *out, const char *fmt, ...)
 {
-	struct str s AUTO_STR = STR_INIT(TEXT_MAX);
 	char *text AUTO_FREE = NULL, *clean AUTO_FREE = NULL;
 	va_list ap;
 
