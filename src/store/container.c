@@ -229,3 +229,36 @@ int container_list(struct store *s, const char *ns, struct arena *a, container_v
 		r = visit(all.v[i], arg, e);
 	return r;
 }
+
+struct borrowing {
+	struct arena *a;
+	container_visit *visit;
+	void *arg;
+};
+
+static int visit_borrowed(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB_val *value,
+			  void *arg, struct err *e)
+{
+	struct borrowing *b = arg;
+	struct container_record *r = ARENA_NEW(b->a, struct container_record);
+
+	if (rec_decode_borrowed(b->a, container_fields, value, r, e) < 0)
+		return -1;
+	return b->visit(r, b->arg, e);
+}
+
+int container_list_borrowed(struct store *s, const char *ns, struct arena *a,
+			    container_visit *visit, container_last *last, void *arg, struct err *e)
+{
+	struct borrowing b = { a, visit, arg };
+	struct key below = PREFIX(ns);
+	struct txn t;
+
+	if (db_read(s->db, &t, e) < 0)
+		return -1;
+	int r = db_walk(&t, TABLE_CONTAINERS, &below, visit_borrowed, &b, e);
+	if (r == 0)
+		r = last(arg, e);
+	db_read_end(&t);
+	return r;
+}

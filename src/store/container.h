@@ -49,3 +49,9 @@ int container_delete(struct store *s, const char *ns, const char *id, struct err
 typedef int container_visit(const struct container_record *r, void *arg, struct err *e);
 int container_list(struct store *s, const char *ns, struct arena *a, container_visit *visit,
 		   void *arg, struct err *e);
+
+/* The same without copying specs and other Any values: they are the database's, borrowed until
+ * last(arg) has returned.  Readers hold the database's old pages, so last() waits for nobody. */
+typedef int container_last(void *arg, struct err *e);
+int container_list_borrowed(struct store *s, const char *ns, struct arena *a,
+			    container_visit *visit, container_last *last, void *arg, struct err *e);

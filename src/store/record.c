@@ -112,7 +112,7 @@ void rec_encode(struct str *out, const struct rec_field *fields, const void *rec
 struct reader {
 	const char *p;
 	size_t n;
-	bool is_cut;
+	bool is_cut, borrows;
 };
 
 static const void *take(struct reader *r, size_t n)
@@ -155,7 +155,7 @@ static void take_any(struct arena *a, struct reader *r, struct any *ret)
 	const void *p = take(r, ret->n);
 
 	if (p)
-		ret->value = arena_memdup(a, p, ret->n);
+		ret->value = r->borrows ? p : arena_memdup(a, p, ret->n);
 	else
 		ret->n = 0;
 }
@@ -259,10 +259,10 @@ static const size_t kind_size[] = {
 	[REC_MOUNTS] = sizeof(struct mounts),
 };
 
-int rec_decode(struct arena *a, const struct rec_field *fields, const MDB_val *bytes, void *record,
-	       struct err *e)
+static int decode(struct arena *a, const struct rec_field *fields, const MDB_val *bytes,
+		  bool borrows, void *record, struct err *e)
 {
-	struct reader r = { bytes->mv_data, bytes->mv_size, false };
+	struct reader r = { .p = bytes->mv_data, .n = bytes->mv_size };
 
 	for (const struct rec_field *f = fields; f->tag; f++) {
 		void *p = (char *)record + f->offset;
@@ -273,7 +273,7 @@ int rec_decode(struct arena *a, const struct rec_field *fields, const MDB_val *b
 	}
 	while (r.n > 0 && !r.is_cut) {
 		uint8_t tag = *(const uint8_t *)take(&r, 1);
-		struct reader value = { .n = take_u32(&r) };
+		struct reader value = { .n = take_u32(&r), .borrows = borrows };
 
 		value.p = take(&r, value.n);
 		for (const struct rec_field *f = fields; f->tag && value.p; f++)
@@ -284,4 +284,16 @@ int rec_decode(struct arena *a, const struct rec_field *fields, const MDB_val *b
 	if (r.is_cut)
 		return err_set(e, ERR_DATA_LOSS, "metadata: a record is cut off");
 	return 0;
+}
+
+int rec_decode(struct arena *a, const struct rec_field *fields, const MDB_val *bytes, void *record,
+	       struct err *e)
+{
+	return decode(a, fields, bytes, false, record, e);
+}
+
+int rec_decode_borrowed(struct arena *a, const struct rec_field *fields, const MDB_val *bytes,
+			void *record, struct err *e)
+{
+	return decode(a, fields, bytes, true, record, e);
 }

@@ -35,4 +35,8 @@ void rec_encode(struct str *out, const struct rec_field *fields, const void *rec
 int rec_decode(struct arena *a, const struct rec_field *fields, const MDB_val *bytes, void *record,
 	       struct err *e);
 
+/* The same, but values of REC_ANY and REC_EXTENSIONS stay where they are, in bytes. */
+int rec_decode_borrowed(struct arena *a, const struct rec_field *fields, const MDB_val *bytes,
+			void *record, struct err *e);
+
 enum { REC_MAX = 64 << 20 }; /* of one record; the API's messages are 16 MiB at most */

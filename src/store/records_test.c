@@ -240,6 +240,50 @@ TEST(containers)
 		  "container c1: not found");
 }
 
+struct borrowed {
+	struct fixture *f;
+	const struct container_record *v[2];
+	size_t n;
+	bool is_over;
+};
+
+static int keep_borrowed(const struct container_record *r, void *arg, struct err *e UNUSED)
+{
+	struct borrowed *b = arg;
+
+	CHECK(b->n < ARRAY_LEN(b->v));
+	b->v[b->n++] = r;
+	return 0;
+}
+
+/* What was borrowed is there, whatever others write meanwhile. */
+static int see_borrowed(void *arg, struct err *e)
+{
+	struct borrowed *b = arg;
+
+	CHECK_OK(container_delete(b->f->s, "default", "c0", e), e);
+	CHECK(b->n == 2);
+	for (size_t i = 0; i < b->n; i++)
+		CHECK(b->v[i]->spec.n == 8 && memcmp(b->v[i]->spec.value, "{\"a\":\0001}", 8) == 0);
+	CHECK_STR(b->v[0]->id, "c0");
+	b->is_over = true;
+	return 0;
+}
+
+TEST(containers_borrowed)
+{
+	AUTO_FIXTURE struct fixture f = fixture_open();
+	struct container_record c0 = container_named("c0"), c1 = container_named("c1"), r;
+	struct borrowed b = { .f = &f };
+	struct err e = { 0 };
+
+	CHECK_OK(container_create(f.s, "default", f.a, &c0, &r, &e), &e);
+	CHECK_OK(container_create(f.s, "default", f.a, &c1, &r, &e), &e);
+	CHECK_OK(container_list_borrowed(f.s, "default", f.a, keep_borrowed, see_borrowed, &b, &e),
+		 &e);
+	CHECK(b.is_over);
+}
+
 TEST(leases)
 {
 	AUTO_FIXTURE struct fixture f = fixture_open();

@@ -156,15 +156,16 @@ struct bench *open_bench(void)
 
 void flush_server(struct bench *b)
 {
-	const uint8_t *p;
+	uint8_t frame[1 + GRPC_FRAME_MAX];
 	ssize_t n;
 
-	while ((n = grpc_conn_output(b->conn, &p)) > 0)
-		(void)nghttp2_session_mem_recv(b->client, p, (size_t)n);
+	while ((n = grpc_conn_output(b->conn, frame, 1)) > 0)
+		(void)nghttp2_session_mem_recv(b->client, frame, (size_t)n);
 }
 
 void settle_by(struct bench *b, size_t step)
 {
+	uint8_t frame[1 + GRPC_FRAME_MAX];
 	bool moved = true;
 
 	while (moved) {
@@ -182,9 +183,9 @@ void settle_by(struct bench *b, size_t step)
 				(void)grpc_conn_input(b->conn, p + at, part);
 			}
 		}
-		while ((n = grpc_conn_output(b->conn, &p)) > 0) {
+		while ((n = grpc_conn_output(b->conn, frame, 1)) > 0) {
 			moved = true;
-			(void)nghttp2_session_mem_recv(b->client, p, (size_t)n);
+			(void)nghttp2_session_mem_recv(b->client, frame, (size_t)n);
 		}
 	}
 }

@@ -67,6 +67,7 @@ void grpc_call_unref(struct grpc_call *k)
 	grpc_call_drop_input(k);
 	grpc_out_free(k);
 	grpc_reader_done(&k->reader);
+	free(k->encoded);
 	cancel_done(&k->cancel);
 	pthread_mutex_destroy(&k->lock);
 	pthread_cond_destroy(&k->changed);
@@ -295,8 +296,13 @@ static void finish(struct grpc_call *k, const void *rsp, const struct err *e, bo
 	k->is_finished = true;
 	k->on_cancel = k->on_writable = k->on_readable = (struct hook){ 0 };
 	pthread_mutex_unlock(&k->lock);
-	if (!e && rsp && one_response(k) && grpc_encode(rsp, max_send(k), &data, &n, &failed) < 0)
+	if (k->encoded && !e) {
+		data = TAKE_PTR(k->encoded);
+		n = k->n_encoded;
+	} else if (!e && rsp && one_response(k) &&
+		   grpc_encode(rsp, max_send(k), &data, &n, &failed) < 0) {
 		e = &failed;
+	}
 	if (k->env->log)
 		k->env->log(&k->rpc, e);
 	if (k->rpc.span.id.is_set)
@@ -312,6 +318,13 @@ static void finish(struct grpc_call *k, const void *rsp, const struct err *e, bo
 void rpc_finish(struct rpc_call *c, const void *rsp, const struct err *e)
 {
 	finish((struct grpc_call *)c, rsp, e, true);
+}
+
+int rpc_encode(struct rpc_call *c, const void *rsp, struct err *e)
+{
+	struct grpc_call *k = (struct grpc_call *)c;
+
+	return grpc_encode(rsp, max_send(k), &k->encoded, &k->n_encoded, e);
 }
 
 static void run_hook(struct grpc_call *k, struct hook h)

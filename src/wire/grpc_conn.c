@@ -312,6 +312,20 @@ static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *f, void *user
 	return 0;
 }
 
+static ssize_t on_send(UNUSED nghttp2_session *ng, const uint8_t *p, size_t n, UNUSED int flags,
+		       void *user)
+{
+	struct grpc_conn *c = user;
+
+	if (c->out.n >= c->out.enough)
+		return NGHTTP2_ERR_WOULDBLOCK;
+	if (n > GRPC_FRAME_MAX)
+		n = GRPC_FRAME_MAX;
+	memcpy(c->out.p + c->out.n, p, n);
+	c->out.n += n;
+	return (ssize_t)n;
+}
+
 static nghttp2_session *new_session(struct grpc_conn *c)
 {
 	nghttp2_session_callbacks *cb;
@@ -328,6 +342,8 @@ static nghttp2_session *new_session(struct grpc_conn *c)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_sent);
+	nghttp2_session_callbacks_set_send_callback(cb, on_send);
+	nghttp2_session_callbacks_set_send_data_callback(cb, grpc_out_frame);
 	nghttp2_option_set_no_auto_window_update(opt, 1);
 	nghttp2_option_set_no_closed_streams(opt, 1);
 	nghttp2_option_set_stream_reset_rate_limit(opt, 1000, 100);
@@ -392,9 +408,13 @@ int grpc_conn_input(struct grpc_conn *c, const uint8_t *p, size_t n)
 	return c->is_broken ? -1 : 0;
 }
 
-ssize_t grpc_conn_output(struct grpc_conn *c, const uint8_t **ret)
+ssize_t grpc_conn_output(struct grpc_conn *c, uint8_t *buf, size_t enough)
 {
-	return nghttp2_session_mem_send(c->ng, ret) /* < 0: out of memory or a flood of acks */;
+	c->out.p = buf;
+	c->out.n = 0;
+	c->out.enough = enough;
+	/* It fails when out of memory or at a flood of acks. */
+	return nghttp2_session_send(c->ng) < 0 ? -1 : (ssize_t)c->out.n;
 }
 
 bool grpc_conn_is_over(const struct grpc_conn *c)

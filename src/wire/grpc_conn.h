@@ -74,6 +74,8 @@ struct grpc_call {
 
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t changed;
+	uint8_t *encoded; /* the handler's, by rpc_encode() */
+	size_t n_encoded;
 	struct grpc_msg *in, **in_tail;
 	size_t in_bytes;
 	bool in_eof;
@@ -98,6 +100,10 @@ struct grpc_conn {
 	int64_t budget; /* of control frames */
 	uint64_t budget_at;
 	bool is_draining, is_broken;
+	struct {
+		uint8_t *p;
+		size_t n, enough;
+	} out; /* of grpc_conn_output, while it runs */
 };
 
 enum { GRPC_WINDOW = 256 * 1024 }; /* of a stream; messages larger than it pass piecewise */
@@ -108,8 +114,10 @@ void grpc_conn_free(struct grpc_conn *c); /* cancels what still runs */
 /* Bytes from the client. -1: send what grpc_conn_output still gives, then close. */
 int grpc_conn_input(struct grpc_conn *c, const uint8_t *p, size_t n);
 
-/* The next bytes for the client, valid until the next call: > 0, 0 none now, -1 broken. */
-ssize_t grpc_conn_output(struct grpc_conn *c, const uint8_t **ret);
+/* The next frames for the client, until there are `enough` bytes of them; the last one may take
+ * GRPC_FRAME_MAX more, which buf must have room for.  Their number; 0 none now, -1 broken. */
+enum { GRPC_FRAME_MAX = 9 + 16384 };
+ssize_t grpc_conn_output(struct grpc_conn *c, uint8_t *buf, size_t enough);
 
 bool grpc_conn_is_over(const struct grpc_conn *c); /* nothing more will come or go */
 bool grpc_conn_may_read(const struct grpc_conn *c); /* false while too much output waits */
@@ -133,5 +141,7 @@ void grpc_out_headers(struct grpc_call *k);
 void grpc_out_data(struct grpc_call *k, uint8_t *data_take, size_t n);
 void grpc_out_end(struct grpc_call *k, const struct err *e); /* NULL: OK */
 void grpc_out_http_error(struct grpc_call *k, const char *status, const struct err *e);
+int grpc_out_frame(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head, size_t n,
+		   nghttp2_data_source *source, void *user); /* nghttp2's send_data callback */
 void grpc_out_free(struct grpc_call *k);
 void grpc_out_consume(struct grpc_call *k); /* gives the window back if there is room */

@@ -106,6 +106,8 @@ TEST(windows_change_in_mid_stream)
 	nghttp2_settings_entry s = { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1000 };
 
 	CHECK(nghttp2_submit_settings(b->client, 0, &s, 1) == 0);
+	uint8_t frame[1 + GRPC_FRAME_MAX];
+
 	(void)request(b, "/t.S/Read", NULL, NULL);
 	for (int i = 0; i < 20; i++) {
 		const uint8_t *p;
@@ -117,8 +119,8 @@ TEST(windows_change_in_mid_stream)
 			(void)grpc_conn_input(b->conn, p, (size_t)n);
 		run_queue(&b->run);
 		run_queue(&b->post);
-		for (int k = 0; k < i && (n = grpc_conn_output(b->conn, &p)) > 0; k++)
-			(void)nghttp2_session_mem_recv(b->client, p, (size_t)n);
+		for (int k = 0; k < i && (n = grpc_conn_output(b->conn, frame, 1)) > 0; k++)
+			(void)nghttp2_session_mem_recv(b->client, frame, (size_t)n);
 	}
 	settle(b);
 	CHECK_STR(b->status, "0");

@@ -31,20 +31,18 @@ static int submit_trailers(struct grpc_call *k)
 	return nghttp2_submit_trailer(k->conn->ng, k->stream_id, nv, ARRAY_LEN(nv));
 }
 
-static ssize_t read_out(UNUSED nghttp2_session *ng, UNUSED int32_t id, uint8_t *buf, size_t room,
-			uint32_t *flags, nghttp2_data_source *source, UNUSED void *user)
+/* n bytes of the queue to buf. */
+static void take_out(struct grpc_call *k, uint8_t *buf, size_t n)
 {
-	struct grpc_call *k = source->ptr;
-	size_t n = 0;
-
-	while (k->out && n < room) {
+	k->conn->queued -= n;
+	while (n) {
 		struct out_chunk *c = k->out;
-		size_t part = c->len - c->at < room - n ? c->len - c->at : room - n;
+		size_t part = c->len - c->at < n ? c->len - c->at : n;
 
-		memcpy(buf + n, c->data + c->at, part);
-		n += part;
+		memcpy(buf, c->data + c->at, part);
+		buf += part;
+		n -= part;
 		c->at += part;
-		k->conn->queued -= part;
 		if (c->at < c->len)
 			break;
 		k->out = c->next;
@@ -53,9 +51,39 @@ static ssize_t read_out(UNUSED nghttp2_session *ng, UNUSED int32_t id, uint8_t *
 		free(c->data);
 		free(c);
 	}
+}
+
+int grpc_out_frame(UNUSED nghttp2_session *ng, UNUSED nghttp2_frame *f, const uint8_t *head,
+		   size_t n, nghttp2_data_source *source, void *user)
+{
+	enum { HEAD = 9 };
+	struct grpc_conn *c = user;
+
+	if (c->out.n >= c->out.enough)
+		return NGHTTP2_ERR_WOULDBLOCK;
+	memcpy(c->out.p + c->out.n, head, HEAD);
+	take_out(source->ptr, c->out.p + c->out.n + HEAD, n);
+	c->out.n += HEAD + n;
+	grpc_call_sent(source->ptr, n);
+	return 0;
+}
+
+/* Says how many bytes the next frame has; grpc_out_frame() takes them from the queue. */
+static ssize_t read_out(UNUSED nghttp2_session *ng, UNUSED int32_t id, UNUSED uint8_t *buf,
+			size_t room, uint32_t *flags, nghttp2_data_source *source,
+			UNUSED void *user)
+{
+	struct grpc_call *k = source->ptr;
+	const struct out_chunk *c = k->out;
+	size_t n = 0;
+
+	for (; c && n < room; c = c->next)
+		n += c->len - c->at;
 	if (n)
-		grpc_call_sent(k, n);
-	if (!k->out && k->is_ending) {
+		*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	if (n > room || c) {
+		n = n < room ? n : room;
+	} else if (k->is_ending) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
 		if (submit_trailers(k) < 0)
 			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;

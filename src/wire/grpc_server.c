@@ -98,20 +98,18 @@ static void client_close(struct client *c)
 static int flush(struct client *c)
 {
 	for (;;) {
-		const uint8_t *p = NULL;
 		ssize_t n = 0;
 
 		if (c->out_at == c->out_len)
 			c->out_at = c->out_len = 0;
-		while (c->out_len < WRITE_SIZE && (n = grpc_conn_output(c->conn, &p)) > 0) {
-			/* A frame is at most 16 KiB and 9 bytes: the slack takes the last one. */
+		if (c->out_len < WRITE_SIZE) {
 			if (!c->out)
-				c->out = xmalloc(2 * WRITE_SIZE);
-			memcpy(c->out + c->out_len, p, (size_t)n);
+				c->out = xmalloc(WRITE_SIZE + GRPC_FRAME_MAX);
+			n = grpc_conn_output(c->conn, c->out + c->out_len, WRITE_SIZE - c->out_len);
+			if (n < 0)
+				return -1;
 			c->out_len += (size_t)n;
 		}
-		if (n < 0)
-			return -1;
 		if (!c->out_len) {
 			free(TAKE_PTR(c->out)); /* an idle connection holds no buffer */
 			return 0;

@@ -44,6 +44,24 @@ static int do_version(struct rpc_call *c, UNUSED const void *req, void *rsp, UNU
 	return 0;
 }
 
+enum { LARGE = 300000 };
+
+/* Encodes what does not outlive it; with a lease, fails after that. */
+static int do_encode(struct rpc_call *c, UNUSED const void *req, void *rsp, struct err *e)
+{
+	version_rsp *r = rsp;
+	AUTO_FREE char *text = xmalloc(LARGE + 1);
+
+	memset(text, 'a', LARGE);
+	text[LARGE] = 0;
+	r->version = text;
+	if (rpc_encode(c, r, e) < 0)
+		return -1;
+	r->version = NULL;
+	memset(text, 'b', LARGE);
+	return rpc_meta(c, "containerd-lease") ? err_set(e, ERR_DATA_LOSS, "later") : 0;
+}
+
 static int do_fail(UNUSED struct rpc_call *c, UNUSED const void *req, UNUSED void *rsp,
 		   struct err *e)
 {
@@ -140,6 +158,7 @@ static void count_end(const struct rpc_call *c, UNUSED const struct err *e)
 #define empty google__protobuf__empty
 static const struct rpc_method methods[] = {
 	RPC_UNARY("Version", empty, version_response, do_version),
+	RPC_UNARY("Encode", empty, version_response, do_encode),
 	RPC_UNARY("Fail", empty, version_response, do_fail),
 	RPC_UNARY("Park", empty, version_response, do_park),
 	RPC_UNARY("Block", empty, version_response, do_block),
@@ -237,6 +256,21 @@ TEST(unary)
 	for (int i = 0; i < 300; i++)
 		CHECK_OK(call(c, "Version", a, &r, NULL, &e), &e);
 	CHECK(b.ended == 302);
+	close_bench(&b, c);
+}
+
+TEST(a_response_may_be_encoded_before_the_end)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct bench b;
+	struct grpc_client *c = open_bench(&b);
+	struct grpc_options leased = { .lease = "x" };
+	struct err e = { 0 };
+	version_rsp *r;
+
+	CHECK_OK(call(c, "Encode", a, &r, NULL, &e), &e);
+	CHECK(strlen(r->version) == LARGE && strspn(r->version, "a") == LARGE);
+	CHECK_FAIL(call(c, "Encode", a, &r, &leased, &e), &e, ERR_DATA_LOSS);
 	close_bench(&b, c);
 }
 

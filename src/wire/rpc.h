@@ -106,6 +106,10 @@ static inline void rpc_reply(struct rpc_call *c, const void *rsp)
 	rpc_finish(c, rsp, NULL);
 }
 
+/* Encodes rsp at once: what it borrows need not outlive this call.  These bytes are sent when the
+ * handler, a unary method's that does this once, then returns 0. */
+int rpc_encode(struct rpc_call *c, const void *rsp, struct err *e);
+
 /* fn(c, arg) runs once, on the loop's thread, when the client cancels, disconnects or its deadline
  * passes while the call is alive; at once and on this thread when that has happened already.  It
  * must be short: unlink c from where it is stored (under that object's lock) and rpc_finish() it

@@ -72,14 +72,14 @@ static const struct rpc_service services[] = { { "s", methods }, { NULL, NULL } 
 
 static void drain(struct bench *b, struct grpc_conn *c)
 {
-	const uint8_t *p;
+	static uint8_t frames[1 + GRPC_FRAME_MAX];
 
 	while (b->first < b->n) {
 		b->jobs[b->first].fn(b->jobs[b->first].arg);
 		b->first++;
 	}
 	b->first = b->n = 0;
-	while (grpc_conn_output(c, &p) > 0)
+	while (grpc_conn_output(c, frames, 1) > 0)
 		;
 }
 

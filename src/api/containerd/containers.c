@@ -121,32 +121,48 @@ static int add_listed(const struct container_record *r, void *arg, UNUSED struct
 	return 0;
 }
 
-static int collect(struct rpc_call *c, const void *req, struct listing *l, struct err *e)
-{
-	const Containerd__Services__Containers__V1__ListContainersRequest *q = req;
-	struct call call;
+struct whole_list {
+	struct listing l; /* first: add_listed()'s */
+	struct rpc_call *c;
+	Containerd__Services__Containers__V1__ListContainersResponse *rsp;
+};
 
-	if (api_call(c, &call, e) < 0 || listing_filter(l, CONV_FILTERS(q), e) < 0)
-		return -1;
-	return container_list(call.engine->store, call.ns, c->arena, add_listed, l, e);
+static void whole_list_done(struct whole_list *w)
+{
+	listing_done(&w->l);
 }
 
+static int encode_list(void *arg, struct err *e)
+{
+	struct whole_list *w = arg;
+
+	w->rsp->containers = (container **)listing_take(&w->l, &w->rsp->n_containers);
+	return rpc_encode(w->c, w->rsp, e);
+}
+
+/* A thousand specs are megabytes: they go from the database's pages into the answer. */
 static int list(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
-	Containerd__Services__Containers__V1__ListContainersResponse *a = rsp;
-	AUTO_LISTING struct listing l = { .arena = c->arena, .field = field };
+	const Containerd__Services__Containers__V1__ListContainersRequest *q = req;
+	CLEANUP(whole_list_done)
+	struct whole_list w = { { .arena = c->arena, .field = field }, c, rsp };
+	struct call call;
 
-	if (collect(c, req, &l, e) < 0)
+	if (api_call(c, &call, e) < 0 || listing_filter(&w.l, CONV_FILTERS(q), e) < 0)
 		return -1;
-	a->containers = (container **)listing_take(&l, &a->n_containers);
-	return 0;
+	return container_list_borrowed(call.engine->store, call.ns, c->arena, add_listed,
+				       encode_list, &w, e);
 }
 
+/* A stream waits for its client, so it borrows nothing. */
 static int list_stream(struct rpc_call *c, const void *req, UNUSED void *rsp, struct err *e)
 {
+	const Containerd__Services__Containers__V1__ListContainersRequest *q = req;
 	AUTO_LISTING struct listing l = { .arena = c->arena, .field = field };
+	struct call call;
 
-	if (collect(c, req, &l, e) < 0)
+	if (api_call(c, &call, e) < 0 || listing_filter(&l, CONV_FILTERS(q), e) < 0 ||
+	    container_list(call.engine->store, call.ns, c->arena, add_listed, &l, e) < 0)
 		return -1;
 	for (size_t i = 0; i < l.n; i++) {
 		Containerd__Services__Containers__V1__ListContainerMessage m =

@@ -110,7 +110,7 @@ static int enter_cgroup(const char *path, struct err *e)
  * list of a thousand containers several times what the daemon needs. */
 static void keep_memory_small(void)
 {
-	enum { ARENAS = 4, LARGE = 256 * 1024 };
+	enum { ARENAS = 4, LARGE = 32 << 20 };
 
 	(void)mallopt(M_ARENA_MAX, ARENAS);
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
