@@ -40,6 +40,7 @@ extern const char edata __attribute__((visibility("hidden")));
 void entry_protect(long *stack); /* called by the assembly below */
 
 int entry_mount = -1;
+static struct prctl_mm_map memory; /* as it was at the start */
 
 static bool starts(const char *text, const char *start)
 {
@@ -72,13 +73,26 @@ static bool is_shim(char **argv)
 	return false;
 }
 
+/* Does argv[0] say what /proc/self/exe does?  That is lost when the program is another's. */
+static bool knows_itself(const char *name)
+{
+	char path[512];
+	long n = raw_syscall5(SYS_readlinkat, AT_FDCWD, (long)SELF, (long)path, sizeof path - 1, 0);
+
+	if (n <= 0)
+		return false;
+	path[n] = 0;
+	return is_word(name, path);
+}
+
 /* A guess that may be wrong in both directions for runc: main() makes up for a missed one, and one
- * too many costs only its time.  The shim's `start` and `delete` need their own path, so for them
- * it must not be made. */
-static bool makes_containers(char **argv)
+ * too many costs only its time.  The shim's `start` and `delete` need their own path: `start`,
+ * which becomes the server, finds it in argv[0] or must not be moved. */
+static bool makes_containers(const char *name, char **argv)
 {
 	if (is_shim(argv))
-		return !has_word(argv, "start") && !has_word(argv, "delete");
+		return !has_word(argv, "delete") &&
+		       (!has_word(argv, "start") || knows_itself(name));
 	return has_word(argv, "run") || has_word(argv, "create") || has_word(argv, "exec") ||
 	       has_word(argv, "restore");
 }
@@ -159,7 +173,7 @@ static bool set_exe(long *stack, long fd)
 	unsigned long code = (unsigned long)&__ehdr_start, args = (unsigned long)argv[0],
 		      args_end = end_of_last(argv, args),
 		      brk = (unsigned long)raw_syscall5(SYS_brk, 0, 0, 0, 0, 0);
-	struct prctl_mm_map map = {
+	memory = (struct prctl_mm_map){
 		.start_code = code,
 		.end_code = (unsigned long)&etext,
 		.start_data = (unsigned long)&etext,
@@ -174,7 +188,17 @@ static bool set_exe(long *stack, long fd)
 		.exe_fd = (uint32_t)fd,
 	};
 
-	return raw_syscall5(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, (long)&map, sizeof map, 0) == 0;
+	return raw_syscall5(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, (long)&memory, sizeof memory, 0) ==
+	       0;
+}
+
+int entry_set_args_end(const char *end)
+{
+	memory.arg_end = (unsigned long)end;
+	memory.brk = (unsigned long)raw_syscall5(SYS_brk, 0, 0, 0, 0, 0);
+	memory.exe_fd = (uint32_t)-1; /* stays */
+	return (int)raw_syscall5(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, (long)&memory, sizeof memory,
+				 0);
 }
 
 /* Puts the file of fd, which is ours on another mount, in the place of what we were executed from.
@@ -208,7 +232,7 @@ __attribute__((used)) void entry_protect(long *stack)
 	char **argv = (char **)(stack + 1), **envp = argv + stack[0] + 1;
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 
-	if (stack[0] < 2 || !makes_containers(argv + 1) || is_second_try(envp))
+	if (stack[0] < 2 || !makes_containers(argv[0], argv + 1) || is_second_try(envp))
 		return;
 	/* not close-on-exec: runtime_release_self() says why */
 	long fd = raw_syscall5(SYS_open_tree, AT_FDCWD, (long)SELF, OPEN_TREE_CLONE, 0, 0);

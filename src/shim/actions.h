@@ -5,7 +5,7 @@
 #include "shim/args.h"
 
 /* `start`: finds or makes the group's shim and prints its address.  self is our own path. */
-int shim_start(const struct shim_args *args, const char *self);
+int shim_start(const struct shim_args *args, char **argv, const char *self);
 
 /* No action: serves on the socket that is fd 3, until Shutdown. */
 int shim_serve(const struct shim_args *args, const char *self);

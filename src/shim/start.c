@@ -10,6 +10,7 @@
 #include "shim/actions.h"
 #include "shim/address.h"
 #include "shim/options.h"
+#include "shim/server_fork.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,13 +108,12 @@ static int listen_or_join(const char *path, int *ret_fd, struct err *e)
 	return *ret_fd < 0 ? err_sys(e, -*ret_fd, "create new shim socket %s", path) : 0;
 }
 
-static int start_server(const struct shim_args *args, const char *self, int fd,
-			const struct shim_options *o, struct err *e)
+static int execute_server(const struct shim_args *args, const char *self, int fd, pid_t *ret,
+			  struct err *e)
 {
 	const int fds[4] = { -1, -1, -1, fd };
 	AUTO_FD int pidfd = -1;
 	AUTO_STRV struct strv argv = { 0 };
-	pid_t pid;
 
 	strv_add(&argv, self);
 	strv_add(&argv, "-namespace");
@@ -132,16 +132,27 @@ static int start_server(const struct shim_args *args, const char *self, int fd,
 			   .fds = fds,
 			   .n_fds = 4,
 			   .new_group = true };
-	int r = spawn_start(&s, &pidfd, &pid);
+	int r = spawn_start(&s, &pidfd, ret);
 
-	if (r < 0)
-		return err_sys(e, -r, "start %s", self);
+	return r < 0 ? err_sys(e, -r, "start %s", self) : 0;
+}
+
+/* The copy of ours that waits for fd, if there is one, else the program anew. */
+static int start_server(const struct shim_args *args, const char *self, int fd,
+			const struct shim_options *o, struct server_fork *copy, struct err *e)
+{
+	pid_t pid = copy->pid;
+
+	if (!pid && execute_server(args, self, fd, &pid, e) < 0)
+		return -1;
 	if (*o->shim_cgroup && move_to_cgroup(o->shim_cgroup, pid, e) < 0) {
 		(void)kill(pid, SIGKILL); /* our child */
 		return -1;
 	}
 	adjust_oom_score(pid);
-	return 0;
+	int r = copy->pid ? server_fork_send(copy, fd) : 0;
+
+	return r < 0 ? err_sys(e, -r, "give the shim its socket") : 0;
 }
 
 /* From 2.3 on the socket's folder can be found from the bundle. */
@@ -195,7 +206,8 @@ int shim_read_stdin(char **ret, size_t *ret_n, struct err *e)
 	return r < 0 ? err_sys(e, -r, "read stdin") : 0;
 }
 
-static int start(struct arena *a, const struct shim_args *args, const char *self, struct err *e)
+static int start(struct arena *a, const struct shim_args *args, const char *self,
+		 struct server_fork *copy, struct err *e)
 {
 	struct shim_boot boot;
 	struct shim_options o;
@@ -223,7 +235,8 @@ static int start(struct arena *a, const struct shim_args *args, const char *self
 	path = shim_socket_path(a, dir, args->address, args->ns, group);
 	if (listen_or_join(path, &fd, e) < 0)
 		return -1;
-	if (link_socket_dir(&boot, e) < 0 || (fd >= 0 && start_server(args, self, fd, &o, e) < 0)) {
+	if (link_socket_dir(&boot, e) < 0 ||
+	    (fd >= 0 && start_server(args, self, fd, &o, copy, e) < 0)) {
 		if (fd >= 0)
 			(void)unlink(path); /* just made */
 		return -1;
@@ -231,10 +244,15 @@ static int start(struct arena *a, const struct shim_args *args, const char *self
 	return print_address(args, &boot, path, e);
 }
 
-int shim_start(const struct shim_args *args, const char *self)
+int shim_start(const struct shim_args *args, char **argv, const char *self)
 {
 	AUTO_ARENA struct arena *a = arena_new();
+	struct server_fork copy;
 	struct err e = { 0 };
 
-	return start(a, args, self, &e) < 0 ? shim_fail(&e) : 0;
+	(void)server_fork(args, argv, self, &copy);
+	int r = start(a, args, self, &copy, &e) < 0 ? shim_fail(&e) : 0;
+
+	server_fork_end(&copy); /* after a failure, or where the group has its shim */
+	return r;
 }

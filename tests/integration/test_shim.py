@@ -131,10 +131,10 @@ class Start(unittest.TestCase):
         (d / "config.json").write_text(json.dumps(config or {}))
         return d
 
-    def start(self, bundle, env=None, stdin=b"", check=True, id=None, wrap=()):
-        r = subprocess.run([*wrap, SHIM, "-namespace", "default", "-address", self.address, "-publish-binary", "/bin/true",
+    def start(self, bundle, env=None, stdin=b"", check=True, id=None, wrap=(), name=SHIM):
+        r = subprocess.run([*wrap, name, "-namespace", "default", "-address", self.address, "-publish-binary", "/bin/true",
                             "-id", id or bundle.name, "start"], cwd=bundle, input=stdin, capture_output=True,
-                           env=our_env(**(env or {})), timeout=10, check=False)
+                           env=our_env(**(env or {})), timeout=10, check=False, executable=None if wrap else SHIM)
         if not check:
             return r
         self.assertEqual((r.returncode, r.stderr), (0, b""))
@@ -184,6 +184,8 @@ class Start(unittest.TestCase):
         _, one = self.start(self.bundle("one", group), self.NEW, self.boot("one"))
         _, two = self.start(self.bundle("two", group), self.NEW, self.boot("two"))
         self.assertEqual(one, two)
+        self.assertEqual([p.split(" ", 1)[1] for p in processes(str(self.scratch.path))],
+                         [f"{SHIM} -namespace default -id one -address {self.address}"])
         pids = [int(p.split()[0]) for p in processes(str(self.scratch.path)) if "-shim-" in p and "start" not in p]
         self.assertEqual(len(pids), 1)
         os.kill(pids[0], signal.SIGKILL)
@@ -201,6 +203,15 @@ class Start(unittest.TestCase):
         self.assertEqual(len([p for p in processes(str(self.scratch.path)) if "-id forsaken" in p]), 1)
         wait_for("its end", lambda: not [p for p in processes(str(self.scratch.path)) if "-id forsaken" in p], 25)
 
+    def test_a_start_that_does_not_know_its_path(self):
+        # Its server is executed, where others are copies of `start`; nobody sees a difference.
+        _, path = self.start(self.bundle("named"), self.NEW, self.boot("named"), name="shim")
+        self.assertEqual([p.split(" ", 1)[1] for p in processes(str(self.scratch.path))],
+                         [f"{SHIM} -namespace default -id named -address {self.address}"])
+        c = Client(path)
+        self.assertEqual(c.call("Connect")[0], 0)
+        c.close()
+
     def test_bad_starts(self):
         b = self.bundle("bad")
         for stdin, id, text in ((b"\xff\xff", "bad", "neither bootstrap parameters nor runtime options"),
@@ -213,6 +224,7 @@ class Start(unittest.TestCase):
         self.assertIn(b"read config.json", self.start(b, check=False).stderr)
         (b / "config.json").unlink()
         self.assertIn(b"no such file or directory", self.start(b, check=False).stderr)
+        self.assertEqual(processes(str(self.scratch.path)), [])
         r = subprocess.run([SHIM, "-nope", "start"], capture_output=True, check=False)
         self.assertEqual((r.returncode, r.stderr), (2, b"flag provided but not defined: -nope\n"))
 

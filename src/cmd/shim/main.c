@@ -2,20 +2,22 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "os/fd.h"
+#include "runtime/entry.h"
 #include "runtime/runtime.h"
 #include "shim/actions.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Our own path.  Once protected, /proc/self/exe is a copy without a name; `start` gives it to the
- * server as its argv[0]. */
+/* Our own path.  Once protected, /proc/self/exe is a copy without a name; the server and a `start`
+ * that becomes one have it as their argv[0]. */
 static char *self_path(const char *argv0, bool is_server)
 {
+	bool is_moved = is_server || (&entry_mount && entry_mount >= 0);
 	char buf[4096];
 	ssize_t n = readlink("/proc/self/exe", buf, sizeof buf - 1);
 
-	if ((is_server && argv0[0] == '/') || n <= 0)
+	if ((is_moved && argv0[0] == '/') || n <= 0)
 		return xstrdup(argv0);
 	return xstrndup(buf, (size_t)n);
 }
@@ -47,7 +49,7 @@ int main(int argc, char **argv)
 	if (args.info)
 		return shim_info(self);
 	if (!strcmp(args.action, "start"))
-		return shim_start(&args, self);
+		return shim_start(&args, argv, self);
 	if (!strcmp(args.action, "delete"))
 		return shim_delete(&args, self);
 	/* Processes of containers have us as their parent: what they can reach of us must not be
