@@ -4,13 +4,13 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "os/file.h"
+#include "os/kernel.h"
 #include "os/syscall.h"
 #include "store/layer_dir.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 
 enum { LOWERDIR_MAX = 1 << 20 };
 
@@ -56,11 +56,7 @@ static int probe(struct snapshotter *sn, struct err *e)
 
 bool overlay_maps_ids(void)
 {
-	struct utsname u;
-	unsigned major = 0, minor = 0;
-
-	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
-	       (major > 5 || (major == 5 && minor >= 19));
+	return kernel_is(5, 19);
 }
 
 /* --- the directory --- */

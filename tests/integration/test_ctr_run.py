@@ -21,6 +21,18 @@ class Run(DaemonTest):
                 r = self.ctr("tasks", "exec", "--exec-id", "e", snapshotter, "sh", "-c", "id -u; touch /f; stat -c %u /f; cat /proc/self/uid_map")
                 self.assertEqual(r.stdout.split(), ["0", "0", "0", "100000", "65536"])
 
+    def test_what_goes_with_its_process_spares_the_disk(self):
+        show = ("sh", "-c", "grep ' / ' /proc/mounts; echo more >/file; cat /file")
+        lines = self.ctr("run", "--rm", self.IMAGE, "short", *show).stdout.splitlines()
+        self.assertIn("volatile", lines[0])  # or fsync=volatile, as newer kernels say
+        self.assertEqual(lines[1], "more")
+        self.running(name="stays")
+        line = self.ctr("tasks", "exec", "--exec-id", "e", "stays", *show).stdout.splitlines()[0]
+        self.assertNotIn("volatile", line)
+        self.assertIn("upperdir=", line)
+        for what in ("containers", "snapshots"):
+            self.assertNotIn("short", self.ctr(what, "ls").stdout)
+
     def test_gpus(self):
         """The vendor's program, which is none of this machine's, is asked as its hook would be."""
         folder = self.scratch.path / "vendor"

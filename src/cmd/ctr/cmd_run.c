@@ -1,6 +1,10 @@
 /* ctr run */
 #include "cmd/ctr/logs.h"
 
+#include "os/kernel.h"
+
+#include <string.h>
+
 static void remove_all(struct ctr *ctr, const CONTAINERS(Container) * c, bool has_task)
 {
 	struct err task = { 0 }, container = { 0 };
@@ -10,7 +14,7 @@ static void remove_all(struct ctr *ctr, const CONTAINERS(Container) * c, bool ha
 	    task.code != ERR_NOT_FOUND)
 		ctr_warn("cannot delete the task of %s: %s", c->id,
 			 err_text(&task, text, sizeof text));
-	if (container_delete(ctr, c, false, &container) < 0)
+	if (container_discard(ctr, c, &container) < 0)
 		ctr_warn("failed to cleanup container %s: %s", c->id,
 			 err_text(&container, text, sizeof text));
 }
@@ -31,6 +35,30 @@ static int add_restart_log(struct ctr *ctr, const struct args *args, const struc
 	return 0;
 }
 
+/* What is written into a container that goes with its process need not reach the disk: the kernel
+ * would write its whole file system back at the unmount. */
+static void spare_the_disk(struct arena *a, SNAPSHOTS(PrepareSnapshotResponse) * root)
+{
+	if (!root || !kernel_is(5, 10)) /* overlayfs has it since */
+		return;
+	for (size_t i = 0; i < root->n_mounts; i++) {
+		Containerd__Types__Mount *m = root->mounts[i];
+		bool has = strcmp(m->type, "overlay") != 0, is_written = false;
+
+		for (size_t k = 0; k < m->n_options; k++) {
+			has = has || strcmp(m->options[k], "volatile") == 0;
+			is_written = is_written || str_starts(m->options[k], "upperdir=");
+		}
+		if (has || !is_written)
+			continue;
+		char **options = arena_array(a, m->n_options + 1, sizeof *options);
+
+		memcpy(options, m->options, m->n_options * sizeof *options);
+		options[m->n_options++] = PB("volatile");
+		m->options = options;
+	}
+}
+
 int run_run(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	bool rm = args_bool(args, "rm"), detach = args_bool(args, "detach");
@@ -48,6 +76,8 @@ int run_run(struct ctr *ctr, const struct args *args, struct err *e)
 		return -1;
 	if (container_create(ctr, args, &more, &c, &opt.root, e) < 0)
 		return -1;
+	if (rm)
+		spare_the_disk(ctr->arena, opt.root);
 	r = task_run(ctr, c, &opt, e);
 	if (rm)
 		remove_all(ctr, c, r < 0);

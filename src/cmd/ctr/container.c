@@ -53,13 +53,34 @@ int container_has_terminal(const CONTAINERS(Container) * c, bool *ret, struct er
 	return process ? jsonr_bool(process, "terminal", ret, e) : 0;
 }
 
-static int remove_snapshot(struct ctr *ctr, const char *snapshotter, const char *key, struct err *e)
+static int open_removal(struct ctr *ctr, const char *snapshotter, const char *key,
+			struct grpc_stream **ret, struct err *e)
 {
 	SNAPSHOTS(RemoveSnapshotRequest) req = SNAPSHOTS_INIT(REMOVE_SNAPSHOT_REQUEST);
 
 	req.snapshotter = PB(snapshotter);
 	req.key = PB(key);
-	return CTR_CALL_EMPTY(ctr, "snapshots.v1.Snapshots/Remove", &req, e);
+	return ctr_open(ctr, "snapshots.v1.Snapshots/Remove", &req,
+			&google__protobuf__empty__descriptor, ret, e);
+}
+
+static int end_removal(struct ctr *ctr, struct grpc_stream *call, struct err *e)
+{
+	if (ctr_end(ctr, call, NULL, e) == 0)
+		return 0;
+	if (e->code != ERR_NOT_FOUND)
+		return -1;
+	err_clear(e);
+	return 0;
+}
+
+static int remove_snapshot(struct ctr *ctr, const char *snapshotter, const char *key, struct err *e)
+{
+	struct grpc_stream *removal;
+
+	if (open_removal(ctr, snapshotter, key, &removal, e) < 0)
+		return -1;
+	return end_removal(ctr, removal, e);
 }
 
 int container_delete(struct ctr *ctr, const CONTAINERS(Container) * c, bool keep_snapshot,
@@ -67,15 +88,27 @@ int container_delete(struct ctr *ctr, const CONTAINERS(Container) * c, bool keep
 {
 	CONTAINERS(DeleteContainerRequest) req = CONTAINERS_INIT(DELETE_CONTAINER_REQUEST);
 
-	if (!keep_snapshot && *c->snapshot_key) {
-		if (remove_snapshot(ctr, c->snapshotter, c->snapshot_key, e) < 0) {
-			if (e->code != ERR_NOT_FOUND)
-				return -1;
-			err_clear(e);
-		}
-	}
+	if (!keep_snapshot && *c->snapshot_key &&
+	    remove_snapshot(ctr, c->snapshotter, c->snapshot_key, e) < 0)
+		return -1;
 	req.id = c->id;
 	return CTR_CALL_EMPTY(ctr, "containers.v1.Containers/Delete", &req, e);
+}
+
+int container_discard(struct ctr *ctr, const CONTAINERS(Container) * c, struct err *e)
+{
+	CONTAINERS(DeleteContainerRequest) req = CONTAINERS_INIT(DELETE_CONTAINER_REQUEST);
+	struct grpc_stream *removal AUTO_GRPC_STREAM = NULL;
+	struct err also = { 0 };
+
+	if (*c->snapshot_key && open_removal(ctr, c->snapshotter, c->snapshot_key, &removal, e) < 0)
+		return -1;
+	req.id = c->id;
+	int r = CTR_CALL_EMPTY(ctr, "containers.v1.Containers/Delete", &req, e);
+
+	if (removal && end_removal(ctr, TAKE_PTR(removal), r < 0 ? &also : e) < 0)
+		return -1;
+	return r;
 }
 
 /* What is being made, before it is sent. */

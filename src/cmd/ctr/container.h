@@ -20,6 +20,9 @@ const char *container_name(const struct args *args);
 int container_delete(struct ctr *ctr, const CONTAINERS(Container) * c, bool keep_snapshot,
 		     struct err *e);
 
+/* Both, asked for at once: for a container that nobody else uses. */
+int container_discard(struct ctr *ctr, const CONTAINERS(Container) * c, struct err *e);
+
 /* The mounts of a container's root, for Tasks.Create. */
 int container_mounts(struct ctr *ctr, const CONTAINERS(Container) * c,
 		     SNAPSHOTS(MountsResponse) * *ret, struct err *e);

@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "os/file.h"
+#include "os/kernel.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -44,9 +45,7 @@ static bool exists(struct checks *c, const char *path)
 
 static void check_kernel(struct checks *c, const char *release)
 {
-	unsigned major = 0, minor = 0;
-
-	if (sscanf(release, "%u.%u", &major, &minor) != 2 || major < 5 || (major == 5 && minor < 4))
+	if (!kernel_release_is(release, 5, 4))
 		checks_add(c, FINDING_FAIL, "kernel", "use a kernel of 5.4 or later",
 			   "%s is too old", release);
 	else
