@@ -359,8 +359,6 @@ static int join_rdt(const struct execution *k, struct err *e)
 /* What the process may not, or no longer, do to itself. */
 static int set_from_outside(struct execution *k, struct err *e)
 {
-	char path[64], value[16];
-
 	if (k->process.tune.final.text) {
 		int r = tune_set_processors(k->birth.pid, &k->process.tune.final);
 
@@ -369,13 +367,7 @@ static int set_from_outside(struct execution *k, struct err *e)
 	}
 	if (k->state.rdt.group && join_rdt(k, e) < 0)
 		return err_wrap(e, "error adding pid %d to Intel RDT", (int)k->birth.pid);
-	if (!k->process.has_oom_score_adj)
-		return 0;
-	snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);
-	snprintf(value, sizeof value, "%d", k->process.oom_score_adj);
-	if (procfs_write(k->end.procfd, path, value, e) < 0)
-		return err_wrap(e, "failed to set oom_score_adj");
-	return 0;
+	return process_set_oom_score(k->end.procfd, k->birth.pid, &k->process, e);
 }
 
 static int start_process(struct execution *k, struct err *e)

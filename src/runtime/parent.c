@@ -43,15 +43,7 @@ static int move_net_devices(struct creation *k, struct err *e)
 
 static int set_oom_score(const struct creation *k, struct err *e)
 {
-	char path[64], value[16];
-
-	if (!k->plan.process.has_oom_score_adj)
-		return 0;
-	snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);
-	snprintf(value, sizeof value, "%d", k->plan.process.oom_score_adj);
-	if (procfs_write(k->launch.end.procfd, path, value, e) < 0)
-		return err_wrap(e, "failed to set oom_score_adj");
-	return 0;
+	return process_set_oom_score(k->launch.end.procfd, k->birth.pid, &k->plan.process, e);
 }
 
 /* Nothing is left to be done about its cgroups from here. */

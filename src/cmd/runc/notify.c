@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "cmd/runc/cli.h"
 #include "os/fd.h"
 #include "os/file.h"
 #include "os/pidfd.h"
@@ -98,11 +99,8 @@ int notify_prepare(struct notify *n, struct arena *a, const struct runtime *rt,
 	};
 	spec->mounts = mounts;
 
-	const char **env = arena_array(a, p->env.n + 2, sizeof *env);
-	for (size_t i = 0; i < p->env.n; i++)
-		env[i] = p->env.v[i];
-	env[p->env.n++] = "NOTIFY_SOCKET=" INSIDE "/" SOCKET_NAME;
-	p->env.v = env;
+	static const char *const env[] = { "NOTIFY_SOCKET=" INSIDE "/" SOCKET_NAME };
+	process_append(a, &p->env, env, ARRAY_LEN(env));
 	c->on_dir = make_dir;
 	c->on_dir_arg = n;
 	return 0;
