@@ -513,16 +513,6 @@ static int mount_one(const struct launch *l, size_t i, int rootfd, int cwd, stru
 	BUG("unknown mount kind");
 }
 
-int mount_make_readonly(const struct launch *l, struct err *e)
-{
-	for (size_t i = 0; l->late && i < l->plan->n_mounts; i++)
-		if (l->late[i] >= 0 && mount_set_attr(l->late[i], MOUNT_ATTR_RDONLY, 0, false,
-						      l->plan->mounts[i].dest, e) < 0)
-			return err_wrap(e, "remounting \"%s\" as readonly",
-					l->plan->mounts[i].dest);
-	return 0;
-}
-
 /* Where we are, if we can come back: sources and the bundle may be relative to it. */
 static int open_cwd(void)
 {
