@@ -1,8 +1,8 @@
 #include "runtime/creation.h"
 
 #include "base/log.h"
-#include "os/file.h"
 #include "os/syscall.h"
+#include "runtime/bundle.h"
 #include "runtime/delegate.h"
 #include "runtime/join.h"
 #include "runtime/lsm.h"
@@ -90,13 +90,9 @@ void creation_done(struct creation *k)
 static int make_plan(struct creation *k, struct err *e)
 {
 	struct plan_input in = { .id = k->c->id, .spec = k->c->spec };
-	char *bundle = file_real_path(k->c->bundle);
 
-	if (!bundle)
-		return err_sys(e, errno, "open bundle %s", k->c->bundle);
-	in.bundle = arena_strdup(k->arena, bundle);
-	free(bundle);
-	if (plan_make(k->arena, &in, &k->plan, e) < 0)
+	in.bundle = bundle_path(k->arena, k->c->bundle, e);
+	if (!in.bundle || plan_make(k->arena, &in, &k->plan, e) < 0)
 		return -1;
 	for (size_t i = 0; i < k->plan.warnings.n; i++)
 		log_warn(LOG({ "id", k->c->id }), "%s", k->plan.warnings.v[i]);

@@ -10,6 +10,7 @@
 #include "os/socket.h"
 #include "os/syscall.h"
 #include "runtime/birth.h"
+#include "runtime/bundle.h"
 #include "runtime/criu_verify.h"
 #include "runtime/hooks.h"
 #include "runtime/process.h"
@@ -99,13 +100,9 @@ static void restore_done(struct restore *k)
 static int make_plan(struct restore *k, struct err *e)
 {
 	struct plan_input in = { .id = k->create->id, .spec = k->create->spec };
-	char *bundle = file_real_path(k->create->bundle);
 
-	if (!bundle)
-		return err_sys(e, errno, "open bundle %s", k->create->bundle);
-	in.bundle = arena_strdup(k->arena, bundle);
-	free(bundle);
-	if (plan_make(k->arena, &in, &k->plan, e) < 0)
+	in.bundle = bundle_path(k->arena, k->create->bundle, e);
+	if (!in.bundle || plan_make(k->arena, &in, &k->plan, e) < 0)
 		return -1;
 	if (!k->plan.has_process)
 		return err_set(e, ERR_INVALID_ARGUMENT, "process property must not be empty");

@@ -1,6 +1,5 @@
 /* runtime_create and runtime_run: from the clone on, on the caller's side. */
 #include "base/log.h"
-#include "os/file.h"
 #include "os/syscall.h"
 #include "runtime/creation.h"
 #include "runtime/hooks.h"
@@ -266,20 +265,4 @@ int runtime_run(const struct runtime *rt, const struct runtime_create *c,
 		struct runtime_process *ret, struct err *e)
 {
 	return create(rt, c, true, ret, e);
-}
-
-int runtime_load_spec(struct arena *a, const char *bundle, struct oci_spec **ret, struct err *e)
-{
-	AUTO_FREE char *path = xasprintf("%s/config.json", bundle);
-	AUTO_FREE char *text = NULL;
-	size_t len = 0;
-	int r = file_read(AT_FDCWD, path, 16 << 20, &text, &len);
-
-	if (r == -ENOENT && access(bundle, F_OK) < 0)
-		return err_sys(e, errno, "chdir %s", bundle);
-	if (r == -ENOENT)
-		return err_set(e, ERR_NOT_FOUND, "JSON specification file config.json not found");
-	if (r < 0)
-		return err_sys(e, -r, "open %s", path);
-	return oci_spec_parse(a, text, len, ret, e);
 }
