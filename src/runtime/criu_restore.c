@@ -209,7 +209,7 @@ static int make_state(struct restore *k, struct err *e)
 /* For exec, which brings its own processes; the restored ones have the images'. */
 static int save_seccomp(struct restore *k, struct err *e)
 {
-	const char *cache = arena_printf(k->arena, "%s/.seccomp", k->rt->root);
+	const char *cache = arena_printf(k->arena, "%s/" STATE_SECCOMP_CACHE, k->rt->root);
 	struct seccomp_filter filter = { 0 };
 
 	if (!k->create->spec->linux.seccomp)
@@ -218,7 +218,7 @@ static int save_seccomp(struct restore *k, struct err *e)
 		return -1;
 	int r = filter.insns ? criu_verify_filters(k->images, &filter, e) : 0;
 	if (r == 0 && filter.insns)
-		r = state_save_seccomp(k->state.dirfd, &filter, e);
+		r = state_save_seccomp(&k->state, &filter, e);
 	seccomp_filter_done(&filter);
 	return r;
 }

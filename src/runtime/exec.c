@@ -257,7 +257,7 @@ static int prepare(struct execution *k, const struct runtime *rt, struct err *e)
 		log_warn(LOG({ "id", k->x->id }), "%s", k->warnings.v[i]);
 	if (birth_prepare_io(&k->process, &k->x->io, &k->birth, &k->end.host_ptmx, e) < 0)
 		return -1;
-	if (state_load_seccomp(k->state.dirfd, &k->seccomp, e) < 0)
+	if (state_load_seccomp(&k->state, &k->seccomp, e) < 0)
 		return -1;
 	k->birth.listener = (struct birth_listener){ .path = k->state.listener_path,
 						     .metadata = k->state.listener_metadata,
@@ -273,7 +273,8 @@ static int birth_cgroup(const struct execution *k)
 	return cgroup_dirfd(k->own);
 }
 
-/* Nothing has to be done to it between its cgroup and its program, as with final processors. */
+/* Whether the process goes into its cgroup by itself.  Initial processors are set before that, and
+ * final ones after it, from here. */
 static bool may_enter(const struct execution *k)
 {
 	return cgroup_can_enter(k->own) && !k->is_rootless && !k->in_two_steps &&
