@@ -3,6 +3,7 @@
 #include "shim/stats.h"
 
 #include "base/mem.h"
+#include "cgroup/stat.h"
 #include "cgroups/v1/metrics.pb-c.h"
 #include "cgroups/v2/metrics.pb-c.h"
 #include "containerd/runtime/task/v3/shim.pb-c.h"
