@@ -135,7 +135,7 @@ int mount_check_target(const struct mount_op *op, int rootfd, int target, int tr
 	    (fstatat(rootfd, op->dest + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode)))
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "filesystem \"%s\" must be mounted on ordinary directory",
-			       op->dest + 1);
+			       op->fstype && *op->fstype ? op->fstype : op->dest + 1);
 	if (strcmp(op->dest, "/proc") == 0 && op->kind == MOUNT_BIND &&
 	    !is_on(tree, PROC_SUPER_MAGIC))
 		return err_set(e, ERR_INVALID_ARGUMENT,
