@@ -18,6 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
@@ -134,7 +135,8 @@ def meson_results(build, suites, tally, label):
         if t["result"] == "SKIP":
             tally.skip(name, (t.get("stdout") or "").strip().splitlines()[-1:] or "no reason given")
             continue
-        tally.passed += max(0, len(re.findall(r"^ok - ", t.get("stdout") or "", re.M)) - 1)
+        count = re.search(r"^(\d+) passed\n*\Z", t.get("stdout") or "", re.M)  # the last thing that it says
+        tally.passed += max(0, int(count[1]) - 1) if count else 0
         tally.note(t["result"] == "OK", name,
                    ((t.get("stdout") or "") + (t.get("stderr") or ""))[-4000:])
 
@@ -175,38 +177,44 @@ def integration(build, tally):
     with concurrent.futures.ThreadPoolExecutor(1) as beside:
         done = [beside.submit(integration_file, path, env) for path in files["vm"]]
         for path in files["integration"] + files["attack"]:
-            parse_unittest(*integration_file(path, env), tally)
+            note_results(*integration_file(path, env), tally)
         for d in done:
-            parse_unittest(*d.result(), tally)
+            note_results(*d.result(), tally)
 
 
 def integration_file(path, env):
     start = time.monotonic()
-    try:
-        r = run([sys.executable, "-m", "unittest", "-v", str(path.relative_to(TOP))], env=env, timeout=FILE_TIMEOUT)
-        out, code = r.stdout, r.returncode
-    except subprocess.TimeoutExpired as e:
-        out, code = (e.stdout or b"").decode(errors="replace") + "\ntimed out", 1
+    with tempfile.TemporaryDirectory(prefix="casco-results-") as folder:
+        results = pathlib.Path(folder, "results")
+        try:
+            r = run([sys.executable, "tools/testrun.py", results, str(path.relative_to(TOP))], env=env, timeout=FILE_TIMEOUT)
+            out, code = r.stdout, r.returncode
+        except subprocess.TimeoutExpired as e:
+            out, code = (e.stdout or b"").decode(errors="replace") + "\ntimed out", 1
+        lines = results.read_text().splitlines() if results.exists() else []
     print(f"   {path.stem}: {time.monotonic() - start:.0f} s", flush=True)
-    return path.stem, out, code
+    return path.stem, out, code, [json.loads(l) for l in lines]
 
 
-def parse_unittest(stem, out, code, tally):
-    """Lines `name (where) ... ok|FAIL|ERROR|skipped 'why'`; other output may stand between."""
-    ok = len(re.findall(r"(?:\.\.\. |^)ok$", out, re.M))
-    skipped = re.findall(r"(\w+) \([\w.]+\)[^\n]*(?:\n[^\n]*?)?\.\.\. skipped ['\"](.*?)['\"]$", out, re.M)
-    failed = sorted(set(re.findall(r"^(?:FAIL|ERROR): (\w+)", out, re.M)))
-    tally.passed += ok
-    for name, why in skipped:
-        tally.skip(f"{stem}.{name}", why)
+def note_results(stem, out, code, lines, tally):
+    """Lines as tools/testrun.py writes them.  One that is not there is no success: a run that did not come to its
+    end has failed, whatever its exit code."""
+    tests = [l for l in lines if "test" in l]
+    ran = lines[-1].get("ran", -1) if lines else -1
+    failed = sorted({l["test"] for l in tests if l["outcome"] == "failed"})
+    tally.passed += sum(l["outcome"] == "ok" for l in tests)
+    for l in tests:
+        if l["outcome"] == "skipped":
+            tally.skip(f"{stem}.{l['test']}", l["detail"])
     for name in failed:
         tally.failed.append(f"{stem}.{name}")
-    if failed or code:
+    whole = ran >= 0 and len({l["test"] for l in tests}) > 0
+    if failed or code or not whole:
         print(f"FAILED in {stem}\n{out[-8000:]}", flush=True)
     if code and not failed:
         tally.failed.append(f"{stem} (exit {code})")
-    if not code and not ok and not skipped:
-        tally.failed.append(f"{stem}: ran no test")
+    if not code and not whole:
+        tally.failed.append(f"{stem}: " + ("ran no test" if ran == 0 else "ended before its tests did"))
 
 
 def main():

@@ -2,7 +2,7 @@
 #include "cgroup/apply.h"
 
 #include "base/test.h"
-#include "cgroup/stat.h"
+#include "cgroup/stat_read.h"
 #include "os/file.h"
 
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 /* On the real kernel, as root: the machine's own layout, and pure v2 in a mount namespace. */
 #include "base/test.h"
 #include "cgroup/private.h"
+#include "cgroup/stat.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* Handles to cgroups that live already. */
 #include "cgroup/private.h"
+#include "cgroup/stat.h"
 #include "os/syscall.h"
 
 #include <linux/magic.h>

@@ -4,6 +4,8 @@
 #include "base/str.h"
 #include "cgroup/cgroup.h"
 
+struct cgroup_stat;
+
 /* Bits, so that co-mounted controllers are one folder with several. */
 enum cgroup_controller {
 	CG_CPUSET = 1 << 0,

@@ -1,6 +1,6 @@
 /* "some avg10=1.23 avg60=0.00 avg300=0.00 total=4567" and the same with "full". */
 #include "base/num.h"
-#include "cgroup/stat.h"
+#include "cgroup/stat_read.h"
 
 #include <ctype.h>
 #include <fcntl.h>

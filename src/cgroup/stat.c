@@ -1,4 +1,4 @@
-#include "cgroup/stat.h"
+#include "cgroup/stat_read.h"
 
 #include "base/num.h"
 #include "os/file.h"

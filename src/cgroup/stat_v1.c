@@ -1,6 +1,6 @@
 /* Statistics of a v1 cgroup, read from the files of its controllers. */
 #include "base/num.h"
-#include "cgroup/stat.h"
+#include "cgroup/stat_read.h"
 
 #include <errno.h>
 #include <fcntl.h>

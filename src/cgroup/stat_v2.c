@@ -1,6 +1,6 @@
 /* Statistics of a v2 cgroup, read from the files of its folder. */
 #include "base/num.h"
-#include "cgroup/stat.h"
+#include "cgroup/stat_read.h"
 #include "os/file.h"
 
 #include <errno.h>

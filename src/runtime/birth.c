@@ -61,10 +61,22 @@ static int check_preserved(unsigned n, struct err *e)
 	return 0;
 }
 
+int birth_check_console(const struct plan_process *p, const struct runtime_io *io, struct err *e)
+{
+	if (!p->terminal && io->console != RUNTIME_CONSOLE_NONE)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "cannot use console socket if runc will not detach or allocate tty");
+	if (p->terminal && io->console == RUNTIME_CONSOLE_NONE)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "cannot allocate tty if runc will detach without setting console "
+			       "socket");
+	return 0;
+}
+
 int birth_prepare_io(const struct plan_process *p, const struct runtime_io *io, struct birth *s,
 		     int *ret_host_ptmx, struct err *e)
 {
-	if (check_preserved(io->preserve_fds, e) < 0)
+	if (check_preserved(io->preserve_fds, e) < 0 || birth_check_console(p, io, e) < 0)
 		return -1;
 	if (io->pidfd_socket) {
 		s->pidfd_socket = socket_connect(io->pidfd_socket);
@@ -72,18 +84,8 @@ int birth_prepare_io(const struct plan_process *p, const struct runtime_io *io, 
 			return err_sys(e, -s->pidfd_socket, "dial unix %s: connect",
 				       io->pidfd_socket);
 	}
-	if (!p->terminal) {
-		if (io->console != RUNTIME_CONSOLE_NONE)
-			return err_set(
-				e, ERR_INVALID_ARGUMENT,
-				"cannot use console socket if runc will not detach or allocate "
-				"tty");
+	if (!p->terminal)
 		return 0;
-	}
-	if (io->console == RUNTIME_CONSOLE_NONE)
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "cannot allocate tty if runc will detach without setting console "
-			       "socket");
 	if (io->console == RUNTIME_CONSOLE_SOCKET) {
 		s->console_socket = socket_connect(io->console_socket);
 		if (s->console_socket < 0)
@@ -162,19 +164,21 @@ int birth_adopt(struct birth *s, struct err *e)
 	return 0;
 }
 
-static int take_console(struct birth *s, enum runtime_console console, int master, struct err *e)
+int birth_take_console(enum runtime_console how, int socket, int master_take, int *console,
+		       struct err *e)
 {
 	static const char name[] = "/dev/ptmx"; /* what runc writes; receivers need one byte */
 
-	if (console == RUNTIME_CONSOLE_RETURN_PLAIN)
-		console_make_plain(master);
-	if (console == RUNTIME_CONSOLE_RETURN || console == RUNTIME_CONSOLE_RETURN_PLAIN) {
-		close_fd(&s->console);
-		s->console = master;
+	if (how == RUNTIME_CONSOLE_RETURN_PLAIN)
+		console_make_plain(master_take);
+	if (how == RUNTIME_CONSOLE_RETURN || how == RUNTIME_CONSOLE_RETURN_PLAIN) {
+		close_fd(console);
+		*console = master_take;
 		return 0;
 	}
-	ssize_t r = socket_send_fds(s->console_socket, name, sizeof name - 1, &master, 1);
-	close(master);
+	ssize_t r = socket < 0 ? -ENOTCONN
+			       : socket_send_fds(socket, name, sizeof name - 1, &master_take, 1);
+	close(master_take);
 	if (r < 0)
 		return err_sys(e, (int)-r, "send the terminal to the console socket");
 	return 0;
@@ -241,7 +245,7 @@ int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, s
 		}
 		if (*ret != STAGE_CONSOLE)
 			return 0;
-		if (take_console(s, console, fd, e) < 0)
+		if (birth_take_console(console, s->console_socket, fd, &s->console, e) < 0)
 			return -1;
 	}
 }

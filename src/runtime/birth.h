@@ -35,8 +35,11 @@ void birth_done(struct birth *s);
 #define AUTO_BIRTH CLEANUP(birth_done)
 void birth_take(struct birth *s, struct runtime_process *ret);
 
-/* Checks that io and the process agree about a terminal, and gets what a terminal needs: the
- * connected socket and an fd of the host's ptmx. */
+/* Whether io and the process agree about a terminal. */
+int birth_check_console(const struct plan_process *p, const struct runtime_io *io, struct err *e);
+
+/* That and more checks, and gets what a terminal needs: the connected socket and an fd of the
+ * host's ptmx. */
 int birth_prepare_io(const struct plan_process *p, const struct runtime_io *io, struct birth *s,
 		     int *ret_host_ptmx, struct err *e);
 
@@ -53,6 +56,10 @@ int birth_adopt(struct birth *s, struct err *e);
 
 /* The next step of the child; the terminal is dealt with in here. */
 int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, struct err *e);
+
+/* The master goes to *console, in place of what is there, or to the connected socket. */
+int birth_take_console(enum runtime_console how, int socket, int master_take, int *console,
+		       struct err *e);
 
 /* Lets the child execute its program as soon as it is READY; before it is, too, where nobody needs
  * to do anything in between. */

@@ -1,8 +1,8 @@
 #include "runtime/creation.h"
 
 #include "base/log.h"
-#include "os/file.h"
 #include "os/syscall.h"
+#include "runtime/bundle.h"
 #include "runtime/delegate.h"
 #include "runtime/join.h"
 #include "runtime/lsm.h"
@@ -90,13 +90,9 @@ void creation_done(struct creation *k)
 static int make_plan(struct creation *k, struct err *e)
 {
 	struct plan_input in = { .id = k->c->id, .spec = k->c->spec };
-	char *bundle = file_real_path(k->c->bundle);
 
-	if (!bundle)
-		return err_sys(e, errno, "open bundle %s", k->c->bundle);
-	in.bundle = arena_strdup(k->arena, bundle);
-	free(bundle);
-	if (plan_make(k->arena, &in, &k->plan, e) < 0)
+	in.bundle = bundle_path(k->arena, k->c->bundle, e);
+	if (!in.bundle || plan_make(k->arena, &in, &k->plan, e) < 0)
 		return -1;
 	for (size_t i = 0; i < k->plan.warnings.n; i++)
 		log_warn(LOG({ "id", k->c->id }), "%s", k->plan.warnings.v[i]);
@@ -201,7 +197,7 @@ static int note_place(void *data, const char *controller, const char *path, stru
 {
 	const struct creation *k = data;
 
-	return state_add_place(k->state.dirfd, controller, path, e);
+	return state_add_place(&k->state, controller, path, e);
 }
 
 /* What a mount of v1's cgroups shows: a user who may make none in a hierarchy stays where he is. */
@@ -282,7 +278,7 @@ static int make_state(struct creation *k, bool is_run, struct err *e)
 	s->selinux = k->plan.process.selinux;
 	s->poststart = k->c->spec->hooks.poststart;
 	s->poststop = k->c->spec->hooks.poststop;
-	if (k->seccomp.insns && state_save_seccomp(s->dirfd, &k->seccomp, e) < 0)
+	if (k->seccomp.insns && state_save_seccomp(s, &k->seccomp, e) < 0)
 		return -1;
 	if (k->c->on_dir && k->c->on_dir(s->dirfd, k->c->on_dir_arg, e) < 0)
 		return -1;
@@ -297,10 +293,10 @@ static int make_state(struct creation *k, bool is_run, struct err *e)
 	if (is_run)
 		return 0;
 	if (mkfifoat(s->dirfd, STATE_FIFO, 0600) < 0)
-		return err_sys(e, errno, "make " STATE_FIFO);
+		return err_sys(e, errno, "make " STATE_FIFO " of container %s", k->c->id);
 	k->launch.end.fifo = openat(s->dirfd, STATE_FIFO, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (k->launch.end.fifo < 0)
-		return err_sys(e, errno, "open " STATE_FIFO);
+		return err_sys(e, errno, "open " STATE_FIFO " of container %s", k->c->id);
 	return 0;
 }
 

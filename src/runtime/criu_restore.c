@@ -10,7 +10,7 @@
 #include "os/socket.h"
 #include "os/syscall.h"
 #include "runtime/birth.h"
-#include "runtime/console.h"
+#include "runtime/bundle.h"
 #include "runtime/criu_verify.h"
 #include "runtime/hooks.h"
 #include "runtime/process.h"
@@ -100,16 +100,14 @@ static void restore_done(struct restore *k)
 static int make_plan(struct restore *k, struct err *e)
 {
 	struct plan_input in = { .id = k->create->id, .spec = k->create->spec };
-	char *bundle = file_real_path(k->create->bundle);
 
-	if (!bundle)
-		return err_sys(e, errno, "open bundle %s", k->create->bundle);
-	in.bundle = arena_strdup(k->arena, bundle);
-	free(bundle);
-	if (plan_make(k->arena, &in, &k->plan, e) < 0)
+	in.bundle = bundle_path(k->arena, k->create->bundle, e);
+	if (!in.bundle || plan_make(k->arena, &in, &k->plan, e) < 0)
 		return -1;
 	if (!k->plan.has_process)
 		return err_set(e, ERR_INVALID_ARGUMENT, "process property must not be empty");
+	if (birth_check_console(&k->plan.process, &k->create->io, e) < 0)
+		return -1;
 	/* criu makes the processes and what they are in: nobody would do these */
 	if (k->plan.rdt)
 		return err_set(e, ERR_UNIMPLEMENTED, "linux.intelRdt can't be restored");
@@ -211,7 +209,7 @@ static int make_state(struct restore *k, struct err *e)
 /* For exec, which brings its own processes; the restored ones have the images'. */
 static int save_seccomp(struct restore *k, struct err *e)
 {
-	const char *cache = arena_printf(k->arena, "%s/.seccomp", k->rt->root);
+	const char *cache = arena_printf(k->arena, "%s/" STATE_SECCOMP_CACHE, k->rt->root);
 	struct seccomp_filter filter = { 0 };
 
 	if (!k->create->spec->linux.seccomp)
@@ -220,7 +218,7 @@ static int save_seccomp(struct restore *k, struct err *e)
 		return -1;
 	int r = filter.insns ? criu_verify_filters(k->images, &filter, e) : 0;
 	if (r == 0 && filter.insns)
-		r = state_save_seccomp(k->state.dirfd, &filter, e);
+		r = state_save_seccomp(&k->state, &filter, e);
 	seccomp_filter_done(&filter);
 	return r;
 }
@@ -425,17 +423,10 @@ static int record(struct restore *k, struct err *e)
 static int set_limits(struct restore *k, struct err *e)
 {
 	const struct plan_process *p = &k->plan.process;
-	char path[64], value[16];
 
 	if (process_set_rlimits(k->pid, p, e) < 0)
 		return -1;
-	if (!p->has_oom_score_adj)
-		return 0;
-	snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->pid);
-	snprintf(value, sizeof value, "%d", p->oom_score_adj);
-	if (procfs_write(k->procfd, path, value, e) < 0)
-		return err_wrap(e, "failed to set oom_score_adj");
-	return 0;
+	return process_set_oom_score(k->procfd, k->pid, p, e);
 }
 
 /* Not one of them may run, in whichever cgroup the images put it. */
@@ -475,33 +466,13 @@ static int verify(struct restore *k, struct err *e)
 	return 0;
 }
 
-static int take_master(struct restore *k, int master, struct err *e)
-{
-	static const char name[] = "/dev/ptmx";
-
-	if (k->create->io.console == RUNTIME_CONSOLE_RETURN_PLAIN)
-		console_make_plain(master);
-	if (k->create->io.console == RUNTIME_CONSOLE_RETURN ||
-	    k->create->io.console == RUNTIME_CONSOLE_RETURN_PLAIN) {
-		close_fd(&k->console);
-		k->console = master;
-		return 0;
-	}
-	ssize_t r = k->console_socket < 0
-			    ? -ENOTCONN
-			    : socket_send_fds(k->console_socket, name, sizeof name - 1, &master, 1);
-	close(master);
-	if (r < 0)
-		return err_sys(e, (int)-r, "send the terminal to the console socket");
-	return 0;
-}
-
 static int on_notify(void *arg, const char *script, pid_t pid, int fd, struct err *e)
 {
 	struct restore *k = arg;
 
 	if (strcmp(script, "orphan-pts-master") == 0 && fd >= 0)
-		return take_master(k, fd, e);
+		return birth_take_console(k->create->io.console, k->console_socket, fd, &k->console,
+					  e);
 	close_fd(&fd);
 	if (pid > 0 && !k->pid)
 		k->pid = pid;

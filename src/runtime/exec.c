@@ -257,7 +257,7 @@ static int prepare(struct execution *k, const struct runtime *rt, struct err *e)
 		log_warn(LOG({ "id", k->x->id }), "%s", k->warnings.v[i]);
 	if (birth_prepare_io(&k->process, &k->x->io, &k->birth, &k->end.host_ptmx, e) < 0)
 		return -1;
-	if (state_load_seccomp(k->state.dirfd, &k->seccomp, e) < 0)
+	if (state_load_seccomp(&k->state, &k->seccomp, e) < 0)
 		return -1;
 	k->birth.listener = (struct birth_listener){ .path = k->state.listener_path,
 						     .metadata = k->state.listener_metadata,
@@ -273,7 +273,8 @@ static int birth_cgroup(const struct execution *k)
 	return cgroup_dirfd(k->own);
 }
 
-/* Nothing has to be done to it between its cgroup and its program, as with final processors. */
+/* Whether the process goes into its cgroup by itself.  Initial processors are set before that, and
+ * final ones after it, from here. */
 static bool may_enter(const struct execution *k)
 {
 	return cgroup_can_enter(k->own) && !k->is_rootless && !k->in_two_steps &&
@@ -359,8 +360,6 @@ static int join_rdt(const struct execution *k, struct err *e)
 /* What the process may not, or no longer, do to itself. */
 static int set_from_outside(struct execution *k, struct err *e)
 {
-	char path[64], value[16];
-
 	if (k->process.tune.final.text) {
 		int r = tune_set_processors(k->birth.pid, &k->process.tune.final);
 
@@ -369,13 +368,7 @@ static int set_from_outside(struct execution *k, struct err *e)
 	}
 	if (k->state.rdt.group && join_rdt(k, e) < 0)
 		return err_wrap(e, "error adding pid %d to Intel RDT", (int)k->birth.pid);
-	if (!k->process.has_oom_score_adj)
-		return 0;
-	snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);
-	snprintf(value, sizeof value, "%d", k->process.oom_score_adj);
-	if (procfs_write(k->end.procfd, path, value, e) < 0)
-		return err_wrap(e, "failed to set oom_score_adj");
-	return 0;
+	return process_set_oom_score(k->end.procfd, k->birth.pid, &k->process, e);
 }
 
 static int start_process(struct execution *k, struct err *e)

@@ -6,6 +6,7 @@
 #include "runtime/device.h"
 #include "runtime/hooks.h"
 #include "runtime/launch.h"
+#include "runtime/mask.h"
 #include "runtime/mount.h"
 #include "runtime/mount_api.h"
 #include "runtime/process.h"
@@ -262,14 +263,14 @@ static int build_root(const struct launch *l, int rootfd, struct err *e)
 	if (l->go == LAUNCH_BEFORE_HOOKS && stage_wait(l->end.sync, STAGE_GO, e) < 0)
 		return -1;
 	/* Masks while the host's own /dev/null is still at hand. */
-	if (run_hooks(l, rootfd, e) < 0 || mask_make_readonly(l, rootfd, e) < 0 ||
+	if (run_hooks(l, rootfd, e) < 0 || mask_protect_paths(l, rootfd, e) < 0 ||
 	    mask_paths(l, rootfd, e) < 0 || rootfs_enter(l, rootfd, e) < 0 ||
 	    make_cwd(l, rootfd, e) < 0)
 		return -1;
 	/* after the hooks, and still before anything of the container's could run */
 	if (process_connect(&l->end, rootfd, l->plan->make_devices, e) < 0)
 		return -1;
-	if (mount_make_readonly(l, e) < 0 || rootfs_finish(l, rootfd, e) < 0 ||
+	if (mask_protect_mounts(l, e) < 0 || rootfs_finish(l, rootfd, e) < 0 ||
 	    set_names(l->plan, e) < 0)
 		return -1;
 	return set_sysctls(l, e);

@@ -135,7 +135,7 @@ int mount_check_target(const struct mount_op *op, int rootfd, int target, int tr
 	    (fstatat(rootfd, op->dest + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode)))
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "filesystem \"%s\" must be mounted on ordinary directory",
-			       op->dest + 1);
+			       op->fstype && *op->fstype ? op->fstype : op->dest + 1);
 	if (strcmp(op->dest, "/proc") == 0 && op->kind == MOUNT_BIND &&
 	    !is_on(tree, PROC_SUPER_MAGIC))
 		return err_set(e, ERR_INVALID_ARGUMENT,
@@ -511,16 +511,6 @@ static int mount_one(const struct launch *l, size_t i, int rootfd, int cwd, stru
 		return do_change(op, rootfd, e);
 	}
 	BUG("unknown mount kind");
-}
-
-int mount_make_readonly(const struct launch *l, struct err *e)
-{
-	for (size_t i = 0; l->late && i < l->plan->n_mounts; i++)
-		if (l->late[i] >= 0 && mount_set_attr(l->late[i], MOUNT_ATTR_RDONLY, 0, false,
-						      l->plan->mounts[i].dest, e) < 0)
-			return err_wrap(e, "remounting \"%s\" as readonly",
-					l->plan->mounts[i].dest);
-	return 0;
 }
 
 /* Where we are, if we can come back: sources and the bundle may be relative to it. */

@@ -4,10 +4,9 @@
 
 #include "runtime/launch.h"
 
+/* What is to become read-only late stays writable, and is noted in l->late: mask_protect_mounts().
+ */
 int mount_all(const struct launch *l, int rootfd, struct err *e);
-
-/* What mount_all left writable, by its own fds: after the last thing of ours is made in it. */
-int mount_make_readonly(const struct launch *l, struct err *e);
 
 /* A detached copy of a host's mount, for the parent to make ahead.  Propagation to the host is
  * cut unless is_shared.  No id maps yet: mount_set_idmap(). */

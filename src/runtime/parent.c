@@ -1,6 +1,5 @@
 /* runtime_create and runtime_run: from the clone on, on the caller's side. */
 #include "base/log.h"
-#include "os/file.h"
 #include "os/syscall.h"
 #include "runtime/creation.h"
 #include "runtime/hooks.h"
@@ -43,15 +42,7 @@ static int move_net_devices(struct creation *k, struct err *e)
 
 static int set_oom_score(const struct creation *k, struct err *e)
 {
-	char path[64], value[16];
-
-	if (!k->plan.process.has_oom_score_adj)
-		return 0;
-	snprintf(path, sizeof path, "%d/oom_score_adj", (int)k->birth.pid);
-	snprintf(value, sizeof value, "%d", k->plan.process.oom_score_adj);
-	if (procfs_write(k->launch.end.procfd, path, value, e) < 0)
-		return err_wrap(e, "failed to set oom_score_adj");
-	return 0;
+	return process_set_oom_score(k->launch.end.procfd, k->birth.pid, &k->plan.process, e);
 }
 
 /* Nothing is left to be done about its cgroups from here. */
@@ -274,20 +265,4 @@ int runtime_run(const struct runtime *rt, const struct runtime_create *c,
 		struct runtime_process *ret, struct err *e)
 {
 	return create(rt, c, true, ret, e);
-}
-
-int runtime_load_spec(struct arena *a, const char *bundle, struct oci_spec **ret, struct err *e)
-{
-	AUTO_FREE char *path = xasprintf("%s/config.json", bundle);
-	AUTO_FREE char *text = NULL;
-	size_t len = 0;
-	int r = file_read(AT_FDCWD, path, 16 << 20, &text, &len);
-
-	if (r == -ENOENT && access(bundle, F_OK) < 0)
-		return err_sys(e, errno, "chdir %s", bundle);
-	if (r == -ENOENT)
-		return err_set(e, ERR_NOT_FOUND, "JSON specification file config.json not found");
-	if (r < 0)
-		return err_sys(e, -r, "open %s", path);
-	return oci_spec_parse(a, text, len, ret, e);
 }

@@ -51,6 +51,19 @@ int process_set_rlimits(pid_t pid, const struct plan_process *p, struct err *e)
 	return 0;
 }
 
+int process_set_oom_score(int procfd, pid_t pid, const struct plan_process *p, struct err *e)
+{
+	char path[64], value[16];
+
+	if (!p->has_oom_score_adj)
+		return 0;
+	snprintf(path, sizeof path, "%d/oom_score_adj", (int)pid);
+	snprintf(value, sizeof value, "%d", p->oom_score_adj);
+	if (procfs_write(procfd, path, value, e) < 0)
+		return err_wrap(e, "failed to set oom_score_adj");
+	return 0;
+}
+
 int process_begin(const struct launch_end *l, struct err *e)
 {
 	/* a daemon blocks and ignores what its children should not, and a shell lets what it starts

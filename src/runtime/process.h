@@ -8,6 +8,9 @@
 /* Of a process that is not its user yet; 0: ourselves. */
 int process_set_rlimits(pid_t pid, const struct plan_process *p, struct err *e);
 
+/* From outside; nothing where the plan has none. */
+int process_set_oom_score(int procfd, pid_t pid, const struct plan_process *p, struct err *e);
+
 /* A new session, default signals, all processors; limits where they are to come first. */
 int process_begin(const struct launch_end *l, struct err *e);
 

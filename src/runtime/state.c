@@ -204,10 +204,13 @@ int state_load(const struct runtime *rt, struct arena *a, const char *id, int pr
 	if (state_parse(a, text, len, ret, e) < 0)
 		return err_wrap(e, "read %s/%s/" STATE_FILE, rt->root, id);
 	ret->dirfd = TAKE_FD(dirfd);
-	if (strcmp(ret->pub.id, id) != 0 || find_status(ret, procfd, e) < 0) {
+	r = 0;
+	if (strcmp(ret->pub.id, id) != 0)
+		r = err_set(e, ERR_DATA_LOSS, "%s/%s/" STATE_FILE " is of another container, %s",
+			    rt->root, id, ret->pub.id);
+	if (r < 0 || find_status(ret, procfd, e) < 0) {
 		state_done(ret);
-		return e->code ? -1
-			       : err_set(e, ERR_DATA_LOSS, "state.json is of another container");
+		return -1;
 	}
 	return 0;
 }
@@ -230,7 +233,8 @@ int state_write(const struct state *s, struct err *e)
 
 	state_print(s, &out);
 	if (out.over)
-		return err_set(e, ERR_RESOURCE_EXHAUSTED, STATE_FILE " is larger than %d bytes",
+		return err_set(e, ERR_RESOURCE_EXHAUSTED,
+			       STATE_FILE " of container %s is larger than %d bytes", s->pub.id,
 			       RUNTIME_STATE_TEXT_MAX);
 	int r = file_replace(s->dirfd, STATE_FILE, str_c(&out), out.len, 0600, false);
 	if (r < 0)
@@ -239,16 +243,16 @@ int state_write(const struct state *s, struct err *e)
 }
 
 /* "controller\0path\0" each: one write, which nothing can cut in two. */
-int state_add_place(int dirfd, const char *controller, const char *path, struct err *e)
+int state_add_place(const struct state *s, const char *controller, const char *path, struct err *e)
 {
 	AUTO_STR struct str line = STR_INIT(PLACES_MAX);
-	AUTO_FD int fd = openat(dirfd, PLACES_FILE,
+	AUTO_FD int fd = openat(s->dirfd, PLACES_FILE,
 				O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	str_addn(&line, controller, strlen(controller) + 1);
 	str_addn(&line, path, strlen(path) + 1);
 	if (fd < 0 || write(fd, line.ptr, line.len) != (ssize_t)line.len)
-		return err_sys(e, errno, "write " PLACES_FILE);
+		return err_sys(e, errno, "write " PLACES_FILE " of container %s", s->pub.id);
 	return 0;
 }
 
@@ -278,33 +282,34 @@ int state_load_places(int dirfd, struct arena *a, struct oci_pairs *ret, struct 
 }
 
 /* flags, then the instructions as they are */
-int state_save_seccomp(int dirfd, const struct seccomp_filter *f, struct err *e)
+int state_save_seccomp(const struct state *s, const struct seccomp_filter *f, struct err *e)
 {
 	AUTO_STR struct str out = STR_INIT(1 << 20);
 	uint32_t flags = f->flags;
 
 	str_addn(&out, &flags, sizeof flags);
 	str_addn(&out, f->insns, f->n * sizeof *f->insns);
-	int r = file_replace(dirfd, SECCOMP_FILE, out.ptr, out.len, 0600, false);
+	int r = file_replace(s->dirfd, SECCOMP_FILE, out.ptr, out.len, 0600, false);
 	if (r < 0)
-		return err_sys(e, -r, "write " SECCOMP_FILE);
+		return err_sys(e, -r, "write " SECCOMP_FILE " of container %s", s->pub.id);
 	return 0;
 }
 
-int state_load_seccomp(int dirfd, struct seccomp_filter *ret, struct err *e)
+int state_load_seccomp(const struct state *s, struct seccomp_filter *ret, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
 	uint32_t flags;
 	size_t len;
-	int r = file_read(dirfd, SECCOMP_FILE, 1 << 20, &text, &len);
+	int r = file_read(s->dirfd, SECCOMP_FILE, 1 << 20, &text, &len);
 
 	*ret = (struct seccomp_filter){ 0 };
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
-		return err_sys(e, -r, "read " SECCOMP_FILE);
+		return err_sys(e, -r, "read " SECCOMP_FILE " of container %s", s->pub.id);
 	if (len <= sizeof flags || (len - sizeof flags) % sizeof *ret->insns)
-		return err_set(e, ERR_DATA_LOSS, SECCOMP_FILE " is cut off");
+		return err_set(e, ERR_DATA_LOSS, SECCOMP_FILE " of container %s is cut off",
+			       s->pub.id);
 	memcpy(&flags, text, sizeof flags);
 	len -= sizeof flags;
 	ret->insns = xmemdup(text + sizeof flags, len);

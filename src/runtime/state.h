@@ -59,12 +59,12 @@ int state_wait_made(struct state *s, int procfd, unsigned ms, struct err *e);
 int state_open_init(const struct state *s, int procfd, struct err *e);
 
 /* Before state.json is there: the cgroups that are about to be made, for who clears up. */
-int state_add_place(int dirfd, const char *controller, const char *path, struct err *e);
+int state_add_place(const struct state *s, const char *controller, const char *path, struct err *e);
 int state_load_places(int dirfd, struct arena *a, struct oci_pairs *ret, struct err *e);
 
 /* The filter that exec needs again. */
-int state_save_seccomp(int dirfd, const struct seccomp_filter *f, struct err *e);
-int state_load_seccomp(int dirfd, struct seccomp_filter *ret, struct err *e);
+int state_save_seccomp(const struct state *s, const struct seccomp_filter *f, struct err *e);
+int state_load_seccomp(const struct state *s, struct seccomp_filter *ret, struct err *e);
 
 /* state_json.c: the file's text, and the spec's state object. */
 void state_print(const struct state *s, struct str *out);

@@ -16,9 +16,4 @@ int shim_delete(const struct shim_args *args, const char *self);
 /* -info: what this shim and its runtime can do. */
 int shim_info(const char *self);
 
-/* Private: the runc beside self, "" when there is none.  The caller frees it. */
-char *shim_own_runc(const char *self);
-/* What containerd hands over, up to its end; a terminal has nothing to tell.  The caller frees it.
- */
-int shim_read_stdin(char **ret, size_t *ret_n, struct err *e);
 int shim_fail(const struct err *e); /* prints, returns 1 */

@@ -5,7 +5,7 @@
 #include "os/fd.h"
 #include "os/file.h"
 #include "os/socket.h"
-#include "shim/actions.h"
+#include "shim/actions_priv.h"
 #include "shim/address.h"
 #include "shim/exit_file.h"
 #include "shim/oci.h"

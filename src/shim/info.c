@@ -4,7 +4,7 @@
 #include "containerd/types/introspection.pb-c.h"
 #include "google/protobuf/any.pb-c.h"
 #include "os/fd.h"
-#include "shim/actions.h"
+#include "shim/actions_priv.h"
 #include "shim/options.h"
 
 static int info(struct arena *a, struct err *e)

@@ -1,4 +1,4 @@
-#include "shim/oci.h"
+#include "shim/oci_priv.h"
 
 #include "base/log.h"
 #include "base/mem.h"

@@ -7,7 +7,6 @@
 #pragma once
 
 #include "base/err.h"
-#include "base/str.h"
 #include "shim/options.h"
 
 #include <stdbool.h>
@@ -80,17 +79,3 @@ void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
 
 /* The same, waiting, for the `delete` action: kill or delete with force only. */
 int oci_call_wait(const struct oci_runtime *rt, const struct oci_request *q, struct err *e);
-
-/* Private to oci*.c */
-struct oci_answer {
-	pid_t pid;
-	int console;
-	struct err error; /* code 0: success */
-};
-void oci_own_run(const struct oci_runtime *rt, const struct oci_request *q, struct oci_answer *ret);
-/* The command line; files named by it are listed in ret_temporary. */
-int oci_command(const struct oci_runtime *rt, const struct oci_request *q,
-		const char *console_socket, struct strv *ret_argv, struct strv *ret_temporary,
-		struct err *e);
-/* The last error in the runtime's log behind its first `from` bytes; "" when there is none. */
-char *oci_log_last_error(const char *path, size_t from);

@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "os/fd.h"
 #include "os/file.h"
-#include "shim/oci.h"
+#include "shim/oci_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>

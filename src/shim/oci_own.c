@@ -4,7 +4,7 @@
 #include "os/file.h"
 #include "os/socket.h"
 #include "runtime/runtime.h"
-#include "shim/oci.h"
+#include "shim/oci_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* The command lines of other runtimes, their errors, and calls to a runtime that is a script. */
-#include "shim/oci.h"
+#include "shim/oci_priv.h"
 
 #include "base/test.h"
 #include "loop/loop.h"

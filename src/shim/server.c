@@ -4,7 +4,7 @@
 #include "base/str.h"
 #include "loop/loop.h"
 #include "os/fd.h"
-#include "shim/actions.h"
+#include "shim/actions_priv.h"
 #include "shim/events.h"
 #include "shim/forsaken.h"
 #include "shim/memory.h"

@@ -2,6 +2,7 @@
 
 #include "containerd/runtime/sandbox/v1/sandbox.pb-c.h"
 #include "containerd/runtime/task/v3/shim.pb-c.h"
+#include "shim/handlers.h"
 #include "shim/sandbox.h"
 
 #define BOTH(name, req, fn)                                                                     \

@@ -7,7 +7,7 @@
 #include "os/file.h"
 #include "os/socket.h"
 #include "os/spawn.h"
-#include "shim/actions.h"
+#include "shim/actions_priv.h"
 #include "shim/address.h"
 #include "shim/options.h"
 #include "shim/server_fork.h"

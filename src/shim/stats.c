@@ -3,10 +3,11 @@
 #include "shim/stats.h"
 
 #include "base/mem.h"
+#include "cgroup/stat.h"
 #include "cgroups/v1/metrics.pb-c.h"
 #include "cgroups/v2/metrics.pb-c.h"
 #include "containerd/runtime/task/v3/shim.pb-c.h"
-#include "shim/service.h"
+#include "shim/handlers.h"
 #include "shim/task.h"
 
 #define V1(name) Io__Containerd__Cgroups__V1__##name

@@ -5,7 +5,7 @@
 #include "containerd/types/runc/options/oci.pb-c.h"
 #include "os/file.h"
 #include "shim/events.h"
-#include "shim/service.h"
+#include "shim/handlers.h"
 #include "shim/task.h"
 
 #include <errno.h>

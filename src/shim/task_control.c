@@ -4,7 +4,7 @@
 #include "containerd/runtime/task/v3/shim.pb-c.h"
 #include "os/syscall.h"
 #include "shim/events.h"
-#include "shim/service.h"
+#include "shim/handlers.h"
 #include "shim/streams.h"
 #include "shim/task.h"
 

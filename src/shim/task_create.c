@@ -5,8 +5,8 @@
 #include "containerd/events/task.pb-c.h"
 #include "containerd/runtime/task/v3/shim.pb-c.h"
 #include "shim/events.h"
+#include "shim/handlers.h"
 #include "shim/rootfs.h"
-#include "shim/service.h"
 #include "shim/streams.h"
 #include "shim/task.h"
 

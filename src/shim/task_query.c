@@ -3,7 +3,7 @@
 #include "base/timefmt.h"
 #include "containerd/runtime/task/v3/shim.pb-c.h"
 #include "containerd/types/runc/options/oci.pb-c.h"
-#include "shim/service.h"
+#include "shim/handlers.h"
 #include "shim/task.h"
 
 #include <string.h>

@@ -6,8 +6,8 @@
 #include "containerd/runtime/task/v3/shim.pb-c.h"
 #include "loop/loop.h"
 #include "shim/events.h"
+#include "shim/handlers.h"
 #include "shim/rootfs.h"
-#include "shim/service.h"
 #include "shim/streams.h"
 #include "shim/task.h"
 

@@ -1,6 +1,6 @@
 /* /proc/PID/cgroup and mountinfo, which other programs' names are in; cgroupsPath; and the files of
  * statistics, which newer kernels extend. */
-#include "cgroup/stat.h"
+#include "cgroup/stat_read.h"
 
 #include <string.h>
 

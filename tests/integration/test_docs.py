@@ -68,6 +68,37 @@ class ManPages(unittest.TestCase):
                     self.assertIn(f"`{sub}`", page("ctr"))
 
 
+class Library(unittest.TestCase):
+    """The page of libcasco-runtime and the header that is installed with it: tools/mklib.sh copies it from here."""
+
+    def setUp(self):
+        headers = re.search(r'^headers="(.*)"$', (TOP / "tools/mklib.sh").read_text(), re.M)[1].split()
+        self.assertEqual(headers[0], "runtime/runtime.h")
+        text = (TOP / "src" / headers[0]).read_text()
+        self.calls = set(re.findall(r"^[a-z][\w *]*[ *](runtime_\w+)[(\[]", text, re.M))
+        self.types = set(re.findall(r"\b((?:struct|enum) runtime\w*)\b", text))
+        self.page = (TOP / "docs/man/libcasco-runtime.3.md").read_text()
+        self.others = "".join((TOP / "src" / h).read_text() for h in headers)
+
+    def test_every_call_is_named(self):
+        self.assertIn("runtime_end_expect", self.calls)
+        self.assertGreater(len(self.calls), 20)
+        named = set(re.findall(r"`(runtime_\w+)`", self.page))
+        self.assertEqual(named, self.calls)
+
+    def test_every_type_is_named(self):
+        self.assertIn("enum runtime_status", self.types)
+        self.assertIn("struct runtime_end", self.types)
+        named = set(re.findall(r"`((?:struct|enum) runtime\w*)`", self.page))
+        self.assertEqual(named, self.types)
+
+    def test_the_example_uses_what_there_is(self):
+        example = self.page.split("## Example")[1].split("## Files")[0]
+        used = set(re.findall(r"\b(?:runtime_\w+|AUTO_\w+|RUNTIME_\w+|arena_\w+)\b", example))
+        self.assertIn("runtime_run", used)
+        self.assertEqual({u for u in used if not re.search(rf"\b{u}\b", self.others)}, set())
+
+
 class Paths(unittest.TestCase):
     def test_files_that_are_named_exist(self):
         for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/threading.md"):

@@ -158,6 +158,21 @@ class Spec(RuncTest):
         r = self.runc("exec", self.id, "mkdir", "/dev/x")
         self.assertIn("Operation not permitted", r.stderr)
 
+    def test_damaged_files_are_named(self):
+        """With the container whose they are: an operator has many."""
+        self.b.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+                                             "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]}
+        self.background()
+        filters, state = self.state / self.id / "seccomp.bpf", self.state / self.id / "state.json"
+        filters.write_bytes(filters.read_bytes()[:-1])
+        r = self.runc("exec", self.id, "true")
+        self.assertIn(f"exec failed: seccomp.bpf of container {self.id} is cut off", r.stderr)
+        whole = state.read_text()
+        self.addCleanup(state.write_text, whole)  # comes first: what checks that all is gone deletes it
+        state.write_text(whole.replace(f'"{self.id}"', '"another"'))
+        r = self.runc("state", self.id)
+        self.assertIn(f"{state} is of another container, another", r.stderr)
+
     def test_hooks(self):
         log = self.top / "hooks"
         hook = lambda name: {"path": "/bin/sh", "args": ["sh", "-c", f"echo {name} $A >>{log}; cat >>{log}.json"], "env": ["A=e"]}

@@ -118,6 +118,12 @@ struct notify;
 int foreground_begin(bool subreaper, struct err *e); /* before the process exists: blocks signals */
 int foreground_wait(struct runtime_process *p, int signals, struct notify *n, struct err *e);
 
+/* What the commands that make a process have in common (process.c).  p: NULL where config.json has
+ * none. */
+int process_choose_io(const struct invocation *in, const struct oci_process *p, bool detach,
+		      struct runtime_io *ret, struct err *e);
+void process_append(struct arena *a, struct oci_strings *s, const char *const *more, size_t n);
+
 /* What create, run and restore have in common (run.c). */
 int run_prepare(struct invocation *in, struct arena *a, bool detach, struct runtime_create *c,
 		struct notify *n, struct err *e);

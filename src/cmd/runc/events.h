@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/str.h"
-#include "cgroup/cgroup.h"
+#include "cgroup/stat.h"
 
 void event_stats(const char *id, const struct cgroup_stat *s, struct str *line);
 void event_oom(const char *id, struct str *line);

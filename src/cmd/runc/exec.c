@@ -78,13 +78,7 @@ static int copy_init_process(const struct invocation *in, struct arena *a, const
 
 static void append(struct arena *a, struct oci_strings *s, const struct strv *more)
 {
-	const char **v = arena_array(a, s->n + more->n + 1, sizeof *v);
-
-	for (size_t i = 0; i < s->n; i++)
-		v[i] = s->v[i];
-	for (size_t i = 0; i < more->n; i++)
-		v[s->n++] = more->v[i];
-	s->v = v;
+	process_append(a, s, (const char *const *)more->v, more->n);
 }
 
 static int set_user(const char *text, struct oci_user *u, struct err *e)
@@ -155,21 +149,6 @@ static int make_process(const struct invocation *in, struct arena *a, const char
 	return apply_options(in, a, *ret, e);
 }
 
-static int choose_console(const struct invocation *in, const struct oci_process *p,
-			  struct runtime_io *io, struct err *e)
-{
-	if (in->o.console_socket && (!in->o.detach || !p->terminal))
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "cannot use console socket if runc will not detach or allocate tty");
-	if (in->o.console_socket) {
-		io->console = RUNTIME_CONSOLE_SOCKET;
-		io->console_socket = in->o.console_socket;
-	} else if (p->terminal && !in->o.detach) {
-		io->console = RUNTIME_CONSOLE_RETURN_PLAIN;
-	}
-	return 0;
-}
-
 /* "a,b:/path" puts two rows in. */
 static int add_cgroups(struct arena *a, const char *text, struct oci_pairs *ret, struct err *e)
 {
@@ -223,7 +202,6 @@ static int run_exec(struct invocation *in, struct err *e)
 	CLEANUP(runtime_process_done) struct runtime_process p = RUNTIME_PROCESS_NONE;
 	struct runtime_exec x = {
 		.id = in->args[0],
-		.io = RUNTIME_IO_INHERIT,
 		.ignore_paused = in->o.ignore_paused,
 	};
 	struct oci_process *process = NULL;
@@ -235,15 +213,10 @@ static int run_exec(struct invocation *in, struct err *e)
 		return -1;
 	if (in->n_args < 2 && !in->o.process)
 		return err_set(e, ERR_INVALID_ARGUMENT, "exec args cannot be empty");
-	if (in->o.preserve_fds < 0)
-		return err_set(e, ERR_INVALID_ARGUMENT, "--preserve-fds must not be negative");
 	if (runtime_protect_self(in->argv, e) < 0 || make_process(in, a, s.bundle, &process, e) < 0)
 		return -1;
 	x.process = process;
-	x.io.pid_file = in->o.pid_file;
-	x.io.pidfd_socket = in->o.pidfd_socket;
-	x.io.preserve_fds = (unsigned)in->o.preserve_fds;
-	if (choose_console(in, process, &x.io, e) < 0 ||
+	if (process_choose_io(in, process, in->o.detach, &x.io, e) < 0 ||
 	    parse_cgroups(a, &in->o.cgroups, &x.cgroups, e) < 0)
 		return -1;
 	if (!in->o.detach) {

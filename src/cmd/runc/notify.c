@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "cmd/runc/cli.h"
 #include "os/fd.h"
 #include "os/file.h"
 #include "os/pidfd.h"
@@ -44,23 +45,23 @@ static int bind_in(struct notify *n, int dirfd, struct err *e)
 
 	n->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (n->fd < 0)
-		return err_sys(e, errno, "make the notify socket");
+		return err_sys(e, errno, "make the notify socket of container %s", n->id);
 	snprintf(addr.sun_path, sizeof addr.sun_path, "/proc/self/fd/%d/" SOCKET_NAME, dirfd);
 	if (unlinkat(dirfd, SOCKET_NAME, 0) < 0 && errno != ENOENT)
-		return err_sys(e, errno, "remove the old notify socket");
+		return err_sys(e, errno, "remove the old notify socket of container %s", n->id);
 	if (bind(n->fd, (struct sockaddr *)&addr, sizeof addr) < 0)
-		return err_sys(e, errno, "bind the notify socket");
+		return err_sys(e, errno, "bind the notify socket of container %s", n->id);
 	/* whoever the container's process is, it may write; the folder above is root's */
 	if (fchmodat(dirfd, SOCKET_NAME, 0777, 0) < 0)
-		return err_sys(e, errno, "open the notify socket to the container");
+		return err_sys(e, errno, "open the notify socket to container %s", n->id);
 	return 0;
 }
 
-static int open_dir(int statefd, struct err *e)
+static int open_dir(const struct notify *n, int statefd, struct err *e)
 {
 	int fd = openat(statefd, "notify", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	return fd < 0 ? err_sys(e, errno, "open the notify folder") : fd;
+	return fd < 0 ? err_sys(e, errno, "open the notify folder of container %s", n->id) : fd;
 }
 
 static int make_dir(int statefd, void *arg, struct err *e)
@@ -68,8 +69,8 @@ static int make_dir(int statefd, void *arg, struct err *e)
 	struct notify *n = arg;
 
 	if (mkdirat(statefd, "notify", 0755) < 0)
-		return err_sys(e, errno, "make the notify folder");
-	AUTO_FD int dir = open_dir(statefd, e);
+		return err_sys(e, errno, "make the notify folder of container %s", n->id);
+	AUTO_FD int dir = open_dir(n, statefd, e);
 	if (dir < 0)
 		return -1;
 	return n->is_create ? 0 : bind_in(n, dir, e);
@@ -81,11 +82,12 @@ int notify_prepare(struct notify *n, struct arena *a, const struct runtime *rt,
 	static const char *options[] = { "bind", "nosuid", "noexec", "nodev", "ro", NULL };
 	struct oci_process *p = spec->process;
 
+	n->id = c->id;
 	if (!n->host || !p)
 		return 0;
 	AUTO_FREE char *here = *rt->root == '/' ? xstrdup("") : file_real_path(".");
 	if (!here)
-		return err_sys(e, errno, "getcwd");
+		return err_sys(e, errno, "find where --root %s is: getcwd", rt->root);
 
 	struct oci_mount *mounts = arena_array(a, spec->n_mounts + 1, sizeof *mounts);
 	for (size_t i = 0; i < spec->n_mounts; i++)
@@ -98,11 +100,8 @@ int notify_prepare(struct notify *n, struct arena *a, const struct runtime *rt,
 	};
 	spec->mounts = mounts;
 
-	const char **env = arena_array(a, p->env.n + 2, sizeof *env);
-	for (size_t i = 0; i < p->env.n; i++)
-		env[i] = p->env.v[i];
-	env[p->env.n++] = "NOTIFY_SOCKET=" INSIDE "/" SOCKET_NAME;
-	p->env.v = env;
+	static const char *const env[] = { "NOTIFY_SOCKET=" INSIDE "/" SOCKET_NAME };
+	process_append(a, &p->env, env, ARRAY_LEN(env));
 	c->on_dir = make_dir;
 	c->on_dir_arg = n;
 	return 0;
@@ -113,9 +112,10 @@ int notify_bind(struct notify *n, const struct runtime *rt, const char *id, stru
 	AUTO_FREE char *path = xasprintf("%s/%s", rt->root, id);
 	AUTO_FD int state = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
+	n->id = id;
 	if (state < 0)
 		return err_sys(e, errno, "open %s", path);
-	AUTO_FD int dir = open_dir(state, e);
+	AUTO_FD int dir = open_dir(n, state, e);
 	if (dir < 0 && e->errnum == ENOENT) { /* created without NOTIFY_SOCKET */
 		err_clear(e);
 		n->host = NULL;
@@ -142,19 +142,19 @@ static int connect_host(const char *path)
 }
 
 /* The manager closes its copy of the pipe when it has read everything before it. */
-static int wait_barrier(int host, struct err *e)
+static int wait_barrier(const char *path, int host, struct err *e)
 {
 	AUTO_FD int in = -1;
 	AUTO_FD int out = -1;
 	int pair[2];
 
 	if (pipe2(pair, O_CLOEXEC) < 0)
-		return err_sys(e, errno, "make the barrier");
+		return err_sys(e, errno, "make the barrier for %s", path);
 	in = pair[0];
 	out = pair[1];
 	ssize_t r = socket_send_fds(host, "BARRIER=1", 9, &out, 1);
 	if (r < 0)
-		return err_sys(e, (int)-r, "send the barrier");
+		return err_sys(e, (int)-r, "send the barrier to %s", path);
 	close_fd(&out);
 	out = -1;
 	struct pollfd p = { .fd = in, .events = POLLIN };
@@ -175,7 +175,7 @@ static int tell_host(const struct notify *n, const char *ready, pid_t main_pid, 
 	if (send(host, ready, strlen(ready), MSG_NOSIGNAL) < 0 ||
 	    send(host, pid, (size_t)len, MSG_NOSIGNAL) < 0)
 		return err_sys(e, errno, "write to %s", n->host);
-	return barrier ? wait_barrier(host, e) : 0;
+	return barrier ? wait_barrier(n->host, host, e) : 0;
 }
 
 static int take(struct notify *n, pid_t main_pid, bool barrier, struct err *e)
@@ -186,7 +186,7 @@ static int take(struct notify *n, pid_t main_pid, bool barrier, struct err *e)
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR
 			       ? 0
-			       : err_sys(e, errno, "read the notify socket");
+			       : err_sys(e, errno, "read the notify socket of container %s", n->id);
 	text[got] = 0;
 	for (char *line = text, *next; *line; line = next) {
 		next = line + strcspn(line, "\n");
@@ -220,7 +220,7 @@ int notify_wait(struct notify *n, pid_t pid, struct err *e)
 		int got = poll(&p, 1, has_ended ? 0 : LOOK_MS);
 
 		if (got < 0 && errno != EINTR)
-			return err_sys(e, errno, "poll");
+			return err_sys(e, errno, "poll the notify socket of container %s", n->id);
 		if (take(n, pid, true, e) < 0)
 			return -1;
 		if (got == 0 && has_ended)

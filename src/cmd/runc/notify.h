@@ -7,6 +7,7 @@
 #include "runtime/runtime.h"
 
 struct notify {
+	const char *id; /* the container's, for messages; borrowed */
 	const char *host; /* borrowed from the environment; NULL: nobody wants to know */
 	bool is_create; /* the socket is bound by start */
 	int fd; /* ours, where the container's messages come in; -1 */

@@ -62,34 +62,9 @@ static int add_listen_fds(struct arena *a, struct oci_process *p, unsigned *pres
 		return 0;
 	if (num_u32(text, &n) < 0 || n > 1024)
 		return err_set(e, ERR_INVALID_ARGUMENT, "LISTEN_FDS is not a number: %s", text);
-	const char **env = arena_array(a, p->env.n + 3, sizeof *env);
-	for (size_t i = 0; i < p->env.n; i++)
-		env[i] = p->env.v[i];
-	env[p->env.n++] = arena_printf(a, "LISTEN_FDS=%u", n);
-	env[p->env.n++] = "LISTEN_PID=1";
-	p->env.v = env;
+	const char *const env[] = { arena_printf(a, "LISTEN_FDS=%u", n), "LISTEN_PID=1" };
+	process_append(a, &p->env, env, ARRAY_LEN(env));
 	*preserve += n;
-	return 0;
-}
-
-static int choose_console(const struct invocation *in, const struct oci_process *p, bool detach,
-			  struct runtime_io *io, struct err *e)
-{
-	bool terminal = p && p->terminal;
-
-	if (in->o.console_socket && (!detach || !terminal))
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "cannot use console socket if runc will not detach or allocate tty");
-	if (terminal && detach && !in->o.console_socket)
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "cannot allocate tty if runc will detach without setting console "
-			       "socket");
-	if (in->o.console_socket) {
-		io->console = RUNTIME_CONSOLE_SOCKET;
-		io->console_socket = in->o.console_socket;
-	} else if (terminal) {
-		io->console = RUNTIME_CONSOLE_RETURN_PLAIN;
-	}
 	return 0;
 }
 
@@ -101,21 +76,15 @@ int run_prepare(struct invocation *in, struct arena *a, bool detach, struct runt
 	*c = (struct runtime_create){
 		.id = in->args[0],
 		.bundle = in->o.bundle && *in->o.bundle ? in->o.bundle : ".",
-		.io = RUNTIME_IO_INHERIT,
 		.no_pivot = in->o.no_pivot,
 		.no_new_keyring = in->o.no_new_keyring,
 	};
 	if (runtime_load_spec(a, c->bundle, &spec, e) < 0 || cli_check_rootless(in->global, e) < 0)
 		return -1;
-	if (in->o.preserve_fds < 0)
-		return err_set(e, ERR_INVALID_ARGUMENT, "--preserve-fds must not be negative");
 	for (size_t i = 0; i < spec->warnings.n; i++)
 		log_warn(LOG_NONE, "%s", spec->warnings.v[i]);
 	c->spec = spec;
-	c->io.pid_file = in->o.pid_file;
-	c->io.pidfd_socket = in->o.pidfd_socket;
-	c->io.preserve_fds = (unsigned)in->o.preserve_fds;
-	if (choose_console(in, spec->process, detach, &c->io, e) < 0 ||
+	if (process_choose_io(in, spec->process, detach, &c->io, e) < 0 ||
 	    notify_prepare(n, a, &in->global->runtime, spec, c, e) < 0)
 		return -1;
 	return add_listen_fds(a, spec->process, &c->io.preserve_fds, e);
