@@ -4,6 +4,7 @@
 #include "os/syscall.h"
 #include "runtime/copy_up.h"
 #include "runtime/mount_api.h"
+#include "runtime/stage.h"
 
 #include <errno.h>
 #include <linux/magic.h>
@@ -301,6 +302,14 @@ static int copy_inside(const struct mount_op *op, int rootfd, struct err *e)
 	return source < 0 ? err_sys(e, -source, "stat %s", op->source) : copy_opened(op, source, e);
 }
 
+/* We may have no right to change the owners of what we copied; whoever started us has. */
+static int ask_for_owners(const struct launch *l, int tree, struct err *e)
+{
+	if (stage_send(l->end.sync, STAGE_OWNERS, tree, e) < 0)
+		return -1;
+	return stage_wait(l->end.sync, STAGE_RESUME, e);
+}
+
 static int do_bind(const struct launch *l, const struct mount_op *op, int ahead, int source,
 		   int rootfd, struct err *e)
 {
@@ -312,7 +321,7 @@ static int do_bind(const struct launch *l, const struct mount_op *op, int ahead,
 		own = source >= 0         ? copy_opened(op, source, e)
 		      : op->source_inside ? copy_inside(op, rootfd, e)
 					  : mount_copy_source(op, l->plan->bundle, true, e);
-		if (own < 0)
+		if (own < 0 || (op->idmap && ask_for_owners(l, own, e) < 0))
 			return -1;
 	}
 	int tree = ahead >= 0 ? ahead : own;
