@@ -25,6 +25,7 @@ void birth_done(struct birth *s)
 	close_fd(&s->console_socket);
 	close_fd(&s->pidfd_socket);
 	close_fd(&s->console);
+	close_fd(&s->tree);
 	if (s->pidfd < 0)
 		return;
 	(void)pidfd_signal(s->pidfd, SIGKILL); /* it may have ended */
@@ -242,6 +243,10 @@ int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, s
 			if (take_listener(s, fd, e) < 0)
 				return -1;
 			continue;
+		}
+		if (*ret == STAGE_OWNERS) {
+			close_fd(&s->tree);
+			s->tree = fd;
 		}
 		if (*ret != STAGE_CONSOLE)
 			return 0;

@@ -19,6 +19,7 @@ struct birth {
 	int console_socket; /* connected; -1 */
 	int pidfd_socket; /* the same for the pidfd */
 	int console; /* the master, once it came */
+	int tree; /* what came with STAGE_OWNERS */
 	const struct cgroup *cgroup; /* asked why init was killed; NULL: not known */
 	bool enters; /* it enters its cgroups by itself: where it is born does not matter */
 	bool in_cgroup; /* it was born in cgroup_dirfd() */
@@ -28,7 +29,8 @@ struct birth {
 			 .sync = -1,           \
 			 .console_socket = -1, \
 			 .pidfd_socket = -1,   \
-			 .console = -1 })
+			 .console = -1,        \
+			 .tree = -1 })
 
 /* Kills and reaps the child unless birth_take() has taken it. */
 void birth_done(struct birth *s);

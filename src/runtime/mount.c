@@ -1,11 +1,11 @@
 #include "runtime/mount.h"
 
-#include "os/fd.h"
 #include "os/path.h"
 #include "os/syscall.h"
+#include "runtime/copy_up.h"
 #include "runtime/mount_api.h"
+#include "runtime/stage.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -302,6 +302,14 @@ static int copy_inside(const struct mount_op *op, int rootfd, struct err *e)
 	return source < 0 ? err_sys(e, -source, "stat %s", op->source) : copy_opened(op, source, e);
 }
 
+/* We may have no right to change the owners of what we copied; whoever started us has. */
+static int ask_for_owners(const struct launch *l, int tree, struct err *e)
+{
+	if (stage_send(l->end.sync, STAGE_OWNERS, tree, e) < 0)
+		return -1;
+	return stage_wait(l->end.sync, STAGE_RESUME, e);
+}
+
 static int do_bind(const struct launch *l, const struct mount_op *op, int ahead, int source,
 		   int rootfd, struct err *e)
 {
@@ -313,7 +321,7 @@ static int do_bind(const struct launch *l, const struct mount_op *op, int ahead,
 		own = source >= 0         ? copy_opened(op, source, e)
 		      : op->source_inside ? copy_inside(op, rootfd, e)
 					  : mount_copy_source(op, l->plan->bundle, true, e);
-		if (own < 0)
+		if (own < 0 || (op->idmap && ask_for_owners(l, own, e) < 0))
 			return -1;
 	}
 	int tree = ahead >= 0 ? ahead : own;
@@ -326,90 +334,6 @@ static int do_bind(const struct launch *l, const struct mount_op *op, int ahead,
 	    mount_attach(tree, target, op->dest, e) < 0)
 		return -1;
 	return finish_propagation(op, tree, e);
-}
-
-struct copy_up {
-	int procfd;
-	unsigned depth;
-};
-
-static int copy_up(struct copy_up *c, int from, int to, struct err *e);
-
-static int copy_up_file(const struct copy_up *c, int path, int to, const char *name,
-			const struct stat *st, struct err *e)
-{
-	char own[32], buf[16384];
-	ssize_t n;
-
-	snprintf(own, sizeof own, "self/fd/%d", path);
-	AUTO_FD int in = openat(c->procfd, own, O_RDONLY | O_CLOEXEC);
-	AUTO_FD int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-				 st->st_mode & 07777);
-	if (in < 0 || out < 0)
-		return err_sys(e, errno, "copy %s", name);
-	while ((n = read(in, buf, sizeof buf)) > 0)
-		if (fd_write_all(out, buf, (size_t)n) < 0)
-			return err_sys(e, errno, "copy %s", name);
-	if (n < 0 || fchown(out, st->st_uid, st->st_gid) < 0 ||
-	    fchmod(out, st->st_mode & 07777) < 0)
-		return err_sys(e, errno, "copy %s", name);
-	return 0;
-}
-
-/* The name is looked up once: whoever else has the folder may put another thing there at any time,
- * and only opening a device can do things. */
-static int copy_up_one(struct copy_up *c, int from, int to, const char *name, struct err *e)
-{
-	AUTO_FD int path = openat(from, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-	char link[4096];
-
-	if (path < 0 || fstat(path, &st) < 0)
-		return err_sys(e, errno, "copy %s", name);
-	if (S_ISREG(st.st_mode))
-		return copy_up_file(c, path, to, name, &st, e);
-	if (S_ISLNK(st.st_mode)) {
-		ssize_t n = readlinkat(path, "", link, sizeof link - 1);
-
-		if (n < 0)
-			return err_sys(e, errno, "copy %s", name);
-		link[n] = 0;
-		if (symlinkat(link, to, name) < 0)
-			return err_sys(e, errno, "copy %s", name);
-		return 0;
-	}
-	if (!S_ISDIR(st.st_mode)) { /* devices, fifos: the node itself */
-		if (mknodat(to, name, st.st_mode, st.st_rdev) < 0)
-			return err_sys(e, errno, "copy %s", name);
-		return 0;
-	}
-	if (mkdirat(to, name, st.st_mode & 07777) < 0)
-		return err_sys(e, errno, "copy %s", name);
-	AUTO_FD int out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (out < 0 || fchown(out, st.st_uid, st.st_gid) < 0 || fchmod(out, st.st_mode & 07777) < 0)
-		return err_sys(e, errno, "copy %s", name);
-	return copy_up(c, path, out, e);
-}
-
-/* The contents of one folder, by fd. */
-static int copy_up(struct copy_up *c, int from, int to, struct err *e)
-{
-	int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *d;
-	int r = 0;
-
-	if (!dir || c->depth > 64) {
-		(void)(dir ? closedir(dir) : fd < 0 ? 0 : close(fd));
-		return err_sys(e, dir ? ELOOP : errno, "copy a folder");
-	}
-	c->depth++;
-	while (r == 0 && (d = readdir(dir)))
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			r = copy_up_one(c, fd, to, d->d_name, e);
-	c->depth--;
-	closedir(dir);
-	return r;
 }
 
 /* Types that are the same in any network namespace; sysfs and what fetches by network are not. */
@@ -473,8 +397,7 @@ static int do_fs(const struct launch *l, size_t i, int rootfd, int cwd, struct e
 		mount_new_fs(op->fstype, op->source, op->params, op->n_params, op->set, e);
 	if (tree < 0)
 		return -1;
-	struct copy_up c = { .procfd = l->end.procfd };
-	if (op->copy_up && copy_up(&c, target, tree, e) < 0)
+	if (op->copy_up && copy_up(l->end.procfd, target, tree, e) < 0)
 		return err_wrap(e, "tmpcopyup");
 	if (mount_attach(tree, target, op->dest, e) < 0 || finish_propagation(op, tree, e) < 0)
 		return -1;

@@ -6,6 +6,7 @@
 #include "runtime/process.h"
 #include "runtime/procfs.h"
 #include "runtime/rootless.h"
+#include "runtime/trees.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -105,6 +106,7 @@ static void choose_go(struct creation *k)
 
 	if (k->launch.end.rlimits == LAUNCH_RLIMITS_OUTSIDE || k->plan.uid_map ||
 	    k->plan.time_offsets || k->launch.in_two_steps || cgroup_unit(k->cgroup, &unit) ||
+	    (k->plan.has_inner_idmap && (is_elsewhere || k->plan.n_net_devices)) ||
 	    (is_elsewhere && (k->plan.new_ns & CLONE_NEWCGROUP)))
 		k->launch.go = LAUNCH_AT_ONCE;
 	else if (is_elsewhere || k->plan.n_net_devices)
@@ -177,10 +179,20 @@ static int set_time_offsets(struct creation *k, struct err *e)
 	return stage_send(k->birth.sync, STAGE_RESUME, -1, e);
 }
 
+static int set_owners(struct creation *k, size_t *next, struct err *e)
+{
+	AUTO_FD int tree = TAKE_FD(k->birth.tree);
+
+	if (trees_set_owners(&k->launch, tree, next, e) < 0)
+		return err_wrap(e, "error during container init");
+	return stage_send(k->birth.sync, STAGE_RESUME, -1, e);
+}
+
 /* Until the child has only execve to do. */
 static int accompany(struct creation *k, struct err *e)
 {
 	const struct oci_hooks *h = &k->c->spec->hooks;
+	size_t next = 0;
 	enum stage step;
 
 	for (;;) {
@@ -194,6 +206,11 @@ static int accompany(struct creation *k, struct err *e)
 		}
 		if (step == STAGE_TIME) {
 			if (set_time_offsets(k, e) < 0)
+				return -1;
+			continue;
+		}
+		if (step == STAGE_OWNERS) {
+			if (set_owners(k, &next, e) < 0)
 				return -1;
 			continue;
 		}
@@ -216,7 +233,8 @@ static bool may_start_ahead(const struct creation *k)
 
 	return !h->prestart.n && !h->create_runtime.n && !h->create_container.n &&
 	       !k->c->io.pid_file && !k->c->io.pidfd_socket && !k->plan.time_offsets &&
-	       !k->birth.listener.path && k->c->io.console == RUNTIME_CONSOLE_NONE;
+	       !k->plan.has_inner_idmap && !k->birth.listener.path &&
+	       k->c->io.console == RUNTIME_CONSOLE_NONE;
 }
 
 static int start_process(struct creation *k, bool is_run, struct err *e)

@@ -98,6 +98,7 @@ struct plan {
 	struct mount_op *mounts;
 	size_t n_mounts;
 	bool has_late_readonly; /* any of them */
+	bool has_inner_idmap; /* one has other owners, and a source in the rootfs */
 	bool make_devices; /* /dev is not bound from the host */
 	bool has_devpts; /* a new one on /dev/pts */
 	struct oci_device *devices; /* the spec's and the default ones */

@@ -436,6 +436,7 @@ int plan_mounts(struct arena *a, const struct oci_spec *s, struct plan *ret, str
 			return -1;
 		if (op->kind == MOUNT_BIND)
 			op->source_inside = below_root(ret->rootfs, op->source);
+		ret->has_inner_idmap |= op->idmap && op->source_inside;
 		add_context(ret, op);
 		delay_readonly(op);
 		ret->has_late_readonly |= op->late_readonly;

@@ -4,6 +4,7 @@
 #include "os/syscall.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -20,6 +21,11 @@ int stage_pair(int ret[2], struct err *e)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0)
 		return err_sys(e, errno, "make the start socket");
 	return 0;
+}
+
+static bool carries_fd(enum stage step)
+{
+	return step == STAGE_CONSOLE || step == STAGE_OWNERS;
 }
 
 int stage_send(int sock, enum stage step, int fd, struct err *e)
@@ -73,7 +79,7 @@ int stage_recv(int sock, enum stage *ret, int *ret_fd, struct err *e)
 		m.why.msg[sizeof m.why.msg - 1] = 0;
 		return err_copy(e, &m.why);
 	}
-	if (n != SHORT_SIZE || (m.step == STAGE_CONSOLE) != (fd >= 0))
+	if (n != SHORT_SIZE || carries_fd(m.step) != (fd >= 0))
 		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", m.step);
 	*ret = m.step;
 	if (ret_fd)

@@ -13,6 +13,9 @@
  *	offsets				written from outside before anybody is in it)
  *	        --- RESUME ->
  *					joins namespaces, mounts
+ *	        <--- OWNERS -		(an id-mapped mount of what an earlier mount has put into
+ *	id maps				the rootfs: a detached copy goes with it)
+ *	        --- RESUME ->
  *	        <-- CONSOLE -		(terminal) the master's fd goes with it
  *	        <--- HOOKS --		(if there are hooks for this moment)
  *	prestart, createRuntime
@@ -38,6 +41,7 @@ enum stage {
 	STAGE_GO = 1,
 	STAGE_CHILD,
 	STAGE_TIME,
+	STAGE_OWNERS,
 	STAGE_CONSOLE,
 	STAGE_HOOKS,
 	STAGE_RESUME,

@@ -62,6 +62,10 @@ TEST(what_is_no_message)
 	err_clear(&e);
 	CHECK_OK(stage_send(ends[1], STAGE_READY, ends[1], &e), &e);
 	CHECK(stage_recv(ends[0], &step, NULL, &e) == -1);
+	err_clear(&e);
+	/* nor the copy of a mount without the copy */
+	CHECK_OK(stage_send(ends[1], STAGE_OWNERS, -1, &e), &e);
+	CHECK(stage_recv(ends[0], &step, NULL, &e) == -1);
 	close(ends[0]);
 	close(ends[1]);
 }

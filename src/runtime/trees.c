@@ -4,6 +4,7 @@
 #include "runtime/mount.h"
 #include "runtime/mount_api.h"
 #include "runtime/rootless.h"
+#include "runtime/stage.h"
 #include "runtime/userns.h"
 
 #include <string.h>
@@ -58,13 +59,30 @@ static int open_binds(struct launch *l, struct arena *a, bool all, struct err *e
 
 		if (op->kind != MOUNT_BIND || !(all || op->idmap))
 			continue;
-		if (op->source_inside && !op->idmap) /* an earlier mount may lie on it */
+		if (op->source_inside) /* an earlier mount may lie on it */
 			continue;
 		l->trees[i] = mount_copy_source(op, p->bundle, false, e);
 		if (l->trees[i] < 0 || set_idmap(l, op, l->trees[i], &memory, e) < 0)
 			return err_wrap(e, "error mounting \"%s\" to rootfs at \"%s\"", op->source,
 					op->dest);
 	}
+	return 0;
+}
+
+int trees_set_owners(struct launch *l, int tree, size_t *next, struct err *e)
+{
+	CLEANUP(idmap_forget) struct idmap_memory memory = { .userns = -1 };
+	const struct plan *p = l->plan;
+	size_t i = *next;
+
+	while (i < p->n_mounts && !(p->mounts[i].idmap && p->mounts[i].source_inside))
+		i++;
+	if (i == p->n_mounts)
+		return err_set(e, ERR_INTERNAL, "unexpected start stage %d", STAGE_OWNERS);
+	*next = i + 1;
+	if (set_idmap(l, &p->mounts[i], tree, &memory, e) < 0)
+		return err_wrap(e, "error mounting \"%s\" to rootfs at \"%s\"", p->mounts[i].source,
+				p->mounts[i].dest);
 	return 0;
 }
 

@@ -260,6 +260,34 @@ class IdMaps(MountTest):
         self.assertEqual(self.owners(), ["1000:2011", "1001:2022", "1002:2033"])
         self.assertIn("shared:", self.sh("grep ' /m ' /proc/self/mountinfo"))
 
+    def inner(self, *options):
+        """/m is bound, then read as part of the rootfs by an id-mapped mount."""
+        self.b.config["mounts"] = [m for m in self.b.config["mounts"] if m["destination"] not in ("/m", "/n", "/top")]
+        (self.b.path / "rootfs/top/m").mkdir(parents=True, exist_ok=True)
+        self.b.mount("/top", type="tmpfs", source="tmpfs")
+        self.b.mount("/top/m", source=str(self.data), options=["bind"])
+        self.idmapped("/n", "100:100500:3", "211:100600:50", *options, source=str(self.b.path / "rootfs/top/m"))
+
+    def test_what_an_earlier_mount_put_there(self):
+        for options in ((), ("ro",)):
+            self.inner(*options)
+            self.assertEqual(self.owners("/n"), ["100500:100600", "100501:100611", "100502:100622"])
+        self.assertIn("Read-only file system", self.sh("touch /n/foo 2>&1; true"))
+        self.assertEqual(self.owners("/top/m"), ["100:211", "101:222", "102:233"])
+
+    def test_what_an_earlier_mount_put_there_in_a_user_namespace(self):
+        self.user_namespace()
+        self.inner()
+        self.assertEqual(self.owners("/n"), ["500:600", "501:611", "502:622"])
+        self.b.config["hooks"] = {"createRuntime": [{"path": "/bin/true"}]}
+        self.b.config["process"]["terminal"] = False
+        self.assertEqual(self.owners("/n"), ["500:600", "501:611", "502:622"])
+
+    def test_owners_that_an_inner_file_system_cannot_have(self):
+        self.b.config["mounts"].append({"destination": "/n", "type": "none", "source": str(self.b.path / "rootfs/proc/self"),
+                                        "options": ["bind"], "uidMappings": USER, "gidMappings": USER})
+        self.fails('error mounting "' + str(self.b.path) + '/rootfs/proc/self" to rootfs at "/n": failed to set MOUNT_ATTR_IDMAP on')
+
     def test_refusals(self):
         self.idmapped("/m", "", "", "idmap")
         self.fails("invalid mount /m: id-mapped mounts must have both uid and gid mappings specified")
