@@ -72,6 +72,34 @@ class Stub(Checkpoints):
         self.assertIn("is no checkpoint", r.stderr)
 
 
+class Files(Checkpoints):
+    """Without --task: the container and, if asked for, its files; its program starts anew."""
+
+    def check(self, binary):
+        self.addCleanup(self.ctr, "images", "remove", "files:1", check=False)
+        self.running("--env", "WORD=kept", command=("sh", "-c", "echo $WORD >>/said; sleep 300"))
+        wait_for("its file", lambda: self.ctr("tasks", "exec", "--exec-id", "e", "box", "cat", "/said", check=False).stdout)
+        self.ctr("containers", "checkpoint", "--rw", "--image", "box", "files:1")
+        self.assertIn(CONFIG, {m["mediaType"] for m in self.index("files:1")["manifests"]})
+        self.end("box")
+        self.ctr("containers", "restore", "--rw", "box2", "files:1", binary=binary)
+        wait_for("both words", lambda: self.ctr("tasks", "exec", "--exec-id", "e", "box2", "cat", "/said").stdout == "kept\nkept\n")
+
+    def test_own_client(self):
+        self.check(None)
+
+    @unittest.skipUnless(shutil.which(DEBIAN_CTR), "Debian's ctr is not installed")
+    def test_debian_client(self):
+        self.check(DEBIAN_CTR)
+
+    def test_a_container_that_never_ran(self):
+        self.addCleanup(self.ctr, "images", "remove", "idle:1", check=False)
+        self.ctr("containers", "create", self.IMAGE, "idle", "sleep", "300")
+        self.ctr("containers", "checkpoint", "idle", "idle:1")
+        self.ctr("containers", "restore", "idle2", "idle:1")
+        wait_for("its start", lambda: "RUNNING" in self.task_line("idle2"))
+
+
 @unittest.skipUnless(why_no_criu() is None, why_no_criu())
 class Live(Checkpoints):
     def number(self, name):

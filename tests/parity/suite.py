@@ -5,12 +5,14 @@ the suite's helpers are built with the Go that is installed.  With a release (`s
 Debian of that release, which is made for it and removed; there runc is built, too, from the same source
 and without shared libraries, so that it runs here: the peer of that release.  The suite's two images are
 made here and not downloaded."""
+import contextlib
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path += [str(TOP / folder) for folder in ("tests/integration", "tests/vm", "tools")]
@@ -92,18 +94,25 @@ def build_in(root, words, **env):
     return images.command("unshare", "-m", "--propagation", "private", "chroot", root, "sh", "-euc", words, env=env, timeout=1500)
 
 
-def release_source(release, result, scratch):
-    root, mirror = scratch / "root", images.mirror()
-    images.command("debootstrap", "--variant=minbase", release, root, mirror)
-    (root / "etc/apt/sources.list").write_text("".join(f"{kind} {mirror} {release} main\n" for kind in ("deb", "deb-src")))
-    shutil.copytree("/etc/apt/apt.conf.d", root / "etc/apt/apt.conf.d", dirs_exist_ok=True)  # this machine's proxy and the like
-    build_in(root, "mount -t proc proc /proc; mkdir /build; cd /build; apt-get -qq update; apt-get -qq -y --no-install-recommends "
-                   "install dpkg-dev gcc libc6-dev; apt-get -qq -y --no-install-recommends build-dep runc; apt-get -qq source runc; "
-                   "mv runc-*/ source")
-    source = root / "build/source"
-    build_in(root, RELEASE_BUILD, PEER=PEER, BIN=NEW_BIN, HELPERS=" ".join(helpers(source)))
-    os.rename(source, result)
-    shutil.rmtree(root, ignore_errors=True)
+@contextlib.contextmanager
+def release_root(release):
+    """A Debian of a release, with sources in its apt lists; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix=".root-", dir=CACHE) as scratch:
+        root, mirror = pathlib.Path(scratch) / "root", images.mirror()
+        images.command("debootstrap", "--variant=minbase", release, root, mirror)
+        (root / "etc/apt/sources.list").write_text("".join(f"{kind} {mirror} {release} main\n" for kind in ("deb", "deb-src")))
+        shutil.copytree("/etc/apt/apt.conf.d", root / "etc/apt/apt.conf.d", dirs_exist_ok=True)  # this machine's proxy and the like
+        yield root
+
+
+def release_source(release, result):
+    with release_root(release) as root:
+        build_in(root, "mount -t proc proc /proc; mkdir /build; cd /build; apt-get -qq update; apt-get -qq -y --no-install-recommends "
+                       "install dpkg-dev gcc libc6-dev; apt-get -qq -y --no-install-recommends build-dep runc; apt-get -qq source "
+                       "runc; mv runc-*/ source")
+        source = root / "build/source"
+        build_in(root, RELEASE_BUILD, PEER=PEER, BIN=NEW_BIN, HELPERS=" ".join(helpers(source)))
+        os.rename(source, result)
 
 
 def busybox_image(result):
@@ -133,7 +142,7 @@ def prepared(release=None):
 
     def make(result, scratch):
         if release:
-            release_source(release, result, scratch)
+            release_source(release, result)
         else:
             unpack_source(result, scratch)
             build_helpers(result, scratch)

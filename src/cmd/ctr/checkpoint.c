@@ -333,6 +333,16 @@ static int add_container_task(struct checkpoint *k, struct err *e)
 			     &any->base, e);
 }
 
+/* A task's checkpoint brings the spec itself; without one a restore would not know what to start.
+ */
+static int add_spec(struct checkpoint *k, struct err *e)
+{
+	if (!k->c->spec)
+		return 0;
+	return write_message(k, CHECKPOINT_CONFIG, arena_printf(k->ctr->arena, "%s-spec", k->c->id),
+			     &k->c->spec->base, e);
+}
+
 static int checkpoint_container(struct checkpoint *k, const struct args *args, struct err *e)
 {
 	const CONTAINERS(Container) *c = k->c;
@@ -349,7 +359,7 @@ static int checkpoint_container(struct checkpoint *k, const struct args *args, s
 		return -1;
 	if ((args_bool(args, "image") && add_image(k, e) < 0) ||
 	    (args_bool(args, "rw") && add_rw(k, e) < 0) ||
-	    (args_bool(args, "task") && add_container_task(k, e) < 0))
+	    (args_bool(args, "task") ? add_container_task(k, e) : add_spec(k, e)) < 0)
 		return -1;
 	return save(k, args->v[1], arena_printf(a, "%sindex", c->id), &none, e);
 }
