@@ -47,7 +47,10 @@ struct loop {
 	sigset_t sigs;
 	pthread_mutex_t lock; /* guards the posts; never held across a callback */
 	struct post *posts, **posts_tail;
+	atomic_bool has_posts;
 };
+
+static _Thread_local struct loop *running; /* the loop that this thread runs */
 
 uint64_t loop_now(void)
 {
@@ -183,6 +186,8 @@ static void run_timers(struct loop *l)
 
 uint64_t loop_next_timer(const struct loop *l)
 {
+	if (atomic_load(&l->has_posts)) /* our own, which wake nobody */
+		return 0;
 	if (!l->timers)
 		return UINT64_MAX;
 
@@ -208,11 +213,18 @@ int loop_fd(const struct loop *l)
 
 static void on_wake(struct loop_io *io, UNUSED uint32_t events, UNUSED void *arg)
 {
-	struct loop *l = io->loop;
 	uint64_t count;
 
-	(void)!read(l->wakefd, &count, sizeof count); /* EAGAIN: another round took it */
+	(void)!read(io->loop->wakefd, &count, sizeof count); /* EAGAIN: another round took it */
+}
+
+/* What they post in their turn is for the next round: sources must have theirs, too. */
+static void run_posts(struct loop *l)
+{
+	if (!atomic_load(&l->has_posts))
+		return;
 	pthread_mutex_lock(&l->lock);
+	atomic_store(&l->has_posts, false);
 	struct post *p = l->posts;
 	l->posts = NULL;
 	l->posts_tail = &l->posts;
@@ -239,10 +251,14 @@ void loop_post(struct loop *l, loop_post_fn *fn, void *arg)
 
 	*p = (struct post){ fn, arg, NULL };
 	pthread_mutex_lock(&l->lock);
+	/* Whoever posted first has woken the loop, or is the loop, which looks before it sleeps. */
+	bool is_first = !l->posts;
 	*l->posts_tail = p;
 	l->posts_tail = &p->next;
+	atomic_store(&l->has_posts, true);
 	pthread_mutex_unlock(&l->lock);
-	wake(l);
+	if (is_first && running != l)
+		wake(l);
 }
 
 static void on_signal(struct loop_io *io, UNUSED uint32_t events, UNUSED void *arg)
@@ -314,7 +330,9 @@ void loop_free(struct loop *l)
 void loop_run(struct loop *l)
 {
 	struct epoll_event events[64];
+	struct loop *outer = running;
 
+	running = l;
 	while (!atomic_load(&l->stop)) {
 		int n = epoll_wait(l->epfd, events, ARRAY_LEN(events), timeout_ms(l));
 
@@ -326,9 +344,11 @@ void loop_run(struct loop *l)
 			if (io->fn)
 				io->fn(io, events[i].events, io->arg);
 		}
+		run_posts(l);
 		run_timers(l);
 		bury(l);
 	}
+	running = outer;
 	atomic_store(&l->stop, false);
 }
 

@@ -24,33 +24,48 @@ static void set_lost(struct grpc_client *c, const char *why)
 		(void)err_set(&c->lost, ERR_UNAVAILABLE, "error reading from server: %s", why);
 }
 
+/* Frames into the buffer until there is enough for one send.  -1: the session is over. */
+static int gather(struct grpc_client *c)
+{
+	while (c->out_len < GRPC_CLIENT_ENOUGH) {
+		const uint8_t *p;
+		ssize_t n = nghttp2_session_mem_send(c->ng, &p);
+
+		if (n == 0)
+			break;
+		if (n < 0) {
+			set_lost(c, nghttp2_strerror((int)n));
+			return -1;
+		}
+		if ((size_t)n > sizeof c->out - c->out_len)
+			BUG("a frame is larger than frames are");
+		memcpy(c->out + c->out_len, p, (size_t)n);
+		c->out_len += (size_t)n;
+	}
+	return 0;
+}
+
 /* -1 when the connection is lost; what it can tell is in c->lost. */
 static int flush(struct grpc_client *c)
 {
 	for (;;) {
-		const uint8_t *p = c->out;
-		ssize_t n = (ssize_t)c->out_len;
-
-		if (!n) {
-			n = nghttp2_session_mem_send(c->ng, &p);
-			if (n == 0)
-				return 0;
-			if (n < 0) {
-				set_lost(c, nghttp2_strerror((int)n));
+		if (c->out_at == c->out_len) {
+			c->out_at = c->out_len = 0;
+			if (gather(c) < 0)
 				return -1;
-			}
-			c->out = p; /* valid until the next mem_send */
-			c->out_len = (size_t)n;
+			if (!c->out_len)
+				return 0;
 		}
-		n = send(c->fd, p, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return 0;
 		if (n < 0) {
 			set_lost(c, err_errno_text(errno));
 			return -1;
 		}
-		c->out += n;
-		c->out_len -= (size_t)n;
+		c->out_at += (size_t)n;
 	}
 }
 
@@ -150,7 +165,7 @@ int grpc_stream_wait_headers(struct grpc_stream *s, struct err *e)
 	return s->has_headers ? 0 : stream_status(s, e);
 }
 
-int grpc_stream_send(struct grpc_stream *s, const ProtobufCMessage *msg, struct err *e)
+static int queue(struct grpc_stream *s, const ProtobufCMessage *msg, struct err *e)
 {
 	uint8_t *data;
 	size_t n;
@@ -166,8 +181,20 @@ int grpc_stream_send(struct grpc_stream *s, const ProtobufCMessage *msg, struct 
 	if (grpc_encode(msg, GRPC_CLIENT_MAX, &data, &n, e) < 0)
 		return -1;
 	grpc_client_queue(s, data, n);
+	return 0;
+}
+
+int grpc_stream_send(struct grpc_stream *s, const ProtobufCMessage *msg, struct err *e)
+{
+	if (queue(s, msg, e) < 0)
+		return -1;
 	(void)flush(s->client); /* a loss shows in the next call */
 	return 0;
+}
+
+int grpc_stream_send_last(struct grpc_stream *s, const ProtobufCMessage *msg, struct err *e)
+{
+	return queue(s, msg, e) < 0 ? -1 : grpc_stream_close_send(s, e);
 }
 
 int grpc_stream_close_send(struct grpc_stream *s, struct err *e)
@@ -199,7 +226,7 @@ int grpc_call(struct grpc_client *c, const char *path, const ProtobufCMessage *r
 	AUTO_GRPC_STREAM struct grpc_stream *s = NULL;
 
 	if (grpc_stream_open(c, path, rsp_type, opt, &s, e) < 0 ||
-	    grpc_stream_send(s, req, e) < 0 || grpc_stream_close_send(s, e) < 0)
+	    grpc_stream_send_last(s, req, e) < 0)
 		return -1;
 	return grpc_stream_result(s, a, ret_rsp, e);
 }
@@ -234,7 +261,7 @@ int grpc_fd(const struct grpc_client *c)
 
 short grpc_events(const struct grpc_client *c)
 {
-	if (c->out_len || nghttp2_session_want_write(c->ng))
+	if (c->out_at < c->out_len || nghttp2_session_want_write(c->ng))
 		return POLLIN | POLLOUT;
 	return POLLIN;
 }

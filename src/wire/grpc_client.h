@@ -64,6 +64,8 @@ int grpc_stream_open(struct grpc_client *c, const char *path,
 
 /* Queues a message; blocks while more than 256 KiB are waiting to be sent on this stream. */
 int grpc_stream_send(struct grpc_stream *s, const ProtobufCMessage *msg, struct err *e);
+int grpc_stream_send_last(struct grpc_stream *s, const ProtobufCMessage *msg,
+			  struct err *e); /* the same, and the half close, in one */
 int grpc_stream_close_send(struct grpc_stream *s, struct err *e); /* half close */
 
 /* The next message: 1 and *ret decoded into a; 0 at the end with status OK; -1 otherwise. Blocks.

@@ -8,6 +8,7 @@
 #include <nghttp2/nghttp2.h>
 
 enum { GRPC_CLIENT_WINDOW = 256 * 1024, GRPC_CLIENT_MAX = 16 * 1024 * 1024 };
+enum { GRPC_CLIENT_ENOUGH = 16 * 1024 }; /* bytes for one send */
 
 struct grpc_header {
 	char *key, *value;
@@ -47,9 +48,9 @@ struct grpc_client {
 	struct grpc_stream *streams;
 	struct grpc_header *meta;
 	size_t n_meta, cap_meta;
-	const uint8_t *out; /* the frame being sent; nghttp2's memory */
-	size_t out_len;
+	size_t out_at, out_len; /* of out, what is being sent */
 	struct err lost; /* filled once the connection is gone */
+	uint8_t out[GRPC_CLIENT_ENOUGH + 9 + 16384]; /* and one frame */
 };
 
 void grpc_client_session(struct grpc_client *c);

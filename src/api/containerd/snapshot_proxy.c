@@ -186,7 +186,7 @@ static int list(const struct snapshot_remote_at *at, struct arena *a, struct sna
 	if (dial(at, &c, e) < 0 ||
 	    grpc_stream_open(c, METHOD("List"), &P(list_snapshots_response__descriptor), &opt, &s,
 			     e) < 0 ||
-	    grpc_stream_send(s, &q.base, e) < 0 || grpc_stream_close_send(s, e) < 0)
+	    grpc_stream_send_last(s, &q.base, e) < 0)
 		return -1;
 	return read_list(s, a, ret, e);
 }

@@ -59,7 +59,7 @@ int ctr_open(struct ctr *c, const char *method, const void *req,
 		return -1;
 	if (grpc_stream_open(c->client, method_path(c, method), rsp_type, &opt, &s, e) < 0)
 		return -1;
-	if (req && (grpc_stream_send(s, req, e) < 0 || grpc_stream_close_send(s, e) < 0))
+	if (req && grpc_stream_send_last(s, req, e) < 0)
 		return -1;
 	*ret = TAKE_PTR(s);
 	return 0;

@@ -1,9 +1,11 @@
 /* The user of a container by its own /etc/passwd and /etc/group.
  *
- * The snapshot is mounted for a moment on a folder of our own, opened and unmounted again: from
- * then on only this fd leads to it, and all reads go through os/path.h, in the root, so that the
- * image's symlinks lead nowhere else (ARCHITECTURE.md, invariant 6). */
+ * An overlay's layers mostly say by themselves (rootfs_layers.h).  Else the snapshot is mounted for
+ * a moment on a folder of our own, opened and unmounted again: from then on only this fd leads to
+ * it, and all reads go through os/path.h, in the root, so that the image's symlinks lead nowhere
+ * else (ARCHITECTURE.md, invariant 6). */
 #include "cmd/ctr/container.h"
+#include "cmd/ctr/rootfs_layers.h"
 
 #include "os/fd.h"
 #include "os/path.h"
@@ -11,25 +13,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
 enum { FILE_MAX = 4 << 20 };
 
-/* A file of the image, "" when there is none; special files are none. */
-static int read_in_root(struct arena *a, int rootfd, const char *path, const char **ret,
-			struct err *e)
+/* Special files are none. */
+static int read_file(struct arena *a, int fd, const char *path, const char **ret, struct err *e)
 {
-	int fd AUTO_FD = path_open(rootfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
 	struct stat st;
 	char *buf;
 	ssize_t n;
 
 	*ret = "";
-	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
-		return 0;
-	if (fd < 0)
-		return err_sys(e, -fd, "open %s of the image", path);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return 0;
 	if (st.st_size > FILE_MAX)
@@ -42,6 +39,33 @@ static int read_in_root(struct arena *a, int rootfd, const char *path, const cha
 	buf[n] = 0;
 	*ret = buf;
 	return 0;
+}
+
+/* A file of the image, "" when there is none. */
+static int read_in_root(struct arena *a, int rootfd, const char *path, const char **ret,
+			struct err *e)
+{
+	int fd AUTO_FD = path_open(rootfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+
+	*ret = "";
+	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
+		return 0;
+	if (fd < 0)
+		return err_sys(e, -fd, "open %s of the image", path);
+	return read_file(a, fd, path, ret, e);
+}
+
+/* 1: read; 0: the layers do not say. */
+static int read_in_layers(struct arena *a, const Containerd__Types__Mount *m, const char *name,
+			  const char **ret, struct err *e)
+{
+	int fd AUTO_FD = -1;
+	enum layers_answer found = layers_open(m, "etc", name, &fd);
+
+	*ret = "";
+	if (found != LAYERS_FOUND)
+		return found == LAYERS_ABSENT;
+	return read_file(a, fd, name, ret, e) < 0 ? -1 : 1;
 }
 
 struct flag_name {
@@ -159,11 +183,18 @@ int rootfs_user(struct ctr *ctr, Containerd__Types__Mount **mounts, size_t n, co
 		const char *user, struct oci_user *ret, struct err *e)
 {
 	const char *passwd, *group;
-	int fd AUTO_FD = -1;
+	int fd AUTO_FD = -1, r = 0;
 
-	if (open_root(ctr->arena, mounts, n, path, &fd, e) < 0 ||
-	    read_in_root(ctr->arena, fd, "etc/passwd", &passwd, e) < 0 ||
-	    read_in_root(ctr->arena, fd, "etc/group", &group, e) < 0)
+	if (n == 1 && !strcmp(mounts[0]->type, "overlay")) {
+		r = read_in_layers(ctr->arena, mounts[0], "passwd", &passwd, e);
+		if (r > 0)
+			r = read_in_layers(ctr->arena, mounts[0], "group", &group, e);
+	}
+	if (r < 0)
+		return -1;
+	if (r == 0 && (open_root(ctr->arena, mounts, n, path, &fd, e) < 0 ||
+		       read_in_root(ctr->arena, fd, "etc/passwd", &passwd, e) < 0 ||
+		       read_in_root(ctr->arena, fd, "etc/group", &group, e) < 0))
 		return -1;
 	return generate_user(ctr->arena, user, passwd, group, ret, e);
 }
