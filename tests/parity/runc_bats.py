@@ -2,8 +2,7 @@
 """Run runc's own integration tests on Debian's runc and on ours, and compare them test by test.
 
     runc_bats.py [--release sid] [--peer PATH] [--layout LAYOUT]... [--rootless] [--lock FILE] [--keep-peer]
-                 [--keep-ours] [--lazy] [--verbose]
-                 [FILE.bats...]
+                 [--keep-ours] [--lazy] [--verbose] [FILE.bats...]
 
 The suite and the peer are those of the runc that is installed, or, with --release, of the newest one of that
 Debian release (built from its source: suite.py).  A test that the peer passes here and ours does not is an
@@ -13,8 +12,9 @@ passes is an error as well, so that the list can only shrink.
 Each file runs in mount and PID namespaces of its own: what it mounts or leaves running ends with it.
 In the cgroup2 layout these show a cgroup2 hierarchy alone at /sys/fs/cgroup, otherwise the host's.
 The layouts vm and vm-systemd boot the virtual machine of tests/vm once for all files (bats_vm.py): there cgroup v2 has
-every controller, and systemd is init; in vm-systemd runc makes its cgroups by it (--systemd-cgroup).  As everything
-takes some twenty times as long there, they run only when they are asked for, best with the names of a few files.
+every controller, and systemd is init; in vm-systemd runc makes its cgroups by it (--systemd-cgroup).  A user without rights
+runs it in vm-rootless-idmap-cgroup and vm-rootless-systemd, whose systemd is the user's own.  As everything takes some
+twenty times as long there, they run only when they are asked for, best with the names of a few files and --lazy.
 With --rootless an unprivileged user runs it, with each set of the features that may be given to one (rootless.py).
 Results and bats's output are kept in build/parity/results[.RELEASE]/."""
 import argparse
