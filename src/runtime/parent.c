@@ -143,7 +143,7 @@ static int give_birth(struct creation *k, struct err *e)
 		flags = 0;
 		pidns = -1;
 	}
-	/* Three lines of --debug are in runc's words: its tests, and those who ask for a log, look
+	/* Some lines of --debug are in runc's words: its tests, and those who ask for a log, look
 	 * for them. */
 	log_debug(LOG({ "id", k->c->id }), "nsexec container setup: clone3 with flags %#jx",
 		  (uintmax_t)flags);

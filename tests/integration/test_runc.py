@@ -344,14 +344,15 @@ class Life(RuncTest):
         self.assertEqual((r.stdout, r.stderr), ("in\n", ""))
         wait_for("the output", lambda: (self.top / "out").read_text() == "out\nerr\n")
         lines = log.read_text().splitlines()
-        steps = ["nsexec container setup", "child process in init()", "init: closing the pipe to signal completion",
-                 "nsexec container setup", "child process in init()", "setns_init: about to exec"]
+        protected = "runc exeseal: using /proc/self/exe clone"
+        steps = [protected, "nsexec container setup", "child process in init()", "init: closing the pipe to signal completion",
+                 protected, "nsexec container setup", "child process in init()", "setns_init: about to exec"]
         self.assertEqual(len(lines), len(steps), lines)
         for i, (line, step) in enumerate(zip(lines, steps)):
             self.assertIn(step, line)
-            self.assertIn("level=debug" if i < 3 else '"level":"debug"', line)
+            self.assertIn("level=debug" if i < 4 else '"level":"debug"', line)
         r = self.runc("--debug", "exec", self.id, "true")
-        self.assertEqual(r.stderr.count("level=debug"), 3, r.stderr)
+        self.assertEqual(r.stderr.count("level=debug"), 4, r.stderr)
 
 
 class InATerminal(RuncTest):

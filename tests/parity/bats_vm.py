@@ -11,11 +11,15 @@ import time
 import suite
 import images
 import vm
+import rootless
 
-# A layout's words in the environment of bats.
-LAYOUTS = {"vm": "", "vm-systemd": "RUNC_USE_SYSTEMD=1"}
+# A layout's words in the environment of bats; in the last two, as of a user without rights (run-bats has the rest).
+SYSTEMD = {"RUNC_USE_SYSTEMD": "1"}
+USER = rootless.ids_env("/suite/aux")
+LAYOUTS = {"vm": {}, "vm-systemd": SYSTEMD, "vm-rootless-idmap-cgroup": {"ROOTLESS_FEATURES": "idmap+cgroup", **USER},
+           "vm-rootless-systemd": {"ROOTLESS_FEATURES": "idmap", **USER, **SYSTEMD}}
 LEFT_OUT = ("checkpoint.bats",)
-PACKAGES = ("bats", "jq", "gawk", "procps", "iproute2", "gcc", "libc6-dev")
+PACKAGES = ("bats", "jq", "gawk", "procps", "iproute2", "gcc", "libc6-dev", "uidmap")
 MODULES = ("loop", "fuse", "bfq")
 DISK_SIZE, DRIVE_SIZE = "1200M", "2500M"
 MEMORY = 1536
@@ -83,8 +87,11 @@ def to_the_end(lines, machine):
 
 def run(source, layout, runtimes, wanted):
     """Boot once for the (who, file name) pairs that are wanted, and give `outputs` of them."""
+    words = " ".join(map("=".join, LAYOUTS[layout].items()))
+    env = {"seconds": FILE_TIMEOUT, "suite": words, "is_rootless": "ROOTLESS_FEATURES" in words or "", "aux": rootless.AUX_HOST_UID,
+           "ids": f"user:{rootless.UID_START}:{rootless.LENGTH}", "gids": f"user:{rootless.GID_START}:{rootless.LENGTH}"}
     more = {"run-tests": suite.TOP / "tests/parity/run-bats", "bats": "".join(f"{who} {name}\n" for who, name in wanted).encode(),
-            "env": f"seconds={FILE_TIMEOUT}\nsuite='{LAYOUTS[layout]}'\n".encode()}
+            "env": "".join(f"{key}='{value}'\n" for key, value in env.items()).encode()}
     more.update({f"runtime/{who}/runc": path for who, path in runtimes.items()})
     machine = vm.Machine((), programs=(), disk=images.disk(PACKAGES, DISK_SIZE), drives=[drive(source)], memory=MEMORY,
                          modules=MODULES, more=more, append="mitigations=off",

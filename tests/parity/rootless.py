@@ -20,6 +20,7 @@ NAME = "rootless"  # the suite says so, too
 GROUP = "/runc-cgroups-integration-test"  # the parent that the suite gives its containers
 UID_START, GID_START, LENGTH = 100000, 200000, 65536
 AUX_UID = 1024  # of a folder's owner in a container; the suite maps its ids from 1000 on to the user's first
+AUX_HOST_UID = UID_START - 1000 + AUX_UID
 
 # Goes before the bats command, as root.
 WITHIN = """
@@ -110,6 +111,14 @@ def etc(place, user, has_ids):
         (place / name).write_text(f"{NAME}:{start}:{LENGTH}\n" if has_ids else "")
 
 
+def ids_env(aux):
+    """What the suite is told of the user's ids; the last two were called otherwise before 1.3."""
+    return {"ROOTLESS_UIDMAP_START": str(UID_START), "ROOTLESS_UIDMAP_LENGTH": str(LENGTH),
+            "ROOTLESS_GIDMAP_START": str(GID_START), "ROOTLESS_GIDMAP_LENGTH": str(LENGTH),
+            **{f"{prefix}AUX_UID": str(AUX_UID) for prefix in ("", "ROOTLESS_")},
+            **{f"{prefix}AUX_DIR": aux for prefix in ("", "ROOTLESS_")}}
+
+
 @contextlib.contextmanager
 def ready(layout, place, path, env):
     """The bats file's path and the environment for WITHIN and the user, below `place`, an empty folder."""
@@ -128,8 +137,7 @@ def ready(layout, place, path, env):
                HOME=f"{place}/home", TMPDIR=f"{place}/tmp", ROOTLESS_FEATURES="+".join(features))
     if "idmap" in features:
         (place / "aux").mkdir(0o700)
-        os.chown(place / "aux", UID_START - 1000 + AUX_UID, 0)
-        env.update(ROOTLESS_UIDMAP_START=str(UID_START), ROOTLESS_UIDMAP_LENGTH=str(LENGTH), ROOTLESS_GIDMAP_START=str(GID_START),
-                   ROOTLESS_GIDMAP_LENGTH=str(LENGTH), AUX_UID=str(AUX_UID), AUX_DIR=f"{place}/aux")
+        os.chown(place / "aux", AUX_HOST_UID, 0)
+        env.update(ids_env(f"{place}/aux"))
     with delegated(base, user) if "cgroup" in features else contextlib.nullcontext():
         yield place / "suite" / path.relative_to(source), env

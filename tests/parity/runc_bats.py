@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run runc's own integration tests on Debian's runc and on ours, and compare them test by test.
 
-    runc_bats.py [--release sid] [--peer PATH] [--layout LAYOUT]... [--rootless] [--lock FILE] [--keep-peer] [--verbose]
-                 [FILE.bats...]
+    runc_bats.py [--release sid] [--peer PATH] [--layout LAYOUT]... [--rootless] [--lock FILE] [--keep-peer]
+                 [--keep-ours] [--lazy] [--verbose] [FILE.bats...]
 
 The suite and the peer are those of the runc that is installed, or, with --release, of the newest one of that
 Debian release (built from its source: suite.py).  A test that the peer passes here and ours does not is an
@@ -12,8 +12,9 @@ passes is an error as well, so that the list can only shrink.
 Each file runs in mount and PID namespaces of its own: what it mounts or leaves running ends with it.
 In the cgroup2 layout these show a cgroup2 hierarchy alone at /sys/fs/cgroup, otherwise the host's.
 The layouts vm and vm-systemd boot the virtual machine of tests/vm once for all files (bats_vm.py): there cgroup v2 has
-every controller, and systemd is init; in vm-systemd runc makes its cgroups by it (--systemd-cgroup).  As everything
-takes some twenty times as long there, they run only when they are asked for, best with the names of a few files.
+every controller, and systemd is init; in vm-systemd runc makes its cgroups by it (--systemd-cgroup).  A user without rights
+runs it in vm-rootless-idmap-cgroup and vm-rootless-systemd, whose systemd is the user's own.  As everything takes some
+twenty times as long there, they run only when they are asked for, best with the names of a few files and --lazy.
 With --rootless an unprivileged user runs it, with each set of the features that may be given to one (rootless.py).
 Results and bats's output are kept in build/parity/results[.RELEASE]/."""
 import argparse
@@ -41,6 +42,7 @@ import rootless
 from casco import program
 
 LAYOUTS = ("hybrid", "cgroup2")
+UNASKED = "not run"  # the peer's result with --lazy, where nothing of ours failed
 # Seconds for one bats file; the slowest take 40, those of newer suites 200.  (BATS_TEST_TIMEOUT is a sleep in the test's own
 # shell, for which the tests that say `wait` would wait.)
 FILE_TIMEOUT = 600
@@ -219,9 +221,12 @@ def compare(layout, theirs, ours, known, verbose):
     skipped = [k for k, (a, b) in pairs.items() if a[0] == b[0] == "skip"]
     failed = [k for k, (a, b) in pairs.items() if a[0] == b[0] == "not ok"]
     worse = [k for k, (a, b) in pairs.items() if a[0] == "ok" and b[0] != "ok"]
-    better = [k for k, (a, b) in pairs.items() if b[0] == "ok" and a[0] != "ok"]
+    better = [k for k, (a, b) in pairs.items() if b[0] == "ok" and a[0] in ("not ok", "skip")]
+    unasked = [k for k, (a, b) in pairs.items() if a[0] == UNASKED]
     print(f"\n== {layout}: {len(pairs)} tests")
     print(f"passed by both: {len(passed)}")
+    if unasked:
+        print(f"theirs was not asked: {len(unasked)}, of which ours passed {sum(pairs[k][1][0] == 'ok' for k in unasked)}")
     print(f"skipped by both: {len(skipped)}")
     for k in skipped if verbose else []:
         print(f"  {name(k)} ({pairs[k][1][1]})")
@@ -256,16 +261,29 @@ def run_layout(layout, files, source, options):
     for path in files:
         for who in runtimes:
             kept = place / f"{path.name}.{who}.json"
-            if who == "theirs" and options.keep_peer and kept.exists():
+            if options.keep_ours and kept.exists() or who == "theirs" and options.keep_peer and kept.exists():
                 results[who][path.name] = json.loads(kept.read_text())
             else:
                 wanted.append((who, path))
+    if options.lazy:
+        run_wanted(layout, source, [w for w in wanted if w[0] == "ours"], place, runtimes, results, options)
+        failed = [name for name, tests in results["ours"].items() if any(v[0] == "not ok" for v in tests.values())]
+        for who, path in wanted:
+            if who == "theirs" and path.name not in failed:
+                results[who][path.name] = {t: [UNASKED, ""] for t in results["ours"][path.name]}
+        wanted = [w for w in wanted if w[0] == "theirs" and w[1].name in failed]
+    run_wanted(layout, source, wanted, place, runtimes, results, options)
+    return results
+
+
+def run_wanted(layout, source, wanted, place, runtimes, results, options):
+    """Fill `results` for the (who, path) pairs, and keep them in the folder `place`."""
     if layout not in bats_vm.LAYOUTS:
         outputs = host_outputs(layout, runtimes, wanted, options.lock)
     else:
         outputs = bats_vm.run(source, layout, runtimes, [(who, path.name) for who, path in wanted]) if wanted else ()
     for who, name, output, whole, seconds in outputs:
-        tests = tests_of(output, next(f for f in files if f.name == name), whole)
+        tests = tests_of(output, next(path for _, path in wanted if path.name == name), whole)
         (place / f"{name}.{who}.tap").write_text(output)
         if whole:
             (place / f"{name}.{who}.json").write_text(json.dumps(tests, indent=1))
@@ -274,7 +292,6 @@ def run_layout(layout, files, source, options):
         print(f"{layout} {name} {who}: {counts[0]} ok, {counts[1]} not ok, {counts[2]} skipped, {seconds:.1f} s", flush=True)
     for who, path in wanted:
         results[who].setdefault(path.name, tests_of("", path, False))
-    return results
 
 
 def main():
@@ -285,6 +302,8 @@ def main():
     p.add_argument("--peer", help="the runc to compare with (default: the installed one, or the release's)")
     p.add_argument("--release", help="a Debian release whose suite and runc to take, as sid")
     p.add_argument("--keep-peer", action="store_true", help="take the peer's results of an earlier run where there are any")
+    p.add_argument("--keep-ours", action="store_true", help="the same of all results: go on with a run that was broken off")
+    p.add_argument("--lazy", action="store_true", help="run the peer only on the files in which a test of ours fails")
     p.add_argument("--lock", help="a file that is locked while a bats file runs")
     p.add_argument("--verbose", action="store_true", help="name the tests that both skip")
     p.add_argument("files", nargs="*", help="names of bats files, in the order to run them (default: all)")
