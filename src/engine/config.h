@@ -85,6 +85,7 @@ struct config {
 	uint64_t restart_interval; /* of the restart monitor; ns */
 	struct config_gc gc;
 	struct config_nri nri;
+	const char *blockio_file; /* what classes of block devices stand for (nri/blockio.h), or "" */
 	struct config_tracing tracing;
 	const char *otlp_endpoint, *otlp_protocol; /* as configured; tracing is what they came to */
 	bool otlp_insecure;

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "engine/nri_entry.h"
 #include "loop/pool.h"
+#include "nri/blockio.h"
 #include "os/file.h"
 #include "store/namespace.h"
 
@@ -319,6 +320,21 @@ static int update_one(void *arg, const char *id, json_object *resources, struct 
 
 /* --- start and end --- */
 
+/* A file that is wrong leaves no classes, and the daemon is there all the same. */
+static void load_classes(struct engine_nri *n, const char *path)
+{
+	AUTO_STRV struct strv warnings = { 0 };
+	struct err e = { 0 };
+
+	if (!*path)
+		return;
+	if (blockio_load(path, &n->blockio, &warnings, &e) < 0)
+		log_error(LOG({ "error", e.msg }), "blockio initialization failed");
+	for (size_t i = 0; i < warnings.n; i++)
+		log_warn(LOG({ "file", path }), "%s", warnings.v[i]);
+	n->env.blockio = n->blockio;
+}
+
 struct engine_nri *engine_nri_new(struct engine *en)
 {
 	const struct config_nri *cfg = &en->cfg->nri;
@@ -343,6 +359,7 @@ struct engine_nri *engine_nri_new(struct engine *en)
 		.arg = n,
 	};
 	pthread_mutex_init(&n->lock, NULL);
+	load_classes(n, en->cfg->blockio_file);
 	n->nri = nri_new(&n->env);
 	return n;
 }
@@ -366,6 +383,7 @@ void engine_nri_free(struct engine_nri *n)
 	while (n->entries)
 		nri_entry_remove(n, n->entries);
 	nri_free(n->nri);
+	blockio_free(n->blockio);
 	pthread_mutex_destroy(&n->lock);
 	free(n);
 }

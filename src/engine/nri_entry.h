@@ -23,6 +23,7 @@ struct engine_nri {
 	struct engine *en;
 	struct nri_env env;
 	struct nri *nri;
+	struct blockio *blockio; /* NULL: no classes */
 	pthread_mutex_t lock; /* guards the entries' list */
 	struct nri_entry *entries;
 	bool is_stopping;

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "nri/blockio.h"
 #include "nri/cdi.h"
 #include "nri/member.h"
 
@@ -126,16 +127,16 @@ static int merge_values(struct adjust *a, const char *plugin, const char *kind, 
 	return 0;
 }
 
-/* A class of block devices' limits is a name for what containerd reads from a file of another
- * project; one of caches cannot be changed once a container is there. */
-static int refuse_classes(json_object *want, struct err *e)
+static int take_blockio_class(struct adjust *a, const char *plugin, json_object *want,
+			      json_object *to, struct err *e)
 {
-	static const char *const classes[] = { "blockioClass", "rdtClass" };
+	json_object *class = member_get(want, "blockioClass"), *io;
 
-	for (size_t i = 0; i < ARRAY_LEN(classes); i++)
-		if (member_get(want, classes[i]))
-			return err_set(e, ERR_UNIMPLEMENTED, "%s is not supported", classes[i]);
-	return 0;
+	if (!class)
+		return 0;
+	if (blockio_class(a->blockio, json_object_get_string(class), &io, e) < 0)
+		return -1;
+	return set_value(a, plugin, to, "blockIO", io, e);
 }
 
 int adjust_resources(struct adjust *a, const char *plugin, json_object *want, json_object *r,
@@ -145,7 +146,9 @@ int adjust_resources(struct adjust *a, const char *plugin, json_object *want, js
 
 	if (!want)
 		return 0;
-	if (refuse_classes(want, e) < 0)
+	if (member_get(want, "rdtClass"))
+		return err_set(e, ERR_UNIMPLEMENTED, "rdtClass is not supported in updates");
+	if (take_blockio_class(a, plugin, want, r, e) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
 		if (member_get(want, groups[i]) &&

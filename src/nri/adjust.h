@@ -7,11 +7,14 @@
 #include "base/err.h"
 #include "base/jsonr.h"
 
+struct blockio;
+
 /* Who set what, for one container.  adjust_done() frees it. */
 struct adjust {
 	json_object *owners; /* "env PATH" → the plugin's name */
+	const struct blockio *blockio; /* what classes of block devices stand for, or NULL */
 };
-#define ADJUST_INIT ((struct adjust){ json_object_new_object() })
+#define ADJUST_INIT(blockio) ((struct adjust){ json_object_new_object(), blockio })
 
 static inline void adjust_done(struct adjust *a)
 {
@@ -25,6 +28,7 @@ static inline void adjust_done(struct adjust *a)
 int adjust_spec(struct adjust *a, const char *plugin, json_object *want, json_object *spec,
 		struct err *e);
 
-/* want is LinuxResources as JSON; resources is an object of the runtime spec's form. */
+/* want is LinuxResources as JSON; resources is an object of the runtime spec's form.  A class of
+ * block devices becomes what it stands for; one of caches is the container's for its life. */
 int adjust_resources(struct adjust *a, const char *plugin, json_object *want,
 		     json_object *resources, struct err *e);

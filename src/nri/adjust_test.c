@@ -15,7 +15,7 @@ static json_object *parse(const char *text)
 /* spec after the adjustments of plugins "0", "1", …; the last one's result. */
 static int apply(const char *const *wants, const char *spec, char *out, size_t n, struct err *e)
 {
-	AUTO_ADJUST struct adjust a = ADJUST_INIT;
+	AUTO_ADJUST struct adjust a = ADJUST_INIT(NULL);
 	AUTO_JSON json_object *o = parse(spec);
 	int r = 0;
 
@@ -130,7 +130,7 @@ TEST(what_is_not_done_is_said)
 {
 	const char *cdi[] = { "{\"CDIDevices\":[{\"name\":\"v/d=0\"}]}", NULL };
 	const char *io[] = { "{\"linux\":{\"resources\":{\"blockioClass\":\"slow\"}}}", NULL };
-	AUTO_ADJUST struct adjust a = ADJUST_INIT;
+	AUTO_ADJUST struct adjust a = ADJUST_INIT(NULL);
 	AUTO_JSON json_object *update = parse("{\"rdtClass\":\"gold\"}");
 	AUTO_JSON json_object *resources = parse("{}");
 	struct err e = { 0 };
@@ -139,8 +139,8 @@ TEST(what_is_not_done_is_said)
 	CHECK(apply(cdi, "{}", out, sizeof out, &e) == -1 && e.code == ERR_NOT_FOUND);
 	err_clear(&e);
 	CHECK(apply(io, "{}", out, sizeof out, &e) == -1);
-	CHECK_STR(e.msg, "blockioClass is not supported");
+	CHECK_STR(e.msg, "no OCI BlockIO parameters for class \"slow\"");
 	err_clear(&e);
 	CHECK(adjust_resources(&a, "p", update, resources, &e) == -1);
-	CHECK_STR(e.msg, "rdtClass is not supported");
+	CHECK_STR(e.msg, "rdtClass is not supported in updates");
 }

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/yaml.h"
 #include "nri/member.h"
 #include "os/file.h"
 
@@ -27,7 +28,6 @@ struct cdi_file {
 struct cdi_files {
 	struct cdi_file *v;
 	size_t n, cap;
-	bool has_yaml;
 };
 
 static void files_done(struct cdi_files *f)
@@ -41,13 +41,15 @@ static int read_one(struct cdi_files *f, int dirfd, const char *folder, size_t n
 		    const char *name, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
-	json_object *root;
+	json_object *root = NULL;
 	size_t n;
 	int r = file_read(dirfd, name, FILE_MAX, &text, &n);
 
 	if (r < 0)
 		return err_sys(e, -r, "read %s/%s", folder, name);
-	if (jsonr_parse(text, n, &root, e) < 0)
+	r = str_ends(name, ".yaml") ? yaml_parse(text, n, &root, e)
+				    : jsonr_parse(text, n, &root, e);
+	if (r < 0)
 		return err_wrap(e, "CDI spec %s/%s", folder, name);
 	GROW(f->v, f->n, f->cap);
 	f->v[f->n++] = (struct cdi_file){ .root = root, .folder = number };
@@ -63,9 +65,7 @@ static int read_folder(struct cdi_files *f, const char *folder, size_t number, s
 	if (!dir)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "open %s", folder);
 	while (r == 0 && f->n < FILES_MAX && (d = readdir(dir))) {
-		if (str_ends(d->d_name, ".yaml") || str_ends(d->d_name, ".yml"))
-			f->has_yaml = true;
-		else if (str_ends(d->d_name, ".json"))
+		if (str_ends(d->d_name, ".yaml") || str_ends(d->d_name, ".json"))
 			r = read_one(f, dirfd(dir), folder, number, d->d_name, e);
 	}
 	closedir(dir);
@@ -80,6 +80,15 @@ bool cdi_is_name(const char *s)
 	       !strchr(slash + 1, '/');
 }
 
+/* Where quotes are not needed, a name of digits is a number. */
+static bool is_named(json_object *o, const char *name)
+{
+	bool is_scalar =
+		json_object_is_type(o, json_type_string) || json_object_is_type(o, json_type_int);
+
+	return is_scalar && !strcmp(json_object_get_string(o), name);
+}
+
 static json_object *device_of(const struct cdi_file *f, const char *name)
 {
 	const char *equals = strchr(name, '='), *kind = member_text(f->root, "kind");
@@ -91,7 +100,7 @@ static json_object *device_of(const struct cdi_file *f, const char *name)
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		json_object *d = json_object_array_get_idx(list, i);
 
-		if (!strcmp(member_text(d, "name"), equals + 1))
+		if (is_named(member_get(d, "name"), equals + 1))
 			return d;
 	}
 	return NULL;
@@ -117,8 +126,7 @@ static int find(struct cdi_files *f, const char *name, struct cdi_file **ret_fil
 	}
 	if (*ret_file)
 		return 0;
-	return err_set(e, ERR_NOT_FOUND, "unresolvable CDI devices %.200s%s", name,
-		       f->has_yaml ? " (files in YAML are not read: JSON is)" : "");
+	return err_set(e, ERR_NOT_FOUND, "unresolvable CDI devices %.200s", name);
 }
 
 /* --- what they say, done --- */

@@ -1,7 +1,7 @@
 /* Devices by name (Container Device Interface): vendors' files say what a container needs for one.
  *
- * "VENDOR/CLASS=NAME" is looked for in *.json of the folders, of which a later one goes before an
- * earlier one.  Files in YAML are not read.  Blocks on the disk. */
+ * "VENDOR/CLASS=NAME" is looked for in *.json and *.yaml of the folders, of which a later one goes
+ * before an earlier one.  Blocks on the disk. */
 #pragma once
 
 #include "base/jsonr.h"

@@ -82,6 +82,17 @@ static const char *text_of(json_object *o, const char *key)
 	return json_object_object_get_ex(o, key, &v) ? json_object_get_string(v) ?: "" : "";
 }
 
+static int apply_update(struct nri *n, const NRI_TYPE(ContainerUpdate) * u, struct err *e)
+{
+	AUTO_ADJUST struct adjust a = ADJUST_INIT(n->env->blockio);
+	AUTO_JSON json_object *want = map_to_json(&u->linux->resources->base);
+	AUTO_JSON json_object *r = json_object_new_object();
+
+	if (adjust_resources(&a, "", want, r, e) < 0)
+		return -1;
+	return n->env->update(n->env->arg, u->container_id, r, e);
+}
+
 int nri_apply_updates(struct nri *n, NRI_TYPE(ContainerUpdate) *const *v, size_t count,
 		      struct err *e)
 {
@@ -90,12 +101,8 @@ int nri_apply_updates(struct nri *n, NRI_TYPE(ContainerUpdate) *const *v, size_t
 
 		if (!v[i]->linux || !v[i]->linux->resources)
 			continue;
-		AUTO_JSON json_object *r = map_to_json(&v[i]->linux->resources->base);
-
-		if (n->env->update(n->env->arg, v[i]->container_id, r, &failed) == 0 ||
-		    v[i]->ignore_failure)
-			continue;
-		return err_copy(e, &failed);
+		if (apply_update(n, v[i], &failed) < 0 && !v[i]->ignore_failure)
+			return err_copy(e, &failed);
 	}
 	return 0;
 }
@@ -207,7 +214,7 @@ int nri_create(struct nri *n, json_object *pod, json_object *container, json_obj
 	       struct err *e)
 {
 	AUTO_JSON json_object *body = body_of(pod, container);
-	struct creation c = { ADJUST_INIT, container, spec };
+	struct creation c = { ADJUST_INIT(n->env->blockio), container, spec };
 	const struct question q = {
 		.event = NRI_CREATE_CONTAINER,
 		.method = "CreateContainer",
@@ -261,7 +268,7 @@ int nri_update(struct nri *n, json_object *pod, json_object *container, json_obj
 	       struct err *e)
 {
 	AUTO_JSON json_object *body = body_of(pod, container);
-	struct renewal u = { ADJUST_INIT, text_of(container, "id"), resources };
+	struct renewal u = { ADJUST_INIT(n->env->blockio), text_of(container, "id"), resources };
 	const struct question q = {
 		.event = NRI_UPDATE_CONTAINER,
 		.method = "UpdateContainer",

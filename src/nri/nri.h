@@ -19,6 +19,7 @@ struct nri;
 struct pool;
 
 struct nri_rules;
+struct blockio;
 
 struct nri_env {
 	struct loop *loop;
@@ -27,10 +28,11 @@ struct nri_env {
 	const char *plugins, *plugin_config; /* folders */
 	const char *version; /* of the runtime */
 	const struct nri_rules *rules; /* validate.h */
+	const struct blockio *blockio; /* classes of block devices (blockio.h), or NULL */
 	uint64_t registration_timeout, request_timeout; /* ns */
 	/* Pool threads.  All that is there now, as arrays; the caller's. */
 	void (*list)(void *arg, json_object **ret_pods, json_object **ret_containers);
-	/* A plugin wants other limits for a container: LinuxResources as JSON. */
+	/* A plugin wants other limits for a container: resources of the runtime spec's form. */
 	int (*update)(void *arg, const char *container_id, json_object *resources, struct err *e);
 	void *arg;
 };

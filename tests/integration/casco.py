@@ -163,6 +163,15 @@ class Scratch:
             raise AssertionError("left behind: " + "; ".join(left))
 
 
+def block_device():
+    """A whole block device of this machine (path, "MAJOR:MINOR"), or (None, None)."""
+    for p in sorted(pathlib.Path("/sys/class/block").glob("*")):
+        path = pathlib.Path("/dev") / p.name
+        if path.is_block_device() and not (p / "partition").exists() and not p.name.startswith("loop"):
+            return str(path), (p / "dev").read_text().strip()
+    return None, None
+
+
 # --- daemons -------------------------------------------------------------------------------------
 
 CONFIG = """version = 3

@@ -4,7 +4,7 @@ import os
 import pathlib
 import unittest
 
-from casco import BIN, DaemonTest, our_env, run, wait_for
+from casco import BIN, DaemonTest, block_device, our_env, run, wait_for
 
 MAPS = ("--uidmap", "0:100000:65536", "--gidmap", "0:200000:65536")
 
@@ -64,6 +64,42 @@ class Run(DaemonTest):
         self.assertEqual(r.stdout.split(), ["full", "a:ed", "a:e5"])
         self.assertIn("Operation not permitted", r.stderr)
         self.assertIn("unresolvable CDI devices casco.test/disk=none", self.ctr("run", "--rm", "--device", "casco.test/disk=none", self.IMAGE, "disk", "true", check=False).stderr)
+
+    def test_devices_by_name_in_yaml(self):
+        folder = pathlib.Path("/var/run/cdi")
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            self.addCleanup(folder.rmdir)
+        file = folder / "casco-ctr.yaml"
+        self.addCleanup(file.unlink, missing_ok=True)
+        file.write_text("cdiVersion: 0.6.0\nkind: casco.test/tape\ndevices:\n  - name: 0\n    containerEdits: {env: [TAPE=zero]}\n")
+        self.assertEqual(self.ctr("run", "--rm", "--device", "casco.test/tape=0", self.IMAGE, "tape", "sh", "-c", "echo $TAPE").stdout, "zero\n")
+
+    def test_blockio_class(self):
+        device, number = block_device()
+        if not device:
+            self.skipTest("this machine has no block device")
+        file = self.scratch.path / "blockio.yaml"
+        file.write_text(f"Classes:\n  slow:\n    - Weight: 77\n    - Devices: ['{device}']\n      ThrottleReadBps: 3M\n      ThrottleWriteIOPS: 1k\n")
+        self.running("--blockio-config-file", file, "--blockio-class", "slow")
+        io = json.loads(self.ctr("containers", "info", "--spec", "box").stdout)["linux"]["resources"]["blockIO"]
+        major, minor = map(int, number.split(":"))
+        self.assertEqual(io, {"weight": 77, "throttleReadBpsDevice": [{"major": major, "minor": minor, "rate": 3000000}],
+                              "throttleWriteIOPSDevice": [{"major": major, "minor": minor, "rate": 1000}]})
+        limits = pathlib.Path("/sys/fs/cgroup/blkio/default/box/blkio.throttle.read_bps_device")
+        if limits.exists():
+            self.assertEqual(limits.read_text().split(), [number, "3000000"])
+        for options, why in ((("--blockio-class", "slow"), 'blockio-class error: no OCI BlockIO parameters for class "slow"'),
+                             (("--blockio-config-file", "/no/such"), 'blockio-config-file error: failed to read config file "/no/such"'),
+                             (("--blockio-config-file", file, "--blockio-class", "fast"), 'no OCI BlockIO parameters for class "fast"')):
+            self.assertIn(why, self.ctr("run", "--rm", *options, self.IMAGE, "no", "true", check=False).stderr.replace("\\", ""))
+
+    def test_apparmor_profiles(self):
+        r = self.ctr("run", "--rm", "--apparmor-profile", "a", "--apparmor-default-profile", "b", self.IMAGE, "no", "true", check=False)
+        self.assertIn("apparmor-profile conflicts with apparmor-default-profile", r.stderr)
+        if not os.path.exists("/sys/kernel/security/apparmor/profiles"):
+            r = self.ctr("run", "--rm", "--apparmor-default-profile", "b", self.IMAGE, "no", "true", check=False)
+            self.assertIn("open /sys/kernel/security/apparmor/profiles: no such file or directory", r.stderr)
 
     def test_log_uri_of_a_fifo(self):
         path = self.scratch.path / "out"

@@ -6,7 +6,7 @@ import shutil
 import stat
 import unittest
 
-from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, wait_for
+from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, block_device, wait_for
 from nri_plugin import Plugin, inner, pack, text, unpack
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -25,7 +25,12 @@ class NRI(DaemonTest):
   plugin_config_path = '{cls.scratch.path}/conf.d'
   plugin_request_timeout = '700ms'
   plugin_registration_timeout = '700ms'
+[plugins.'io.containerd.service.v1.tasks-service']
+  blockio_config_file = '{cls.scratch.path}/blockio.yaml'
 """
+        device, cls.number = block_device()
+        (cls.scratch.path / "blockio.yaml").write_text("Classes:\n" + "".join(
+            f"  {name}:\n    - Devices: ['{device}']\n      ThrottleReadBps: {rate}\n" for name, rate in (("slow", "3M"), ("fast", "9M"))))
         cls.install_plugin()
         cls.daemon = Daemon(cls.scratch.path, config=CONFIG + more).start()
         cls.addClassCleanup(cls.daemon.stop)
@@ -218,6 +223,25 @@ class NRI(DaemonTest):
                                             (1, ((1, "nobody"), (2, ((1, ((8, ((1, 1),)),)),))))))
         self.assertEqual([text(unpack(f), 1) for f in r[1]], ["nobody"])
         self.assertEqual(self.limit("box", "pids", "pids.max"), "22")
+        self.end("box")
+
+    def test_classes_of_block_devices(self):
+        """By the file that config.toml names, at the creation and afterwards."""
+        if not self.number:
+            self.skipTest("this machine has no block device")
+        p = self.adjusting((6, ((2, ((4, ((1, "slow"),)),)),)), name="io")
+        self.running(name="box")
+        spec = json.loads((self.daemon.state / "io.containerd.runtime.v2.task/default/box/config.json").read_text())
+        major, minor = map(int, self.number.split(":"))
+        self.assertEqual(spec["linux"]["resources"]["blockIO"], {"throttleReadBpsDevice": [{"major": major, "minor": minor, "rate": 3000000}]})
+
+        def update(name):
+            return [text(unpack(f), 1) for f in p.call("UpdateContainers", pack((1, ((1, "box"), (2, ((1, ((4, ((1, name),)),)),)))))).get(1, [])]
+
+        self.assertEqual(update("fast"), [])
+        if os.path.exists("/sys/fs/cgroup/blkio"):
+            self.assertEqual(self.limit("box", "blkio", "blkio.throttle.read_bps_device").split(), [self.number, "9000000"])
+        self.assertEqual(update("none"), ["box"])
         self.end("box")
 
     def test_synchronize(self):

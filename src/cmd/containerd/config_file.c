@@ -93,6 +93,8 @@ static const struct known {
 	{ "plugins/io.containerd.tracing.processor.v1.otlp/insecure", BOOL, AT(otlp_insecure) },
 	{ "plugins/io.containerd.internal.v1.tracing/service_name", TEXT, AT(tracing.service) },
 	{ "plugins/io.containerd.internal.v1.tracing/sampling_ratio", RATIO, AT(tracing.ratio) },
+	{ "plugins/io.containerd.service.v1.tasks-service/blockio_config_file", TEXT,
+	  AT(blockio_file) },
 	{ NRI "disable", BOOL, AT(nri.disable) },
 	{ NRI "disable_connections", BOOL, AT(nri.disable_connections) },
 	{ NRI "socket_path", TEXT, AT(nri.socket) },

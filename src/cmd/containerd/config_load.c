@@ -43,7 +43,7 @@ static void set_defaults(struct config *c)
 				      .plugin_config = "/etc/nri/conf.d",
 				      .registration_timeout = 5000000000,
 				      .request_timeout = 2000000000 };
-	c->otlp_endpoint = c->otlp_protocol = "";
+	c->otlp_endpoint = c->otlp_protocol = c->blockio_file = "";
 	c->tracing =
 		(struct config_tracing){ .endpoint = "", .service = "containerd", .headers = "" };
 	c->tracing.ratio = 1.0;

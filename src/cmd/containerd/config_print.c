@@ -175,6 +175,8 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.restart']\n");
 	put_duration(out, "    ", "interval", c->restart_interval);
 	put_nri(out, &c->nri);
+	str_add(out, "\n  [plugins.'io.containerd.service.v1.tasks-service']\n");
+	put_text(out, "    ", "blockio_config_file", c->blockio_file);
 	put_tracing(out, c);
 	str_add(out, "\n  [plugins.'io.containerd.shim.v1.manager']\n");
 	put_list(out, "    ", "env", c->shim_env, c->n_shim_env);

@@ -225,7 +225,9 @@ static int write_spec(struct draft *d, struct err *e)
 	g.root_path = d->rootfs;
 	g.uid_mappings = d->idmaps.uids;
 	g.gid_mappings = d->idmaps.gids;
-	if (generate_spec(&g, &d->spec, e) < 0 || spec_add_named_devices(d->args, &d->spec, e) < 0)
+	if (generate_spec(&g, &d->spec, e) < 0 ||
+	    spec_add_named_devices(d->args, &d->spec, e) < 0 ||
+	    spec_add_blockio(d->args, &d->spec, e) < 0)
 		return -1;
 	d->spec_len = strlen(d->spec);
 	return 0;

@@ -36,6 +36,8 @@ int spec_from_args(struct ctr *ctr, const struct args *args, const struct image 
 
 /* --device VENDOR/CLASS=NAME (nri/cdi.h): *spec, which free() takes, is replaced. */
 int spec_add_named_devices(const struct args *args, char **spec, struct err *e);
+/* --blockio-class by --blockio-config-file (nri/blockio.h): the same. */
+int spec_add_blockio(const struct args *args, char **spec, struct err *e);
 
 /* --uidmap, --gidmap: both or none. */
 struct idmap_flags {

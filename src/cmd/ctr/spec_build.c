@@ -1,10 +1,13 @@
 /* From the options of run and create to the wishes that oci/generate.h takes. */
+#include "cmd/ctr/apparmor_profile.h"
 #include "cmd/ctr/container.h"
 #include "cmd/ctr/gpus.h"
 
 #include "base/jsonr.h"
 #include "base/num.h"
+#include "nri/blockio.h"
 #include "nri/cdi.h"
+#include "nri/member.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -293,6 +296,13 @@ static int build_devices(const struct args *args, struct generate *g, struct err
 	return r;
 }
 
+static void replace_spec(char **spec, json_object *o)
+{
+	free(*spec);
+	*spec = xstrdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+								  JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
 int spec_add_named_devices(const struct args *args, char **spec, struct err *e)
 {
 	size_t n, n_names = 0;
@@ -308,9 +318,31 @@ int spec_add_named_devices(const struct args *args, char **spec, struct err *e)
 	if (jsonr_parse(*spec, strlen(*spec), &o, e) < 0 ||
 	    cdi_apply(cdi_folders, names, n_names, o, e) < 0)
 		return err_wrap(e, "CDI device injection failed");
-	free(*spec);
-	*spec = xstrdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
-								  JSON_C_TO_STRING_NOSLASHESCAPE));
+	replace_spec(spec, o);
+	return 0;
+}
+
+int spec_add_blockio(const struct args *args, char **spec, struct err *e)
+{
+	const char *file = args_string(args, "blockio-config-file");
+	const char *class = args_string(args, "blockio-class");
+	struct blockio *classes AUTO_BLOCKIO = NULL;
+	struct strv warnings AUTO_STRV = { 0 };
+	json_object *o AUTO_JSON = NULL, *io;
+
+	if (*file && blockio_load(file, &classes, &warnings, e) < 0)
+		return err_wrap(e, "blockio-config-file error");
+	for (size_t i = 0; i < warnings.n; i++)
+		ctr_warn("%s", warnings.v[i]);
+	if (!*class)
+		return 0;
+	if (blockio_class(classes, class, &io, e) < 0)
+		return err_wrap(e, "blockio-class error");
+	if (jsonr_parse(*spec, strlen(*spec), &o, e) < 0)
+		return -1;
+	json_object_object_add(member_child(member_child(o, "linux"), "resources"), "blockIO",
+			       json_object_get(io));
+	replace_spec(spec, o);
 	return 0;
 }
 
@@ -351,6 +383,18 @@ static const char *const *build_args(const struct args *args, const struct image
 	return w.v;
 }
 
+static int build_apparmor(const struct args *args, struct generate *g, struct err *e)
+{
+	const char *profile = string_or_null(args, "apparmor-profile");
+	const char *made = string_or_null(args, "apparmor-default-profile");
+
+	if (profile && made)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "apparmor-profile conflicts with apparmor-default-profile");
+	g->apparmor_profile = profile ?: made;
+	return made ? apparmor_load_default(made, e) : 0;
+}
+
 int spec_from_args(struct ctr *ctr, const struct args *args, const struct image *img,
 		   const char *id, struct generate *g, struct err *e)
 {
@@ -371,13 +415,11 @@ int spec_from_args(struct ctr *ctr, const struct args *args, const struct image 
 				     : arena_printf(ctr->arena, "/%s/%s", ctr->ns, id);
 	if (args_is_set(args, "hostname"))
 		g->hostname = args_string(args, "hostname");
-	if (args_is_set(args, "apparmor-profile"))
-		g->apparmor_profile = args_string(args, "apparmor-profile");
 	build_annotations(args, g);
-	if (build_env(args, g, e) < 0 || build_mounts(args, g, e) < 0 ||
-	    build_namespaces(args, g, e) < 0 || build_limits(args, g, e) < 0 ||
-	    build_seccomp(args, g, e) < 0 || build_devices(args, g, e) < 0 ||
-	    gpus_add_hook(args, g, e) < 0)
+	if (build_apparmor(args, g, e) < 0 || build_env(args, g, e) < 0 ||
+	    build_mounts(args, g, e) < 0 || build_namespaces(args, g, e) < 0 ||
+	    build_limits(args, g, e) < 0 || build_seccomp(args, g, e) < 0 ||
+	    build_devices(args, g, e) < 0 || gpus_add_hook(args, g, e) < 0)
 		return -1;
 	return 0;
 }
