@@ -11,7 +11,7 @@ musl-dev libmd-dev libc6-dev linux-libc-dev python3 busybox-static ca-certificat
 # qemu boots the machines of tests/vm, whose kernel and systemd are fetched and not installed.
 test="clang clang-format-14 clang-tidy-14 libclang-rt-14-dev codespell git runc containerd podman
 docker.io buildah conmon criu crun uidmap docker-registry debootstrap zstd openssl iproute2 procps util-linux nghttp2-client
-python3-grpcio qemu-system-x86 e2fsprogs btrfs-progs erofs-utils"
+python3-grpcio containernetworking-plugins iptables qemu-system-x86 e2fsprogs btrfs-progs erofs-utils"
 
 # runc's own tests on Debian's runc and on ours (make parity): its source is unpacked with dpkg-dev, its
 # helpers are built with Debian's Go, its tests use the rest.

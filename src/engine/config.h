@@ -82,6 +82,10 @@ struct config {
 	struct snapshot_options snapshotters[CONFIG_SNAPSHOTTERS];
 	struct snapshot_proxy *proxies; /* .remote is the program's to set */
 	size_t n_proxies;
+	const char *cni_conf_dir; /* network configurations */
+	const char *cni_bin_dir; /* as older files have it, or "" */
+	const char *const *cni_bin_dirs; /* of their plugins; ends with NULL */
+	size_t n_cni_bin_dirs;
 	uint64_t restart_interval; /* of the restart monitor; ns */
 	struct config_gc gc;
 	struct config_nri nri;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "engine/collector.h"
 #include "engine/events.h"
+#include "engine/network.h"
 #include "engine/nri.h"
 #include "engine/restart.h"
 #include "os/file.h"
@@ -169,6 +170,7 @@ static int open_parts(struct engine *en, struct err *e)
 	en->collector = collector_new(en->store, &cfg->gc, en->loop, en->pool);
 	if (open_tasks(en, e) < 0)
 		return -1;
+	en->network = network_new(en);
 	en->nri = engine_nri_new(en);
 	en->restarter = restarter_new(en);
 	return 0;
@@ -197,6 +199,7 @@ void engine_close(struct engine *en)
 		return;
 	restarter_free(en->restarter);
 	engine_nri_free(en->nri);
+	network_free(en->network);
 	tasks_free(en->tasks);
 	tasks_free(en->sandboxes);
 	collector_free(en->collector);

@@ -20,6 +20,7 @@ struct collector;
 struct restarter;
 struct history;
 struct engine_nri;
+struct engine_network;
 
 struct engine {
 	const struct config *cfg;
@@ -34,6 +35,7 @@ struct engine {
 	struct history *history; /* api/containerd/history.h: likewise */
 	struct collector *collector; /* engine/collector.h: background collection */
 	struct engine_nri *nri; /* engine/nri.h; NULL: disabled */
+	struct engine_network *network; /* engine/network.h */
 	struct restarter *restarter; /* engine/restart.h */
 	char uuid[37]; /* the daemon's identity: ROOT/io.containerd.grpc.v1.introspection/uuid */
 	int lock_fd; /* of ROOT/.lock: one daemon a root */

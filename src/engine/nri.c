@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "engine/network.h"
 #include "engine/nri_entry.h"
 #include "loop/pool.h"
 #include "nri/blockio.h"
@@ -154,10 +155,10 @@ int engine_task_create(const struct call *call, const struct container_record *r
 
 	/* One that exists is not to be told as new, and not as gone by our failure. */
 	if (!n || task_get(call->engine->tasks, t->ns, t->id, &old, &absent) == 0)
-		return task_create(call->engine->tasks, t, ret_pid, e);
+		return network_task_create(call, r, t, ret_pid, e);
 	if (adjust(n, r, t, call->arena, &x, e) < 0)
 		return -1;
-	if (task_create(call->engine->tasks, t, ret_pid, e) < 0) {
+	if (network_task_create(call, r, t, ret_pid, e) < 0) {
 		tell_removed(n, x);
 		return -1;
 	}
@@ -216,7 +217,7 @@ int engine_task_delete(const struct call *call, struct task *t, const char *exec
 	AUTO_ENTRY struct nri_entry *x =
 		n && is_init ? nri_entry_find(n, call->ns, task_id(t)) : NULL;
 
-	if (task_delete(t, exec_id, ret, e) < 0)
+	if (network_task_delete(call, t, exec_id, ret, e) < 0)
 		return -1;
 	if (x)
 		tell_removed(n, x);

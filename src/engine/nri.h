@@ -6,9 +6,9 @@
  * in the pod namespace that is the client's namespace.  A CRI service has pods, and calls nri/
  * itself.
  *
- * Without a plugin each of these is the call of task/ that it is named after.  Threads: pool
- * threads; the entry of one container is locked while its end is told, so that STOP comes before
- * REMOVE. */
+ * Without a plugin each of these is the call of engine/network.h or task/ that it is named after.
+ * Threads: pool threads; the entry of one container is locked while its end is told, so that STOP
+ * comes before REMOVE. */
 #pragma once
 
 #include "base/err.h"

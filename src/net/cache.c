@@ -81,7 +81,8 @@ int cni_cache_write(const struct cni_env *env, const struct cni_net *net,
 							 JSON_C_TO_STRING_NOSLASHESCAPE);
 	r = file_mkdirs(dir, 0700);
 	if (r >= 0)
-		r = file_replace(AT_FDCWD, path, text, strlen(text), 0600, true);
+		r = file_replace(AT_FDCWD, path, text, strlen(text), 0600,
+				 false); /* as libcni does */
 	return r < 0 ? err_sys(e, -r, "failed to set network \"%s\" cached result: %s", net->name,
 			       path)
 		     : 0;

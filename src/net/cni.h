@@ -62,6 +62,9 @@ int cni_net_parse(const char *text, size_t n, bool is_list, const char *dir, str
 /* Is the network's version at least major.minor? */
 bool cni_net_has(const struct cni_net *net, unsigned major, unsigned minor);
 
+/* Has one of its plugins this capability? */
+bool cni_net_can(const struct cni_net *net, const char *capability);
+
 /* --- attachments --- */
 
 /* An interface of one container in one network. */

@@ -33,6 +33,21 @@ bool cni_net_has(const struct cni_net *net, unsigned major, unsigned minor)
 	return a > major || (a == major && b >= minor);
 }
 
+bool cni_net_can(const struct cni_net *net, const char *capability)
+{
+	for (size_t i = 0; i < json_object_array_length(net->plugins); i++) {
+		json_object *o = NULL;
+		struct err bad = { 0 };
+		bool can = false;
+
+		if (jsonr_object(json_object_array_get_idx(net->plugins, i), "capabilities", &o,
+				 &bad) == 0 &&
+		    o && jsonr_bool(o, capability, &can, &bad) == 0 && can)
+			return true;
+	}
+	return false;
+}
+
 void cni_net_free(struct cni_net *net)
 {
 	if (!net)

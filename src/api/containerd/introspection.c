@@ -8,6 +8,7 @@
 #include "api/containerd/services.h"
 #include "base/filter.h"
 #include "base/str.h"
+#include "engine/network.h"
 #include "oci/platform.h"
 #include "store/snapshot.h"
 
@@ -167,7 +168,8 @@ static void set_export(struct arena *a, plugin_msg *m, const char *key, const ch
 static void set_task_exports(struct arena *a, plugin_msg *m, const struct config *c)
 {
 	struct label v[] = { { "history", history_root(c, a) },
-			     { "logs", history_log_root(c, a) } };
+			     { "logs", history_log_root(c, a) },
+			     { "networks", network_root(c, a) } };
 	struct labels l = { v, ARRAY_LEN(v) };
 
 	CONV_SET_LABELS(a, m, exports, &l,

@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "base/toml.h"
 #include "cmd/containerd/config_file.h"
+#include "net/cni.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -33,6 +34,8 @@ static void set_defaults(struct config *c)
 	c->snapshotters[CONFIG_BTRFS].name = "btrfs";
 	c->snapshotters[CONFIG_EROFS].name = "erofs";
 	c->snapshotters[CONFIG_NATIVE].name = "native";
+	c->cni_conf_dir = CNI_CONF_DIR;
+	c->cni_bin_dir = "";
 	c->restart_interval = 10000000000u;
 	c->gc = (struct config_gc){ .pause_threshold = 0.02,
 				    .mutation_threshold = 100,
@@ -130,6 +133,25 @@ static const char *absolute(struct config *c, const char *path, struct err *e)
 	return arena_printf(c->arena, "%s/%s", cwd, path);
 }
 
+/* Where plugins are looked for: the list, the one folder of older files, or the usual ones. */
+static int finish_cni(struct config *c, struct err *e)
+{
+	const char **one;
+
+	if (!c->n_cni_bin_dirs && *c->cni_bin_dir) {
+		one = arena_array(c->arena, 2, sizeof *one);
+		one[0] = c->cni_bin_dir;
+		c->cni_bin_dirs = one;
+		c->n_cni_bin_dirs = 1;
+	}
+	if (!c->n_cni_bin_dirs) {
+		c->cni_bin_dirs = cni_bin_dirs;
+		while (cni_bin_dirs[c->n_cni_bin_dirs])
+			c->n_cni_bin_dirs++;
+	}
+	return (c->cni_conf_dir = absolute(c, c->cni_conf_dir, e)) ? 0 : -1;
+}
+
 static int finish(struct config *c, struct err *e)
 {
 	if (!(c->root = absolute(c, c->root, e)) || !(c->state = absolute(c, c->state, e)) ||
@@ -151,7 +173,7 @@ static int finish(struct config *c, struct err *e)
 	if ((*c->debug.address && !(c->debug.address = absolute(c, c->debug.address, e))) ||
 	    (*c->temp && !(c->temp = absolute(c, c->temp, e))))
 		return -1;
-	if (config_tracing_finish(c, e) < 0)
+	if (config_tracing_finish(c, e) < 0 || finish_cni(c, e) < 0)
 		return -1;
 	if (!c->ttrpc.address || !*c->ttrpc.address)
 		c->ttrpc.address = arena_printf(c->arena, "%s.ttrpc", c->grpc.address);

@@ -167,6 +167,9 @@ void config_print(const struct config *c, struct str *out)
 	str_addf(out, "    max_concurrent_downloads = %u\n", c->max_downloads);
 	str_add(out, "    [plugins.'io.containerd.cri.v1.images'.registry]\n");
 	put_text(out, "      ", "config_path", c->registry_config);
+	str_add(out, "\n  [plugins.'io.containerd.cri.v1.runtime'.cni]\n");
+	put_text(out, "    ", "conf_dir", c->cni_conf_dir);
+	put_list(out, "    ", "bin_dirs", c->cni_bin_dirs, c->n_cni_bin_dirs);
 	for (size_t i = 0; i < c->n_runtimes; i++)
 		put_runtime(out, &c->runtimes[i]);
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.opt']\n");

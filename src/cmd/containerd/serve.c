@@ -12,6 +12,7 @@
 #include "cmd/containerd/process.h"
 #include "engine/collector.h"
 #include "engine/engine.h"
+#include "engine/network.h"
 #include "engine/nri.h"
 #include "engine/restart.h"
 #include "loop/loop.h"
@@ -218,6 +219,8 @@ static void close_all(struct daemon *d)
 		restarter_stop(d->engine->restarter);
 	if (d->engine)
 		history_stop(d->engine->history);
+	if (d->engine && d->engine->network)
+		network_stop(d->engine->network);
 	if (d->engine && d->engine->nri)
 		engine_nri_stop(d->engine->nri);
 	if (d->engine && d->engine->collector)

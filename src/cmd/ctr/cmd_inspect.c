@@ -4,6 +4,7 @@
 #include "base/jsonr.h"
 #include "base/num.h"
 #include "cmd/ctr/json_print.h"
+#include "cmd/ctr/network.h"
 
 #include <unistd.h>
 
@@ -47,6 +48,7 @@ static int put_all(struct ctr *ctr, const CONTAINERS(Container) * c, struct str 
 	task_put(ctr, &w, p);
 	put_past(&w, &past);
 	jsonw_kstring(&w, "LogPath", log);
+	network_put(ctr, &w, c, kept.networks);
 	jsonw_key(&w, "Spec");
 	json_value(&w, spec);
 	jsonw_end(&w);

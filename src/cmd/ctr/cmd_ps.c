@@ -3,6 +3,7 @@
 
 #include "base/jsonr.h"
 #include "cmd/ctr/list_json.h"
+#include "cmd/ctr/network.h"
 #include "cmd/ctr/table.h"
 
 #include <inttypes.h>
@@ -151,7 +152,9 @@ static void load(struct ctr *ctr, const struct kept *kept, const CONTAINERS(Cont
 	ret->name = labels_get(&l, "nerdctl/name");
 	if (!ret->name)
 		ret->name = c->id;
-	ret->ports = ports_of(ctr->arena, labels_get(&l, "nerdctl/ports"));
+	ret->ports = network_ports(ctr, c);
+	if (!*ret->ports)
+		ret->ports = ports_of(ctr->arena, labels_get(&l, "nerdctl/ports"));
 }
 
 static int ask(struct ctr *ctr, const struct args *args, CONTAINERS(ListContainersResponse) * *ret,

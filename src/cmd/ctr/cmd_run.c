@@ -1,5 +1,6 @@
 /* ctr run */
 #include "cmd/ctr/logs.h"
+#include "cmd/ctr/network.h"
 
 #include "os/kernel.h"
 
@@ -14,6 +15,8 @@ static void remove_all(struct ctr *ctr, const CONTAINERS(Container) * c, bool ha
 	    task.code != ERR_NOT_FOUND)
 		ctr_warn("cannot delete the task of %s: %s", c->id,
 			 err_text(&task, text, sizeof text));
+	if (has_task)
+		network_detach_task(ctr, c);
 	if (container_discard(ctr, c, &container) < 0)
 		ctr_warn("failed to cleanup container %s: %s", c->id,
 			 err_text(&container, text, sizeof text));

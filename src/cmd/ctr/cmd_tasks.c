@@ -2,6 +2,7 @@
 #include "cmd/ctr/checkpoint.h"
 #include "cmd/ctr/container_state.h"
 #include "cmd/ctr/list_json.h"
+#include "cmd/ctr/network.h"
 #include "cmd/ctr/table.h"
 
 #include "base/log.h"
@@ -183,6 +184,7 @@ static int delete_one(struct ctr *ctr, const char *id, bool force, struct err *e
 		return -1;
 	if (task_delete(ctr, id, force, &status, e) < 0)
 		return -1;
+	network_detach_task(ctr, c);
 	if (status)
 		ctr_warn("task %s exit with non-zero exit code %u", id, status);
 	return 0;

@@ -1,4 +1,5 @@
 #include "cmd/ctr/container.h"
+#include "cmd/ctr/network.h"
 #include "cmd/ctr/remap.h"
 #include "cmd/ctr/snapshot_new.h"
 
@@ -122,6 +123,7 @@ struct draft {
 	SNAPSHOTS(PrepareSnapshotResponse) * root; /* NULL: no snapshot */
 	struct idmap_flags idmaps;
 	bool is_remapped; /* by a copy */
+	const char *wishes; /* of its network, or NULL */
 	char *spec;
 	size_t spec_len;
 };
@@ -347,6 +349,8 @@ static int send_container(struct draft *d, CONTAINERS(Container) * *ret, struct 
 		c.snapshotter = PB(d->snapshotter);
 		c.snapshot_key = PB(d->id);
 	}
+	if (d->wishes && network_mark(d->ctr, d->wishes, &c, e) < 0)
+		return -1;
 	req.container = &c;
 	if (CTR_CALL(d->ctr, "containers.v1.Containers/Create", &req,
 		     containers__v1__create_container_response, &rsp, e) < 0)
@@ -437,7 +441,7 @@ int container_create(struct ctr *ctr, const struct args *args, const struct labe
 	struct draft d = { .ctr = ctr, .args = args, .more = more };
 	int r;
 
-	if (read_names(&d, e) < 0)
+	if (read_names(&d, e) < 0 || network_wishes(ctr, args, &d.wishes, e) < 0)
 		return -1;
 	r = create(&d, ret, e);
 	ctr_lease_let_go(ctr); /* nobody waits for that */

@@ -38,10 +38,6 @@ const struct flag run_flags[] = {
 	{ "fifo-dir", FLAG_STRING, NULL, "directory used for storing IO FIFOs" },
 	{ "sync-fs", FLAG_BOOL, NULL,
 	  "write an unpacked image to the disk before it is used: always done" },
-	{ .name = "cni",
-	  .type = FLAG_BOOL,
-	  .help = "enable cni networking for the container",
-	  .missing = NOT_YET },
 	{ NULL },
 };
 

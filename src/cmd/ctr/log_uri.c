@@ -22,7 +22,7 @@ int kept_find(struct ctr *ctr, struct kept *ret, struct err *e)
 	INTROSPECTION(PluginsResponse) * rsp;
 	char *filter = arena_strdup(ctr->arena, "type==io.containerd.runtime.v2,id==task");
 
-	*ret = (struct kept){ "", "" };
+	*ret = (struct kept){ "", "", "" };
 	req.filters = &filter;
 	req.n_filters = 1;
 	if (CTR_CALL(ctr, "introspection.v1.Introspection/Plugins", &req,
@@ -31,6 +31,7 @@ int kept_find(struct ctr *ctr, struct kept *ret, struct err *e)
 	for (size_t i = 0; i < rsp->n_plugins; i++) {
 		ret->logs = export_of(ctr, rsp->plugins[i], "logs");
 		ret->history = export_of(ctr, rsp->plugins[i], "history");
+		ret->networks = export_of(ctr, rsp->plugins[i], "networks");
 	}
 	return 0;
 }

@@ -5,7 +5,7 @@
 
 /* Folders that our daemon exports; "" where the daemon is another one. */
 struct kept {
-	const char *logs, *history; /* without namespace and id */
+	const char *logs, *history, *networks; /* without namespace and id */
 };
 int kept_find(struct ctr *ctr, struct kept *ret, struct err *e);
 

@@ -5,7 +5,7 @@
 
 static const struct command run = {
 	.name = "run",
-	.flags = { run_flags, platform_flags, snapshotter_flags, container_flags },
+	.flags = { run_flags, platform_flags, snapshotter_flags, container_flags, network_flags },
 };
 
 static const char *const entrypoint[] = { "/entry", NULL };

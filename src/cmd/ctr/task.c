@@ -1,4 +1,5 @@
 #include "cmd/ctr/container_state.h"
+#include "cmd/ctr/network.h"
 
 #include "base/num.h"
 #include "os/file.h"
@@ -223,6 +224,7 @@ static int carry(struct ctr *ctr, const CONTAINERS(Container) * c, struct task_i
 		return 0;
 	if (task_follow(io, wait, e) < 0)
 		return -1;
+	network_detach_task(ctr, c);
 	return delete_ended(ctr, c->id, NULL, e);
 }
 
@@ -280,10 +282,14 @@ int task_run(struct ctr *ctr, const CONTAINERS(Container) * c, const struct task
 	}
 	r = write_pid_file(opt->pid_file, pid, e);
 	if (r == 0)
+		r = network_attach_task(ctr, c, pid, e);
+	if (r == 0)
 		r = carry(ctr, c, &io, opt, e);
 	terminal_end();
-	if (r < 0 && e->code != ERR_CANCELLED)
+	if (r < 0 && e->code != ERR_CANCELLED) {
+		network_detach_task(ctr, c);
 		drop_task(ctr, c->id);
+	}
 	if (r < 0 || !opt->detach)
 		task_io_remove(&io);
 	else

@@ -1,0 +1,25 @@
+/* The two steps of a container's network, without the daemon around them. */
+#pragma once
+
+#include "engine/network_place.h"
+
+struct network_job {
+	json_object *wishes; /* net/publish.h; NULL: the client attaches it himself */
+	const char *id, *hostname;
+	uint32_t pid;
+	struct cancel *cancel; /* or NULL */
+};
+
+/* ADD to each network, as eth0, eth1, …  On failure none of them has it. */
+int network_attach(const struct cni_env *env, const struct place *p, const struct network_job *job,
+		   struct err *e);
+
+/* DEL by the record, and the folder goes.  Without a folder there is nothing to do. */
+int network_detach(const struct cni_env *env, const struct place *p, struct err *e);
+
+/* Does the record say that its client attaches it? */
+bool network_is_foreign(const struct place *p);
+
+/* The DEL of cached attachments whose namespace was in a folder below root that is gone: the record
+ * did not survive the machine's crash, the cache did. */
+int network_sweep_cache(const struct cni_env *env, const char *root, struct err *e);

@@ -1,0 +1,95 @@
+"""A network and mount namespace for a test module, so that bridges, rules and /etc/cni are its own; and a
+look at what networking leaves behind."""
+import ctypes
+import json
+import os
+import pathlib
+import subprocess
+
+CLONE_NEWNS, CLONE_NEWNET, MS_REC, MS_PRIVATE = 0x20000, 0x40000000, 0x4000, 1 << 18
+PLUGINS = pathlib.Path("/usr/lib/cni")
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def call(name, *args):
+    if getattr(libc, name)(*args) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{name}: {os.strerror(error)}")
+
+
+def sh(*command, check=True):
+    r = subprocess.run(command, capture_output=True, text=True, check=False)
+    if check and r.returncode:
+        raise AssertionError(f"{' '.join(command)}: exit {r.returncode}\n{r.stdout}{r.stderr}")
+    return r.stdout
+
+
+class Netspace:
+    """Enters namespaces of its own, with lo up and empty /etc/cni/net.d, /var/lib/cni, /opt and /run/netns; leave() goes back."""
+
+    def __init__(self):
+        self.old = [os.open(f"/proc/thread-self/ns/{n}", os.O_RDONLY | os.O_CLOEXEC) for n in ("net", "mnt")]
+        call("unshare", CLONE_NEWNS | CLONE_NEWNET)
+        call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+        for path in ("/etc/cni/net.d", "/var/lib/cni", "/opt", "/run/netns"):
+            os.makedirs(path, exist_ok=True)
+            sh("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", path)
+        os.makedirs("/opt/cni")
+        os.symlink(PLUGINS, "/opt/cni/bin")
+        sh("ip", "link", "set", "lo", "up")
+
+    def leave(self):
+        for fd, kind in zip(self.old, (CLONE_NEWNET, CLONE_NEWNS)):
+            call("setns", fd, kind)
+            os.close(fd)
+
+    def outside(self, name="outside", host="192.0.2.1", peer="192.0.2.2"):
+        """A neighbour of the host: a namespace behind a cable, which knows no other way than the host."""
+        sh("ip", "netns", "add", name)
+        sh("ip", "link", "add", f"up-{name}", "type", "veth", "peer", "name", "cable", "netns", name)
+        sh("ip", "addr", "add", f"{host}/24", "dev", f"up-{name}")
+        sh("ip", "link", "set", f"up-{name}", "up")
+        for words in (("addr", "add", f"{peer}/24", "dev", "cable"), ("link", "set", "cable", "up"), ("link", "set", "lo", "up"),
+                      ("route", "add", "default", "via", host)):
+            sh("ip", "-n", name, *words)
+        return name
+
+
+def write_conf(name, text):
+    pathlib.Path("/etc/cni/net.d", name).write_text(text if isinstance(text, str) else json.dumps(text))
+
+
+def bridge_list(name="test", bridge="tbr0", subnets=("10.97.0.0/24",), version="1.0.0", more=(), **members):
+    """What an operator's configuration list looks like; rules by the iptables of the plugins."""
+    routes = [{"dst": "::/0" if ":" in s else "0.0.0.0/0"} for s in subnets]
+    return {"cniVersion": version, "name": name, "plugins": [
+        {"type": "bridge", "bridge": bridge, "isGateway": True, "ipMasq": True, "hairpinMode": True,
+         "capabilities": {"ips": True, "mac": True},
+         "ipam": {"type": "host-local", "ranges": [[{"subnet": s}] for s in subnets], "routes": routes}, **members},
+        {"type": "portmap", "capabilities": {"portMappings": True}}, *more]}
+
+
+def leftovers(root):
+    """Everything that an attached container has and a detached one must not have."""
+    found = [f"interface {line.split()[1]}" for line in sh("ip", "-o", "link", "show", "type", "veth").splitlines() if "up-" not in line]
+    for rules in ("iptables-save", "ip6tables-save"):
+        found += [f"rule {line}" for line in sh(rules).splitlines() if line.startswith("-A") and ("CNI-DN" in line or " id: " in line)]
+    with open("/proc/self/mountinfo") as f:
+        found += [f"mount {line.split()[4]}" for line in f if " nsfs " in line and "io.casco.network" in line]
+    found += [f"file {p}" for p in pathlib.Path("/var/lib/cni/results").glob("*")]
+    found += [f"address {p}" for p in pathlib.Path("/var/lib/cni/networks").glob("*/*") if p.name[0].isdigit() or ":" in p.name]
+    found += [f"folder {p}" for p in pathlib.Path(root, "io.casco.network").glob("*/*")]
+    return found
+
+
+def wipe():
+    """Takes what a failed test left, so that one failure stays one failure."""
+    for tables in ("iptables", "ip6tables"):
+        for words in (("-F",), ("-X",)):
+            sh(tables, "-t", "nat", *words, check=False)
+    for line in sh("ip", "-o", "link", "show", "type", "veth").splitlines():
+        name = line.split()[1].partition("@")[0].rstrip(":")
+        if not name.startswith("up-"):
+            sh("ip", "link", "del", name, check=False)
+    for p in (*pathlib.Path("/var/lib/cni/results").glob("*"), *pathlib.Path("/var/lib/cni/networks").glob("*/*")):
+        p.unlink()

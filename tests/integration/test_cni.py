@@ -1,0 +1,524 @@
+"""Containers in networks: real CNI plugins in a namespace of the tests' own, and plugins that fail."""
+import base64
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import unittest
+
+from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, our_env, wait_for
+from netspace import PLUGINS, Netspace, bridge_list, leftovers, sh, wipe, write_conf
+from rpc import call
+
+DEBIAN_CTR, DEBIAN_CONTAINERD = "/usr/bin/ctr", "/usr/bin/containerd"
+space = None
+
+
+def setUpModule():
+    global space
+    if not (PLUGINS / "bridge").exists():
+        raise unittest.SkipTest("containernetworking-plugins is not installed")
+    space = Netspace()
+    space.outside()
+
+
+def tearDownModule():
+    space.leave()
+
+
+def fetch(address, port, outside=False):
+    """What a web server answers; "" when it does not."""
+    where = ("ip", "netns", "exec", "outside") if outside else ()
+    host = f"[{address}]" if ":" in address else address
+    r = subprocess.run([*where, "timeout", "3", "busybox", "wget", "-qO-", f"http://{host}:{port}/"], capture_output=True, text=True, check=False)
+    return r.stdout
+
+
+ECHO = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", int(sys.argv[1])))
+print("ready", flush=True)
+while True:
+    data, who = s.recvfrom(100)
+    s.sendto(data, who)
+"""
+SERVE = "mkdir -p /w; echo $HOSTNAME_SHOWN > /w/index.html; exec httpd -f -p 80 -h /w"
+
+
+class NetworkTest(DaemonTest):
+    config = CONFIG + "\n[plugins.'io.containerd.internal.v1.restart']\n  interval = '300ms'\n"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = Scratch()
+        cls.addClassCleanup(cls.scratch.remove)
+        cls.daemon = Daemon(cls.scratch.path, config=cls.config)
+        cls.daemon.start()
+        cls.addClassCleanup(cls.daemon.stop)
+        cls.ctr("images", "import", SHARE / "busybox.tar")
+        write_conf("10-test.conflist", bridge_list())
+        cls.addClassCleanup(shutil.rmtree, "/etc/cni/net.d", ignore_errors=True)
+
+    def setUp(self):
+        os.makedirs("/etc/cni/net.d", exist_ok=True)
+
+    def tearDown(self):
+        for c in self.ctr("containers", "list", "-q", check=False).stdout.split():
+            self.ctr("containers", "label", c, "containerd.io/restart.status=", check=False)
+        super().tearDown()
+        self.assert_clean()
+
+    def assert_clean(self):
+        end = time.monotonic() + 8
+        left = leftovers(self.daemon.root)
+        while left and time.monotonic() < end:
+            time.sleep(0.1)
+            left = leftovers(self.daemon.root)
+        if left:
+            wipe()
+        self.assertEqual(left, [])
+
+    def serve(self, name, *more, text=None):
+        self.running("--env", f"HOSTNAME_SHOWN={text or name}", *more, name=name, command=("sh", "-c", SERVE))
+        return name
+
+    def record(self, name):
+        return json.loads(self.ctr("inspect", name, "Network").stdout)
+
+    def address(self, name, i=0):
+        return self.record(name)["Attachments"][0]["result"]["ips"][i]["address"].split("/")[0]
+
+
+class Attached(NetworkTest):
+    def test_an_address_while_it_runs(self):
+        out = self.ctr("run", "--rm", "--cni", self.IMAGE, "one", "sh", "-c", "ip -4 addr show eth0; ip route; cat /sys/class/net/lo/operstate").stdout
+        self.assertRegex(out, r"inet 10\.97\.0\.\d+/24 brd 10\.97\.0\.255")
+        self.assertIn("default via 10.97.0.1 dev eth0", out)
+        self.assert_clean()
+
+    def test_the_exit_code_is_the_containers(self):
+        self.assertEqual(self.ctr("run", "--rm", "--cni", self.IMAGE, "seven", "sh", "-c", "exit 7", check=False).returncode, 7)
+
+    def test_neighbours_and_the_host(self):
+        self.serve("left", "--cni")
+        self.serve("right", "--cni")
+        left, right = self.address("left"), self.address("right")
+        self.assertNotEqual(left, right)
+        self.ctr("tasks", "exec", "--exec-id", "p", "left", "ping", "-c", "1", "-W", "2", right)
+        out = self.ctr("tasks", "exec", "--exec-id", "w", "left", "wget", "-qO-", f"http://{right}/").stdout
+        self.assertEqual(out, "right\n")
+        self.assertEqual(fetch(left, 80), "left\n")
+
+    def test_published_on_every_address(self):
+        self.serve("web", "-p", "8080:80")
+        for address in ("127.0.0.1", "192.0.2.1", "10.97.0.1"):
+            self.assertEqual(fetch(address, 8080), "web\n", address)
+        self.assertEqual(fetch("192.0.2.1", 8080, outside=True), "web\n")
+        # from a container, by the host's address
+        out = self.ctr("run", "--rm", "--cni", self.IMAGE, "asks", "wget", "-qO-", "http://192.0.2.1:8080/").stdout
+        self.assertEqual(out, "web\n")
+
+    def test_published_on_one_address(self):
+        self.serve("here", "-p", "127.0.0.1:8081:80")
+        self.assertEqual(fetch("127.0.0.1", 8081), "here\n")
+        self.assertEqual(fetch("192.0.2.1", 8081), "")
+        self.assertEqual(fetch("192.0.2.1", 8081, outside=True), "")
+
+    def test_ranges_and_udp(self):
+        self.running("-p", "8100-8102:7000-7002/udp", "-p", "192.0.2.1:9000:80", name="many")
+        pid = self.task_line("many").split()[1]
+        echo = subprocess.Popen(["nsenter", f"--net=/proc/{pid}/ns/net", "python3", "-c", ECHO, "7001"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(echo.communicate)
+        self.addCleanup(echo.kill)
+        echo.stdout.readline()
+        self.assertIn("8100-8102->7000-7002/udp, 192.0.2.1:9000->80/tcp", self.ctr("ps").stdout)
+        self.assertEqual(self.ctr("inspect", "many", "Network.Ports").stdout, "8100-8102->7000-7002/udp, 192.0.2.1:9000->80/tcp\n")
+        for address in ("127.0.0.1", "192.0.2.1"):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.settimeout(5)
+                s.sendto(b"ping", (address, 8101))
+                self.assertEqual(s.recv(10), b"ping")
+
+    def test_the_files(self):
+        out = self.ctr("run", "--rm", "--hostname", "box.test", "--dns", "192.0.2.53", "--dns", "fd00::53", "--dns-search", "a.test", "--dns-search",
+                       "b.test", "--dns-option", "ndots:3", self.IMAGE, "files", "sh", "-c",
+                       "cat /etc/hosts /etc/hostname /etc/resolv.conf; hostname; echo 1.2.3.4 more >> /etc/hosts && tail -n 1 /etc/hosts").stdout
+        self.assertRegex(out, r"(?s)127\.0\.0\.1\tlocalhost\n.*\n10\.97\.0\.\d+\tbox\.test files\nbox\.test\nsearch a\.test b\.test\n"
+                              r"nameserver 192\.0\.2\.53\nnameserver fd00::53\noptions ndots:3\nbox\.test\n1\.2\.3\.4 more\n$")
+        own = self.scratch.path / "hosts"
+        own.write_text("mine\n")
+        out = self.ctr("run", "--rm", "--cni", "--read-only", "--mount", f"type=bind,src={own},dst=/etc/hosts,options=rbind:ro", self.IMAGE, "own", "sh", "-c",
+                       "cat /etc/hosts; grep -c ' /etc/' /proc/mounts").stdout
+        self.assertEqual(out, "mine\n3\n")
+
+    def test_with_a_user_namespace(self):
+        out = self.ctr("run", "--rm", "--cni", "--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536", self.IMAGE, "mapped", "sh", "-c",
+                       "ip -4 addr show eth0; tail -n 1 /etc/hosts").stdout
+        self.assertRegex(out, r"(?s)inet 10\.97.*\n10\.97\.0\.\d+\tmapped\n")
+
+    def test_address_and_mac_of_ones_choice(self):
+        out = self.ctr("run", "--rm", "--ip", "10.97.0.77", "--mac-address", "02:00:00:00:77:77", self.IMAGE, "chosen", "ip", "addr", "show", "eth0").stdout
+        self.assertIn("inet 10.97.0.77/24", out)
+        self.assertIn("link/ether 02:00:00:00:77:77", out)
+
+    def test_two_networks_by_name(self):
+        write_conf("20-more.conflist", bridge_list("more", "tbr1", ["10.98.0.0/24"]))
+        self.addCleanup(os.unlink, "/etc/cni/net.d/20-more.conflist")
+        out = self.ctr("run", "--rm", "--network", "more", "--network", "test", self.IMAGE, "two", "ip", "-4", "addr").stdout
+        self.assertRegex(out, r"(?s)inet 10\.98\.0\.\d+/24 .* eth0\n.*inet 10\.97\.0\.\d+/24 .* eth1\n")
+
+    def test_ipv6(self):
+        write_conf("30-six.conflist", bridge_list("six", "tbr6", ["10.99.0.0/24", "fd00:99::/64"]))
+        self.addCleanup(os.unlink, "/etc/cni/net.d/30-six.conflist")
+        self.running("--network", "six", "-p", "[::1]:8066:80", "-p", "8067:80", name="six",
+                     command=("sh", "-c", "mkdir /w; echo six > /w/index.html; exec httpd -f -p '[::]:80' -h /w"))
+        wait_for("the address", lambda: fetch(self.address("six", 1), 80) == "six\n", 10)
+        self.assertEqual(fetch("127.0.0.1", 8067), "six\n")
+
+    def test_created_first(self):
+        self.ctr("containers", "create", "-p", "8082:80", "--env", "HOSTNAME_SHOWN=later", self.IMAGE, "later", "sh", "-c", SERVE)
+        self.assertEqual(leftovers(self.daemon.root), [])
+        self.ctr("tasks", "start", "-d", "later")
+        wait_for("the server", lambda: fetch("127.0.0.1", 8082) == "later\n", 10)
+
+    def test_what_is_refused(self):
+        for words, sentence in ((("-p", "80"), "invalid port mapping \"80\": expected [IP:]HOSTPORT:CONTAINERPORT[/PROTOCOL]"),
+                                (("--cni", "--net-host"), "flags --net-host and --cni cannot be specified together"),
+                                (("--network", "../x"), "invalid characters found in network name: ../x"),
+                                (("--network", "none"), "no net configuration with name \"none\" in /etc/cni/net.d"),
+                                (("--network", "test", "--network", "test"), "network \"test\" twice"),
+                                (("--dns", "x"), "invalid value \"x\" for flag -dns"),
+                                (("--ip", "10.97.0"), "invalid IP address"),
+                                (("--cni", "--with-ns", "network:/proc/self/ns/net"), "the container shares the host's network")):
+            r = self.ctr("run", "--rm", *words, self.IMAGE, "refused", "true", check=False)
+            self.assertEqual(r.returncode, 1, words)
+            self.assertIn(sentence, r.stderr)
+            self.assertEqual(self.ctr("containers", "list", "-q").stdout, "")
+        write_conf("40-bare.conflist", {"cniVersion": "1.0.0", "name": "bare", "plugins": [{"type": "loopback"}]})
+        self.addCleanup(os.unlink, "/etc/cni/net.d/40-bare.conflist")
+        r = self.ctr("run", "--rm", "--network", "bare", "-p", "1:1", self.IMAGE, "refused", "true", check=False)
+        self.assertIn("network \"bare\" has no plugin with the capability \"portMappings\"", r.stderr)
+
+    def test_the_cache_is_libcnis(self):
+        self.serve("cached", "-p", "8083:80")
+        path = pathlib.Path("/var/lib/cni/results/test-default-cached-eth0")
+        doc = json.loads(path.read_text())
+        self.assertEqual(sorted(doc), ["capabilityArgs", "config", "containerId", "ifName", "kind", "netns", "networkName", "result"])
+        self.assertEqual((doc["kind"], doc["containerId"], doc["networkName"]), ("cniCacheV1", "default-cached", "test"))
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        self.assertIn("default-cached", pathlib.Path("/var/lib/cni/networks/test", self.address("cached")).read_text())
+
+
+class Ends(NetworkTest):
+    """However a container ends, its network ends."""
+
+    def test_by_itself(self):
+        self.running("-p", "8090:80", name="short", command=("sleep", "0.3"))
+        wait_for("its end", lambda: "STOPPED" in self.task_line("short"))
+        self.assert_clean()
+
+    def test_with_its_shim(self):
+        self.serve("orphan", "-p", "8091:80")
+        pids = [int(p.name) for p in pathlib.Path("/proc").iterdir() if p.name.isdigit() and b"containerd-shim" in self.arguments(p) and b"orphan" in self.arguments(p)]
+        self.assertEqual(len(pids), 1)
+        os.kill(pids[0], signal.SIGKILL)
+        self.assert_clean()
+
+    @staticmethod
+    def arguments(p):
+        try:
+            return (p / "cmdline").read_bytes()
+        except OSError:
+            return b""
+
+    def test_with_its_client(self):
+        p = subprocess.Popen(self.daemon.command("run", "--rm", "-p", "8092:80", self.IMAGE, "left", "sleep", "1"), stdout=subprocess.DEVNULL, env=our_env())
+        wait_for("it to run", lambda: "RUNNING" in self.task_line("left"))
+        p.kill()
+        p.wait()
+        self.assertTrue(leftovers(self.daemon.root))
+        wait_for("its end", lambda: "STOPPED" in self.task_line("left"))
+        self.assert_clean()
+
+    def test_while_the_daemon_is_dead(self):
+        self.serve("stays", "-p", "8093:80")
+        self.running("-p", "8094:80", name="goes", command=("sleep", "100"))
+        pid = int(self.task_line("goes").split()[1])
+        self.daemon.kill()
+        self.assertEqual(fetch("127.0.0.1", 8093), "stays\n")
+        os.kill(pid, signal.SIGKILL)
+        self.daemon.start()
+        wait_for("one to be left", lambda: {line.split("-A")[-1] for line in leftovers(self.daemon.root) if "8094" in line} == set(), 10)
+        self.assertEqual(fetch("127.0.0.1", 8093), "stays\n")
+        wait_for("its address", lambda: len([x for x in leftovers(self.daemon.root) if x.startswith("address")]) == 1, 10)
+        self.ctr("tasks", "kill", "-s", "KILL", "stays")
+        self.assert_clean()
+
+    def test_all_killed_as_by_a_loss_of_power(self):
+        for keep_record in (True, False):
+            self.serve("lost", "-p", "8095:80")
+            pid = int(self.task_line("lost").split()[1])
+            shim = int(re.search(r"PPid:\s(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
+            self.daemon.kill()
+            os.kill(shim, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+            folder = self.daemon.root / "io.casco.network/default/lost"
+            sh("umount", str(folder / "netns"))
+            sh("iptables", "-t", "nat", "-F")
+            if not keep_record:  # it was not synced
+                shutil.rmtree(folder)
+            self.assertTrue([x for x in leftovers(self.daemon.root) if x.startswith("address")])
+            self.daemon.start()
+            self.assert_clean()
+            self.ctr("tasks", "delete", "lost", check=False)
+            self.ctr("containers", "delete", "lost")
+
+    def test_the_monitor_attaches_again(self):
+        self.serve("again", "--restart", "always", "-p", "8096:80", "--dns", "192.0.2.9")
+        for _ in range(2):
+            wait_for("the server", lambda: fetch("127.0.0.1", 8096) == "again\n", 10)
+            pid = self.task_line("again").split()[1]
+            self.ctr("tasks", "kill", "-s", "KILL", "again")
+            wait_for("a new process", lambda p=pid: "RUNNING" in self.task_line("again") and self.task_line("again").split()[1] != p)
+        wait_for("the server", lambda: fetch("127.0.0.1", 8096) == "again\n", 10)
+        out = self.ctr("tasks", "exec", "--exec-id", "r", "again", "cat", "/etc/resolv.conf", "/etc/hosts").stdout
+        self.assertIn("nameserver 192.0.2.9\n", out)
+        self.assertIn(f"{self.address('again')}\tagain\n", out)
+        self.assertEqual(len([x for x in leftovers(self.daemon.root) if x.startswith("address")]), 1)
+
+    def test_twenty_at_once(self):
+        names = [f"c{i}" for i in range(20)]
+        children = [subprocess.Popen(self.daemon.command("run", "--rm", "--cni", self.IMAGE, n, "ip", "-4", "-o", "addr", "show", "eth0"),
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=our_env()) for n in names]
+        outputs = [p.communicate(timeout=60)[0] for p in children]
+        found = {m[1] for m in (re.search(r"inet (10\.97\.0\.\d+)/24", o) for o in outputs) if m}
+        self.assertEqual(len(found), 20, outputs)
+        self.assert_clean()
+
+    def test_the_same_name_at_once(self):
+        """Deleted and made again without a pause: the end of the first must not take the second's network."""
+        for i in range(8):
+            self.running("-p", "8097:80", name="same", command=("sleep", "100"))
+            self.ctr("tasks", "delete", "--force", "same")
+            self.ctr("containers", "delete", "same")
+        self.serve("same", "-p", "8097:80")
+        time.sleep(0.3)
+        self.assertEqual(fetch("127.0.0.1", 8097), "same\n")
+
+
+STUB = """#!/bin/sh
+in=$(cat)
+echo "$CNI_COMMAND ${{0##*/}}" >> {log}
+{body}
+"""
+
+
+class Stubs(NetworkTest):
+    """Plugins that do not do what they should; the first one of the list is well-behaved."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stubs = Scratch()
+        cls.addClassCleanup(cls.stubs.remove)
+        cls.config = NetworkTest.config + f"[plugins.'io.containerd.cri.v1.runtime'.cni]\n  bin_dirs = ['{cls.stubs.path}', '{PLUGINS}']\n"
+        super().setUpClass()
+
+    def plugin(self, name, body):
+        path = self.stubs.path / name
+        path.write_text(STUB.format(log=self.stubs.path / "log", body=body))
+        path.chmod(0o755)
+
+    def network(self, body):
+        self.plugin("good", "[ $CNI_COMMAND = ADD ] && echo '{\"cniVersion\": \"1.0.0\", \"ips\": []}'; exit 0")
+        self.plugin("bad", body)
+        write_conf("50-stub.conflist", {"cniVersion": "1.0.0", "name": "stub", "plugins": [{"type": "good"}, {"type": "bad"}]})
+        self.addCleanup(os.unlink, "/etc/cni/net.d/50-stub.conflist")
+        (self.stubs.path / "log").write_text("")
+
+    def asked(self):
+        return (self.stubs.path / "log").read_text().split("\n")[:-1]
+
+    def fail(self, *more):
+        r = self.ctr("run", "--rm", "--network", "stub", *more, self.IMAGE, "stubbed", "echo", "it ran", check=False)
+        self.assertEqual((r.returncode, r.stdout), (1, ""))
+        self.assertEqual(self.ctr("tasks", "list").stdout.count("\n"), 1)
+        self.assertEqual(self.ctr("containers", "list", "-q").stdout, "")
+        self.assert_clean()
+        return r.stderr
+
+    def test_an_error_is_told_whole(self):
+        self.network("[ $CNI_COMMAND = DEL ] || { echo '{\"code\": 117, \"msg\": \"no free address\", \"details\": \"in range 7\"}'; exit 1; }")
+        self.assertIn(f"plugin type=\"bad\" failed (add): {self.stubs.path}/bad: no free address; in range 7", self.fail())
+        self.assertEqual(self.asked(), ["ADD good", "ADD bad", "DEL bad", "DEL good"])
+
+    def test_huge_output(self):
+        self.network("[ $CNI_COMMAND = DEL ] || exec head -c 50000000 /dev/zero")
+        self.assertIn("it wrote more than 1048576 bytes", self.fail())
+
+    def test_a_client_that_goes_away_is_no_reason_to_leak(self):
+        self.network("[ $CNI_COMMAND = DEL ] || exec sleep 60")
+        p = subprocess.Popen(self.daemon.command("run", "--rm", "--network", "stub", self.IMAGE, "waits", "true"), stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, env=our_env())
+        wait_for("the plugin", lambda: "ADD bad" in self.asked())
+        p.kill()
+        p.wait()
+        wait_for("the undoing", lambda: self.asked() == ["ADD good", "ADD bad", "DEL bad", "DEL good"])
+        self.assert_clean()
+        self.ctr("containers", "delete", "waits")
+
+    def test_a_daemon_killed_in_the_middle(self):
+        self.network("[ $CNI_COMMAND = DEL ] || sleep 3")
+        p = subprocess.Popen(self.daemon.command("run", "--rm", "--network", "stub", self.IMAGE, "middle", "true"), stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, env=our_env())
+        wait_for("the plugin", lambda: "ADD bad" in self.asked())
+        self.daemon.kill()
+        p.wait()
+        self.daemon.start()
+        self.ctr("tasks", "kill", "-s", "KILL", "middle", check=False)
+        self.ctr("tasks", "delete", "--force", "middle", check=False)
+        wait_for("the undoing", lambda: self.asked()[-2:] == ["DEL bad", "DEL good"])
+        self.ctr("containers", "delete", "middle")
+        self.assert_clean()
+
+    def test_a_delete_that_fails_is_tried_again(self):
+        self.network("[ $CNI_COMMAND = ADD ] && { echo '{\"cniVersion\": \"1.0.0\"}'; exit 0; }; exit 4")
+        self.running("--network", "stub", name="stuck", command=("sleep", "100"))
+        self.ctr("tasks", "delete", "--force", "stuck")  # which it does not keep from its end
+        self.assertIn("failed to remove network: plugin type=\\\"bad\\\" failed (delete)", self.daemon.log())
+        r = self.ctr("tasks", "start", "-d", "stuck", check=False)
+        self.assertIn("failed to remove network", r.stderr)
+        self.plugin("bad", "echo '{}'")
+        self.ctr("tasks", "start", "-d", "stuck")
+
+    def test_an_address_that_cannot_be_had(self):
+        write_conf("60-full.conflist", bridge_list("full", "tbr7", ["10.96.0.0/30"]))
+        self.addCleanup(os.unlink, "/etc/cni/net.d/60-full.conflist")
+        self.running("--network", "full", name="first", command=("sleep", "100"))
+        r = self.ctr("run", "--rm", "--network", "full", self.IMAGE, "second", "true", check=False)
+        self.assertIn("no IP addresses available in range set", r.stderr)
+        self.assertEqual(self.task_line("second"), "")
+
+
+class WithoutConfiguration(NetworkTest):
+    def test_the_sentence(self):
+        os.rename("/etc/cni/net.d/10-test.conflist", "/etc/cni/net.d/10-test.no")
+        self.addCleanup(os.rename, "/etc/cni/net.d/10-test.no", "/etc/cni/net.d/10-test.conflist")
+        r = self.ctr("run", "--rm", "--cni", self.IMAGE, "none", "true", check=False)
+        self.assertIn("no network config found in /etc/cni/net.d: cni plugin not initialized", r.stderr)
+
+
+def attach(container, netns):
+    """What libcni does for an ADD: the plugins in order, and the result in its cache."""
+    conf, prev = bridge_list(), None
+    env = dict(os.environ, CNI_COMMAND="ADD", CNI_CONTAINERID=container, CNI_NETNS=netns, CNI_IFNAME="eth0", CNI_PATH=str(PLUGINS))
+    for plugin in conf["plugins"]:
+        plugin = dict(plugin, name=conf["name"], cniVersion=conf["cniVersion"], **({"prevResult": prev} if prev else {}))
+        r = subprocess.run([PLUGINS / plugin["type"]], input=json.dumps(plugin), capture_output=True, text=True, env=env, check=True)
+        prev = json.loads(r.stdout)
+    doc = {"kind": "cniCacheV1", "containerId": container, "config": base64.b64encode(json.dumps(conf).encode()).decode(), "ifName": "eth0",
+           "networkName": conf["name"], "result": prev}
+    os.makedirs("/var/lib/cni/results", exist_ok=True)
+    pathlib.Path(f"/var/lib/cni/results/{conf['name']}-{container}-eth0").write_text(json.dumps(doc))
+
+
+@unittest.skipUnless(os.path.exists(DEBIAN_CTR), "Debian's ctr is not installed")
+class ForeignClient(NetworkTest):
+    """containerd's ctr attaches by itself; with our daemon nothing of that is left, either."""
+
+    def test_run(self):
+        out = self.ctr("run", "--rm", "--cni", self.IMAGE, "theirs", "ip", "-4", "addr", "show", "eth0", binary=DEBIAN_CTR).stdout
+        self.assertRegex(out, r"inet 10\.97\.0\.\d+/24")
+        # its own DEL comes when the network namespace is gone, and leaves the plugin's rules
+        sh("iptables", "-t", "nat", "-F")
+
+    def test_a_marked_container_killed_with_its_shim(self):
+        """As containerd 2's ctr leaves it: a mark in the record, an attachment in libcni's cache."""
+        self.ctr("containers", "create", self.IMAGE, "gone", "sleep", "100")
+        mark = b'{"EnableCni":true}'
+        call(self.daemon, "containerd/services/containers/v1/containers.proto", "Containers/Update",
+             'container { id: "gone" extensions { key: "ctr.cni-containerd.metadata" value { type_url: "github.com/containerd/containerd/v2/cmd/ctr/commands/'
+             'NetworkMetaData" value: "%s" } } } update_mask { paths: "extensions" }' % mark.decode().replace('"', '\\"'))
+        self.ctr("tasks", "start", "-d", "gone")
+        pid = int(self.task_line("gone").split()[1])
+        attach("default-gone", f"/proc/{pid}/ns/net")
+        shim = int(re.search(r"PPid:\s(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
+        os.kill(shim, signal.SIGKILL)
+        wait_for("the cache to be clean", lambda: not list(pathlib.Path("/var/lib/cni/results").glob("*")), 10)
+        sh("iptables", "-t", "nat", "-F")
+
+    def test_their_own_turn(self):
+        """Who attached by himself is not hurried: the network of an ended task stays until the task is deleted."""
+        self.ctr("containers", "create", self.IMAGE, "slow", "sleep", "100")
+        call(self.daemon, "containerd/services/containers/v1/containers.proto", "Containers/Update",
+             'container { id: "slow" extensions { key: "ctr.cni-containerd.metadata" value { type_url: "x" value: "{\\"EnableCni\\":true}" } } } '
+             'update_mask { paths: "extensions" }')
+        self.ctr("tasks", "start", "-d", "slow")
+        attach("default-slow", f"/proc/{self.task_line('slow').split()[1]}/ns/net")
+        self.ctr("tasks", "kill", "-s", "KILL", "slow")
+        wait_for("its end", lambda: "STOPPED" in self.task_line("slow"))
+        time.sleep(0.3)
+        self.assertEqual(len(list(pathlib.Path("/var/lib/cni/results").glob("*"))), 1)
+        self.ctr("tasks", "delete", "slow", binary=DEBIAN_CTR, check=False)
+        self.assertEqual(list(pathlib.Path("/var/lib/cni/results").glob("*")), [])
+        sh("iptables", "-t", "nat", "-F")
+
+
+V2_CONFIG = """version = 2
+root = '{root}'
+state = '{state}'
+disabled_plugins = ['io.containerd.grpc.v1.cri']
+
+[grpc]
+  address = '{address}'
+
+[plugins.'io.containerd.internal.v1.opt']
+  path = '{root}/opt'
+"""
+
+
+@unittest.skipUnless(os.path.exists(DEBIAN_CONTAINERD), "Debian's containerd is not installed")
+class ForeignDaemon(NetworkTest):
+    """Our ctr does itself what the daemon cannot."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = Scratch()
+        cls.addClassCleanup(cls.scratch.remove)
+        cls.daemon = Daemon(cls.scratch.path, binary=DEBIAN_CONTAINERD, config=V2_CONFIG, env=our_env(PATH="/usr/sbin:/usr/bin:/sbin:/bin"))
+        cls.daemon.start()
+        cls.addClassCleanup(cls.daemon.stop)
+        cls.ctr("images", "import", SHARE / "busybox.tar")
+        write_conf("10-test.conflist", bridge_list(ipMasq=False))
+        cls.addClassCleanup(os.unlink, "/etc/cni/net.d/10-test.conflist")
+
+    def test_run(self):
+        out = self.ctr("run", "--rm", "--cni", self.IMAGE, "alone", "ip", "-4", "addr", "show", "eth0").stdout
+        self.assertRegex(out, r"inet 10\.97\.0\.\d+/24")
+
+    def test_detached_and_published(self):
+        self.ctr("run", "-d", "-p", "8070:80", "--env", "HOSTNAME_SHOWN=far", self.IMAGE, "far", "sh", "-c", SERVE)
+        wait_for("the server", lambda: fetch("127.0.0.1", 8070) == "far\n", 10)
+        self.assertIn("8070->80/tcp", self.ctr("ps").stdout)
+        self.ctr("tasks", "kill", "-s", "KILL", "far")
+        wait_for("its end", lambda: "STOPPED" in self.task_line("far"))
+        self.ctr("tasks", "delete", "far")
+        self.assert_clean()
+
+    def test_what_needs_our_daemon(self):
+        r = self.ctr("run", "--rm", "--dns", "1.1.1.1", self.IMAGE, "dns", "true", check=False)
+        self.assertIn("--dns, --dns-search and --dns-option need casco's own daemon", r.stderr)
+
+    def test_a_failure_leaves_nothing(self):
+        r = self.ctr("run", "--rm", "--network", "absent", self.IMAGE, "fails", "true", check=False)
+        self.assertIn("no net configuration with name \"absent\"", r.stderr)
+        self.assertEqual(self.ctr("tasks", "list").stdout.count("\n"), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
