@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static const char *rules = "{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]}";
@@ -150,6 +151,89 @@ TEST(life_on_v2)
 {
 	in_v2(life_attached, "/cgroup-test-abs/x");
 	in_v2(life_attached, NULL);
+}
+
+static void signal_and_reap(struct cgroup *cg, pid_t pid)
+{
+	struct err e = { 0 };
+	int status;
+
+	CHECK_OK(cgroup_kill(cg, SIGKILL, &e), &e);
+	CHECK(waitpid(pid, &status, 0) == pid && WTERMSIG(status) == SIGKILL);
+	CHECK_OK(cgroup_destroy(cg, &e), &e);
+}
+
+/* A container with its cgroups in reach may stop its own processes below. */
+TEST(kill_reaches_a_child_that_froze_itself)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	AUTO_CGROUP struct cgroup *cg = create(a, rules, NULL);
+	const struct cgroup_dir *dir = cgroup_find(cg, CG_FREEZER);
+	bool is_v1 = cg->layout != CGROUP_V2;
+	char text[32];
+	int verdict;
+	pid_t pid = start(cg, false, &verdict);
+
+	CHECK(dir && mkdirat(dir->fd, "below", 0755) == 0);
+	AUTO_FD int below = openat(dir->fd, "below", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	snprintf(text, sizeof text, "%d", (int)pid);
+	CHECK(cg_write(below, "cgroup.procs", text) == 0);
+	CHECK(cg_write(below, is_v1 ? "freezer.state" : "cgroup.freeze", is_v1 ? "FROZEN" : "1") ==
+	      0);
+	signal_and_reap(cg, pid);
+}
+
+/* Whoever began to kill it was killed before it could thaw. */
+TEST(destroy_thaws_who_is_to_die)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	AUTO_CGROUP struct cgroup *cg = create(a, rules, NULL);
+	struct err e = { 0 };
+	int verdict, status;
+	pid_t pid = start(cg, false, &verdict);
+
+	CHECK_OK(cgroup_freeze(cg, &e), &e);
+	CHECK(kill(pid, SIGKILL) == 0);
+	CHECK_OK(cgroup_destroy(cg, &e), &e);
+	CHECK(waitpid(pid, &status, 0) == pid && WTERMSIG(status) == SIGKILL);
+}
+
+NORETURN static void multiply(int go)
+{
+	char c;
+
+	(void)!read(go, &c, 1);
+	for (;;)
+		(void)fork();
+}
+
+/* Killing is faster than forking, and what it is not faster than stands still. */
+TEST(kill_ends_a_fork_bomb)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	AUTO_CGROUP struct cgroup *cg = create(a, "{\"pids\":{\"limit\":300}}", NULL);
+	AUTO_CGROUP_PIDS struct cgroup_pids pids = { 0 };
+	struct err e = { 0 };
+	int go[2];
+
+	CHECK(pipe2(go, O_CLOEXEC) == 0);
+	pid_t pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		CHECK(setpgid(0, 0) == 0);
+		multiply(go[0]);
+	}
+	CHECK_OK(cgroup_attach(cg, pid, &e), &e);
+	CHECK(write(go[1], "x", 1) == 1);
+	for (int i = 0; i < 1000 && pids.n < 100; i++) {
+		cgroup_pids_done(&pids);
+		CHECK_OK(cgroup_list_pids(cg, &pids, &e), &e);
+		usleep(1000);
+	}
+	CHECK(pids.n >= 100);
+	signal_and_reap(cg, pid);
+	close(TAKE_FD(go[0]));
+	close(TAKE_FD(go[1]));
 }
 
 TEST(limits_here)

@@ -118,6 +118,12 @@ int cg_read_u64(int dirfd, const char *file, uint64_t *ret);
 /* The number behind a key in text of lines "key number"; false when it is not there. */
 bool cg_text_u64(const char *text, const char *key, uint64_t *ret);
 
+/* fn for the folder and all below it, with an fd that is good for openat() only; it ends with the
+ * first that does not return 0.  0 or -errno; what goes meanwhile is left out. */
+int cgroup_walk(int top, int (*fn)(int fd, void *data), void *data);
+/* v1: nothing in it or below stands still.  SIGKILL reaches nobody who does. */
+void cgroup_thaw_all(const struct cgroup *cg);
+
 /* mkdir -p below the mount, through fds; fills dir.  Both calls may be NULL: on_way before a
  * folder is made in parentfd, on_new after it is there (made now or found). */
 struct cgroup_dir_maker {

@@ -1,4 +1,4 @@
-/* A cgroup and its children: who lives there, and how it goes. */
+/* A cgroup and its children: who lives there, and how the folders go. */
 #include "base/num.h"
 #include "cgroup/private.h"
 #include "os/file.h"
@@ -108,7 +108,7 @@ static int next_child(int dirfd, long *pos, char ret[NAME_MAX + 1])
 	return r;
 }
 
-static int read_pids(int fd, struct cgroup_pids *pids)
+static int read_pids(int fd, void *data)
 {
 	AUTO_FREE char *text = NULL;
 	int r = file_read(fd, "cgroup.procs", PIDS_TEXT_MAX, &text, NULL);
@@ -118,20 +118,20 @@ static int read_pids(int fd, struct cgroup_pids *pids)
 	if (r == -ENOENT || r == -ENODEV)
 		return 0; /* gone meanwhile */
 	if (r == 0)
-		add_pids(text, pids);
+		add_pids(text, data);
 	return r;
 }
 
 /* A container may make cgroups deeper than we have fds or stack: one fd walks the tree, and where
  * it was in each folder above is remembered. */
-static int collect_pids(int top, struct cgroup_pids *pids)
+int cgroup_walk(int top, int (*fn)(int fd, void *data), void *data)
 {
 	AUTO_FD int at = openat(top, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO_FREE long *above = NULL;
 	size_t n = 0, cap = 0;
 	char name[NAME_MAX + 1];
 	long pos = 0;
-	int r = at < 0 ? -errno : read_pids(at, pids);
+	int r = at < 0 ? -errno : fn(at, data);
 
 	while (r == 0) {
 		int next = -1;
@@ -147,7 +147,7 @@ static int collect_pids(int top, struct cgroup_pids *pids)
 			GROW(above, n, cap);
 			above[n++] = pos;
 			pos = 0;
-			r = read_pids(next, pids);
+			r = fn(next, data);
 		} else if (n == 0) {
 			return 0;
 		} else {
@@ -169,40 +169,10 @@ int cgroup_list_pids(const struct cgroup *cg, struct cgroup_pids *ret, struct er
 	if (!dir || dir->fd < 0)
 		return 0;
 
-	int r = collect_pids(dir->fd, ret);
+	int r = cgroup_walk(dir->fd, read_pids, ret);
 	if (r < 0)
 		return err_sys(e, -r, "cannot list the processes of %s", dir->path);
 	return 0;
-}
-
-int cgroup_kill(struct cgroup *cg, int sig, struct err *e)
-{
-	AUTO_CGROUP_PIDS struct cgroup_pids pids = { 0 };
-	bool was_frozen = false;
-	struct err ignored = { 0 };
-	int failed = 0;
-
-	if (sig == SIGKILL) {
-		struct err first = { 0 };
-
-		if (cg->ops->kill(cg, &first) == 0)
-			return 0;
-		if (first.errnum != ENOSYS)
-			return err_copy(e, &first);
-		/* Nothing forks while we look. */
-		was_frozen = cg->ops->set_frozen(cg, true, &ignored) == 0;
-	}
-	int r = cgroup_list_pids(cg, &pids, e);
-	for (size_t i = 0; r == 0 && i < pids.n; i++)
-		if (kill(pids.v[i], sig) < 0 && errno != ESRCH)
-			failed = errno;
-	err_clear(&ignored);
-	/* Frozen on v1, they would not even die. */
-	if (was_frozen || sig == SIGKILL)
-		(void)cg->ops->set_frozen(cg, false, &ignored); /* no freezer: was not frozen */
-	if (r < 0)
-		return -1;
-	return failed ? err_sys(e, failed, "cannot signal all processes of the cgroup") : 0;
 }
 
 static int take_name(int parentfd, const char *name, int fd, void *data)
@@ -274,7 +244,8 @@ static bool is_mount_root(int dirfd)
 }
 
 /* Busy means that somebody is still dying in it, or that there are children. */
-static int remove_dir(struct cgroup_dir *dir, uint64_t deadline, struct err *e)
+static int remove_dir(const struct cgroup *cg, struct cgroup_dir *dir, uint64_t deadline,
+		      struct err *e)
 {
 	uint64_t pause = NS_PER_MS / 8;
 	unsigned depth = 0;
@@ -298,6 +269,8 @@ static int remove_dir(struct cgroup_dir *dir, uint64_t deadline, struct err *e)
 		nanosleep(&(struct timespec){ .tv_nsec = (long)pause }, NULL);
 		if (pause < 50 * NS_PER_MS)
 			pause *= 2;
+		if (pause == 4 * NS_PER_MS)
+			cgroup_thaw_all(cg); /* who is dying in it may stand still */
 	}
 	close_fd(&dir->fd);
 	dir->fd = -1;
@@ -317,7 +290,7 @@ int cgroup_destroy(struct cgroup *cg, struct err *e)
 	for (size_t i = cg->n; i-- > 0;) {
 		struct err here = { 0 };
 
-		if (remove_dir(&cg->dirs[i], deadline, &here) < 0 && first.code == ERR_OK)
+		if (remove_dir(cg, &cg->dirs[i], deadline, &here) < 0 && first.code == ERR_OK)
 			first = here; /* the others go all the same */
 	}
 	return first.code == ERR_OK ? 0 : err_copy(e, &first);

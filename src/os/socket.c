@@ -76,6 +76,22 @@ int socket_connect_now(const char *path)
 	return connect_with(path, SOCK_NONBLOCK);
 }
 
+int socket_remove_dead(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -ENOTSOCK; /* connect() refuses these just so */
+
+	AUTO_FD int fd = socket_connect_now(path);
+
+	if (fd != -ECONNREFUSED)
+		return fd >= 0 || fd == -EAGAIN ? -EBUSY : fd;
+	return unlink(path) < 0 ? -errno : 0;
+}
+
 int socket_peer(int fd, struct socket_peer *ret)
 {
 	struct ucred cred;

@@ -10,6 +10,9 @@ int socket_listen(const char *path, mode_t mode, int backlog); /* non-blocking *
 int socket_connect(const char *path);
 int socket_connect_now(const char *path); /* -EAGAIN where it would wait; non-blocking after */
 
+/* Unlinks a socket that nobody serves any more.  0; -EBUSY: somebody does; -ENOTSOCK. */
+int socket_remove_dead(const char *path);
+
 struct socket_peer {
 	pid_t pid;
 	uid_t uid;

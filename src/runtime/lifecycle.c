@@ -199,7 +199,7 @@ static int kill_and_wait(struct open_container *o, struct err *e)
 	return 0;
 }
 
-/* A folder without a state file: a creation that was killed in the middle. */
+/* A folder without a state file: a creation or a deletion that was killed in the middle. */
 static int remove_remains(const struct runtime *rt, const char *id, struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
@@ -238,7 +238,8 @@ static int delete_open(const struct runtime *rt, const char *id, struct open_con
 				       runtime_status_names[o->state.pub.status]);
 		if (kill_and_wait(o, e) < 0)
 			return -1;
-	} else if (!(o->state.ns & CLONE_NEWPID) && cgroup_kill(o->cgroup, SIGKILL, e) < 0) {
+	} else if ((force || !(o->state.ns & CLONE_NEWPID)) &&
+		   cgroup_kill(o->cgroup, SIGKILL, e) < 0) {
 		return -1; /* init's death ended nobody else in a shared pid namespace */
 	}
 	if (o->state.rdt.group)
@@ -275,6 +276,17 @@ static int open_for_deletion(const struct runtime *rt, const char *id, struct op
 	return 1;
 }
 
+/* To the caller there is none; what a killed deletion left goes all the same, unless it is one that
+ * is being made. */
+static int not_found(const struct runtime *rt, const char *id, const struct err *e)
+{
+	struct err ignored = { 0 };
+
+	if (e->code == ERR_NOT_FOUND && state_wait_folder_made(rt->root, id, 0) == 0)
+		(void)remove_remains(rt, id, &ignored); /* the caller is told what it asked for */
+	return -1;
+}
+
 int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *e)
 {
 	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
@@ -283,7 +295,7 @@ int runtime_delete(const struct runtime *rt, const char *id, bool force, struct 
 
 	if (!force) {
 		if (container_open(rt, id, &o, e) < 0)
-			return -1;
+			return not_found(rt, id, e);
 	} else if ((r = open_for_deletion(rt, id, &o, &ignored, e)) != 0) {
 		return r < 0 ? -1 : remove_remains(rt, id, e);
 	}

@@ -72,34 +72,53 @@ void state_made(const struct state *s)
 	(void)lock_made(s->dirfd, F_UNLCK); /* ours to give back */
 }
 
-int state_make_dir(const char *root, const char *id, struct err *e)
+static int open_root(const char *root, struct err *e)
 {
-	if (check_id(id, e) < 0)
-		return -1;
-	AUTO_FD int rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (rootfd < 0 && errno == ENOENT) {
+	int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT) {
 		int r = file_mkdirs(root, 0700);
 
 		if (r < 0)
 			return err_sys(e, -r, "mkdir %s", root);
-		rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
-	if (rootfd < 0)
-		return err_sys(e, errno, "open %s", root);
-	if (mkdirat(rootfd, id, 0711) < 0) {
-		if (errno == EEXIST)
-			return err_set(e, ERR_ALREADY_EXISTS,
-				       "container with given ID already exists");
-		return err_sys(e, errno, "mkdir %s/%s", root, id);
-	}
+	return fd < 0 ? err_sys(e, errno, "open %s", root) : fd;
+}
+
+/* A folder that holds nothing yet may be taken for a dead creation's, until it is locked: -ESTALE.
+ */
+static int make_locked(int rootfd, const char *id)
+{
+	struct stat st;
+
+	if (mkdirat(rootfd, id, 0711) < 0)
+		return -errno;
 	AUTO_FD int fd = openat(rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int r = fd < 0 ? -errno : lock_made(fd, F_RDLCK);
-	if (r < 0) {
-		err_sys(e, -r, "open %s/%s", root, id);
+	int r = fd < 0 ? (errno == ENOENT ? -ESTALE : -errno) : lock_made(fd, F_RDLCK);
+
+	if (r == 0 && fstat(fd, &st) == 0 && st.st_nlink == 0)
+		r = -ESTALE;
+	if (r == 0)
+		return TAKE_FD(fd);
+	if (r != -ESTALE)
 		(void)unlinkat(rootfd, id, AT_REMOVEDIR); /* nobody else made it */
+	return r;
+}
+
+int state_make_dir(const char *root, const char *id, struct err *e)
+{
+	if (check_id(id, e) < 0)
 		return -1;
-	}
-	return TAKE_FD(fd);
+	AUTO_FD int rootfd = open_root(root, e);
+	if (rootfd < 0)
+		return -1;
+	int r = make_locked(rootfd, id);
+	for (int i = 0; r == -ESTALE && i < 3; i++)
+		r = make_locked(rootfd, id);
+	if (r == -EEXIST)
+		return err_set(e, ERR_ALREADY_EXISTS, "container with given ID already exists");
+	return r < 0 ? err_sys(e, -r, "mkdir %s/%s", root, id) : r;
 }
 
 /* What nearly every container has, without listing the folder. */

@@ -44,10 +44,7 @@ static void remove_dead_socket(struct arena *a, int bundlefd, const struct shim_
 		return; /* no config.json: no name */
 
 	const char *path = shim_socket_path(a, dir, args->address, args->ns, group);
-	AUTO_FD int peer = socket_connect_now(path);
-
-	if (peer == -ECONNREFUSED)
-		(void)unlink(path);
+	(void)socket_remove_dead(path); /* mostly gone */
 }
 
 static int print_result(const struct exit_record *x, struct err *e)
@@ -111,11 +108,13 @@ static int delete (struct arena *a, const struct shim_args *args, const char *se
 
 	oci_runtime_init(&rt, &o, args->ns, bundle, own_runc);
 	err_clear(&error);
-	if (oci_call_wait(&rt, &q, &error) < 0)
-		log_warn(LOG({ "id", args->id }, { "error", error.msg }),
+	struct err first = { 0 };
+	bool is_deleted = oci_call_wait(&rt, &q, &first) == 0;
+
+	if (!is_deleted)
+		log_warn(LOG({ "id", args->id }, { "error", first.msg }),
 			 "failed to remove the container, going on");
 	oci_runtime_done(&rt);
-	err_clear(&error);
 	if (rootfs_unmount(arena_printf(a, "%s/rootfs", bundle), &error) < 0)
 		log_warn(LOG({ "id", args->id }, { "error", error.msg }),
 			 "failed to cleanup rootfs mount");
@@ -125,7 +124,10 @@ static int delete (struct arena *a, const struct shim_args *args, const char *se
 		clock_gettime(CLOCK_REALTIME, &x.at);
 	}
 	remove_dead_socket(a, fd, args);
-	return print_result(&x, e);
+	if (print_result(&x, e) < 0)
+		return -1;
+	/* How it ended is told in any case; that it is still there, too. */
+	return is_deleted ? 0 : err_copy(e, &first);
 }
 
 int shim_delete(const struct shim_args *args, const char *self)

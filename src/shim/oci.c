@@ -380,6 +380,34 @@ void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
 	reaper_watch(r, c->pid, on_end, c);
 }
 
+/* One that is killed is run again: whoever kills runtimes may hit this one, and what it left undone
+ * nobody else knows of. */
+static int command_wait(const struct oci_runtime *rt, char *const *argv, int *ret_status)
+{
+	enum { TRIES = 5 };
+	const int nothing[3] = { -1, -1, 2 };
+	const struct spawn s = { .path = rt->binary,
+				 .argv = argv,
+				 .envp = environ,
+				 .cwd_fd = -1,
+				 .fds = nothing,
+				 .n_fds = 3 };
+	int r = 0;
+
+	*ret_status = 128 + SIGKILL;
+	for (int i = 0; r == 0 && *ret_status > 128 && i < TRIES; i++) {
+		AUTO_FD int pidfd = -1;
+		pid_t pid;
+
+		r = spawn_start(&s, &pidfd, &pid);
+		if (r == 0)
+			r = spawn_wait(pidfd, 30000, ret_status);
+		if (r == -ETIMEDOUT)
+			(void)kill(pid, SIGKILL);
+	}
+	return r;
+}
+
 int oci_call_wait(const struct oci_runtime *rt, const struct oci_request *q, struct err *e)
 {
 	struct oci_call c = { .verb = q->verb, .sock = -1, .answer = { .console = -1 } };
@@ -390,23 +418,10 @@ int oci_call_wait(const struct oci_runtime *rt, const struct oci_request *q, str
 		error = c.answer.error;
 	} else {
 		AUTO_STRV struct strv argv = { 0 };
-		const int nothing[3] = { -1, -1, 2 };
-		struct spawn s = { .path = rt->binary,
-				   .envp = environ,
-				   .cwd_fd = -1,
-				   .fds = nothing,
-				   .n_fds = 3 };
-		AUTO_FD int pidfd = -1;
-		pid_t pid;
 		int status = 0, r = -1;
 
 		if (oci_command(rt, q, NULL, &argv, &c.temporary, &error) == 0) {
-			s.argv = argv.v;
-			r = spawn_start(&s, &pidfd, &pid);
-			if (r == 0)
-				r = spawn_wait(pidfd, 30000, &status);
-			if (r == -ETIMEDOUT)
-				(void)kill(pid, SIGKILL);
+			r = command_wait(rt, argv.v, &status);
 			if (r < 0)
 				err_sys(&error, -r, "run %s", rt->binary);
 			else if (status)

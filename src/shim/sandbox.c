@@ -279,6 +279,7 @@ void sandbox_shutdown(struct ttrpc_call *call)
 		return;
 	}
 	end(s, sb);
+	s->hide(s);
 	ttrpc_reply(call, NULL);
 	s->sandbox = NULL;
 	sandbox_free(sb);

@@ -61,13 +61,17 @@ static void on_signal(UNUSED const struct signalfd_siginfo *si, void *arg)
 	stop(arg);
 }
 
-static void remove_socket(int fd)
+static void hide(struct shim *s)
 {
 	struct sockaddr_un addr = { 0 };
 	socklen_t n = sizeof addr - 1;
 
-	if (getsockname(fd, (struct sockaddr *)&addr, &n) == 0 && addr.sun_path[0] == '/')
+	/* Once: the name may be a successor's the next time. */
+	if (s->socket_fd >= 0 && getsockname(s->socket_fd, (struct sockaddr *)&addr, &n) == 0 &&
+	    addr.sun_path[0] == '/')
 		(void)unlink(addr.sun_path);
+	close_fd(&s->socket_fd);
+	s->socket_fd = -1;
 }
 
 /* The fifo that the daemon reads; it opened it before we were started.  A daemon that is away or
@@ -109,7 +113,9 @@ int shim_serve(const struct shim_args *args, const char *self)
 	static const int deadly[] = { SIGTERM, SIGINT };
 	AUTO_FREE char *own_runc = shim_own_runc(self);
 	AUTO_FREE char *events_address = xasprintf("%s.ttrpc", args->address);
-	struct shim s = { .ns = args->ns, .own_runc = own_runc, .stop = stop };
+	struct shim s = {
+		.ns = args->ns, .own_runc = own_runc, .hide = hide, .stop = stop, .socket_fd = -1
+	};
 	struct err e = { 0 };
 
 	open_log(args);
@@ -123,15 +129,15 @@ int shim_serve(const struct shim_args *args, const char *self)
 			BUG("no signalfd");
 	s.events = events_new(s.loop, args->ttrpc_address ? args->ttrpc_address : events_address,
 			      args->ns);
-	/* The socket is removed by name at the end, but closed by the server before. */
-	AUTO_FD int name = fd_copy(LISTEN_FD);
+	/* The socket is removed by name, but may be closed by the server before. */
+	s.socket_fd = fd_copy(LISTEN_FD);
 	s.server = ttrpc_server_new(s.loop, LISTEN_FD, service_methods, &s);
 
 	struct forsaken *forsaken = forsaken_new(&s);
 
 	loop_run(s.loop);
 	forsaken_free(forsaken);
-	remove_socket(name);
+	hide(&s);
 	/* Containers that are still there (a signal ended us) go on without us; their memory is
 	 * the kernel's to take. */
 	ttrpc_server_free(s.server);

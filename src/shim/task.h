@@ -34,7 +34,11 @@ struct shim {
 	const char *own_runc; /* beside our own binary; "" when unknown */
 	struct container *containers;
 	struct sandbox *sandbox; /* shim/sandbox.h; NULL: a shim for containers alone */
-	void (*stop)(struct shim *s); /* Shutdown, when nothing is left */
+	/* Shutdown, when nothing is left: first the socket's name goes, so that whoever was told
+	 * that we end finds none, were we killed on our way, too. */
+	void (*hide)(struct shim *s);
+	void (*stop)(struct shim *s);
+	int socket_fd; /* tells its name */
 };
 
 enum proc_state { PROC_CREATED, PROC_RUNNING, PROC_PAUSED, PROC_STOPPED };

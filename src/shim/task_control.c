@@ -203,8 +203,11 @@ void task_close_io(struct ttrpc_call *call)
 void task_shutdown(struct ttrpc_call *call)
 {
 	struct shim *s = call->user;
+	bool is_last = !s->containers && !s->sandbox;
 
+	if (is_last)
+		s->hide(s);
 	ttrpc_reply(call, NULL);
-	if (!s->containers && !s->sandbox)
+	if (is_last)
 		s->stop(s);
 }

@@ -119,13 +119,20 @@ static void remove_tree(const char *path, const char *id)
 			 path);
 }
 
-void bundle_remove(const struct task *t)
+void bundle_unmount(const struct task *t)
 {
 	AUTO_FREE char *rootfs = xasprintf("%s/rootfs", t->bundle);
 
 	/* A shim that died had no time to.  Several mounts may lie on each other. */
 	for (int i = 0; i < 16 && !umount2(rootfs, MNT_DETACH | UMOUNT_NOFOLLOW); i++)
 		;
-	remove_tree(t->bundle, t->id);
+}
+
+void bundle_remove(const struct task *t)
+{
+	bundle_unmount(t);
+	remains_remove(t);
+	/* The next daemon looks for bundles: what only they lead to goes before them. */
 	remove_tree(t->work, t->id);
+	remove_tree(t->bundle, t->id);
 }

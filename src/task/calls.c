@@ -92,7 +92,12 @@ int task_exec(struct task *t, const char *exec_id, const struct any *process,
 	req.stdout = text(io->out);
 	req.stderr = text(io->err);
 	req.spec = &spec;
-	return task_call(t, "Exec", TASK_LONG_NS, &req, NULL, NULL, e);
+	bool is_noted = !is_init(exec_id) && remains_note_fifos(t, exec_id, io);
+	int r = task_call(t, "Exec", TASK_LONG_NS, &req, NULL, NULL, e);
+
+	if (r < 0 && is_noted)
+		remains_forget_fifos(t, exec_id);
+	return r;
 }
 
 int task_resize(struct task *t, const char *exec_id, uint32_t width, uint32_t height, struct err *e)

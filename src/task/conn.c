@@ -52,9 +52,12 @@ void conn_unref(struct conn *c)
 int conn_open(struct task *t, const struct bootstrap *b, uint64_t timeout, struct conn **ret,
 	      struct err *e)
 {
+	const char *path = strstr(b->address, "://");
 	uint64_t end = loop_now() + timeout;
 	struct ttrpc_client *client = NULL;
 
+	if (!t->socket && path)
+		t->socket = xstrdup(path + strlen("://"));
 	for (useconds_t pause = 2000;; pause = pause < 100000 ? pause * 2 : pause) {
 		struct err try = { 0 };
 

@@ -164,6 +164,7 @@ static int create_steps(struct task *t, const struct task_new *n, uint32_t *ret_
 
 	if (bundle_make(t, &n->spec, e) < 0 || find_checkpoint(t, n, a, &checkpoint, e) < 0)
 		return -1;
+	(void)remains_note_fifos(t, "", &n->io); /* without, who made them removes them */
 	if (get_shim(t, n, e) < 0 || call_create(t, n, checkpoint, ret_pid, e) < 0) {
 		task_undo_shim(t);
 		return -1;
@@ -201,6 +202,7 @@ int task_create(struct tasks *ts, const struct task_new *n, uint32_t *ret_pid, s
 		return -1;
 	if (create_steps(t, n, ret_pid, e) < 0) {
 		(void)task_set_phase(t, PHASE_GONE); /* from STARTING: always allowed */
+		remains_forget_fifos(t, "");
 		bundle_remove(t);
 		tasks_remove(ts, t);
 		return -1;

@@ -47,10 +47,13 @@ static void publish_end(struct task *t, const struct task_exit *x, bool is_exit_
 	task_publish(t, "/tasks/delete", "containerd.events.TaskDelete", &del.base);
 }
 
-void task_bury(struct task *t, const struct task_exit *x)
+void task_bury(struct task *t, const struct task_exit *x, bool is_clean)
 {
 	(void)task_set_phase(t, PHASE_GONE); /* from LOST or DELETING */
-	bundle_remove(t);
+	if (is_clean)
+		bundle_remove(t);
+	else /* by what is in it the next daemon, or a new task of that name, tries again */
+		bundle_unmount(t);
 	tasks_remove(t->ts, t);
 	task_waits_end(t, x);
 }
@@ -67,10 +70,13 @@ void task_lost(struct task *t)
 	if (!task_set_phase(t, PHASE_LOST)) /* being deleted: the one who does it goes on */
 		return;
 	log_info(LOG({ "id", t->id }, { "namespace", t->ns }), "shim disconnected, cleaning up");
-	if (shim_delete(t, &x, &e) < 0) {
+	bool is_clean = shim_delete(t, &x, &e) == 0;
+
+	if (!is_clean) {
 		log_warn(LOG({ "id", t->id }, { "namespace", t->ns }, { "error", e.msg }),
 			 "failed to clean up after shim disconnected");
-		x = (struct task_exit){ .status = STATUS_UNKNOWN };
+		if (!x.at.tv_sec)
+			x.status = STATUS_UNKNOWN;
 	}
 	if (last.status == TASK_STOPPED)
 		x = last.exit;
@@ -84,7 +90,7 @@ void task_lost(struct task *t)
 		task_note_exit(t, &x);
 		publish_end(t, &x, last.status == TASK_STOPPED);
 	}
-	task_bury(t, &x);
+	task_bury(t, &x, is_clean);
 }
 
 static int call_delete(struct task *t, const char *exec_id, struct task_exit *ret, struct err *e)
@@ -140,12 +146,13 @@ static int delete_init(struct task *t, struct task_exit *ret, struct err *e)
 		struct err bad = { 0 };
 		struct task_exit verb = { 0 };
 
-		if (shim_delete(t, &verb, &bad) < 0)
+		is_clean = shim_delete(t, &verb, &bad) == 0;
+		if (!is_clean)
 			log_warn(LOG({ "id", t->id }, { "error", bad.msg }), "failed to clean up");
-		else if (failed.code == ERR_UNAVAILABLE)
+		if (failed.code == ERR_UNAVAILABLE && verb.at.tv_sec)
 			x = verb;
 	}
-	task_bury(t, &x);
+	task_bury(t, &x, is_clean);
 	if (failed.code == ERR_NOT_FOUND)
 		return err_copy(e, &failed);
 	*ret = x;
@@ -154,7 +161,12 @@ static int delete_init(struct task *t, struct task_exit *ret, struct err *e)
 
 int task_delete(struct task *t, const char *exec_id, struct task_exit *ret, struct err *e)
 {
-	if (exec_id && *exec_id)
-		return call_delete(t, exec_id, ret, e);
+	if (exec_id && *exec_id) {
+		int r = call_delete(t, exec_id, ret, e);
+
+		if (r == 0 || e->code == ERR_NOT_FOUND)
+			remains_remove_fifos(t, exec_id);
+		return r;
+	}
 	return delete_init(t, ret, e);
 }

@@ -60,10 +60,12 @@ static const struct ttrpc_method methods[] = {
 void tasks_listen(struct tasks *ts, int fd_take)
 {
 	ts->events = ttrpc_server_new(ts->env->loop, fd_take, methods, ts);
+	sweep_begin(ts);
 }
 
 void tasks_unlisten(struct tasks *ts)
 {
+	sweep_end(ts);
 	if (ts->events)
 		ttrpc_server_free(TAKE_PTR(ts->events));
 }

@@ -49,6 +49,7 @@ struct task {
 	struct task *next; /* in its bucket: tasks.lock */
 	char *ns, *id, *bundle, *work;
 	char *shim_path; /* of the shim binary */
+	char *socket; /* where the shim listens, once that is known; set before ALIVE */
 	bool is_sandboxed; /* its shim is a sandbox's, and outlives it */
 
 	pthread_mutex_t lock;
@@ -83,6 +84,7 @@ struct tasks {
 	struct task_wait *waits[TASK_BUCKETS];
 	uint64_t last_wait;
 	struct ttrpc_server *events; /* loop thread */
+	struct loop_timer *sweep; /* loop thread */
 };
 
 /* registry.c */
@@ -107,10 +109,23 @@ int bundle_write(const struct task *t, const char *name, const void *p, size_t n
 char *bundle_read(const struct task *t, const char *name); /* NULL when there is none; malloc'd */
 int bundle_save_bootstrap(const struct task *t, const struct bootstrap *b, struct err *e);
 int bundle_load_bootstrap(const struct task *t, struct bootstrap *ret, struct err *e);
-void bundle_remove(const struct task *t); /* unmounts rootfs; failures are logged */
+void bundle_unmount(const struct task *t); /* its rootfs */
+void bundle_remove(const struct task *t); /* all that the task left; failures are logged */
 
 /* Where the shim of a living task or sandbox listens; -1: there is none. */
 int tasks_endpoint(struct tasks *ts, const char *ns, const char *id, struct bootstrap *ret);
+
+/* remains.c: outside of the bundle */
+bool remains_note_fifos(const struct task *t, const char *exec_id, const struct task_io *io);
+void remains_forget_fifos(const struct task *t, const char *exec_id); /* they are the client's */
+void remains_remove_fifos(const struct task *t, const char *exec_id); /* an exec's */
+void remains_remove(const struct task *t); /* all; before the bundle */
+
+/* sweep.c */
+void sweep_begin(struct tasks *ts); /* dead shims' sockets, on a pool thread, now and later */
+void sweep_end(struct tasks *ts);
+void sweep_works(
+	const struct tasks *ts); /* work folders without a bundle: before there are calls */
 
 /* bootstrap.c: the shim binary */
 int runtime_to_shim(const char *runtime, const char *self, char **ret, struct err *e);
@@ -159,7 +174,8 @@ void task_unwatch(struct task *t);
 /* end.c */
 void task_publish(struct task *t, const char *topic, const char *type, const ProtobufCMessage *m);
 void task_lost(struct task *t); /* pool thread: the connection broke */
-void task_bury(struct task *t, const struct task_exit *x); /* bundle and registry entry go */
+/* Bundle and registry entry go; the bundle stays when not all could be cleaned up. */
+void task_bury(struct task *t, const struct task_exit *x, bool is_clean);
 
 /* list.c: asks again in the background; until the answer lists show what was last seen */
 void task_probe(struct task *t);

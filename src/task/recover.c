@@ -44,7 +44,7 @@ static void give_up(struct task *t, const char *why)
 		task_lost(t);
 	else {
 		(void)task_set_phase(t, PHASE_DELETING);
-		task_bury(t, &x);
+		task_bury(t, &x, true);
 	}
 }
 
@@ -177,6 +177,8 @@ int tasks_recover(struct tasks *ts, struct err *e)
 	pthread_mutex_unlock(&r.lock);
 	pthread_mutex_destroy(&r.lock);
 	pthread_cond_destroy(&r.done);
+	if (result == 0)
+		sweep_works(ts);
 	if (r.alive || r.dead)
 		log_info(LOG_NONE, "recovered %zu %s, cleaned up %zu", r.alive,
 			 ts->service ? "sandboxes" : "tasks", r.dead);

@@ -80,6 +80,7 @@ void task_unref(struct task *t)
 	free(t->bundle);
 	free(t->work);
 	free(t->shim_path);
+	free(t->socket);
 	free(t->in);
 	free(t->out);
 	free(t->err);

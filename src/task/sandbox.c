@@ -272,12 +272,14 @@ int sandbox_shutdown(struct task *t, struct err *e)
 		return err_wrap(e, "failed to shutdown sandbox");
 	}
 	err_clear(e);
-	if (shim_delete(t, &x, &late) < 0)
+	bool is_clean = shim_delete(t, &x, &late) == 0;
+
+	if (!is_clean)
 		log_warn(LOG({ "sandbox", t->id }, { "error", late.msg }), "failed to clean up");
 	if (!x.at.tv_sec)
 		clock_gettime(CLOCK_REALTIME, &x.at);
 	sandbox_note_end(t, &x);
-	task_bury(t, &x);
+	task_bury(t, &x, is_clean);
 	return 0;
 }
 

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { OUTPUT_MAX = 64 * 1024 };
+enum { OUTPUT_MAX = 64 * 1024, DELETE_AGAIN = 5 };
 
 struct verb {
 	const struct task *t;
@@ -126,8 +126,11 @@ static int run_spawned(const struct verb *v, int pidfd, int out_fd, struct str *
 		return err_copy(e, &failed);
 	if (r < 0)
 		return err_sys(e, -r, "wait");
+	if (status > 128)
+		return err_set(e, ERR_ABORTED, "killed by signal %d", status - 128);
 	if (status)
-		return err_set(e, ERR_UNKNOWN, "exit status %d: \"%.700s\"", status, str_c(out));
+		return err_set(e, ERR_UNKNOWN, "exit status %d: \"%.700s\"", status,
+			       v->is_combined ? str_c(out) : "");
 	return 0;
 }
 
@@ -205,7 +208,7 @@ int shim_start(const struct task *t, const struct any *options, struct bootstrap
 	return 0;
 }
 
-int shim_delete(const struct task *t, struct task_exit *ret, struct err *e)
+static int delete_once(const struct task *t, struct task_exit *ret, struct err *e)
 {
 	AUTO_STR struct str out = STR_INIT(OUTPUT_MAX);
 	struct verb v = { .t = t, .timeout_ms = (int)(t->ts->env->timeouts.cleanup / 1000000) };
@@ -220,14 +223,31 @@ int shim_delete(const struct task *t, struct task_exit *ret, struct err *e)
 
 	strv_done(&v.argv);
 	if (r < 0)
-		return err_wrap(e, "shim delete");
+		err_wrap(e, "shim delete");
+	if (r < 0 && !out.len)
+		return -1;
 
+	/* How it ended, our shim tells in any case. */
 	Containerd__Task__V3__DeleteResponse *d = containerd__task__v3__delete_response__unpack(
 		NULL, out.len, (const uint8_t *)str_c(&out));
 
 	if (!d)
-		return err_set(e, ERR_DATA_LOSS, "shim delete: the answer is no DeleteResponse");
+		return r < 0 ? r
+			     : err_set(e, ERR_DATA_LOSS,
+				       "shim delete: the answer is no DeleteResponse");
 	*ret = (struct task_exit){ d->pid, d->exit_status, task_time(d->exited_at) };
 	containerd__task__v3__delete_response__free_unpacked(d, NULL);
-	return 0;
+	return r;
+}
+
+/* Whoever kills shims may hit this one, too; what it left undone nobody else knows of. */
+int shim_delete(const struct task *t, struct task_exit *ret, struct err *e)
+{
+	int r = delete_once(t, ret, e);
+
+	for (int i = 0; r < 0 && e->code == ERR_ABORTED && i < DELETE_AGAIN; i++) {
+		err_clear(e);
+		r = delete_once(t, ret, e);
+	}
+	return r;
 }

@@ -1,18 +1,20 @@
-"""A short run of tests/soak: the daemon is killed under load, and nothing is lost or left."""
+"""A short run of tests/soak: daemons, shims, runtimes and containers killed under load, and nothing is lost or left."""
 import pathlib
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "soak"))
+from churn import Churn  # noqa: E402
 from full_disk import FullDisk  # noqa: E402
-from mixed_kills import Soak  # noqa: E402
+from growth import Growth  # noqa: E402
+from mixed_kills import MixedKills as Kills  # noqa: E402
 from read_only import ReadOnly  # noqa: E402
 from stopped_shims import StoppedShims  # noqa: E402
 
 
 class MixedKills(unittest.TestCase):
     def test_the_daemon_killed_under_load(self):
-        soak = Soak(seed=7, workers=4)
+        soak = Kills(seed=7, workers=4)
         self.addCleanup(soak.close)
         soak.run(10)
         self.assertEqual(soak.odd, [])
@@ -48,6 +50,23 @@ class StoppedShim(unittest.TestCase):
         self.addCleanup(soak.close)
         soak.run(3)
         self.assertEqual(soak.odd, [])
+
+
+class Churned(unittest.TestCase):
+    def test_everybody_killed_under_load(self):
+        soak = Churn(seed=11, workers=4)
+        self.addCleanup(soak.close)
+        soak.run(250)
+        self.assertGreater(sum(soak.kills.values()), 40)
+        self.assertEqual(sum(w.done for w in soak.workers), 250)
+
+
+class Grown(unittest.TestCase):
+    def test_much_work_on_one_container(self):
+        soak = Growth(workers=3, attaches=100, megabytes=100)
+        self.addCleanup(soak.close)
+        soak.run(500)
+        self.assertEqual(sum(w.done for w in soak.workers), 660)  # a tenth of it to begin with
 
 
 if __name__ == "__main__":

@@ -1,59 +1,98 @@
 #!/usr/bin/env python3
-"""A day's worth of load in minutes, and a look at what it leaves.
+"""Containers come and go while somebody kills whatever works for them, and then the host is as it was.
 
-    churn.py [--cycles 10000] [--execs 100000] [--attaches 10000] [--megabytes 1024] [--workers 4] [--seed N]
+    churn.py [--cycles 10000] [--workers 5] [--seed N] [--calm SECONDS] [--keep-log FILE]
 
-Run by hand.
+Not part of `make check`, which runs it with few cycles (tests/integration/test_soak.py).  A cycle makes a container in one of several
+ways, does something with it and deletes it, until the daemon says it is gone.  Meanwhile SIGKILL comes at random moments to the daemon
+(which is started again), shims, their verbs, the runtime (our own inside of the shim, and a runc by its command line) and the containers'
+processes.  What must hold:
 
-  cycles    containers are created, started and deleted while somebody kills the daemon, shims, runtimes and containers at random;
-            at the end the host is as it was: processes, mounts, cgroups, namespaces, files in the state folders, records, snapshots
-  execs, attaches, megabytes of output: on one container.  Memory and descriptors of its shim and of the daemon stay where they are
-            after the first tenth
+  - a delete that failed works when it is asked for again, as long as it takes the daemon to be there again, and then some;
+  - containers that ran before go on;
+  - at the end there is the same as at the start: processes, mounts, cgroups in each hierarchy, network namespaces, files, sockets and
+    fifos in the folders of state, root and runtime, and what the daemon lists.
 """
-import argparse
 import contextlib
 import os
 import pathlib
-import random
 import re
+import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from mixed_kills import IMAGE, Broken, Soak, Worker  # noqa: E402
-from casco import cgroups, is_namespace, mounts, network_namespaces, processes  # noqa: E402
+from soak import IMAGE, Broken, Soak, Worker, main  # noqa: E402
+from casco import cgroups, is_namespace, network_namespaces, processes, program  # noqa: E402
 
-# A page here and there is no growth: buffers of the last calls, a thread of the pool, malloc's own.
-GROWTH_KB, GROWTH_FDS = {"shim": 64, "daemon": 2048}, 2
+SHORT, LONG = ("sleep", "0.05417"), ("sleep", "1000.5417")  # words that no other program's arguments have
+PATIENCE = 60
 
 
 class Cycler(Worker):
     def run(self):
+        ways = (self.attached, self.attached, self.attached_by_runc, self.detached, self.executed, self.paused, self.killed)
         try:
             while not self.soak.over and self.soak.take():
                 name = self.name("churn")
-                if self.random.random() < 0.7:
-                    self.ctr("run", "--rm", IMAGE, name, "true")
-                else:
-                    self.ctr("run", "-d", IMAGE, name, "sleep", "0.05")
-                    self.ctr("tasks", "rm", "-f", name)
-                    self.ctr("containers", "rm", name)
+                self.random.choice(ways)(name)
+                self.finish(name)
                 self.done += 1
         except Exception as e:  # pylint: disable=broad-except # handed to the main thread
             self.problem = e
+
+    def attached(self, name, *more):
+        self.ctr("run", "--rm", *more, IMAGE, name, "true")
+
+    def attached_by_runc(self, name):
+        self.attached(name, "--runc-binary", self.soak.runc)
+
+    def detached(self, name):
+        self.ctr("run", "-d", IMAGE, name, *SHORT)
+
+    def executed(self, name):
+        self.ctr("run", "-d", IMAGE, name, *LONG)
+        self.ctr("tasks", "exec", "--exec-id", "one", name, "true")
+        self.ctr("tasks", "exec", "-d", "--exec-id", "two", name, *SHORT)
+
+    def paused(self, name):
+        self.ctr("run", "-d", IMAGE, name, *LONG)
+        self.ctr("tasks", "pause", name)
+
+    def killed(self, name):
+        self.ctr("run", "-d", IMAGE, name, *LONG)
+        self.ctr("tasks", "kill", "-a", "-s", "SIGKILL", name)
+
+    def finish(self, name):
+        """Deletes it, whatever there is of it."""
+        end, said = time.monotonic() + PATIENCE, []
+        while True:
+            said = [self.soak.daemon.ctr(*c, name, check=False) for c in (("tasks", "rm", "-f"), ("containers", "rm"))]
+            if said[1].returncode == 0 or "not found" in said[1].stderr:
+                return
+            if time.monotonic() > end:
+                raise Broken(f"{name} cannot be deleted: " + "; ".join(r.stderr.strip() for r in said))
+            time.sleep(0.02)
 
 
 class Churn(Soak):
     tolerated = ("",)  # everybody is killed: any call may fail
 
-    def __init__(self, seed, workers, cycles=0):
-        self.left, self.lock, self.kills = cycles, threading.Lock(), {}
+    def __init__(self, seed, workers, calm=0.15):
+        """calm: how long nobody is killed, on average."""
+        self.left, self.lock, self.kills, self.calm = 0, threading.Lock(), {}, calm
         super().__init__(seed, 0)
+        # another file, so that the shim runs it as it would a foreign one
+        self.runc = self.scratch.path / "runc"
+        shutil.copy(program("runc"), self.runc)
         self.workers = [Cycler(self, i) for i in range(workers)]
-        self.daemon.ctr("run", "--rm", IMAGE, "first", "true")  # folders that stay
+        for way in ("attached", "attached_by_runc", "executed"):  # folders that stay
+            w = Cycler(self, 99)
+            getattr(w, way)(f"first-{way}")
+            w.finish(f"first-{way}")
+        self.collect()
         self.host_before = self.host()
 
     def take(self):
@@ -61,168 +100,127 @@ class Churn(Soak):
             self.left -= 1
             return self.left >= 0
 
-    def host(self):
-        return {
-            "processes": sorted(re.sub(r"^\d+ ", "", p) for p in processes(str(self.scratch.path)) if "containerd --config" not in p),
-            "mounts": mounts(str(self.scratch.path)),
-            "cgroups": sorted(c for c in cgroups() if not is_namespace(c)),
-            "network namespaces": len(network_namespaces()),
-            "files": sorted(str(p) for top in (self.daemon.state, pathlib.Path("/run/containerd"), pathlib.Path("/run/runc"))
-                            for p in top.rglob("*") if "/rootfs/" not in str(p)),
-        }
+    # --- who is killed ---
+
+    @staticmethod
+    def words(pid):
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+
+    def kind(self, pid):
+        """What a process does for the churn; None: nothing."""
+        words = self.words(pid)
+        if not words:
+            return None
+        if tuple(words) in (SHORT, LONG, ("true",)):
+            return "container"
+        if not any(w.startswith("churn-") for w in words):
+            return None
+        if words[0] == str(self.runc):
+            return "runc"
+        if not words[0].endswith("containerd-shim-runc-v2"):
+            return None
+        if words[-1] in ("start", "delete"):
+            return f"shim {words[-1]}"
+        parent = re.search(r"^PPid:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1]
+        if parent == "0" or self.words(parent) != words:
+            return "shim"
+        return "runtime" if os.readlink(f"/proc/{pid}/ns/pid") == os.readlink("/proc/self/ns/pid") else "container"
 
     def victims(self):
-        """(what, pid) of everything that works for the churn."""
-        for line in processes(str(self.scratch.path)):
-            pid, _, args = line.partition(" ")
-            if "containerd-shim" in args and "-id churn-" in args:
-                yield "shim", int(pid)
-            elif "runc" in args.split(" ")[0] and "churn-" in args:
-                yield "runtime", int(pid)
-            elif args in ("true", "sleep 0.05"):
-                yield "container", int(pid)
+        found = {}
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                with contextlib.suppress(OSError, TypeError):
+                    found.setdefault(self.kind(int(name)), []).append(int(name))
+        found.pop(None, None)
+        return found
 
-    targets = ("daemon", "shim", "shim", "runtime", "container")
+    def kill_process(self):
+        there = self.victims()
+        if not there:
+            return
+        what = self.random.choice(sorted(there))
+        pid = self.random.choice(there[what])
+        with contextlib.suppress(OSError, TypeError):
+            fd = os.pidfd_open(pid)
+            try:
+                if self.kind(pid) == what:  # and no other that has its number by now
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+                    self.kills[what] = self.kills.get(what, 0) + 1
+            finally:
+                os.close(fd)
 
     def kill_somebody(self):
-        what = self.random.choice(self.targets)
-        if what == "daemon":
+        if self.random.random() < 0.07:
             self.kill_once()
+            self.kills["daemon"] = self.kills.get("daemon", 0) + 1
         else:
-            there = [pid for w, pid in self.victims() if w == what]
-            if not there:
-                return
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.random.choice(there), signal.SIGKILL)
-        self.kills[what] = self.kills.get(what, 0) + 1
+            time.sleep(self.random.random() * self.calm * 2)
+            self.kill_process()
 
-    def cycles(self):
+    # --- what must be as it was ---
+
+    def files(self):
+        for top in (self.daemon.state, self.daemon.root, pathlib.Path("/run/containerd"), pathlib.Path("/run/runc")):
+            for folder, folders, names in os.walk(top):
+                if os.path.basename(folder) in ("fs", "rootfs"):
+                    folders.clear()
+                    continue
+                yield from (os.path.join(folder, n) for n in (*folders, *names))
+        yield from (str(p) for p in pathlib.Path("/tmp").glob("pty-*"))
+
+    def host(self):
+        marks = (str(self.scratch.path), "/run/containerd", "/run/netns")
+        return {
+            "processes": {p for mark in (marks[0], SHORT[1], LONG[1]) for p in processes(mark) if "containerd --config" not in p},
+            "mounts": {line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+                       if any(m in line for m in marks)},
+            "cgroups": {c for c in cgroups() if not is_namespace(c)},
+            "network namespaces": network_namespaces(),
+            "files": set(self.files()),
+        }
+
+    def left_over(self):
+        now = self.host()
+        left = [f"{what}: {sorted(now[what] - self.host_before[what])[:20]}" for what in now if now[what] - self.host_before[what]]
+        gone = self.host_before["files"] - now["files"]
+        return left + ([f"files gone: {sorted(gone)[:20]}"] if gone else [])
+
+    def check_host(self):
+        # the leases of clients that were cut short are theirs for a day, and what they hold
+        for line in self.rows("leases", "ls"):
+            self.daemon.ctr("leases", "rm", line.split()[0])
+        end, left = time.monotonic() + 45, ["?"]
+        while left and time.monotonic() < end:
+            self.collect()
+            time.sleep(0.5)
+            left = self.left_over()
+        if left:
+            raise Broken("left: " + "; ".join(left))
+
+    def run(self, cycles):
+        self.left = cycles
         for w in self.workers:
             w.start()
         told = time.monotonic()
         while any(w.is_alive() for w in self.workers):
-            time.sleep(0.2 * self.random.random())
             self.kill_somebody()
             self.check_workers()
             if time.monotonic() - told > 30:
                 told = time.monotonic()
-                print(f"{sum(w.done for w in self.workers)} cycles, kills {self.kills}", flush=True)
-        keepers, self.keepers = self.keepers, self.keeper_lines()
-        if keepers != self.keepers:
-            raise Broken(f"keepers were {keepers}, are {self.keepers}")
-        self.sweep()
-        print(f"cycles: {sum(w.done for w in self.workers)}, {sum(w.failed for w in self.workers)} calls cut short, kills {self.kills}", flush=True)
+                self.tell()
+        self.tell()
+        if self.keepers != self.keeper_lines():
+            raise Broken(f"keepers were {self.keepers}, are {self.keeper_lines()}")
+        self.check_host()
+        self.end()
 
-    def sweep(self):
-        """What clients that were killed with their daemon left to do; then the host must be as it was."""
-        for line in self.rows("tasks", "ls"):
-            if line.startswith("churn-"):
-                self.daemon.ctr("tasks", "rm", "-f", line.split()[0], check=False)
-        for name in self.daemon.ctr("containers", "ls", "-q").stdout.split():
-            if name.startswith("churn-"):
-                self.daemon.ctr("containers", "rm", name)
-        end, now = time.monotonic() + 40, self.host()
-        while now != self.host_before and time.monotonic() < end:
-            time.sleep(0.5)
-            now = self.host()
-        for what, value in now.items():
-            if value != self.host_before[what]:
-                was = self.host_before[what]
-                raise Broken(f"{what} left: {sorted(set(value) ^ set(was))[:20] if isinstance(value, list) else (was, value)}")
-
-    # --- growth ---
-
-    def sizes(self):
-        shim = next(int(p.split()[0]) for p in processes(str(self.scratch.path)) if "containerd-shim" in p and "-id keeper-0 " in p + " ")
-        found = {}
-        for name, pid in (("shim", shim), ("daemon", self.daemon.process.pid)):
-            rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-            private = sum(int(n) for n in re.findall(r"^Private_Dirty:\s+(\d+)", rollup, re.M))
-            found[name] = (private, len(os.listdir(f"/proc/{pid}/fd")))
-        return found
-
-    def settle(self):
-        """Threads without work have gone."""
-        time.sleep(6)
-        return self.sizes()
-
-    def grows_not(self, what, n, job):
-        """job(k) does k of them, twice: a tenth to warm up, then the rest."""
-        job(max(n // 10, 1))
-        before = self.settle()
-        began = time.monotonic()
-        job(n)
-        took, after = time.monotonic() - began, self.settle()
-        print(f"{what}: {n} in {took:.0f} s, KiB and descriptors " +
-              ", ".join(f"{k} {before[k]} -> {after[k]}" for k in before), flush=True)
-        for k, (kb, fds) in after.items():
-            if kb > before[k][0] + GROWTH_KB[k] or fds > before[k][1] + GROWTH_FDS:
-                raise Broken(f"{what}: the {k} grew from {before[k]} to {after[k]} (KiB, descriptors)")
-
-    def many(self, n, command):
-        """command(i) n times, by a few at once."""
-        serial, problems = iter(range(n)), []
-
-        def work():
-            for _ in iter(lambda: next(serial, None), None):
-                try:
-                    command()
-                except Exception as e:  # pylint: disable=broad-except # handed to the main thread
-                    problems.append(e)
-                    return
-        threads = [threading.Thread(target=work) for _ in range(len(self.workers) or 2)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
-        if problems:
-            raise problems[0]
-
-    def execs(self, n):
-        self.many(n, lambda: self.daemon.ctr("tasks", "exec", "--exec-id", f"e{random.random()}", "keeper-0", "true"))
-
-    def attaches(self, n):
-        def once():
-            p = subprocess.Popen(self.daemon.command("tasks", "attach", "keeper-0"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.DEVNULL, env=self.daemon.env)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                p.wait(0.03)
-            p.kill()
-            p.wait()
-        self.many(n, once)
-
-    def output(self, megabytes):
-        with subprocess.Popen(self.daemon.command("tasks", "exec", "--exec-id", f"o{random.random()}", "keeper-0", "dd", "if=/dev/zero",
-                                                  "bs=1M", f"count={megabytes}"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                              stdin=subprocess.DEVNULL, env=self.daemon.env) as p:
-            n = 0
-            while data := p.stdout.read(1 << 20):
-                n += len(data)
-        if n != megabytes << 20 or p.returncode:
-            raise Broken(f"{n} of {megabytes << 20} bytes came, exit {p.returncode}")
-
-
-def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--cycles", type=int, default=10000)
-    p.add_argument("--execs", type=int, default=100000)
-    p.add_argument("--attaches", type=int, default=10000)
-    p.add_argument("--megabytes", type=int, default=1024)
-    p.add_argument("--workers", type=int, default=4)
-    p.add_argument("--seed", type=int, default=1)
-    args = p.parse_args()
-    churn = Churn(args.seed, args.workers, args.cycles)
-    if args.cycles:
-        churn.cycles()
-    for what, n, job in (("execs", args.execs, churn.execs), ("attaches", args.attaches, churn.attaches),
-                         ("megabytes", args.megabytes, churn.output)):
-        if n:
-            churn.grows_not(what, n, job)
-    churn.workers = [w for w in churn.workers if w.ident]
-    churn.end()
-    churn.close()
-    print("ok")
+    def tell(self):
+        kills = ", ".join(f"{n} {what}" for what, n in sorted(self.kills.items()))
+        print(f"{sum(w.done for w in self.workers)} cycles, {sum(w.failed for w in self.workers)} calls cut short, killed: {kills}",
+              flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, lambda args: Churn(args.seed, args.workers, args.calm), "cycles", 10000,
+         (["--calm"], {"type": float, "default": 0.15, "help": "how long nobody is killed, on average (default: 0.15 s)"}))

@@ -10,7 +10,6 @@ hold beside the promises of mixed_kills.py:
   - whatever needs it fails by saying so, with the step and the path;
   - with --kills the daemon is killed in that state, too, and the next one starts in it.
 """
-import argparse
 import errno
 import os
 import pathlib
@@ -19,7 +18,8 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from mixed_kills import DYING, IMAGE, Broken, Soak  # noqa: E402
+from soak import DYING, IMAGE, Broken, Soak, main  # noqa: E402
+
 
 class FullDisk(Soak):
     tolerated = ("no space left on device",)
@@ -83,22 +83,6 @@ class FullDisk(Soak):
         self.scratch.remove()
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--fills", type=int, default=100)
-    p.add_argument("--workers", type=int, default=5)
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--kills", action="store_true", help="kill the daemon on the full disk, too")
-    args = p.parse_args()
-    soak = FullDisk(args.seed, args.workers, args.kills)
-    try:
-        soak.run(args.fills)
-    finally:
-        for line in sorted(set(soak.odd))[:40]:
-            print("refused:", line)
-    soak.close()
-    print(f"ok: {args.fills} fills, {sum(w.done for w in soak.workers)} jobs")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, lambda args: FullDisk(args.seed, args.workers, args.kills), "fills", 100,
+         (["--kills"], {"action": "store_true", "help": "kill the daemon on the full disk, too"}))

@@ -13,7 +13,6 @@ rounds (tests/integration/test_soak.py).  What must hold beside the promises of 
   - the daemon ends when it is told to, so that the file system can be repaired; then all that clients were told is done is there,
     and containers whose root was not on it go on.
 """
-import argparse
 import os
 import pathlib
 import signal
@@ -22,7 +21,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from mixed_kills import IMAGE, KEEPERS, Broken, Soak  # noqa: E402
+from soak import IMAGE, KEEPERS, Broken, Soak, main  # noqa: E402
 from casco import mounts, processes, run, wait_for  # noqa: E402
 
 CAUSE = "read-only file system"
@@ -148,23 +147,7 @@ class ReadOnly(Soak):
         self.scratch.remove()
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("place", nargs="?", choices=["database", "root"], default="database")
-    p.add_argument("--faults", type=int, default=100)
-    p.add_argument("--workers", type=int, default=5)
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--kills", action="store_true", help="kill the daemon on the read-only disk, too")
-    args = p.parse_args()
-    soak = ReadOnly(args.seed, args.workers, args.place, args.kills)
-    try:
-        soak.run(args.faults)
-    finally:
-        for line in sorted(set(soak.odd))[:40]:
-            print("refused:", line)
-    soak.close()
-    print(f"ok: {args.faults} faults, {sum(w.done for w in soak.workers)} jobs")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, lambda args: ReadOnly(args.seed, args.workers, args.place, args.kills), "faults", 100,
+         (["place"], {"nargs": "?", "choices": ["database", "root"], "default": "database"}),
+         (["--kills"], {"action": "store_true", "help": "kill the daemon on the read-only disk, too"}))

@@ -12,7 +12,6 @@ every shim there is, for a moment or beyond the deadline of a call.  What must h
   - with --kills the daemon is killed meanwhile: the next one serves, and has the container back when its shim goes on;
   - a call that was given up is not done twice, and leaves nothing behind.
 """
-import argparse
 import contextlib
 import os
 import pathlib
@@ -22,7 +21,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from mixed_kills import DYING, KEEPERS, Broken, Soak  # noqa: E402
+from soak import DYING, KEEPERS, Broken, Soak, main  # noqa: E402
 from casco import processes, wait_for  # noqa: E402
 
 
@@ -116,22 +115,6 @@ class StoppedShims(Soak):
         self.end()
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--rounds", type=int, default=100)
-    p.add_argument("--workers", type=int, default=5)
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--kills", action="store_true", help="kill the daemon meanwhile, too")
-    args = p.parse_args()
-    soak = StoppedShims(args.seed, args.workers, args.kills)
-    try:
-        soak.run(args.rounds)
-    finally:
-        for line in sorted(set(soak.odd))[:40]:
-            print("refused:", line)
-    soak.close()
-    print(f"ok: {args.rounds} rounds, {sum(w.done for w in soak.workers)} jobs")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, lambda args: StoppedShims(args.seed, args.workers, args.kills), "rounds", 100,
+         (["--kills"], {"action": "store_true", "help": "kill the daemon meanwhile, too"}))

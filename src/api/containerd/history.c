@@ -50,6 +50,17 @@ static char *path_of(const struct history *h, const char *ns, const char *id)
 	return xasprintf("%s/%s/%s", h->dir, ns, id);
 }
 
+/* News of a container that was deleted meanwhile is nobody's.  Its deletion is announced after it,
+ * so that forget() comes behind what is still saved. */
+static bool is_there(const struct history *h, const char *ns, const char *id)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct container_record c;
+	struct err e = { 0 };
+
+	return container_get(h->engine->store, ns, a, id, &c, &e) == 0 || e.code != ERR_NOT_FOUND;
+}
+
 /* What is known so far; an empty object when that is nothing. */
 static json_object *load(const char *path)
 {
@@ -98,8 +109,8 @@ static void on_exit_event(struct history *h, const struct event *ev,
 {
 	struct timespec at = ev->time;
 
-	if (strcmp(x->id, x->container_id) != 0)
-		return; /* an exec */
+	if (strcmp(x->id, x->container_id) != 0 || !is_there(h, ev->ns, x->container_id))
+		return; /* an exec, or late */
 	if (x->exited_at)
 		at = (struct timespec){ x->exited_at->seconds, x->exited_at->nanos };
 
@@ -114,6 +125,9 @@ static void on_exit_event(struct history *h, const struct event *ev,
 
 static void on_oom(struct history *h, const struct event *ev, const char *id)
 {
+	if (!is_there(h, ev->ns, id))
+		return;
+
 	AUTO_FREE char *path = path_of(h, ev->ns, id);
 	json_object *o AUTO_JSON = load(path);
 
@@ -203,27 +217,27 @@ static void wake(void *arg)
 
 static void sweep_namespace(const struct history *h, int top, const char *ns)
 {
-	AUTO_ARENA struct arena *a = arena_new();
 	DIR *d = fdopendir(openat(top, ns, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
 
 	if (!d)
 		return;
 	for (struct dirent *x = readdir(d); x; x = readdir(d)) {
-		struct container_record c;
-		struct err e = { 0 };
+		int r = 0;
 
-		if (x->d_name[0] != '.' &&
-		    container_get(h->engine->store, ns, a, x->d_name, &c, &e) < 0 &&
-		    e.code == ERR_NOT_FOUND)
-			(void)unlinkat(dirfd(d), x->d_name, 0);
+		if (x->d_name[0] != '.' && !is_there(h, ns, x->d_name))
+			r = file_remove_tree(dirfd(d), x->d_name);
+		if (r < 0)
+			log_warn(LOG({ "path", x->d_name }, { "namespace", ns }),
+				 "cannot remove what was kept of a deleted container: %s",
+				 err_errno_text(-r));
 	}
 	closedir(d);
 }
 
-/* Of containers that were deleted right before the last daemon was killed. */
-static void sweep(const struct history *h)
+/* Of containers that were deleted right before the last daemon was killed: history and logs. */
+static void sweep(const struct history *h, const char *dir)
 {
-	DIR *d = opendir(h->dir);
+	DIR *d = opendir(dir);
 
 	if (!d)
 		return; /* nothing was kept yet */
@@ -244,7 +258,8 @@ int history_start(struct engine *en, struct err *e)
 		history_free(h);
 		return -1;
 	}
-	sweep(h);
+	sweep(h, h->dir);
+	sweep(h, history_log_root(en->cfg, a));
 	en->history = h;
 	return 0;
 }
@@ -280,11 +295,13 @@ void history_failed(struct history *h, const char *ns, const char *id, const str
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	pthread_mutex_lock(&h->lock);
-	json_object *o AUTO_JSON = load(path);
+	if (is_there(h, ns, id)) {
+		json_object *o AUTO_JSON = load(path);
 
-	set_text(o, "error", err_text(e, text, sizeof text));
-	set_time(o, "error_at", now);
-	save(h, ns, path, o);
+		set_text(o, "error", err_text(e, text, sizeof text));
+		set_time(o, "error_at", now);
+		save(h, ns, path, o);
+	}
 	pthread_mutex_unlock(&h->lock);
 }
 
