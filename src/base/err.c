@@ -96,6 +96,20 @@ int(err_sys)(struct err *e, int errnum, const char *fmt, ...)
 	return -1;
 }
 
+void err_add(struct err *e, const char *fmt, ...)
+{
+	size_t n = strlen(e->msg);
+	va_list ap;
+
+	assert(e->code != ERR_OK);
+	va_start(ap, fmt);
+	if (n + 2 < sizeof e->msg) {
+		memcpy(e->msg + n, ": ", 3);
+		vsnprintf(e->msg + n + 2, sizeof e->msg - n - 2, fmt, ap);
+	}
+	va_end(ap);
+}
+
 int(err_wrap)(struct err *e, const char *fmt, ...)
 {
 	char old[sizeof e->msg];

@@ -39,11 +39,14 @@ struct err {
 	char msg[1000];
 };
 
-/* All four return -1, so that a failing function ends in `return err_...`. */
+/* These return -1, so that a failing function ends in `return err_...`. */
 int err_set(struct err *e, enum err_code code, const char *fmt, ...) PRINTF(3, 4);
 int err_sys(struct err *e, int errnum, const char *fmt, ...) PRINTF(3, 4); /* ": " + Go's text */
 int err_wrap(struct err *e, const char *fmt, ...) PRINTF(2, 3); /* "fmt: old msg" */
 int err_copy(struct err *e, const struct err *from); /* e must be empty */
+
+/* "old msg: more": what is known of the reason, behind it. */
+void err_add(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 
 /* So that compilers and analyzers see the -1, too: they look for paths on which a failed function
  * returns 0 and leaves its outputs unset. */

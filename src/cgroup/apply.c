@@ -49,13 +49,40 @@ static int check_shares(const struct cgroup_dir *dir, const struct cgroup_write 
 		       want > is ? "maximum" : "minimum", is);
 }
 
+/* A processor or a memory node that there is not. */
+static void explain_cpuset(const char *file, struct err *e)
+{
+	bool is_cpus = strcmp(file, "cpuset.cpus") == 0;
+	char online[200];
+	int r = -1;
+
+	if (is_cpus)
+		r = cg_read(AT_FDCWD, "/sys/devices/system/cpu/online", online, sizeof online);
+	else if (strcmp(file, "cpuset.mems") == 0)
+		r = cg_read(AT_FDCWD, "/sys/devices/system/node/online", online, sizeof online);
+	if (r == 0)
+		err_add(e, "this machine has %s %s", is_cpus ? "processors" : "memory nodes",
+			online);
+}
+
 static int sys_error(const struct cgroup_dir *dir, const char *file, const char *value, int errnum,
 		     struct err *e)
 {
-	if (dir->fd < 0 || faccessat(dir->fd, file, W_OK, AT_EACCESS) < 0)
-		return err_sys(e, dir->fd < 0 ? ENOENT : errno, "%s %s/%s",
-			       dir->is_v2 ? "openat2" : "open", dir->path, file);
-	return err_sys(e, errnum, "failed to write \"%s\": write %s/%s", value, dir->path, file);
+	if (dir->fd < 0 || faccessat(dir->fd, file, W_OK, AT_EACCESS) < 0) {
+		int missing = dir->fd < 0 ? ENOENT : errno;
+
+		err_sys(e, missing, "%s %s/%s", dir->is_v2 ? "openat2" : "open", dir->path, file);
+		if (missing == ENOENT)
+			err_add(e,
+				"the %.*s controller is not enabled here, or the kernel does not "
+				"have that file",
+				(int)strcspn(file, "."), file);
+		return -1;
+	}
+	err_sys(e, errnum, "failed to write \"%s\": write %s/%s", value, dir->path, file);
+	if (errnum == ERANGE || errnum == EINVAL || errnum == EACCES)
+		explain_cpuset(file, e);
+	return -1;
 }
 
 /* The user's own choice of a file: say what is wrong with the name first. */

@@ -224,6 +224,10 @@ static int say_end(const struct birth *s, struct err *e)
 	if (how.si_code == CLD_KILLED && how.si_status == SIGKILL && ran_out_of_memory(s->cgroup))
 		return err_set(e, ERR_UNKNOWN,
 			       "container init was OOM-killed (memory limit too low?)");
+	if (how.si_code != CLD_EXITED && how.si_status == SIGSYS)
+		return err_set(e, ERR_UNKNOWN,
+			       "container init was killed by SIGSYS: the seccomp profile kills for "
+			       "a system call that is needed to start the program");
 	return err_set(e, ERR_UNKNOWN, "container init %s %d before it was ready",
 		       how.si_code == CLD_EXITED ? "ended with status" : "was killed by signal",
 		       how.si_status);
@@ -255,30 +259,46 @@ int birth_next(struct birth *s, enum runtime_console console, enum stage *ret, s
 	}
 }
 
-int birth_permit(struct birth *s, struct err *e)
-{
-	return stage_send(s->sync, STAGE_START, -1, e);
-}
-
-int birth_explain(struct birth *s, struct err *e)
+/* The child's own word for its failure, if it has sent one. */
+static bool hear_why(struct birth *s, struct err *ret)
 {
 	struct pollfd p = { .fd = s->sync, .events = POLLIN };
 
 	while (s->sync >= 0 && poll(&p, 1, 0) > 0) {
-		struct err why = { 0 };
 		enum stage step;
 		int fd = -1;
-		int r = stage_recv(s->sync, &step, &fd, &why);
+		int r = stage_recv(s->sync, &step, &fd, ret);
 
 		close_fd(&fd);
-		if (r < 0) {
-			err_clear(e);
-			return err_copy(e, &why);
-		}
+		if (r < 0)
+			return true;
 		if (step == STAGE_END)
 			break;
 	}
+	return false;
+}
+
+int birth_explain(struct birth *s, struct err *e)
+{
+	struct err why = { 0 };
+
+	if (hear_why(s, &why)) {
+		err_clear(e);
+		return err_copy(e, &why);
+	}
 	return -1;
+}
+
+int birth_permit(struct birth *s, struct err *e)
+{
+	struct err gone = { 0 }, why = { 0 };
+
+	if (stage_send(s->sync, STAGE_START, -1, &gone) == 0)
+		return 0;
+	if (gone.errnum != EPIPE)
+		return err_copy(e, &gone);
+	/* It has executed nothing yet, so it is dead, and said why or is looked at. */
+	return hear_why(s, &why) ? err_copy(e, &why) : say_end(s, e);
 }
 
 int birth_started(struct birth *s, struct err *e)

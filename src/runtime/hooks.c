@@ -82,7 +82,7 @@ static int judge(const struct hook_run *r, const siginfo_t *how, struct err *e)
 	}
 	add_output(&said, r->out, "stdout");
 	add_output(&said, r->err, "stderr");
-	return err_set(e, ERR_UNKNOWN, "error running hook: %s", str_c(&said));
+	return err_set(e, ERR_UNKNOWN, "%s", str_c(&said));
 }
 
 static int wait_hook(const struct hook_run *r, int pidfd, struct err *e)

@@ -287,7 +287,7 @@ static int init_prepare(const struct launch *l, char **ret_path, struct err *e)
 		return err_wrap(e, "error during container init");
 	umask(0022);
 	if (process_become(&l->end, TAKE_FD(rootfd), ret_path, e) < 0)
-		return -1;
+		return err_wrap(e, "error during container init");
 	if (l->end.is_shown)
 		rootless_show_self();
 	return 0;
@@ -355,5 +355,5 @@ void init_main(const struct launch *l)
 	}
 	say(e.msg);
 	say("\n");
-	_exit(1);
+	_exit(255); /* as runc's init does */
 }

@@ -69,10 +69,21 @@ int mount_new_fs(const char *fstype, const char *source, const struct fs_param *
 	return r;
 }
 
+static bool is_folder(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 int mount_attach(int tree, int target, const char *dest, struct err *e)
 {
 	int r = mount_api_move(tree, target);
 
+	if ((r == -EINVAL || r == -ENOTDIR) && is_folder(tree) != is_folder(target))
+		return err_sys(e, ENOTDIR, "attach the mount at %s, a %s on a %s", dest,
+			       is_folder(tree) ? "directory" : "file",
+			       is_folder(target) ? "directory" : "file");
 	if (r < 0)
 		return err_sys(e, -r, "attach the mount at %s", dest);
 	return 0;

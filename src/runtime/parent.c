@@ -219,8 +219,9 @@ static int accompany(struct creation *k, struct err *e)
 		const char *state = state_text(k, RUNTIME_CREATING, k->birth.pid);
 		const char *dir = k->plan.bundle;
 		if (hooks_run(&h->prestart, "prestart", state, dir, e) < 0 ||
-		    hooks_run(&h->create_runtime, "createRuntime", state, dir, e) < 0 ||
-		    stage_send(k->birth.sync, STAGE_RESUME, -1, e) < 0)
+		    hooks_run(&h->create_runtime, "createRuntime", state, dir, e) < 0)
+			return err_wrap(e, "error during container init");
+		if (stage_send(k->birth.sync, STAGE_RESUME, -1, e) < 0)
 			return -1;
 	}
 }

@@ -4,6 +4,7 @@
 #include "os/path.h"
 #include "os/syscall.h"
 #include "runtime/caps.h"
+#include "runtime/exec_error.h"
 #include "runtime/passwd.h"
 #include "runtime/procfs.h"
 #include "runtime/rootless.h"
@@ -11,6 +12,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/keyctl.h>
 #include <linux/magic.h>
@@ -42,12 +44,25 @@ int process_join_keyring(const char *id, struct err *e)
 
 int process_set_rlimits(pid_t pid, const struct plan_process *p, struct err *e)
 {
-	for (size_t i = 0; i < p->n_rlimits; i++)
-		if (prlimit(pid, p->rlimits[i].resource, &p->rlimits[i].limit, NULL) < 0)
-			return err_sys(e, errno,
-				       "error setting rlimits for ready process: error setting "
-				       "rlimit type %d (%s)",
-				       p->rlimits[i].resource, p->rlimits[i].name);
+	for (size_t i = 0; i < p->n_rlimits; i++) {
+		struct rlimit is;
+		int resource = p->rlimits[i].resource;
+
+		if (prlimit(pid, resource, &p->rlimits[i].limit, NULL) == 0)
+			continue;
+		int errnum = errno;
+
+		err_sys(e, errnum,
+			"error setting rlimits for ready process: error setting rlimit type %d "
+			"(%s)",
+			resource, p->rlimits[i].name);
+		if (errnum == EPERM && prlimit(pid, resource, NULL, &is) == 0)
+			err_add(e,
+				"the hard limit is %" PRIu64
+				" here, and CAP_SYS_RESOURCE is missing",
+				(uint64_t)is.rlim_max);
+		return -1;
+	}
 	return 0;
 }
 
@@ -59,8 +74,11 @@ int process_set_oom_score(int procfd, pid_t pid, const struct plan_process *p, s
 		return 0;
 	snprintf(path, sizeof path, "%d/oom_score_adj", (int)pid);
 	snprintf(value, sizeof value, "%d", p->oom_score_adj);
-	if (procfs_write(procfd, path, value, e) < 0)
+	if (procfs_write(procfd, path, value, e) < 0) {
+		if (e->errnum == EACCES)
+			err_add(e, "lower than what we were started with needs CAP_SYS_RESOURCE");
 		return err_wrap(e, "failed to set oom_score_adj");
+	}
 	return 0;
 }
 
@@ -264,9 +282,13 @@ static int find_program(const struct plan_process *p, char **ret, struct err *e)
 		if (r == -EISDIR)
 			return err_set(e, ERR_INVALID_ARGUMENT, "exec: \"%s\": is a directory",
 				       name);
-		if (r < 0)
-			return err_set(e, r == -ENOENT ? ERR_NOT_FOUND : ERR_PERMISSION_DENIED,
-				       "exec: \"%s\": stat %s: %s", name, name, err_errno_text(-r));
+		if (r < 0) {
+			err_set(e, r == -ENOENT ? ERR_NOT_FOUND : ERR_PERMISSION_DENIED,
+				"exec: \"%s\": stat %s: %s", name, name, err_errno_text(-r));
+			if (r == -EACCES)
+				exec_error_explain(name, EACCES, false, e);
+			return -1;
+		}
 		*ret = xstrdup(name);
 		return 0;
 	}
@@ -382,5 +404,9 @@ int process_become(const struct launch_end *l, int rootfd_take, char **ret_path,
 int process_execute(const struct launch_end *l, const char *path, struct err *e)
 {
 	execve(path, (char *const *)l->process->args, (char *const *)l->process->env);
-	return err_sys(e, errno, "exec %s", path);
+	int errnum = errno;
+
+	err_sys(e, errnum, "exec %s", path);
+	exec_error_explain(path, errnum, l->seccomp != NULL, e);
+	return -1;
 }

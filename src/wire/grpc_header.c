@@ -49,10 +49,19 @@ void grpc_timeout_print(uint64_t ns, char ret[GRPC_TIMEOUT_TEXT])
 	snprintf(ret, GRPC_TIMEOUT_TEXT, "99999999H");
 }
 
+/* A field's value that begins or ends with a space is malformed (RFC 9113, 8.2.1): the whole answer
+ * would be refused, or come without its text. */
+static bool is_at_an_end(const unsigned char *p, const char *s)
+{
+	return (const char *)p == s || !p[1];
+}
+
 void grpc_percent_encode(struct str *out, const char *s)
 {
 	for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
-		if (*p >= ' ' && *p <= '~' && *p != '%')
+		bool is_plain = *p >= ' ' && *p <= '~' && *p != '%';
+
+		if (is_plain && (*p != ' ' || !is_at_an_end(p, s)))
 			str_addc(out, (char)*p);
 		else
 			str_addf(out, "%%%02X", *p);

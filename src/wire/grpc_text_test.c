@@ -56,6 +56,9 @@ TEST(percent)
 	CHECK_STR(str_c(&coded), "a \"b\": 100%25 %C3%A4%0A");
 	grpc_percent_decode(&plain, coded.ptr, coded.len);
 	CHECK_STR(str_c(&plain), "a \"b\": 100% \xc3\xa4\n");
+	str_reset(&coded);
+	grpc_percent_encode(&coded, " stderr: ");
+	CHECK_STR(str_c(&coded), "%20stderr:%20");
 	str_reset(&plain);
 	grpc_percent_decode(&plain, "%zz%4", 5);
 	CHECK_STR(str_c(&plain), "%zz%4");

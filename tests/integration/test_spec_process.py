@@ -282,16 +282,16 @@ class Hooks(RuncTest):
             self.b.config["hooks"] = {}
             self.hook(kind, "exit 0")
             self.hook(kind, "echo said; echo bad >&2; exit 3")
-            self.fails(f"error running {kind} hook #1: error running hook: exit status 3, stdout: said, stderr: bad")
+            self.fails(f"error running {kind} hook #1: exit status 3, stdout: said, stderr: bad")
         self.b.config["hooks"] = {"createRuntime": [{"path": "/nowhere"}]}
         self.fails("error running createRuntime hook #0: fork/exec /nowhere: no such file or directory")
         self.b.config["hooks"] = {}
         self.hook("startContainer", "exit 4")
-        self.fails("error running startContainer hook #0: error running hook: exit status 4")
+        self.fails("error running startContainer hook #0: exit status 4")
         for signal, words in (("KILL", "killed"), ("SEGV", "segmentation fault"), ("XCPU", "CPU time limit exceeded"), ("35", "signal 35")):
             self.b.config["hooks"] = {}
             self.hook("createRuntime", f"ulimit -c 0; kill -{signal} $$")
-            self.fails(f"error running hook: signal: {words}, stdout: , stderr: ")
+            self.fails(f"hook #0: signal: {words}, stdout: , stderr: ")
 
     def test_timeout(self):
         self.hook("prestart", "sleep 20", timeout=1)
@@ -303,13 +303,13 @@ class Hooks(RuncTest):
         self.hook("poststart", "exit 5")
         code, out = self.start()
         self.assertNotEqual(code, 0)
-        self.assertIn("error running poststart hook #0: error running hook: exit status 5", out)
+        self.assertIn("error running poststart hook #0: exit status 5", out)
         end = time.monotonic() + 5
         while json.loads(self.runc("state", self.id).stdout)["status"] != "stopped" and time.monotonic() < end:
             time.sleep(0.02)
         self.assertEqual(json.loads(self.runc("state", self.id).stdout)["status"], "stopped")
         self.assertEqual(self.runc("delete", self.id).returncode, 0)
-        self.fails("error running poststart hook #0: error running hook: exit status 5")
+        self.fails("error running poststart hook #0: exit status 5")
 
     def test_a_failing_poststop_is_a_warning(self):
         self.hook("poststop", "exit 6")
@@ -319,7 +319,7 @@ class Hooks(RuncTest):
         r = self.runc("delete", "-f", self.id)
         self.assertEqual(r.returncode, 0)
         self.assertIn("level=warning", r.stderr)
-        self.assertIn("error running poststop hook #0: error running hook: exit status 6", r.stderr)
+        self.assertIn("error running poststop hook #0: exit status 6", r.stderr)
         self.assertTrue((self.top / "second").exists())
 
 
