@@ -144,6 +144,7 @@ class Side:
         self.place.chmod(0o755)
         self.place.parent.chmod(0o755)
         self.b.config["process"]["capabilities"].pop("ambient", None)
+        self.b.config["ociVersion"] = "1.0.2"  # crun 1.8 knows no later one
         self.spec = copy.deepcopy(self.b.config)
         self.root = self.place / "state"
 
