@@ -25,6 +25,7 @@ def make_bundle(folder, **process):
         (rootfs / "bin" / name).symlink_to("busybox")
     subprocess.run([BIN / "runc", "spec"], cwd=folder, check=True)
     change(folder, lambda c: c["process"].update(terminal=False, args=["/bin/true"], **process))
+    change(folder, lambda c: c.update(ociVersion="1.0.2"))  # Debian's crun knows no later one
     return folder
 
 

@@ -4,6 +4,7 @@ The user exists in a mount namespace of each call only: the host's passwd and su
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -284,21 +285,52 @@ class Delegated(User):
 
 @unittest.skipUnless(shutil.which("podman") and shutil.which("newuidmap"), "podman or newuidmap is not installed")
 class Podman(User):
-    def test_run_and_exec(self):
+    """Limits, stats, update and pause need a cgroup with controllers: tests/vm/test_vm_podman.py."""
+
+    def prepare(self, runtime):
+        """podman's command line, with the image loaded."""
         for name, text in (("containers.conf", '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n[containers]\nseccomp_profile = ""\n'
                             'default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n'), ):
             (self.top / name).write_text(text)
         shutil.copy(SHARE / "busybox.tar", self.top / "image.tar")
         self.own(self.top)
         base = ["env", f"CONTAINERS_CONF={self.top}/containers.conf", f"TMPDIR={self.top}/run", "podman", "--root", f"{self.top}/podman", "--runroot", f"{self.top}/run/podman",
-                "--tmpdir", f"{self.top}/run/tmp", "--storage-driver", "vfs", "--runtime", f"{self.top}/runc/runc", "--cgroup-manager", "cgroupfs"]
+                "--tmpdir", f"{self.top}/run/tmp", "--storage-driver", "vfs", "--runtime", runtime, "--cgroup-manager", "cgroupfs"]
+        self.addCleanup(self.user, *base, "system", "reset", "-f")
+        r = self.user(*base, "load", "-i", self.top / "image.tar")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return base
+
+    def test_limits_where_he_has_no_cgroup(self):
+        """podman leaves them out and says so, and refuses what needs them: with ours as with Debian's."""
+        run = ("run", "--network", "none", "--security-opt", "seccomp=unconfined", "--memory", "64m", "--cpus", "0.5", "--pids-limit", "50")
+        image = "docker.io/library/busybox:latest"
+        calls = [(*run, "--rm", image, "echo", "runs"), (*run, "-d", "--name", "bg", image, "sleep", "300"), ("stats", "--no-stream", "bg"),
+                 ("update", "--memory", "96m", "bg"), ("pause", "bg"), ("exec", "bg", "id", "-u"), ("rm", "-f", "-t", "0", "bg")]
+        told = []
+        for runtime in (f"{self.top}/runc/runc", "/usr/sbin/runc"):
+            if not os.path.exists(runtime):
+                self.skipTest(f"{runtime}, to be compared with, is not installed")
+            base = self.prepare(runtime)
+            answers = [self.user(*base, *c) for c in calls]
+            # podman's own sentence is the last one
+            told.append([(c[0], r.returncode, r.stdout, "".join(re.sub(r"podman\d+|\b[0-9a-f]{64}\b", "_", r.stderr.replace(runtime, "RUNTIME"))
+                                                                .splitlines()[-1:])) for c, r in zip(calls, answers)])
+            told[-1][1] = (*told[-1][1][:2], "_", told[-1][1][3])  # of `run -d`: the id
+        self.maxDiff = None
+        self.assertEqual(told[0], told[1])
+        self.assertEqual(told[0][0][1:3], (0, "runs\n"))
+        if os.path.isdir("/sys/fs/cgroup/memory"):
+            self.assertEqual(told[0][0][3], "Resource limits are not supported and ignored on cgroups V1 rootless systems")
+            self.assertEqual([code for _, code, _, _ in told[0]], [0, 0, 125, 125, 125, 0, 0], told[0])
+
+    def test_run_and_exec(self):
+        base = self.prepare(f"{self.top}/runc/runc")
 
         def podman(*args):
             r = self.user(*base, *args)
             self.assertEqual(r.returncode, 0, r.stderr)
             return r.stdout
-        self.addCleanup(self.user, *base, "system", "reset", "-f")
-        podman("load", "-i", self.top / "image.tar")
         run = ("run", "--network", "none", "--security-opt", "seccomp=unconfined")
         image = "docker.io/library/busybox:latest"
         out = podman(*run, "--rm", "--user", "7:8", image, "sh", "-c", "id -u; cat /proc/self/uid_map").split()

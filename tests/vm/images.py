@@ -152,6 +152,29 @@ def disk(more=(), size=DISK_SIZE):
     return made_once(CACHE / f"disk-{recipe}.ext4", make)
 
 
+def files_of(programs, folders, size="160M"):
+    """An ext4 image of programs of this machine at their places, with the libraries that they need, and of folders."""
+    paths = []
+    for name in programs:
+        found = shutil.which(name, path="/usr/sbin:/usr/bin")
+        if not found:
+            raise Missing(f"{name} is not installed")
+        paths.append(found)
+        words = subprocess.run(["ldd", found], capture_output=True, text=True, check=False).stdout.split()
+        paths += [w for w in words if w.startswith("/")]
+    paths = sorted(set(paths))
+
+    def make(result, scratch):
+        for path in [*paths, *folders]:
+            real = os.path.realpath(os.path.dirname(path)) if path.startswith("/usr") else os.path.dirname(path)
+            target = scratch / f"root{real}/{os.path.basename(path)}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            command("cp", "-aL", path, target)  # with the set-user-id bits
+        command("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", scratch / "root", result, size)
+    stamps = [f"{p} {os.stat(p).st_mtime_ns} {os.stat(p).st_size}" for p in [*paths, *folders]]
+    return made_once(CACHE / f"files-{digest(*stamps, size)}.ext4", make)
+
+
 # --- cpio ----------------------------------------------------------------------------------------
 
 class Cpio:

@@ -69,12 +69,12 @@ class Machine:
             if not shutil.which("qemu-system-x86_64"):
                 raise images.Missing("qemu-system-x86_64 is not installed")
             (self.scratch / "initrd").write_bytes(payload(scripts, programs, modules, more or {}))
-            self.command = self.qemu([disk, *drives] if disk else [], append, memory, processors)
+            self.command = self.qemu([disk] if disk else [], drives, append, memory, processors)
         except BaseException:
             self.remove()
             raise
 
-    def qemu(self, disks, append, memory, processors):
+    def qemu(self, disks, drives, append, memory, processors):
         for name in ("data", "console", "results"):
             (self.scratch / name).touch()
         os.truncate(self.scratch / "data", 64 << 20)  # /dev/vda: a device to limit
@@ -83,7 +83,7 @@ class Machine:
                  "-kernel", images.kernel() / "vmlinuz", "-initrd", self.scratch / "initrd",
                  "-append", f"console=ttyS0 quiet panic=-1 {'casco.disk' if disks else ''} {append}",
                  "-serial", f"file:{self.scratch}/console", "-serial", f"file:{self.scratch}/results"]
-        for d in (self.scratch / "data", *disks):
+        for d in (self.scratch / "data", *disks, *drives):
             words += ["-drive", f"file={d},if=virtio,format=raw,snapshot=on"]
         return [str(w) for w in words]
 
@@ -128,6 +128,7 @@ class VmTest(unittest.TestCase):
     scripts = ()
     options = {}
     has_disk = False
+    boot_timeout = BOOT_TIMEOUT
 
     def __init_subclass__(cls, **kw):
         super().__init_subclass__(**kw)
@@ -136,6 +137,11 @@ class VmTest(unittest.TestCase):
                 if hasattr(cls, name):
                     raise TypeError(f"{name} is there twice")
                 setattr(cls, name, cls.method(name))
+
+    @classmethod
+    def drives(cls):
+        """More disks, made before the machine is."""
+        return []
 
     @staticmethod
     def method(name):
@@ -156,11 +162,11 @@ class VmTest(unittest.TestCase):
             raise unittest.SkipTest("the machine's images are for x86_64")
         try:
             disk = images.disk() if cls.has_disk else None
-            machine = Machine(cls.scripts, disk=disk, **cls.options)
+            machine = Machine(cls.scripts, disk=disk, drives=cls.drives(), **cls.options)
         except images.Missing as e:
             raise unittest.SkipTest(str(e)) from e
         try:
-            lines, cls.why = machine.run()
+            lines, cls.why = machine.run(cls.boot_timeout)
             cls.results, ended = parse(lines)
             if ended:
                 cls.why = "the scripts ended without it"

@@ -17,11 +17,11 @@ static const struct option spec_options[] = {
 	{ NULL },
 };
 
-/* What runc writes, with ' for ".  Where the rootless one differs: two texts to choose from. */
+/* What runc 1.3 writes, with ' for ".  Where the rootless one differs: two texts to choose from. */
 #define CAPS "['CAP_AUDIT_WRITE','CAP_KILL','CAP_NET_BIND_SERVICE']"
 
 static const char process_part[] =
-	"{'ociVersion':'1.0.2-dev','process':{'terminal':true,'user':{'uid':0,'gid':0},"
+	"{'ociVersion':'1.2.1','process':{'terminal':true,'user':{'uid':0,'gid':0},"
 	"'args':['sh'],'env':['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',"
 	"'TERM=xterm'],'cwd':'/','capabilities':{'bounding':" CAPS ",'effective':" CAPS
 	",'permitted':" CAPS "},"
