@@ -21,6 +21,7 @@ struct config_socket {
 
 /* Places in config.snapshotters. */
 enum config_snapshotter {
+	CONFIG_BLOCKFILE,
 	CONFIG_BTRFS,
 	CONFIG_EROFS,
 	CONFIG_NATIVE,

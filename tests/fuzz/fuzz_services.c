@@ -186,6 +186,7 @@ static void open_daemon(void)
 				       .mutation_threshold = 100,
 				       .schedule_delay = 100000000 };
 	d.cfg.snapshotters[CONFIG_OVERLAYFS].name = "overlayfs";
+	d.cfg.snapshotters[CONFIG_BLOCKFILE].name = "blockfile";
 	d.cfg.snapshotters[CONFIG_BTRFS].name = "btrfs";
 	d.cfg.snapshotters[CONFIG_EROFS].name = "erofs";
 	d.cfg.snapshotters[CONFIG_NATIVE].name = "native";

@@ -31,6 +31,7 @@ static void set_defaults(struct config *c)
 	c->max_downloads = 3;
 	c->opt_path = "/opt/containerd";
 	c->snapshotters[CONFIG_OVERLAYFS].name = "overlayfs";
+	c->snapshotters[CONFIG_BLOCKFILE].name = "blockfile";
 	c->snapshotters[CONFIG_BTRFS].name = "btrfs";
 	c->snapshotters[CONFIG_EROFS].name = "erofs";
 	c->snapshotters[CONFIG_NATIVE].name = "native";

@@ -115,6 +115,13 @@ static void put_snapshotter(struct str *out, const struct snapshot_options *o, s
 	put_text(out, "    ", "root_path", o->root_path);
 	if (which == CONFIG_EROFS)
 		put_list(out, "    ", "ovl_mount_options", o->mount_options, o->n_mount_options);
+	if (which == CONFIG_BLOCKFILE) {
+		put_text(out, "    ", "scratch_file", o->scratch_file);
+		put_text(out, "    ", "fs_type", o->fs_type);
+		put_list(out, "    ", "mount_options", o->mount_options, o->n_mount_options);
+		str_addf(out, "    recreate_scratch = %s\n",
+			 o->recreate_scratch ? "true" : "false");
+	}
 	if (which != CONFIG_OVERLAYFS)
 		return;
 	str_addf(out, "    upperdir_label = %s\n    sync_remove = %s\n    slow_chown = %s\n",
