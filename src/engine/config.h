@@ -47,13 +47,18 @@ struct config_gc {
 	uint64_t schedule_delay, startup_delay; /* ns; startup_delay 0: no run for a start */
 };
 
-/* Where spans go (OTLP over HTTP), and which. */
+/* How spans go there; empty and "http/protobuf" are the same. */
+enum config_otlp { OTLP_HTTP_PROTOBUF, OTLP_HTTP_JSON, OTLP_GRPC };
+
+/* Where spans go (OTLP), and which. */
 struct config_tracing {
 	const char *endpoint; /* the whole URL, or "": no tracing */
 	const char *service, *headers; /* "K=V,K=V" or "" */
 	double ratio; /* of traces that begin here */
 	uint64_t delay; /* ns that a span waits for others */
-	bool is_grpc; /* or by HTTP */
+	enum config_otlp protocol;
+	/* PEM files for TLS, or "": who may be trusted, and who we are */
+	const char *ca, *certificate, *key;
 };
 
 struct config_nri {

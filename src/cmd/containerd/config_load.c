@@ -49,7 +49,7 @@ static void set_defaults(struct config *c)
 				      .request_timeout = 2000000000 };
 	c->otlp_endpoint = c->otlp_protocol = c->blockio_file = "";
 	c->tracing =
-		(struct config_tracing){ .endpoint = "", .service = "containerd", .headers = "" };
+		(struct config_tracing){ .endpoint = "", .service = "containerd", .headers = "", .ca = "", .certificate = "", .key = "" };
 	c->tracing.ratio = 1.0;
 	c->timeouts = TASK_TIMEOUTS_DEFAULT;
 }
