@@ -61,6 +61,14 @@ struct config_tracing {
 	const char *ca, *certificate, *key;
 };
 
+/* [proxy_plugins.NAME] of a type other than "snapshot": a service in another program. */
+enum config_proxy_type { CONFIG_PROXY_DIFF, CONFIG_PROXY_SANDBOX, CONFIG_PROXY_TYPES };
+struct config_proxy {
+	const char *name, *address; /* of its socket, without "unix://" */
+	enum config_proxy_type type;
+};
+extern const char *const config_proxy_types[CONFIG_PROXY_TYPES]; /* "diff", "sandbox" */
+
 struct config_nri {
 	bool disable, disable_connections;
 	const char *socket, *plugins, *plugin_config; /* socket: a path; folders */
@@ -92,10 +100,15 @@ struct config {
 	const char *cni_bin_dir; /* as older files have it, or "" */
 	const char *const *cni_bin_dirs; /* of their plugins; ends with NULL */
 	size_t n_cni_bin_dirs;
+	const struct config_proxy *services; /* in other programs */
+	size_t n_services;
+	/* who makes and applies layers, in this order; none: "walking" */
+	const char *const *differs;
+	size_t n_differs;
 	uint64_t restart_interval; /* of the restart monitor; ns */
 	struct config_gc gc;
 	struct config_nri nri;
-	const char *blockio_file; /* what classes of block devices stand for (nri/blockio.h), or "" */
+	const char *blockio_file; /* classes of block devices (nri/blockio.h), or "" */
 	struct config_tracing tracing;
 	const char *otlp_endpoint, *otlp_protocol; /* as configured; tracing is what they came to */
 	bool otlp_insecure;
@@ -112,6 +125,9 @@ struct config {
 	const char *self; /* absolute path of the daemon's binary: shims' -publish-binary */
 	const char *libexec; /* folder of the transfer worker */
 };
+
+/* The socket of a service in another program, or NULL. */
+const char *config_proxy(const struct config *cfg, enum config_proxy_type type, const char *name);
 
 /* type.id, or a bare type for all of its plugins. */
 bool config_plugin_is_disabled(const struct config *cfg, const char *type, const char *id);

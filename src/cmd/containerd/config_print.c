@@ -142,6 +142,13 @@ static void put_proxy(struct str *out, const struct snapshot_proxy *p)
 	put_list(out, "  ", "capabilities", p->capabilities, n);
 }
 
+static void put_service(struct str *out, const struct config_proxy *p)
+{
+	str_addf(out, "\n[proxy_plugins.'%s']\n", p->name);
+	put_text(out, "  ", "type", config_proxy_types[p->type]);
+	put_text(out, "  ", "address", p->address);
+}
+
 void config_print(const struct config *c, struct str *out)
 {
 	str_add(out, "version = 3\n");
@@ -185,6 +192,8 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.restart']\n");
 	put_duration(out, "    ", "interval", c->restart_interval);
 	put_nri(out, &c->nri);
+	str_add(out, "\n  [plugins.'io.containerd.service.v1.diff-service']\n");
+	put_list(out, "    ", "default", c->differs, c->n_differs);
 	str_add(out, "\n  [plugins.'io.containerd.service.v1.tasks-service']\n");
 	put_text(out, "    ", "blockio_config_file", c->blockio_file);
 	put_tracing(out, c);
