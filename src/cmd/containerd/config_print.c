@@ -172,6 +172,8 @@ void config_print(const struct config *c, struct str *out)
 
 	for (size_t i = 0; i < c->n_proxies; i++)
 		put_proxy(out, &c->proxies[i]);
+	for (size_t i = 0; i < c->n_services; i++)
+		put_service(out, &c->services[i]);
 	str_add(out, "\n[cgroup]\n");
 	put_text(out, "  ", "path", c->cgroup);
 	put_timeouts(out, &c->timeouts);
