@@ -122,26 +122,6 @@ static int probe(struct snapshotter *sn, struct err *e)
 	return make_scratch(sn, root, e);
 }
 
-static int make(const struct snapshotter *sn, int dirfd, const struct layers *l, struct err *e)
-{
-	AUTO_FD int root = open_root(sn);
-	AUTO_FD int from = l->nparents ? open_block(sn, l->parents[0], O_RDONLY)
-				       : openat(root, SCRATCH, O_RDONLY | O_CLOEXEC);
-	const char *what = l->nparents ? "parent" : "scratch";
-
-	if (from < 0)
-		return err_sys(e, l->nparents ? -from : errno, "copying of %s failed", what);
-	if (l->nparents && l->kind == SNAPSHOT_VIEW) {
-		AUTO_FREE char *path = xasprintf("%llu/" BLOCK, (unsigned long long)l->parents[0]);
-
-		return linkat(sn->fd, path, dirfd, BLOCK, 0) < 0
-			       ? err_sys(e, errno, "link of parent failed")
-			       : 0;
-	}
-	int r = copy_file(from, dirfd, BLOCK);
-	return r < 0 ? err_sys(e, -r, "copying of %s failed", what) : 0;
-}
-
 static int mounts(const struct snapshotter *sn, struct arena *a, const struct layers *l,
 		  struct mounts *ret, struct err *e UNUSED)
 {
@@ -255,6 +235,36 @@ static int open_fs(const struct snapshotter *sn, uint64_t number, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "open the file system of snapshot %llu",
 				(unsigned long long)number)
 		      : fd;
+}
+
+/* A view is its parent under another name.  Opened once, since what was not unmounted must be
+ * repaired before a client can mount it to read only. */
+static int make_view(const struct snapshotter *sn, int dirfd, uint64_t parent, struct err *e)
+{
+	AUTO_FREE char *path = xasprintf("%llu/" BLOCK, (unsigned long long)parent);
+	AUTO_FD int fd = open_fs(sn, parent, e);
+
+	if (fd < 0)
+		return -1;
+	return linkat(sn->fd, path, dirfd, BLOCK, 0) < 0
+		       ? err_sys(e, errno, "link of parent failed")
+		       : 0;
+}
+
+static int make(const struct snapshotter *sn, int dirfd, const struct layers *l, struct err *e)
+{
+	if (l->nparents && l->kind == SNAPSHOT_VIEW)
+		return make_view(sn, dirfd, l->parents[0], e);
+
+	AUTO_FD int root = open_root(sn);
+	AUTO_FD int from = l->nparents ? open_block(sn, l->parents[0], O_RDONLY)
+				       : openat(root, SCRATCH, O_RDONLY | O_CLOEXEC);
+	const char *what = l->nparents ? "parent" : "scratch";
+
+	if (from < 0)
+		return err_sys(e, l->nparents ? -from : errno, "copying of %s failed", what);
+	int r = copy_file(from, dirfd, BLOCK);
+	return r < 0 ? err_sys(e, -r, "copying of %s failed", what) : 0;
 }
 
 /* The file's name is on the disk, too, before a record is; what is in it follows by the caller's
