@@ -14,3 +14,15 @@ bool config_plugin_is_disabled(const struct config *cfg, const char *type, const
 	}
 	return false;
 }
+
+const char *const config_proxy_types[] = {
+	[CONFIG_PROXY_DIFF] = "diff", [CONFIG_PROXY_SANDBOX] = "sandbox"
+};
+
+const char *config_proxy(const struct config *cfg, enum config_proxy_type type, const char *name)
+{
+	for (size_t i = 0; i < cfg->n_services; i++)
+		if (cfg->services[i].type == type && !strcmp(cfg->services[i].name, name))
+			return cfg->services[i].address;
+	return NULL;
+}

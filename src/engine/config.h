@@ -21,6 +21,7 @@ struct config_socket {
 
 /* Places in config.snapshotters. */
 enum config_snapshotter {
+	CONFIG_BLOCKFILE,
 	CONFIG_BTRFS,
 	CONFIG_EROFS,
 	CONFIG_NATIVE,
@@ -46,14 +47,27 @@ struct config_gc {
 	uint64_t schedule_delay, startup_delay; /* ns; startup_delay 0: no run for a start */
 };
 
-/* Where spans go (OTLP over HTTP), and which. */
+/* How spans go there; empty and "http/protobuf" are the same. */
+enum config_otlp { OTLP_HTTP_PROTOBUF, OTLP_HTTP_JSON, OTLP_GRPC };
+
+/* Where spans go (OTLP), and which. */
 struct config_tracing {
 	const char *endpoint; /* the whole URL, or "": no tracing */
 	const char *service, *headers; /* "K=V,K=V" or "" */
 	double ratio; /* of traces that begin here */
 	uint64_t delay; /* ns that a span waits for others */
-	bool is_grpc; /* or by HTTP */
+	enum config_otlp protocol;
+	/* PEM files for TLS, or "": who may be trusted, and who we are */
+	const char *ca, *certificate, *key;
 };
+
+/* [proxy_plugins.NAME] of a type other than "snapshot": a service in another program. */
+enum config_proxy_type { CONFIG_PROXY_DIFF, CONFIG_PROXY_SANDBOX, CONFIG_PROXY_TYPES };
+struct config_proxy {
+	const char *name, *address; /* of its socket, without "unix://" */
+	enum config_proxy_type type;
+};
+extern const char *const config_proxy_types[CONFIG_PROXY_TYPES]; /* "diff", "sandbox" */
 
 struct config_nri {
 	bool disable, disable_connections;
@@ -86,10 +100,15 @@ struct config {
 	const char *cni_bin_dir; /* as older files have it, or "" */
 	const char *const *cni_bin_dirs; /* of their plugins; ends with NULL */
 	size_t n_cni_bin_dirs;
+	const struct config_proxy *services; /* in other programs */
+	size_t n_services;
+	/* who makes and applies layers, in this order; none: "walking" */
+	const char *const *differs;
+	size_t n_differs;
 	uint64_t restart_interval; /* of the restart monitor; ns */
 	struct config_gc gc;
 	struct config_nri nri;
-	const char *blockio_file; /* what classes of block devices stand for (nri/blockio.h), or "" */
+	const char *blockio_file; /* classes of block devices (nri/blockio.h), or "" */
 	struct config_tracing tracing;
 	const char *otlp_endpoint, *otlp_protocol; /* as configured; tracing is what they came to */
 	bool otlp_insecure;
@@ -106,6 +125,9 @@ struct config {
 	const char *self; /* absolute path of the daemon's binary: shims' -publish-binary */
 	const char *libexec; /* folder of the transfer worker */
 };
+
+/* The socket of a service in another program, or NULL. */
+const char *config_proxy(const struct config *cfg, enum config_proxy_type type, const char *name);
 
 /* type.id, or a bare type for all of its plugins. */
 bool config_plugin_is_disabled(const struct config *cfg, const char *type, const char *id);

@@ -12,6 +12,14 @@ enum { LOOPDEV_PATH = 32, LOOPDEV_MARK = 63 };
  * bytes of it, counted from its end. */
 int loopdev_attach(int file, bool is_readonly, const char *mark, char ret_path[LOOPDEV_PATH]);
 
+/* The device that has the file already, or a new one: two devices of one file would not see each
+ * other's writes.  A writer is not given a device that can only be read.  The same rules as above.
+ */
+struct loopdev_wish {
+	bool is_readonly, is_direct; /* is_direct: past the page cache, of a new one */
+};
+int loopdev_share(int file, const struct loopdev_wish *w, char ret_path[LOOPDEV_PATH]);
+
 /* From now on it stays when nobody uses it. */
 int loopdev_keep(int loop);
 

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "os/loopdev.h"
 #include "os/path.h"
 #include "os/syscall.h"
 
@@ -53,6 +54,7 @@ static const struct option options[] = {
 struct wanted {
 	struct mount_attr attr;
 	bool is_bind, is_recursive;
+	bool is_looped, is_direct;
 	unsigned long old;
 	struct strv data;
 	int userns; /* of mapped ids, or -1 */
@@ -71,7 +73,12 @@ static int sort_options(const struct rootfs_mount *m, struct wanted *w, struct e
 		if (!known) {
 			if (str_starts(o, "uidmap=") || str_starts(o, "gidmap="))
 				continue; /* rootfs_idmap.h */
-			if (!strcmp(o, "loop") || str_starts(o, "X-containerd."))
+			if (!strcmp(o, "loop") || !strcmp(o, "direct-io")) {
+				w->is_looped |= !strcmp(o, "loop");
+				w->is_direct |= !strcmp(o, "direct-io");
+				continue;
+			}
+			if (str_starts(o, "X-containerd."))
 				return err_set(e, ERR_UNIMPLEMENTED,
 					       "mount option %s is not supported", o);
 			strv_add(&w->data, o);
@@ -200,6 +207,20 @@ static void context_text(int fs, char *buf, size_t n)
 	buf[strcspn(buf, "\n")] = 0;
 }
 
+/* The file that is the source becomes a device, which lives as long as the mount. */
+static int attach_loop(const struct rootfs_mount *m, const struct wanted *w,
+		       char path[LOOPDEV_PATH], struct err *e)
+{
+	const struct loopdev_wish wish = { w->old & MS_RDONLY, w->is_direct };
+	AUTO_FD int file =
+		open(m->source, (wish.is_readonly ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_CLOEXEC);
+
+	if (file < 0)
+		return err_sys(e, errno, "open %s", m->source);
+	int loop = loopdev_share(file, &wish, path);
+	return loop < 0 ? err_sys(e, -loop, "attach a loop device to %s", m->source) : loop;
+}
+
 /* A detached mount of a file system.  -EINVAL from the options may mean an old kernel: the caller
  * tries mount(2) then. */
 static int open_fs(const struct rootfs_mount *m, const struct wanted *w, bool *ret_may_be_old,
@@ -207,7 +228,9 @@ static int open_fs(const struct rootfs_mount *m, const struct wanted *w, bool *r
 {
 	bool is_overlay = strcmp(m->type, "overlay") == 0;
 	AUTO_FD int fs = sys_fsopen(m->type, FSOPEN_CLOEXEC);
-	char text[200];
+	AUTO_FD int loop = -1;
+	char text[200], device[LOOPDEV_PATH];
+	const char *source = m->source;
 	int r = fs;
 
 	*ret_may_be_old = false;
@@ -215,8 +238,14 @@ static int open_fs(const struct rootfs_mount *m, const struct wanted *w, bool *r
 		*ret_may_be_old = fs == -ENOSYS;
 		return err_sys(e, -fs, "mount %s: fsopen", m->type);
 	}
-	if (*m->source)
-		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", m->source, 0);
+	if (w->is_looped) {
+		loop = attach_loop(m, w, device, e);
+		if (loop < 0)
+			return -1;
+		source = device;
+	}
+	if (*source)
+		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0);
 	for (size_t i = 0; i < w->data.n && r >= 0; i++) {
 		r = set_option(fs, w->data.v[i], is_overlay);
 		if (r < 0) {

@@ -86,7 +86,7 @@ struct request {
 	const char *source, *options,
 		*folder; /* folder: to be in while it is made; NULL: anywhere */
 	unsigned long flags;
-	bool is_looped;
+	bool is_looped, is_direct;
 };
 
 static int join_options(struct arena *a, struct request *q, struct err *e)
@@ -100,6 +100,8 @@ static int join_options(struct arena *a, struct request *q, struct err *e)
 			lower = o + strlen("lowerdir=");
 		else if (!strcmp(o, "loop"))
 			q->is_looped = true;
+		else if (!strcmp(o, "direct-io"))
+			q->is_direct = true;
 		else if (!take_flag(o, &q->flags))
 			str_addf(&s, "%s%s", s.len ? "," : "", o);
 	}
@@ -163,7 +165,8 @@ static int mount_looped(const struct request *q, const char *target, struct err 
 	if (file < 0)
 		return err_sys(e, errno, "open %s", q->m->source);
 
-	AUTO_FD int loop = loopdev_attach(file, is_readonly, NULL, path);
+	const struct loopdev_wish w = { is_readonly, q->is_direct };
+	AUTO_FD int loop = loopdev_share(file, &w, path);
 	if (loop < 0)
 		return err_sys(e, -loop, "attach a loop device to %s", q->m->source);
 	device.source = path;

@@ -14,7 +14,7 @@
 
 /* In the order of preference. */
 static const struct snapshotter_ops *const known[] = { &overlay_ops, &native_ops, &btrfs_ops,
-						       &erofs_ops };
+						       &erofs_ops, &blockfile_ops };
 
 void snapshotter_number_seen(struct snapshotter *sn, uint64_t number)
 {
@@ -247,6 +247,8 @@ int snapshotter_open_fs(const struct snapshotter *sn, uint64_t number, struct er
 {
 	char rel[40];
 
+	if (sn->ops->open)
+		return sn->ops->open(sn, number, e);
 	snprintf(rel, sizeof rel, "%llu/fs", (unsigned long long)number);
 	int fd = openat(sn->fd, rel, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd >= 0 ? fd : err_sys(e, errno, "open snapshot directory %s", rel);

@@ -44,6 +44,9 @@ struct snapshotter_ops {
 
 	/* --- What follows may be NULL. --- */
 
+	/* The tree is not the folder N/fs: a descriptor of its top. */
+	int (*open)(const struct snapshotter *sn, uint64_t number, struct err *e);
+
 	/* The layer gets its last form, on the disk, before its record says committed; a record
 	 * that can't be written leaves the snapshot active: both forms must be good then. *usage is
 	 * the tree's and may be corrected. */
@@ -80,7 +83,8 @@ struct snapshotter {
 	pthread_rwlock_t dirs;
 };
 
-extern const struct snapshotter_ops overlay_ops, native_ops, btrfs_ops, erofs_ops, proxy_ops;
+extern const struct snapshotter_ops overlay_ops, native_ops, btrfs_ops, erofs_ops, blockfile_ops;
+extern const struct snapshotter_ops proxy_ops;
 
 struct snapshotters {
 	struct snapshotter *v;

@@ -6,12 +6,13 @@
  * see what the ones before them did; the folders are made anew after a while.
  *
  * Nothing here can be run: the daemon's threads have a root of their own, with no program in it,
- * and a mount namespace, so that whatever is mounted stays theirs. */
+ * and mount and network namespaces, so that whatever is mounted or connected stays theirs. */
 #include "api/containerd/attach.h"
 #include "api/containerd/history.h"
 #include "api/containerd/services.h"
 #include "api/containerd/streaming.h"
 #include "calls.h"
+#include "cmd/containerd/config_load.h"
 #include "engine/collector.h"
 #include "engine/engine.h"
 #include "engine/nri.h"
@@ -103,7 +104,7 @@ static void enter_folder(void)
 	AUTO_FREE char *root = xasprintf("%s/root", folder), *out = xasprintf("%s/out", root);
 	AUTO_FREE char *proc = xasprintf("%s/proc", root), *tmp = xasprintf("%s/tmp", root);
 
-	require(unshare(CLONE_NEWNS) == 0, "unshare the mount namespace");
+	require(unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) == 0, "unshare namespaces");
 	require(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "make mounts private");
 	require(file_mkdirs(root, 0700) >= 0, "mkdir");
 	require(mount("tmpfs", root, "tmpfs", 0, "size=128m,mode=700") == 0, "mount a tmpfs");
@@ -160,35 +161,11 @@ static void open_daemon(void)
 	int fds[2];
 
 	d = (struct daemon){ 0 };
-	d.cfg = (struct config){ .root = "/root",
-				 .state = "/state",
-				 .temp = "",
-				 .cgroup = "",
-				 .metrics_address = "",
-				 .registry_config = "",
-				 .opt_path = "/opt",
-				 .snapshotter = "overlayfs",
-				 .runtime = "io.containerd.runc.v2",
-				 .self = "/containerd",
-				 .libexec = "/",
-				 .max_downloads = 3,
-				 .timeouts = TASK_TIMEOUTS_DEFAULT,
-				 .restart_interval = 10000000000,
-				 .max_recv = GRPC_MAX_MESSAGE,
-				 .max_send = GRPC_MAX_MESSAGE,
-				 .nri.disable = true,
-				 .otlp_endpoint = "",
-				 .otlp_protocol = "",
-				 .grpc.address = "/state/c.sock",
-				 .ttrpc.address = "/state/c.sock.ttrpc",
-				 .debug.address = "" };
-	d.cfg.gc = (struct config_gc){ .pause_threshold = 0.02,
-				       .mutation_threshold = 100,
-				       .schedule_delay = 100000000 };
-	d.cfg.snapshotters[CONFIG_OVERLAYFS].name = "overlayfs";
-	d.cfg.snapshotters[CONFIG_BTRFS].name = "btrfs";
-	d.cfg.snapshotters[CONFIG_EROFS].name = "erofs";
-	d.cfg.snapshotters[CONFIG_NATIVE].name = "native";
+	const struct config_flags flags = {
+		.file = "/dev/null", .root = "/root", .state = "/state", .address = "/state/c.sock"
+	};
+	require(config_load(&flags, &d.cfg, &e) == 0, e.msg);
+	d.cfg.nri.disable = true; /* what plugins say is not the clients' */
 	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0,
 		"socketpair");
 	calls_open(&d.client, fds[0]);
@@ -227,6 +204,7 @@ static void close_daemon(void)
 	streams_free(d.engine->streams);
 	history_free(d.engine->history);
 	engine_close(d.engine);
+	arena_free(d.cfg.arena);
 	loop_free(d.loop);
 }
 

@@ -127,9 +127,16 @@ class Filesystems(DaemonTest):
                             for c in (["mkfs.btrfs", "-q", image], ["mount", "-o", "loop", image, folder]))
         if cls.has_btrfs:
             cls.addClassCleanup(run, ["umount", folder])
+        scratch = cls.scratch.path / "empty.img"
+        scratch.touch()
+        os.truncate(scratch, 32 << 20)
+        run(["mkfs.ext4", "-q", scratch])
         cls.daemon = Daemon(cls.scratch.path, config=CONFIG + f"""
 [plugins.'io.containerd.snapshotter.v1.btrfs']
   root_path = '{folder}'
+[plugins.'io.containerd.snapshotter.v1.blockfile']
+  scratch_file = '{scratch}'
+  mount_options = ['loop', 'noatime']
 """).start()
         cls.addClassCleanup(cls.daemon.stop)
         cls.ctr("images", "import", "--no-unpack", SHARE / "busybox.tar")
@@ -186,7 +193,7 @@ class Filesystems(DaemonTest):
 
     def test_a_container_goes_on_in_a_committed_snapshot(self):
         """Who commits what runs gets that moment, or more; the container loses nothing."""
-        for name in ("overlayfs", "native", "erofs", "btrfs"):
+        for name in ("overlayfs", "native", "erofs", "btrfs", "blockfile"):
             with self.subTest(name):
                 if self.plugin_error(name):
                     self.skipTest(f"no {name} here")
@@ -209,6 +216,15 @@ class Filesystems(DaemonTest):
                            (("--uidmap", "0:1", *maps[2:]), "expected container-id:host-id:length")):
             self.assertIn(text, self.ctr("run", "--rm", *args, self.IMAGE, "m", "true", check=False).stderr)
         self.ctr("tasks", "kill", "-s", "SIGKILL", "box")
+
+    def test_blockfile(self):
+        if self.plugin_error("blockfile"):
+            self.skipTest("no loop devices here")
+        self.life("blockfile")
+        self.assertEqual(self.ctr("snapshots", "--snapshotter", "blockfile", "prepare", "k").stdout, "")
+        self.assertRegex(self.ctr("snapshots", "--snapshotter", "blockfile", "mounts", "/m", "k").stdout,
+                         r"^mount -t ext4 \S+/io.containerd.snapshotter.v1.blockfile/snapshots/\d+/block /m -o loop,noatime,rw\n$")
+        wait_for("the files' devices to go", lambda: str(self.daemon.root) not in run(["losetup", "-l", "-n", "-O", "BACK-FILE"]).stdout)
 
     def test_btrfs(self):
         if not self.has_btrfs:

@@ -6,7 +6,7 @@ import os
 import shutil
 import unittest
 
-from casco import DaemonTest, cgroups, run
+from casco import CONFIG, Daemon, DaemonTest, Scratch, cgroups, run
 from registry import Registry, busybox_layer, layer
 
 STRESS = shutil.which("containerd-stress", path=f"{os.environ.get('CASCO_PEER', '')}:{os.environ.get('PATH', '')}")
@@ -21,7 +21,17 @@ class Stress(DaemonTest):
 
     @classmethod
     def setUpClass(cls):
-        super().setUpClass()
+        cls.scratch = Scratch()
+        cls.addClassCleanup(cls.scratch.remove)
+        empty = cls.scratch.path / "empty.img"
+        empty.touch()
+        os.truncate(empty, 16 << 20)
+        run(["mkfs.ext4", "-q", empty])
+        cls.daemon = Daemon(cls.scratch.path, config=CONFIG + f"""
+[plugins.'io.containerd.snapshotter.v1.blockfile']
+  scratch_file = '{empty}'
+""").start()
+        cls.addClassCleanup(cls.daemon.stop)
         cls.registry = Registry(cls.scratch.path / "registry")
         cls.addClassCleanup(cls.registry.stop)
         cls.registry.push("library/alpine", "latest", [busybox_layer(), layer([("etc/passwd", PASSWD), ("etc/group", b"games:x:35:\n")])])
@@ -42,10 +52,10 @@ class Stress(DaemonTest):
         self.assertNotIn("level=error", r.stderr)
         return json.loads(r.stdout)
 
-    def empty(self, namespace="stress"):
-        for what in ("containers", "tasks", "snapshots"):
-            listed = self.ctr("-n", namespace, what, "ls").stdout.splitlines()[1:]
-            self.assertEqual([line for line in listed if what != "snapshots" or "Committed" not in line], [])
+    def empty(self, namespace="stress", snapshotter="overlayfs"):
+        for what in (("containers",), ("tasks",), ("snapshots", "--snapshotter", snapshotter)):
+            listed = self.ctr("-n", namespace, *what, "ls").stdout.splitlines()[1:]
+            self.assertEqual([line for line in listed if "Committed" not in line], [])
 
     def test_containers(self):
         result = self.stress()
@@ -58,6 +68,17 @@ class Stress(DaemonTest):
         self.assertEqual(result["failures"], 0)
         self.assertGreater(result["total"], 20)
         self.empty()
+
+    def test_other_snapshotters(self):
+        lines = [line.split() for line in self.ctr("plugins", "list").stdout.splitlines()]
+        working = [w[1] for w in lines if w[:1] == ["io.containerd.snapshotter.v1"] and w[-1] == "ok"]
+        self.assertIn("native", working)
+        for name in set(working) - {"overlayfs"}:
+            with self.subTest(name):
+                result = self.stress("--snapshotter", name, concurrent=5)
+                self.assertEqual(result["failures"], 0)
+                self.assertGreater(result["total"], 2)
+                self.empty(snapshotter=name)
 
     def test_execs(self):
         result = self.stress("--exec")

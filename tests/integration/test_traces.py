@@ -1,5 +1,6 @@
 """Traces over OTLP, by HTTP and gRPC: one span a request, with its parent, and below it the calls to shims."""
 import http.server
+import json
 import pathlib
 import subprocess
 import threading
@@ -8,6 +9,7 @@ import unittest
 
 from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, free_port, our_env, run, wait_for
 from nri_plugin import inner, text, unpack
+from registry import Authority
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -71,10 +73,10 @@ class Span:
 class GrpcCollector(Collector):
     """The same in a process of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *tls):
         self.spans, self.services, self.file = [], set(), folder / "exports"
         port = folder / "port"
-        self.process = subprocess.Popen(["/usr/bin/python3", pathlib.Path(__file__).parent / "trace_collector.py", self.file, port])
+        self.process = subprocess.Popen(["/usr/bin/python3", pathlib.Path(__file__).parent / "trace_collector.py", self.file, port, *tls], stderr=subprocess.DEVNULL)
         wait_for("the collector's port", port.exists)
         self.port = int(port.read_text())
 
@@ -186,6 +188,54 @@ class Traces(unittest.TestCase):
         wait_for("the warning", lambda: "spans are dropped until it works" in d.log(), 5)
         self.assertIn("connection refused", d.log())
 
+    def test_grpc_over_tls(self):
+        """The collector knows us by our certificate, and we it by its CA's."""
+        a = Authority(self.scratch.path / "ca")
+        c = GrpcCollector(self.scratch.path, a.cert, a.key, a.ca)
+        self.addCleanup(c.close)
+        ours = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(a.ca), "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(a.cert),
+                "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY": str(a.key), "OTEL_EXPORTER_OTLP_HEADERS": "x-key=secret"}
+        config = CONFIG + f"[plugins.'io.containerd.tracing.processor.v1.otlp']\n  endpoint = '127.0.0.1:{c.port}'\n  protocol = 'grpc'\n"
+        d = Daemon(self.scratch.path, config=config, env=our_env(OTEL_BSP_SCHEDULE_DELAY="50", **ours)).start()
+        self.addCleanup(d.stop)
+        d.ctr("namespaces", "list")
+        wait_for("the span", lambda: c.named("Namespaces/List"), 5)
+        self.assertEqual(c.exports()[0][0], "secret")
+        d.stop()
+        for variable in ("OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"):
+            before = len(c.exports())
+            base = self.scratch.path / variable
+            base.mkdir()
+            d = Daemon(base, config=config, env=our_env(OTEL_BSP_SCHEDULE_DELAY="50", **{k: v for k, v in ours.items() if k != variable})).start()
+            self.addCleanup(d.stop)
+            d.ctr("version")
+            wait_for("the warning", lambda: "spans are dropped until it works" in d.log(), 10)
+            self.assertEqual(len(c.exports()), before)
+            d.stop()
+
+    def test_json(self):
+        bodies = []
+
+        class JsonCollector(Collector):
+            def read(self, body):
+                bodies.append(json.loads(body))
+
+        c = JsonCollector()
+        self.addCleanup(c.close)
+        d = self.daemon(c.port, "  protocol = 'http/json'\n")
+        d.env["TRACEPARENT"] = PARENT
+        d.ctr("namespaces", "list")
+        spans = lambda: [s for b in bodies for s in b["resourceSpans"][0]["scopeSpans"][0]["spans"] if s["name"].endswith("Namespaces/List")]
+        wait_for("the span", spans, 5)
+        self.assertEqual(c.headers[0][1]["Content-Type"], "application/json")
+        s = spans()[0]
+        self.assertEqual((s["traceId"], s["parentSpanId"], s["kind"]), (PARENT[3:35], PARENT[36:52], 2))
+        self.assertRegex(s["spanId"], "^[0-9a-f]{16}$")
+        self.assertTrue(0 < int(s["startTimeUnixNano"]) < int(s["endTimeUnixNano"]))
+        self.assertIn({"key": "rpc.grpc.status_code", "value": {"intValue": "0"}}, s["attributes"])
+        self.assertIn({"key": "rpc.system", "value": {"stringValue": "grpc"}}, s["attributes"])
+        self.assertIn({"key": "service.name", "value": {"stringValue": "containerd"}}, bodies[0]["resourceSpans"][0]["resource"]["attributes"])
+
     def test_samples(self):
         c = self.collector()
         d = self.daemon(c.port, "[plugins.'io.containerd.internal.v1.tracing']\n  sampling_ratio = 0.0\n")
@@ -198,8 +248,7 @@ class Traces(unittest.TestCase):
 
     def test_other_protocols_are_refused(self):
         d = Daemon(self.scratch.path, config=CONFIG)
-        for env, said in (({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, 'protocol "http/protobuf" or "grpc", not "http/json"'),
-                          ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://host:1"}, "without TLS only"),
+        for env, said in (({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/xml"}, '"http/protobuf", "http/json" or "grpc", not "http/xml"'),
                           ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "host:1"}, "is no URL")):
             r = run([d.binary, "-c", d.config, "config", "dump"], check=False,
                     env=our_env(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1", **env))

@@ -1,5 +1,5 @@
 """A collector of traces over gRPC, by Debian's Python: each export is a line, its key in the metadata and its bytes.
-usage: trace_collector.py FILE PORTFILE"""
+usage: trace_collector.py FILE PORTFILE [CERTIFICATE KEY CA]: with these over TLS, for clients that the CA knows"""
 import concurrent.futures
 import os
 import sys
@@ -24,10 +24,14 @@ class Collector(grpc.GenericRpcHandler):
         return b""
 
 
-def main(path, port_file):
+def main(path, port_file, *tls):
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
     server.add_generic_rpc_handlers((Collector(path),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    if tls:
+        certificate, key, ca = (open(name, "rb").read() for name in tls)
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)], ca, True))
+    else:
+        port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with open(port_file + ".new", "w") as f:
         f.write(str(port))

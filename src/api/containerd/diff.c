@@ -1,8 +1,9 @@
 /* The Diff service: Apply unpacks one blob onto the folders behind mounts that a client got from
  * the Snapshots service, Diff makes one from the difference of two.  The transfer worker does it,
- * by descriptors of the folders. */
+ * by descriptors of the folders.  config.toml may put services of other programs before it. */
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
+#include "api/containerd/proxy_call.h"
 #include "api/containerd/publish.h"
 #include "api/containerd/services.h"
 #include "api/containerd/worker_run.h"
@@ -130,10 +131,42 @@ static int diff(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	return 0;
 }
 
+/* The first one that does not say that this is nothing for it. */
+static int by_order(struct rpc_call *c, const void *req, void *rsp, rpc_fn *own, struct err *e)
+{
+	const struct config *cfg = api_engine(c)->cfg;
+	bool has_tried = false;
+	int r = -1;
+
+	for (size_t i = 0; i < cfg->n_differs; i++) {
+		const char *address = config_proxy(cfg, CONFIG_PROXY_DIFF, cfg->differs[i]);
+		bool is_own = !strcmp(cfg->differs[i], "walking");
+
+		if (!address && !is_own)
+			continue; /* said at the start */
+		err_clear(e);
+		has_tried = true;
+		r = is_own ? own(c, req, rsp, e) : proxy_call(c, address, req, rsp, e);
+		if (r == 0 || e->code != ERR_UNIMPLEMENTED)
+			return r;
+	}
+	return has_tried ? r : own(c, req, rsp, e);
+}
+
+static int apply_by_order(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	return by_order(c, req, rsp, apply, e);
+}
+
+static int diff_by_order(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	return by_order(c, req, rsp, diff, e);
+}
+
 const struct rpc_method diff_methods[] = {
 	RPC_UNARY("Apply", containerd__services__diff__v1__apply_request,
-		  containerd__services__diff__v1__apply_response, apply),
+		  containerd__services__diff__v1__apply_response, apply_by_order),
 	RPC_UNARY("Diff", containerd__services__diff__v1__diff_request,
-		  containerd__services__diff__v1__diff_response, diff),
+		  containerd__services__diff__v1__diff_response, diff_by_order),
 	RPC_END,
 };

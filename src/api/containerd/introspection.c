@@ -237,7 +237,8 @@ static plugin_msg **list_plugins(struct engine *en, struct arena *a, size_t *ret
 {
 	const struct snapshotter_state *states;
 	size_t n = 0, n_states = snapshotter_list(en->store, &states);
-	plugin_msg **v = arena_array(a, ARRAY_LEN(plugins) + n_states, sizeof *v);
+	const struct config *cfg = en->cfg;
+	plugin_msg **v = arena_array(a, ARRAY_LEN(plugins) + n_states + cfg->n_services, sizeof *v);
 
 	for (size_t i = 0; i < ARRAY_LEN(plugins); i++) {
 		if (is_served(plugins[i].grpc_service) &&
@@ -247,6 +248,13 @@ static plugin_msg **list_plugins(struct engine *en, struct arena *a, size_t *ret
 		/* Snapshotters come before the metadata that needs them. */
 		for (size_t k = 0; i == 1 && k < n_states; k++)
 			v[n++] = snapshotter(a, &states[k]);
+	}
+	for (size_t i = 0; i < cfg->n_services; i++) {
+		const struct config_proxy *p = &cfg->services[i];
+
+		v[n] = new_plugin(a, p->type == CONFIG_PROXY_DIFF ? DIFFER : SANDBOX_CONTROLLER,
+				  p->name);
+		set_export(a, v[n++], "address", p->address);
 	}
 	*ret_n = n;
 	return v;

@@ -1,8 +1,10 @@
 /* The sandbox Controller service: each call is one call of task/; Wait is parked.
- * There is one controller, `shim`, whose sandboxes are shims with the sandbox API. */
+ * One controller is here, `shim`, whose sandboxes are shims with the sandbox API; others are
+ * services of other programs (proxy_plugins), which get the calls that name them. */
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
 #include "api/containerd/exit_wait.h"
+#include "api/containerd/proxy_call.h"
 #include "api/containerd/publish.h"
 #include "api/containerd/sandbox_record.h"
 #include "api/containerd/services.h"
@@ -214,15 +216,44 @@ static int wait_end(struct rpc_call *c, const void *req, void *rsp, struct err *
 	return exit_wait(c, call.engine->sandboxes, t, NULL, &answer);
 }
 
+/* Every request says whose it is, in a field of the same name. */
+static int by_controller(struct rpc_call *c, const void *req, void *rsp, rpc_fn *own, struct err *e)
+{
+	const ProtobufCFieldDescriptor *f =
+		protobuf_c_message_descriptor_get_field_by_name(c->method->request, "sandboxer");
+	const char *name = f ? *(char *const *)((const char *)req + f->offset) : "";
+	const char *address = config_proxy(api_engine(c)->cfg, CONFIG_PROXY_SANDBOX, name);
+
+	return address ? proxy_call(c, address, req, rsp, e) : own(c, req, rsp, e);
+}
+
+#define DOOR(fn)                                                                            \
+	static int fn##_door(struct rpc_call *c, const void *req, void *rsp, struct err *e) \
+	{                                                                                   \
+		return by_controller(c, req, rsp, fn, e);                                   \
+	}                                                                                   \
+	_Static_assert(true, "takes the semicolon")
+DOOR(create);
+DOOR(start);
+DOOR(platform);
+DOOR(stop);
+DOOR(wait_end);
+DOOR(status);
+DOOR(shut_down);
+DOOR(metrics);
+DOOR(update);
+
 #define M(name, req, rsp, fn)                                                \
 	RPC_UNARY(name, containerd__services__sandbox__v1__controller_##req, \
-		  containerd__services__sandbox__v1__controller_##rsp, fn)
+		  containerd__services__sandbox__v1__controller_##rsp, fn##_door)
 const struct rpc_method sandbox_controller_methods[] = {
 	M("Create", create_request, create_response, create),
 	M("Start", start_request, start_response, start),
 	M("Platform", platform_request, platform_response, platform),
 	M("Stop", stop_request, stop_response, stop),
-	M("Wait", wait_request, wait_response, wait_end),
+	RPC_UNARY_WAITING("Wait", containerd__services__sandbox__v1__controller_wait_request,
+			  containerd__services__sandbox__v1__controller_wait_response,
+			  wait_end_door, 1),
 	M("Status", status_request, status_response, status),
 	M("Shutdown", shutdown_request, shutdown_response, shut_down),
 	M("Metrics", metrics_request, metrics_response, metrics),

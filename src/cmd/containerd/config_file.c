@@ -93,6 +93,8 @@ static const struct known {
 	{ "plugins/io.containerd.tracing.processor.v1.otlp/insecure", BOOL, AT(otlp_insecure) },
 	{ "plugins/io.containerd.internal.v1.tracing/service_name", TEXT, AT(tracing.service) },
 	{ "plugins/io.containerd.internal.v1.tracing/sampling_ratio", RATIO, AT(tracing.ratio) },
+	{ "plugins/io.containerd.service.v1.diff-service/default", LIST, AT(differs),
+	  AT(n_differs) },
 	{ "plugins/io.containerd.service.v1.tasks-service/blockio_config_file", TEXT,
 	  AT(blockio_file) },
 	{ NRI "disable", BOOL, AT(nri.disable) },
@@ -145,6 +147,12 @@ static const struct known {
 	{ SNAPSHOTTER("overlayfs", "mount_options"), LIST, OF(OVERLAYFS, mount_options),
 	  OF(OVERLAYFS, n_mount_options) },
 	{ SNAPSHOTTER("native", "root_path"), TEXT, OF(NATIVE, root_path) },
+	{ SNAPSHOTTER("blockfile", "root_path"), TEXT, OF(BLOCKFILE, root_path) },
+	{ SNAPSHOTTER("blockfile", "scratch_file"), TEXT, OF(BLOCKFILE, scratch_file) },
+	{ SNAPSHOTTER("blockfile", "fs_type"), TEXT, OF(BLOCKFILE, fs_type) },
+	{ SNAPSHOTTER("blockfile", "mount_options"), LIST, OF(BLOCKFILE, mount_options),
+	  OF(BLOCKFILE, n_mount_options) },
+	{ SNAPSHOTTER("blockfile", "recreate_scratch"), BOOL, OF(BLOCKFILE, recreate_scratch) },
 	{ SNAPSHOTTER("btrfs", "root_path"), TEXT, OF(BTRFS, root_path) },
 	{ SNAPSHOTTER("erofs", "root_path"), TEXT, OF(EROFS, root_path) },
 	{ SNAPSHOTTER("erofs", "ovl_mount_options"), LIST, OF(EROFS, mount_options),
@@ -317,7 +325,28 @@ static void add_runtime(struct config *c, const char *name, json_object *o)
 	c->n_runtimes++;
 }
 
-/* Of type "snapshot"; the others say that they have no effect.  The last file wins. */
+/* A service of a type that is called by name.  The last file wins. */
+static bool add_service(struct config *c, const char *name, const char *type, const char *address)
+{
+	struct config_proxy *v = arena_array(c->arena, c->n_services + 1, sizeof *v);
+	size_t which = 0, at = 0;
+
+	while (which < CONFIG_PROXY_TYPES && strcmp(config_proxy_types[which], type) != 0)
+		which++;
+	if (which == CONFIG_PROXY_TYPES)
+		return false;
+	if (c->n_services)
+		memcpy(v, c->services, c->n_services * sizeof *v);
+	while (at < c->n_services && strcmp(v[at].name, name) != 0)
+		at++;
+	v[at] = (struct config_proxy){ arena_strdup(c->arena, name), socket_path(c, address),
+				       (enum config_proxy_type)which };
+	c->n_services += at == c->n_services;
+	c->services = v;
+	return true;
+}
+
+/* The last file wins; a type that is not known here says that it has no effect. */
 static bool add_proxy(struct config *c, const char *name, json_object *o)
 {
 	const char *type = json_object_get_string(json_object_object_get(o, "type"));
@@ -328,8 +357,10 @@ static bool add_proxy(struct config *c, const char *name, json_object *o)
 			   ? json_object_array_length(capabilities)
 			   : 0;
 
-	if (!type || strcmp(type, "snapshot") != 0 || !address || !*address)
+	if (!type || !address || !*address)
 		return false;
+	if (strcmp(type, "snapshot") != 0)
+		return add_service(c, name, type, address);
 	p.address = socket_path(c, address);
 	for (size_t i = 0; i < n && i < ARRAY_LEN(p.capabilities) - 1; i++)
 		p.capabilities[i] = arena_strdup(

@@ -1,6 +1,7 @@
 #include "cmd/containerd/config_load.h"
 
 #include "base/jsonr.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "base/toml.h"
 #include "cmd/containerd/config_file.h"
@@ -31,6 +32,7 @@ static void set_defaults(struct config *c)
 	c->max_downloads = 3;
 	c->opt_path = "/opt/containerd";
 	c->snapshotters[CONFIG_OVERLAYFS].name = "overlayfs";
+	c->snapshotters[CONFIG_BLOCKFILE].name = "blockfile";
 	c->snapshotters[CONFIG_BTRFS].name = "btrfs";
 	c->snapshotters[CONFIG_EROFS].name = "erofs";
 	c->snapshotters[CONFIG_NATIVE].name = "native";
@@ -48,7 +50,7 @@ static void set_defaults(struct config *c)
 				      .request_timeout = 2000000000 };
 	c->otlp_endpoint = c->otlp_protocol = c->blockio_file = "";
 	c->tracing =
-		(struct config_tracing){ .endpoint = "", .service = "containerd", .headers = "" };
+		(struct config_tracing){ .endpoint = "", .service = "containerd", .headers = "", .ca = "", .certificate = "", .key = "" };
 	c->tracing.ratio = 1.0;
 	c->timeouts = TASK_TIMEOUTS_DEFAULT;
 }
@@ -152,8 +154,19 @@ static int finish_cni(struct config *c, struct err *e)
 	return (c->cni_conf_dir = absolute(c, c->cni_conf_dir, e)) ? 0 : -1;
 }
 
+/* One that is named and not there is passed over when layers come. */
+static void check_differs(const struct config *c)
+{
+	for (size_t i = 0; i < c->n_differs; i++)
+		if (strcmp(c->differs[i], "walking") != 0 &&
+		    !config_proxy(c, CONFIG_PROXY_DIFF, c->differs[i]))
+			log_warn(LOG({ "differ", c->differs[i] }),
+				 "diff-service: no differ of that name, skipping");
+}
+
 static int finish(struct config *c, struct err *e)
 {
+	check_differs(c);
 	if (!(c->root = absolute(c, c->root, e)) || !(c->state = absolute(c, c->state, e)) ||
 	    !(c->grpc.address = absolute(c, c->grpc.address, e)))
 		return -1;

@@ -115,6 +115,13 @@ static void put_snapshotter(struct str *out, const struct snapshot_options *o, s
 	put_text(out, "    ", "root_path", o->root_path);
 	if (which == CONFIG_EROFS)
 		put_list(out, "    ", "ovl_mount_options", o->mount_options, o->n_mount_options);
+	if (which == CONFIG_BLOCKFILE) {
+		put_text(out, "    ", "scratch_file", o->scratch_file);
+		put_text(out, "    ", "fs_type", o->fs_type);
+		put_list(out, "    ", "mount_options", o->mount_options, o->n_mount_options);
+		str_addf(out, "    recreate_scratch = %s\n",
+			 o->recreate_scratch ? "true" : "false");
+	}
 	if (which != CONFIG_OVERLAYFS)
 		return;
 	str_addf(out, "    upperdir_label = %s\n    sync_remove = %s\n    slow_chown = %s\n",
@@ -133,6 +140,13 @@ static void put_proxy(struct str *out, const struct snapshot_proxy *p)
 	put_text(out, "  ", "type", "snapshot");
 	put_text(out, "  ", "address", p->address);
 	put_list(out, "  ", "capabilities", p->capabilities, n);
+}
+
+static void put_service(struct str *out, const struct config_proxy *p)
+{
+	str_addf(out, "\n[proxy_plugins.'%s']\n", p->name);
+	put_text(out, "  ", "type", config_proxy_types[p->type]);
+	put_text(out, "  ", "address", p->address);
 }
 
 void config_print(const struct config *c, struct str *out)
@@ -158,6 +172,8 @@ void config_print(const struct config *c, struct str *out)
 
 	for (size_t i = 0; i < c->n_proxies; i++)
 		put_proxy(out, &c->proxies[i]);
+	for (size_t i = 0; i < c->n_services; i++)
+		put_service(out, &c->services[i]);
 	str_add(out, "\n[cgroup]\n");
 	put_text(out, "  ", "path", c->cgroup);
 	put_timeouts(out, &c->timeouts);
@@ -178,6 +194,8 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.restart']\n");
 	put_duration(out, "    ", "interval", c->restart_interval);
 	put_nri(out, &c->nri);
+	str_add(out, "\n  [plugins.'io.containerd.service.v1.diff-service']\n");
+	put_list(out, "    ", "default", c->differs, c->n_differs);
 	str_add(out, "\n  [plugins.'io.containerd.service.v1.tasks-service']\n");
 	put_text(out, "    ", "blockio_config_file", c->blockio_file);
 	put_tracing(out, c);

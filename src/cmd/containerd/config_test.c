@@ -25,6 +25,41 @@ static int load(const char *text, const struct config_flags *more, struct config
 }
 
 /* The names of both versions of the format reach the same members. */
+/* What `config dump` prints is read as the same again. */
+TEST(a_dump_is_complete)
+{
+	static const char text[] =
+		"version = 3\n[proxy_plugins.far]\ntype = 'diff'\naddress = '/far.sock'\n"
+		"[proxy_plugins.vms]\ntype = 'sandbox'\naddress = 'unix:///vms.sock'\n"
+		"[plugins.'io.containerd.service.v1.diff-service']\ndefault = ['far', 'walking']\n"
+		"[plugins.'io.containerd.service.v1.tasks-service']\nblockio_config_file = "
+		"'/io.yaml'\n"
+		"[plugins.'io.containerd.snapshotter.v1.blockfile']\nscratch_file = "
+		"'/empty'\nfs_type = 'xfs'\n"
+		"mount_options = ['loop', 'sync']\nrecreate_scratch = true\n";
+	struct config c, again;
+	struct err e = { 0 };
+	AUTO_STR struct str first = STR_INIT(1 << 20), second = STR_INIT(1 << 20);
+
+	CHECK_OK(load(text, NULL, &c, &e), &e);
+	CHECK_STR(config_proxy(&c, CONFIG_PROXY_DIFF, "far"), "/far.sock");
+	CHECK_STR(config_proxy(&c, CONFIG_PROXY_SANDBOX, "vms"), "/vms.sock");
+	CHECK(!config_proxy(&c, CONFIG_PROXY_SANDBOX, "far"));
+	config_print(&c, &first);
+	CHECK_OK(load(str_c(&first), NULL, &again, &e), &e);
+	CHECK_STR(config_proxy(&again, CONFIG_PROXY_SANDBOX, "vms"), "/vms.sock");
+	CHECK(again.n_differs == 2 && again.n_services == 2);
+	CHECK_STR(again.blockio_file, "/io.yaml");
+	const struct snapshot_options *o = &again.snapshotters[CONFIG_BLOCKFILE];
+	CHECK_STR(o->scratch_file, "/empty");
+	CHECK_STR(o->fs_type, "xfs");
+	CHECK(o->n_mount_options == 2 && o->recreate_scratch);
+	config_print(&again, &second);
+	CHECK_STR(str_c(&second), str_c(&first));
+	arena_free(c.arena);
+	arena_free(again.arena);
+}
+
 TEST(both_versions_of_the_format_are_read)
 {
 	static const char *const texts[] = {

@@ -21,23 +21,37 @@ static bool has_scheme(const char *url)
 	return str_starts(url, "http://") || str_starts(url, "https://");
 }
 
-static int check_protocol(struct config_tracing *t, const char *protocol, struct err *e)
+static int find_protocol(struct config *c, struct err *e)
 {
-	if (*protocol && strcmp(protocol, "http/protobuf") != 0 && !t->is_grpc)
-		return err_set(e, ERR_UNIMPLEMENTED,
-			       "traces go by protocol \"http/protobuf\" or \"grpc\", not \"%.40s\"",
-			       protocol);
-	if (t->is_grpc && !str_starts(t->endpoint, "http://"))
-		return err_set(e, ERR_UNIMPLEMENTED,
-			       "traces go by protocol \"grpc\" without TLS only: the endpoint "
-			       "\"%.200s\" needs insecure = true, or http://",
-			       t->endpoint);
-	return 0;
+	static const char *const names[] = { [OTLP_HTTP_PROTOBUF] = "http/protobuf",
+					     [OTLP_HTTP_JSON] = "http/json",
+					     [OTLP_GRPC] = "grpc" };
+	const char *protocol = variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+					"OTEL_EXPORTER_OTLP_PROTOCOL", c->otlp_protocol);
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (!strcmp(protocol, names[i])) {
+			c->tracing.protocol = (enum config_otlp)i;
+			return 0;
+		}
+	return !*protocol ? 0
+			  : err_set(e, ERR_UNIMPLEMENTED,
+				    "traces go by protocol \"http/protobuf\", \"http/json\" or "
+				    "\"grpc\", not \"%.40s\"",
+				    protocol);
+}
+
+static const char *find_file(struct config *c, const char *what)
+{
+	AUTO_FREE char *own = xasprintf("OTEL_EXPORTER_OTLP_TRACES_%s", what);
+	AUTO_FREE char *all = xasprintf("OTEL_EXPORTER_OTLP_%s", what);
+
+	return arena_strdup(c->arena, variable(own, all, ""));
 }
 
 /* Endpoints of the configuration and the general variable are what comes before the path of
  * traces; the variable for traces is the whole. */
-static const char *find_endpoint(struct config *c, bool is_grpc)
+static const char *find_endpoint(struct config *c)
 {
 	const char *whole = variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", NULL, NULL);
 	const char *base = variable("OTEL_EXPORTER_OTLP_ENDPOINT", NULL, c->otlp_endpoint);
@@ -51,7 +65,7 @@ static const char *find_endpoint(struct config *c, bool is_grpc)
 			    has_scheme(base)   ? ""
 			    : c->otlp_insecure ? "http://"
 					       : "https://",
-			    (int)n, base, is_grpc ? "" : "/v1/traces");
+			    (int)n, base, c->tracing.protocol == OTLP_GRPC ? "" : "/v1/traces");
 }
 
 static int find_ratio(struct config_tracing *t, struct err *e)
@@ -75,14 +89,16 @@ static int find_ratio(struct config_tracing *t, struct err *e)
 int config_tracing_finish(struct config *c, struct err *e)
 {
 	struct config_tracing *t = &c->tracing;
-	const char *protocol = variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-					"OTEL_EXPORTER_OTLP_PROTOCOL", c->otlp_protocol);
 	uint64_t ms = 5000;
 
 	if (!strcmp(variable("OTEL_SDK_DISABLED", NULL, ""), "true"))
 		return 0;
-	t->is_grpc = !strcmp(protocol, "grpc");
-	t->endpoint = find_endpoint(c, t->is_grpc);
+	if (find_protocol(c, e) < 0)
+		return -1;
+	t->endpoint = find_endpoint(c);
+	t->ca = find_file(c, "CERTIFICATE");
+	t->certificate = find_file(c, "CLIENT_CERTIFICATE");
+	t->key = find_file(c, "CLIENT_KEY");
 	t->service = arena_strdup(c->arena, variable("OTEL_SERVICE_NAME", NULL, t->service));
 	t->headers = arena_strdup(c->arena, variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS",
 						     "OTEL_EXPORTER_OTLP_HEADERS", ""));
@@ -92,8 +108,8 @@ int config_tracing_finish(struct config *c, struct err *e)
 	t->delay = ms * 1000000;
 	if (find_ratio(t, e) < 0 || !*t->endpoint)
 		return *t->endpoint ? -1 : e->code ? -1 : 0;
-	if (!has_scheme(t->endpoint))
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "the endpoint of traces \"%.200s\" is no URL", t->endpoint);
-	return check_protocol(t, protocol, e);
+	return has_scheme(t->endpoint)
+		       ? 0
+		       : err_set(e, ERR_INVALID_ARGUMENT,
+				 "the endpoint of traces \"%.200s\" is no URL", t->endpoint);
 }

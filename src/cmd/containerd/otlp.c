@@ -3,13 +3,12 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cmd/containerd/otlp_grpc.h"
+#include "cmd/containerd/otlp_http.h"
 #include "cmd/containerd/otlp_span.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
 #include "loop/trace.h"
 
-#include <curl/curl.h>
-#include <dlfcn.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
@@ -17,23 +16,11 @@
 #define EXPORT_MS 5000L
 #define LAST_EXPORT_MS 1500L
 
-/* What we need of libcurl, by its own declarations. */
-struct curl_calls {
-	__typeof__(curl_easy_init) *init;
-	__typeof__(curl_easy_setopt) *setopt;
-	__typeof__(curl_easy_perform) *perform;
-	__typeof__(curl_easy_getinfo) *getinfo;
-	__typeof__(curl_easy_strerror) *text;
-	__typeof__(curl_easy_cleanup) *cleanup;
-	__typeof__(curl_slist_append) *append;
-	__typeof__(curl_slist_free_all) *free_list;
-};
-
 struct otlp {
 	const struct config_tracing *cfg;
 	struct loop *loop;
 	struct pool *pool;
-	struct curl_calls curl;
+	struct otlp_http *http; /* NULL: gRPC without TLS, by our own client */
 	struct loop_timer *timer; /* the loop's thread only */
 	pthread_mutex_t lock; /* guards what follows */
 	struct span_note *queue[OTLP_QUEUE];
@@ -105,65 +92,6 @@ static void arm(void *arg)
 
 /* --- the sending --- */
 
-/* A collector's answer is of no use: it is read and forgotten. */
-static size_t forget(UNUSED char *p, size_t size, size_t n, UNUSED void *arg)
-{
-	return size * n;
-}
-
-static struct curl_slist *make_headers(const struct otlp *o)
-{
-	struct curl_slist *l = o->curl.append(NULL, "Content-Type: application/x-protobuf");
-	AUTO_FREE char *copy = xstrdup(o->cfg->headers);
-
-	for (char *p = copy, *next; p && *p; p = next) {
-		char *value;
-
-		next = strchr(p, ',');
-		if (next)
-			*next++ = 0;
-		value = strchr(p, '=');
-		if (!value)
-			continue;
-		*value++ = 0;
-		AUTO_FREE char *line = xasprintf("%s: %s", p, value);
-		struct curl_slist *more = o->curl.append(l, line);
-
-		l = more ?: l;
-	}
-	return l;
-}
-
-static int post_body(struct otlp *o, const void *body, size_t n, long ms, struct err *e)
-{
-	CURL *c = o->curl.init();
-	struct curl_slist *headers = make_headers(o);
-	long status = 0;
-
-	if (!c)
-		return err_set(e, ERR_INTERNAL, "curl_easy_init");
-	(void)o->curl.setopt(c, CURLOPT_URL, o->cfg->endpoint);
-	(void)o->curl.setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-	(void)o->curl.setopt(c, CURLOPT_POSTFIELDS, body);
-	(void)o->curl.setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)n);
-	(void)o->curl.setopt(c, CURLOPT_HTTPHEADER, headers);
-	(void)o->curl.setopt(c, CURLOPT_TIMEOUT_MS, ms);
-	(void)o->curl.setopt(c, CURLOPT_NOSIGNAL, 1L);
-	(void)o->curl.setopt(c, CURLOPT_WRITEFUNCTION, forget);
-	CURLcode r = o->curl.perform(c);
-
-	if (r == CURLE_OK)
-		(void)o->curl.getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-	o->curl.cleanup(c);
-	o->curl.free_list(headers);
-	if (r != CURLE_OK)
-		return err_set(e, ERR_UNAVAILABLE, "post %s: %s", o->cfg->endpoint,
-			       o->curl.text(r));
-	return status / 100 == 2 ? 0
-				 : err_set(e, ERR_UNAVAILABLE, "post %s: status %ld",
-					   o->cfg->endpoint, status);
-}
-
 /* Once for the whole time that the collector is away. */
 static void note_result(struct otlp *o, const struct err *e, size_t n)
 {
@@ -205,8 +133,8 @@ static void export_job(void *arg)
 	if (n) {
 		size_t size = spans_pack(batch, n, o->cfg->service, &body);
 
-		(void)(o->cfg->is_grpc ? otlp_grpc_post(o->cfg, body, size, ms, &e)
-				       : post_body(o, body, size, ms, &e));
+		(void)(o->http ? otlp_http_post(o->http, body, size, ms, &e)
+			       : otlp_grpc_post(o->cfg, body, size, ms, &e));
 	}
 	for (size_t i = 0; i < n; i++)
 		span_note_free(batch[i]);
@@ -220,29 +148,6 @@ static void export_job(void *arg)
 
 /* --- start and end --- */
 
-/* Never unloaded: its libraries have threads' keys and exit handlers of their own. */
-static int load_curl(struct curl_calls *c, struct err *e)
-{
-	void *lib = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-	__typeof__(curl_global_init) *global_init;
-
-	if (!lib)
-		return err_set(e, ERR_FAILED_PRECONDITION, "tracing: %s", dlerror());
-	c->init = (__typeof__(c->init))dlsym(lib, "curl_easy_init");
-	c->setopt = (__typeof__(c->setopt))dlsym(lib, "curl_easy_setopt");
-	c->perform = (__typeof__(c->perform))dlsym(lib, "curl_easy_perform");
-	c->getinfo = (__typeof__(c->getinfo))dlsym(lib, "curl_easy_getinfo");
-	c->text = (__typeof__(c->text))dlsym(lib, "curl_easy_strerror");
-	c->cleanup = (__typeof__(c->cleanup))dlsym(lib, "curl_easy_cleanup");
-	c->append = (__typeof__(c->append))dlsym(lib, "curl_slist_append");
-	c->free_list = (__typeof__(c->free_list))dlsym(lib, "curl_slist_free_all");
-	global_init = (__typeof__(global_init))dlsym(lib, "curl_global_init");
-	if (!c->init || !c->setopt || !c->perform || !c->getinfo || !c->text || !c->cleanup ||
-	    !c->append || !c->free_list || !global_init || global_init(CURL_GLOBAL_ALL))
-		return err_set(e, ERR_FAILED_PRECONDITION, "tracing: libcurl.so.4 is not complete");
-	return 0;
-}
-
 int otlp_new(const struct config_tracing *cfg, struct loop *l, struct pool *p, struct otlp **ret,
 	     struct err *e)
 {
@@ -254,7 +159,9 @@ int otlp_new(const struct config_tracing *cfg, struct loop *l, struct pool *p, s
 	o->cfg = cfg;
 	o->loop = l;
 	o->pool = p;
-	if (!cfg->is_grpc && load_curl(&o->curl, e) < 0) {
+	bool is_own = cfg->protocol == OTLP_GRPC && str_starts(cfg->endpoint, "http://");
+
+	if (!is_own && otlp_http_new(cfg, &o->http, e) < 0) {
 		free(o);
 		return -1;
 	}
@@ -283,6 +190,7 @@ void otlp_free(struct otlp *o)
 	trace_set_sink(NULL, NULL, 0);
 	for (size_t i = 0; i < o->n; i++)
 		span_note_free(o->queue[i]);
+	otlp_http_free(o->http);
 	pthread_mutex_destroy(&o->lock);
 	free(o);
 }

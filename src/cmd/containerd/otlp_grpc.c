@@ -15,12 +15,11 @@
 
 #define METHOD "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 #define DEFAULT_PORT "4317"
-#define SCHEME "http://"
 
-/* "http://HOST[:PORT][/…]", HOST maybe in brackets. */
+/* "http[s]://HOST[:PORT][/…]", HOST maybe in brackets. */
 static void split(const char *url, char **ret_host, char **ret_port)
 {
-	const char *p = url + strlen(SCHEME);
+	const char *p = strstr(url, "://") + strlen("://");
 	size_t n = strcspn(p, "/");
 	bool has_brackets = *p == '[';
 	size_t host = has_brackets ? strcspn(p, "]") + 1 : strcspn(p, ":/");
@@ -30,6 +29,17 @@ static void split(const char *url, char **ret_host, char **ret_port)
 	*ret_host = has_brackets && host > 1 ? xstrndup(p + 1, host - 2) : xstrndup(p, host);
 	*ret_port = host < n && p[host] == ':' ? xstrndup(p + host + 1, n - host - 1)
 					       : xstrdup(DEFAULT_PORT);
+}
+
+char *otlp_grpc_url(const char *endpoint)
+{
+	AUTO_FREE char *host = NULL;
+	AUTO_FREE char *port = NULL;
+
+	split(endpoint, &host, &port);
+	bool is_v6 = strchr(host, ':');
+	return xasprintf("%.*s%s%s%s:%s" METHOD, (int)(strstr(endpoint, "://") - endpoint) + 3,
+			 endpoint, is_v6 ? "[" : "", host, is_v6 ? "]" : "", port);
 }
 
 static int connect_one(const struct addrinfo *a, long ms)

@@ -7,3 +7,7 @@
  */
 int otlp_grpc_post(const struct config_tracing *cfg, const void *body, size_t n, long ms,
 		   struct err *e);
+
+/* The URL of the method that takes spans, for who speaks HTTP/2 himself; port 4317 unless the
+ * endpoint says another.  The caller frees it. */
+char *otlp_grpc_url(const char *endpoint);

@@ -3,6 +3,7 @@
 
 #include "os/fd.h"
 #include "store/inodes.h"
+#include "store/mount_do.h"
 #include "store/tree.h"
 
 #include <endian.h>
@@ -117,17 +118,20 @@ int remap_tree(const char *dir, const struct oci_idmappings *uids,
 static int mount_snapshot(struct arena *a, const Containerd__Types__Mount *m, const char *target,
 			  struct err *e)
 {
-	struct str data AUTO_STR = STR_INIT(64 << 10);
-	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	static const char *const more[] = { "nosuid", "nodev", "noexec" };
+	const char **options = arena_array(a, m->n_options + ARRAY_LEN(more), sizeof *options);
+	const struct mount safe = { .type = m->type,
+				    .source = m->source,
+				    .target = "",
+				    .options = options,
+				    .noptions = m->n_options + ARRAY_LEN(more) };
 
-	if (!strcmp(m->type, "bind")) {
-		flags |= MS_BIND;
-	} else {
-		for (size_t i = 0; i < m->n_options; i++)
-			str_addf(&data, "%s%s", data.len ? "," : "", m->options[i]);
-	}
-	if (mount(m->source, target, m->type, flags, arena_strdup(a, str_c(&data))) < 0)
-		return err_sys(e, errno, "mount the snapshot to change its owners");
+	for (size_t i = 0; i < m->n_options; i++)
+		options[i] = m->options[i];
+	for (size_t i = 0; i < ARRAY_LEN(more); i++)
+		options[m->n_options + i] = more[i];
+	if (mount_do(&safe, target, e) < 0)
+		return err_wrap(e, "mount the snapshot to change its owners");
 	return 0;
 }
 

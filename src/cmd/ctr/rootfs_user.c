@@ -9,6 +9,7 @@
 
 #include "os/fd.h"
 #include "os/path.h"
+#include "store/mount_do.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -129,12 +130,35 @@ static char *overlay_options(const Containerd__Types__Mount *m)
 	return str_take(&s);
 }
 
+/* A file with a file system in it: as the task will have it, since one that was not unmounted can't
+ * be read before it has been repaired. */
+static bool is_looped(const Containerd__Types__Mount *m)
+{
+	for (size_t i = 0; i < m->n_options; i++)
+		if (!strcmp(m->options[i], "loop"))
+			return true;
+	return false;
+}
+
+static int mount_looped(const Containerd__Types__Mount *m, const char *target, struct err *e)
+{
+	const struct mount same = { .type = m->type,
+				    .source = m->source,
+				    .target = "",
+				    .options = (const char **)m->options,
+				    .noptions = m->n_options };
+
+	return mount_do(&same, target, e);
+}
+
 static int mount_on(const Containerd__Types__Mount *m, const char *target, struct err *e)
 {
 	bool is_overlay = !strcmp(m->type, "overlay");
 	unsigned long flags = MS_RDONLY;
 	char *options AUTO_FREE = is_overlay ? overlay_options(m) : data_options(m, &flags);
 
+	if (is_looped(m))
+		return mount_looped(m, target, e);
 	if (mount(m->source, target, m->type, flags | MS_NOSUID | MS_NODEV | MS_NOEXEC, options) <
 	    0)
 		return err_sys(e, errno, "mount %s to look up the user", m->type);
