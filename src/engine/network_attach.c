@@ -1,5 +1,6 @@
 #include "engine/network_attach.h"
 
+#include "net/builtin.h"
 #include "net/files.h"
 #include "os/file.h"
 
@@ -29,6 +30,18 @@ static void ifname_of(size_t i, char ret[IFNAME])
 	snprintf(ret, IFNAME, "eth%zu", i);
 }
 
+/* The operator's; where there is none, the built-in one, which also goes by its name. */
+static int load_network(const struct cni_env *env, const char *name, struct cni_net **ret,
+			struct err *e)
+{
+	if (cni_net_load(env, name, ret, e) == 0)
+		return 0;
+	if (e->code != ERR_NOT_FOUND || (name && strcmp(name, BUILTIN_NAME) != 0))
+		return -1;
+	err_clear(e);
+	return builtin_default(ret, e);
+}
+
 static int load_networks(const struct cni_env *env, json_object *names, struct plan *p,
 			 struct err *e)
 {
@@ -37,7 +50,7 @@ static int load_networks(const struct cni_env *env, json_object *names, struct p
 	if (n > NETWORKS_MAX)
 		return err_set(e, ERR_INVALID_ARGUMENT, "more than %d networks", NETWORKS_MAX);
 	if (!n) {
-		if (cni_net_load(env, NULL, &p->nets[0], e) < 0)
+		if (load_network(env, NULL, &p->nets[0], e) < 0)
 			return -1;
 		p->n = 1;
 	}
@@ -47,7 +60,7 @@ static int load_networks(const struct cni_env *env, json_object *names, struct p
 		if (!json_object_is_type(o, json_type_string))
 			return err_set(e, ERR_INVALID_ARGUMENT, "the name of network %zu is none",
 				       i);
-		if (cni_net_load(env, json_object_get_string(o), &p->nets[i], e) < 0)
+		if (load_network(env, json_object_get_string(o), &p->nets[i], e) < 0)
 			return -1;
 		p->n++;
 		for (size_t k = 0; k < i; k++)

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/builtin.h"
 #include "net/plugin.h"
 
 #include <string.h>
@@ -126,9 +127,28 @@ static int find_all(const struct cni_env *env, const struct cni_net *net, struct
 	return 0;
 }
 
+static int add_builtin(const struct cni_env *env, const struct cni_net *net,
+		       const struct cni_attachment *at, json_object **ret, struct err *e)
+{
+	AUTO_JSON json_object *result = NULL;
+	struct err ignored = { 0 };
+
+	if (check_attachment(at, e) < 0 || builtin_add(env, net, at, &result, e) < 0)
+		return -1;
+	if (cni_cache_write(env, net, at, result, e) < 0) {
+		(void)builtin_del(env, net, at, at->capability_args, &ignored);
+		return -1;
+	}
+	*ret = TAKE_PTR(result);
+	return 0;
+}
+
 int cni_add(const struct cni_env *env, const struct cni_net *net, const struct cni_attachment *at,
 	    struct cancel *c, json_object **ret, struct err *e)
 {
+	if (net->is_builtin)
+		return add_builtin(env, net, at, ret, e);
+
 	AUTO_JSON json_object *prev = NULL;
 	struct err ignored = { 0 };
 	size_t i, n = json_object_array_length(net->plugins);
@@ -188,7 +208,9 @@ int cni_del(const struct cni_env *env, const struct cni_net *net, const struct c
 	/* A cached result that cannot be read must not keep the address for ever. */
 	if (recall(env, net, at, &doc, &result, &args, &broken) < 0)
 		result = NULL;
-	if (undo(env, net, at, json_object_array_length(net->plugins), args, result, e) < 0)
+	if (net->is_builtin ? builtin_del(env, net, at, args, e) < 0
+			    : undo(env, net, at, json_object_array_length(net->plugins), args,
+				   result, e) < 0)
 		return -1;
 	return cni_cache_remove(env, net->name, at->container, at->ifname, e);
 }
@@ -214,6 +236,8 @@ int cni_check(const struct cni_env *env, const struct cni_net *net, const struct
 	if (!r || !result)
 		return err_set(e, ERR_NOT_FOUND, "attachment %s of %s in network %s", at->ifname,
 			       at->container, net->name);
+	if (net->is_builtin)
+		return builtin_check(env, net, at, e);
 	for (size_t i = 0; i < json_object_array_length(net->plugins); i++) {
 		json_object *plugin = json_object_array_get_idx(net->plugins, i);
 
@@ -226,7 +250,8 @@ int cni_check(const struct cni_env *env, const struct cni_net *net, const struct
 
 int cni_status(const struct cni_env *env, const struct cni_net *net, struct err *e)
 {
-	for (size_t i = 0; cni_net_has(net, 1, 1) && i < json_object_array_length(net->plugins);
+	for (size_t i = 0; !net->is_builtin && cni_net_has(net, 1, 1) &&
+			   i < json_object_array_length(net->plugins);
 	     i++) {
 		json_object *plugin = json_object_array_get_idx(net->plugins, i);
 
@@ -370,8 +395,8 @@ int cni_gc(const struct cni_env *env, const struct cni_net *net, const struct cn
 
 	if (cni_cache_list(env, net->name, NULL, del_visit, &s, e) < 0)
 		return -1;
-	for (size_t i = 0;
-	     !net->no_gc && cni_net_has(net, 1, 1) && i < json_object_array_length(net->plugins);
+	for (size_t i = 0; !net->is_builtin && !net->no_gc && cni_net_has(net, 1, 1) &&
+			   i < json_object_array_length(net->plugins);
 	     i++) {
 		json_object *plugin = json_object_array_get_idx(net->plugins, i);
 		json_object *config = config_of(net, plugin, NULL, NULL);

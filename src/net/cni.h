@@ -42,6 +42,7 @@ struct cni_net {
 	char *text; /* the list as the cache keeps it */
 	size_t n;
 	bool no_check, no_gc; /* disableCheck, disableGC */
+	bool is_builtin; /* casco.builtin: no plugin is run (net/builtin.h) */
 };
 
 void cni_net_free(struct cni_net *net); /* NULL is fine */

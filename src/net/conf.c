@@ -230,6 +230,7 @@ static int check_list(struct cni_net *net, const char *dir, struct err *e)
 	net->name = name;
 	net->no_check = flag_of(net->list, "disableCheck");
 	net->no_gc = flag_of(net->list, "disableGC");
+	net->is_builtin = flag_of(net->list, "casco.builtin");
 	return choose_version(net->list, &net->version, e);
 }
 

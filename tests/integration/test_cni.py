@@ -12,7 +12,7 @@ import time
 import unittest
 
 from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, our_env, wait_for
-from netspace import PLUGINS, Netspace, bridge_list, leftovers, sh, wipe, write_conf
+from netspace import PLUGINS, Netspace, bridge_list, drop_table, leftovers, remove_bridges, sh, wipe, write_conf
 from rpc import call
 
 DEBIAN_CTR, DEBIAN_CONTAINERD = "/usr/bin/ctr", "/usr/bin/containerd"
@@ -31,8 +31,17 @@ def tearDownModule():
     space.leave()
 
 
-def fetch(address, port, outside=False):
-    """What a web server answers; "" when it does not."""
+def fetch(address, port, outside=False, tries=30):
+    """What a web server answers; "" when it does not.  It may have just been started."""
+    for _ in range(tries):
+        text = fetch_once(address, port, outside)
+        if text:
+            break
+        time.sleep(0.1)
+    return text
+
+
+def fetch_once(address, port, outside):
     where = ("ip", "netns", "exec", "outside") if outside else ()
     host = f"[{address}]" if ":" in address else address
     r = subprocess.run([*where, "timeout", "3", "busybox", "wget", "-qO-", f"http://{host}:{port}/"], capture_output=True, text=True, check=False)
@@ -48,10 +57,20 @@ while True:
     data, who = s.recvfrom(100)
     s.sendto(data, who)
 """
+WHO = """
+import socket, sys
+s = socket.create_server(("", int(sys.argv[1])))
+print("ready", flush=True)
+while True:
+    c, who = s.accept()
+    c.send(who[0].encode())
+    c.close()
+"""
 SERVE = "mkdir -p /w; echo $HOSTNAME_SHOWN > /w/index.html; exec httpd -f -p 80 -h /w"
 
 
 class NetworkTest(DaemonTest):
+    builtin = False
     config = CONFIG + "\n[plugins.'io.containerd.internal.v1.restart']\n  interval = '300ms'\n"
 
     @classmethod
@@ -62,7 +81,8 @@ class NetworkTest(DaemonTest):
         cls.daemon.start()
         cls.addClassCleanup(cls.daemon.stop)
         cls.ctr("images", "import", SHARE / "busybox.tar")
-        write_conf("10-test.conflist", bridge_list())
+        cls.addClassCleanup(remove_bridges)
+        write_conf("10-test.conflist", bridge_list(builtin=cls.builtin))
         cls.addClassCleanup(shutil.rmtree, "/etc/cni/net.d", ignore_errors=True)
 
     def setUp(self):
@@ -127,8 +147,8 @@ class Attached(NetworkTest):
     def test_published_on_one_address(self):
         self.serve("here", "-p", "127.0.0.1:8081:80")
         self.assertEqual(fetch("127.0.0.1", 8081), "here\n")
-        self.assertEqual(fetch("192.0.2.1", 8081), "")
-        self.assertEqual(fetch("192.0.2.1", 8081, outside=True), "")
+        self.assertEqual(fetch("192.0.2.1", 8081, tries=1), "")
+        self.assertEqual(fetch("192.0.2.1", 8081, outside=True, tries=1), "")
 
     def test_ranges_and_udp(self):
         self.running("-p", "8100-8102:7000-7002/udp", "-p", "192.0.2.1:9000:80", name="many")
@@ -168,13 +188,13 @@ class Attached(NetworkTest):
         self.assertIn("link/ether 02:00:00:00:77:77", out)
 
     def test_two_networks_by_name(self):
-        write_conf("20-more.conflist", bridge_list("more", "tbr1", ["10.98.0.0/24"]))
+        write_conf("20-more.conflist", bridge_list("more", "tbr1", ["10.98.0.0/24"], builtin=self.builtin))
         self.addCleanup(os.unlink, "/etc/cni/net.d/20-more.conflist")
         out = self.ctr("run", "--rm", "--network", "more", "--network", "test", self.IMAGE, "two", "ip", "-4", "addr").stdout
         self.assertRegex(out, r"(?s)inet 10\.98\.0\.\d+/24 .* eth0\n.*inet 10\.97\.0\.\d+/24 .* eth1\n")
 
     def test_ipv6(self):
-        write_conf("30-six.conflist", bridge_list("six", "tbr6", ["10.99.0.0/24", "fd00:99::/64"]))
+        write_conf("30-six.conflist", bridge_list("six", "tbr6", ["10.99.0.0/24", "fd00:99::/64"], builtin=self.builtin))
         self.addCleanup(os.unlink, "/etc/cni/net.d/30-six.conflist")
         self.running("--network", "six", "-p", "[::1]:8066:80", "-p", "8067:80", name="six",
                      command=("sh", "-c", "mkdir /w; echo six > /w/index.html; exec httpd -f -p '[::]:80' -h /w"))
@@ -405,12 +425,152 @@ class Stubs(NetworkTest):
         self.assertEqual(self.task_line("second"), "")
 
 
+class AttachedBuiltin(Attached):
+    """The same, with no plugin but our own code for the same configuration."""
+    builtin = True
+
+    def test_no_program_is_run(self):
+        """Not even looked for."""
+        write_conf("70-alone.conflist", {"cniVersion": "1.0.0", "name": "alone", "casco.builtin": True, "plugins": [
+            {"type": "no-such-plugin", "bridge": "tbr9", "ipMasq": True, "ipam": {"ranges": [[{"subnet": "10.95.0.0/24"}]]}}]})
+        self.addCleanup(os.unlink, "/etc/cni/net.d/70-alone.conflist")
+        out = self.ctr("run", "--rm", "--network", "alone", self.IMAGE, "alone", "ip", "-4", "addr", "show", "eth0").stdout
+        self.assertIn("inet 10.95.0.2/24", out)
+
+    def test_nobody_comes_in_who_is_not_asked(self):
+        write_conf("20-more.conflist", bridge_list("more", "tbr1", ["10.98.0.0/24"], builtin=True))
+        self.addCleanup(os.unlink, "/etc/cni/net.d/20-more.conflist")
+        self.serve("inner", "-p", "8085:80", "-p", "127.0.0.1:8086:80")
+        address = self.address("inner")
+        self.assertEqual(fetch(address, 80), "inner\n")
+        # a machine beside the host that sends to the container itself, or to the host's 127.0.0.1
+        self.assertEqual(fetch(address, 80, outside=True, tries=1), "")
+        self.assertEqual(fetch("192.0.2.1", 8085, outside=True), "inner\n")
+        self.assertEqual(fetch("192.0.2.1", 8086, outside=True, tries=1), "")
+        for words in (("-w", "net.ipv4.conf.all.route_localnet=1"),):
+            sh("ip", "netns", "exec", "outside", "sysctl", *words)
+        sh("ip", "-n", "outside", "addr", "del", "127.0.0.1/8", "dev", "lo")
+        self.addCleanup(sh, "ip", "-n", "outside", "addr", "add", "127.0.0.1/8", "dev", "lo")
+        sh("ip", "-n", "outside", "route", "add", "127.0.0.1/32", "via", "192.0.2.1")
+        self.addCleanup(sh, "ip", "-n", "outside", "route", "del", "127.0.0.1/32")
+        self.assertEqual(fetch("127.0.0.1", 8086, outside=True, tries=1), "")
+        # a container of another network
+        r = self.ctr("run", "--rm", "--network", "more", self.IMAGE, "stranger", "sh", "-c", f"timeout 2 wget -qO- http://{address}/; true")
+        self.assertEqual(r.stdout, "")
+        out = self.ctr("run", "--rm", "--network", "more", self.IMAGE, "guest", "wget", "-qO-", "http://192.0.2.1:8085/").stdout
+        self.assertEqual(out, "inner\n")
+
+    def test_its_way_out_is_the_hosts_address(self):
+        server = subprocess.Popen(["ip", "netns", "exec", "outside", "python3", "-c", WHO, "7777"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(server.communicate)
+        self.addCleanup(server.kill)
+        server.stdout.readline()
+        out = self.ctr("run", "--rm", "--cni", self.IMAGE, "out", "sh", "-c", "echo | timeout 5 nc 192.0.2.2 7777").stdout
+        self.assertEqual(out, "192.0.2.1")
+
+    def test_ipv4_is_no_ipv6(self):
+        out = self.ctr("run", "--rm", "--cni", self.IMAGE, "four", "sh", "-c", "sleep 0.5; ip -6 addr show eth0; cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6").stdout
+        self.assertEqual(out, "1\n")
+        self.assertEqual(sh("ip", "-6", "addr", "show", "tbr0"), "")
+
+    def test_a_port_is_published_once(self):
+        self.serve("first", "-p", "8087:80")
+        r = self.ctr("run", "--rm", "-p", "8088:80", "-p", "8087:80", self.IMAGE, "second", "true", check=False)
+        self.assertIn("port 8087 of the host is published by another container", r.stderr)
+        self.assertEqual(fetch("127.0.0.1", 8087), "first\n")
+        self.assertEqual(len([x for x in leftovers(self.daemon.root) if x.startswith("address")]), 1)
+
+    def test_rules_that_somebody_has_removed(self):
+        self.running("-p", "8089:80", name="robbed")
+        drop_table()
+        self.serve("after", "-p", "8098:80")
+        self.assertEqual(fetch("127.0.0.1", 8098), "after\n")
+        self.ctr("tasks", "delete", "--force", "robbed")
+        self.assertEqual(fetch("127.0.0.1", 8098), "after\n")
+
+
+class EndsBuiltin(Ends):
+    builtin = True
+
+
+class Compared(NetworkTest):
+    maxDiff = None
+
+    """The built-in network beside Debian's plugins with the same configuration."""
+
+    def seen(self, builtin):
+        write_conf("10-test.conflist", bridge_list(subnets=["10.97.0.0/24", "fd00:97::/64"], builtin=builtin))
+        shutil.rmtree("/var/lib/cni/networks/test", ignore_errors=True)
+        self.serve("seen", "-p", "8077:80", "--hostname", "seen")
+        self.addCleanup(remove_bridges)
+        record = self.record("seen")["Attachments"][0]
+        for i in record["result"]["interfaces"]:
+            i["mac"] = re.sub("[0-9a-f]{2}", "xx", i["mac"])
+            i["name"] = re.sub("^veth.*", "vethN", i["name"])
+        result = {"result": record["result"], "served": [fetch(a, p) for a, p in (("127.0.0.1", 8077), ("192.0.2.1", 8077), ("10.97.0.2", 80))]}
+        result["files"] = {p.name: p.read_text() for p in pathlib.Path("/var/lib/cni/networks/test").glob("*")}
+        for what in ("addr", "route", "-6 route"):
+            text = self.ctr("tasks", "exec", "--exec-id", what.strip("-").replace(" ", "x"), "seen", "ip", *what.split()).stdout
+            # names by chance, a queue that is not used, and how far the kernel is with an address
+            text = re.sub(r" qlen \d+| tentative| flags 02", "", text)
+            lines = [re.sub(r"([0-9a-f]{2}:){5}[0-9a-f]{2}|eth0@if\d+|fe80::\S+", "X", x).strip() for x in text.splitlines()]
+            result[what] = sorted(x for x in lines if "valid_lft" not in x)
+        result["bridge"] = sorted(re.findall(r"inet6? ((?!fe80)\S+) ", sh("ip", "addr", "show", "tbr0")))
+        result["cache"] = sorted(json.loads(pathlib.Path("/var/lib/cni/results/test-default-seen-eth0").read_text()))
+        self.ctr("tasks", "delete", "--force", "seen")
+        self.ctr("containers", "delete", "seen")
+        self.assert_clean()
+        remove_bridges()
+        return result
+
+    def test_the_same_is_seen(self):
+        ours, theirs = self.seen(True), self.seen(False)
+        for key in ours:
+            self.assertEqual(ours[key], theirs[key], key)
+
+    def test_one_store_of_addresses(self):
+        """host-local's program and we serve one network at the same time."""
+        write_conf("10-test.conflist", bridge_list(builtin=True))
+        self.addCleanup(remove_bridges)
+        conf = dict(bridge_list()["plugins"][0], name="test", cniVersion="1.0.0")
+        env = dict(os.environ, CNI_CONTAINERID="other", CNI_NETNS="/x", CNI_IFNAME="eth0", CNI_PATH=str(PLUGINS))
+
+        def host_local(command):
+            r = subprocess.run([PLUGINS / "host-local"], input=json.dumps(conf), capture_output=True, text=True, env=dict(env, CNI_COMMAND=command), check=True)
+            return json.loads(r.stdout)["ips"][0]["address"].split("/")[0] if command == "ADD" else None
+
+        self.running("--cni", name="one")
+        other = host_local("ADD")
+        self.running("--cni", name="two")
+        self.assertEqual(len({self.address("one"), other, self.address("two")}), 3)
+        for name in ("one", "two"):
+            self.ctr("tasks", "delete", "--force", name)
+        left = [p.name for p in pathlib.Path("/var/lib/cni/networks/test").glob("10*")]
+        self.assertEqual(left, [other])
+        host_local("DEL")
+
+
 class WithoutConfiguration(NetworkTest):
-    def test_the_sentence(self):
+    def setUp(self):
+        super().setUp()
         os.rename("/etc/cni/net.d/10-test.conflist", "/etc/cni/net.d/10-test.no")
         self.addCleanup(os.rename, "/etc/cni/net.d/10-test.no", "/etc/cni/net.d/10-test.conflist")
-        r = self.ctr("run", "--rm", "--cni", self.IMAGE, "none", "true", check=False)
-        self.assertIn("no network config found in /etc/cni/net.d: cni plugin not initialized", r.stderr)
+        self.addCleanup(remove_bridges)
+
+    def test_the_built_in_network(self):
+        self.serve("plain", "-p", "8060:80")
+        self.assertEqual(fetch("127.0.0.1", 8060), "plain\n")
+        self.assertEqual(fetch("192.0.2.1", 8060, outside=True), "plain\n")
+        self.assertRegex(self.address("plain"), r"^10\.63\.")
+        self.assertEqual(self.record("plain")["Attachments"][0]["network"], "casco")
+        out = self.ctr("run", "--rm", "--network", "casco", self.IMAGE, "named", "ip", "-4", "addr", "show", "eth0").stdout
+        self.assertIn("inet 10.63.", out)
+
+    def test_a_subnet_that_the_host_uses_is_left_alone(self):
+        sh("ip", "route", "add", "10.63.5.0/24", "via", "192.0.2.2")
+        self.addCleanup(sh, "ip", "route", "del", "10.63.5.0/24")
+        out = self.ctr("run", "--rm", "--cni", self.IMAGE, "moved", "ip", "-4", "addr", "show", "eth0").stdout
+        self.assertIn("inet 10.163.0.2/16", out)
 
 
 def attach(container, netns):
@@ -513,6 +673,12 @@ class ForeignDaemon(NetworkTest):
     def test_what_needs_our_daemon(self):
         r = self.ctr("run", "--rm", "--dns", "1.1.1.1", self.IMAGE, "dns", "true", check=False)
         self.assertIn("--dns, --dns-search and --dns-option need casco's own daemon", r.stderr)
+
+    def test_no_configuration(self):
+        os.rename("/etc/cni/net.d/10-test.conflist", "/etc/cni/net.d/10-test.no")
+        self.addCleanup(os.rename, "/etc/cni/net.d/10-test.no", "/etc/cni/net.d/10-test.conflist")
+        r = self.ctr("run", "--rm", "--cni", self.IMAGE, "none", "true", check=False)
+        self.assertIn("no network config found in /etc/cni/net.d: cni plugin not initialized", r.stderr)
 
     def test_a_failure_leaves_nothing(self):
         r = self.ctr("run", "--rm", "--network", "absent", self.IMAGE, "fails", "true", check=False)

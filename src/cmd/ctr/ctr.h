@@ -165,9 +165,9 @@ extern const struct command containers_commands[], content_commands[], images_co
 	leases_commands[], namespaces_commands[], plugins_commands[], sandboxes_commands[],
 	snapshots_commands[], tasks_commands[], oci_commands[], shim_commands[],
 	deprecations_commands[];
-extern const struct flag shim_flags[], network_flags[], container_flags[], run_flags[], log_flags[], logs_flags[],
-	ps_flags[], platform_flags[], snapshotter_flags[], quiet_flags[], inspect_runtime_flags[],
-	doctor_flags[], install_flags[];
+extern const struct flag shim_flags[], network_flags[], container_flags[], run_flags[], log_flags[],
+	logs_flags[], ps_flags[], platform_flags[], snapshotter_flags[], quiet_flags[],
+	inspect_runtime_flags[], doctor_flags[], install_flags[];
 
 /* Prints what may follow words (the last may be the start of an option). */
 int complete_run(struct ctr *ctr, const struct command *app, const char *const *words, size_t n);

@@ -1,0 +1,185 @@
+#include "os/nlmsg.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+enum { REPLY_MAX = 64 << 10, REPLY_SECONDS = 30 };
+
+void nlmsg_done(struct nlmsg *m)
+{
+	str_done(&m->bytes);
+}
+
+static void pad(struct nlmsg *m)
+{
+	static const char zeros[NLMSG_ALIGNTO];
+
+	str_addn(&m->bytes, zeros, NLMSG_ALIGN(m->bytes.len) - m->bytes.len);
+}
+
+static void set_message_length(struct nlmsg *m)
+{
+	uint32_t n = (uint32_t)(m->bytes.len - m->at);
+
+	memcpy(m->bytes.ptr + m->at, &n, sizeof n);
+}
+
+static void begin(struct nlmsg *m, uint16_t type, uint16_t flags, const void *fixed, size_t n)
+{
+	const struct nlmsghdr h = { .nlmsg_type = type,
+				    .nlmsg_flags = flags,
+				    .nlmsg_seq = ++m->seq };
+
+	m->at = m->bytes.len;
+	str_addn(&m->bytes, &h, sizeof h);
+	nlmsg_raw(m, fixed, n);
+}
+
+void nlmsg_begin(struct nlmsg *m, uint16_t type, uint16_t flags, const void *fixed, size_t n)
+{
+	begin(m, type, (uint16_t)(flags | NLM_F_REQUEST | NLM_F_ACK), fixed, n);
+}
+
+void nlmsg_begin_no_ack(struct nlmsg *m, uint16_t type, const void *fixed, size_t n)
+{
+	begin(m, type, NLM_F_REQUEST, fixed, n);
+}
+
+void nlmsg_raw(struct nlmsg *m, const void *data, size_t n)
+{
+	str_addn(&m->bytes, data, n);
+	pad(m);
+	if (m->bytes.over)
+		BUG("a netlink packet outgrew its maximum");
+	set_message_length(m);
+}
+
+void nlmsg_put(struct nlmsg *m, uint16_t type, const void *data, size_t n)
+{
+	const struct nlattr a = { .nla_len = (uint16_t)(NLA_HDRLEN + n), .nla_type = type };
+
+	if (n > UINT16_MAX - NLA_HDRLEN)
+		BUG("a netlink attribute is too long");
+	str_addn(&m->bytes, &a, sizeof a);
+	nlmsg_raw(m, data, n);
+}
+
+void nlmsg_text(struct nlmsg *m, uint16_t type, const char *s)
+{
+	nlmsg_put(m, type, s, strlen(s) + 1);
+}
+
+void nlmsg_u32(struct nlmsg *m, uint16_t type, uint32_t v)
+{
+	nlmsg_put(m, type, &v, sizeof v);
+}
+
+void nlmsg_be32(struct nlmsg *m, uint16_t type, uint32_t v)
+{
+	nlmsg_u32(m, type, htonl(v));
+}
+
+size_t nlmsg_nest(struct nlmsg *m, uint16_t type)
+{
+	size_t nest = m->bytes.len;
+
+	nlmsg_put(m, type | NLA_F_NESTED, NULL, 0);
+	return nest;
+}
+
+void nlmsg_end_nest(struct nlmsg *m, size_t nest)
+{
+	size_t n = m->bytes.len - nest;
+	uint16_t len = (uint16_t)n;
+
+	if (n > UINT16_MAX)
+		BUG("a netlink attribute is too long");
+	memcpy(m->bytes.ptr + nest, &len, sizeof len);
+}
+
+int nlmsg_open(int protocol)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+	const struct timeval limit = { .tv_sec = REPLY_SECONDS };
+	int big = REPLY_MAX * 16;
+
+	if (fd < 0)
+		return -errno;
+	/* best effort, both: the kernel answers at once, and one packet has few messages */
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &big, sizeof big);
+	return fd;
+}
+
+static uint32_t count_acks(const struct nlmsg *m)
+{
+	const struct nlmsghdr *h = (const void *)m->bytes.ptr;
+	size_t left = m->bytes.len;
+	uint32_t n = 0;
+
+	for (; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+		n += !!(h->nlmsg_flags & NLM_F_ACK);
+	return n;
+}
+
+struct answers {
+	uint32_t left;
+	int error; /* the first one, -errno */
+	uint32_t seq; /* of it */
+};
+
+static void read_answers(const char *buf, size_t n, struct answers *a)
+{
+	const struct nlmsghdr *h = (const void *)buf;
+
+	for (; NLMSG_OK(h, n) && a->left; h = NLMSG_NEXT(h, n)) {
+		const struct nlmsgerr *e = NLMSG_DATA(h);
+
+		if (h->nlmsg_type != NLMSG_ERROR || h->nlmsg_len < NLMSG_LENGTH(sizeof *e))
+			continue;
+		a->left--;
+		if (e->error && !a->error) {
+			a->error = e->error;
+			a->seq = h->nlmsg_seq;
+		}
+	}
+}
+
+/* A batch of nf_tables that failed is answered for its bad messages alone. */
+static int receive(int sock, struct answers *a)
+{
+	_Alignas(struct nlmsghdr) char buf[8192];
+
+	while (a->left && !a->error) {
+		ssize_t n = recv(sock, buf, sizeof buf, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		read_answers(buf, (size_t)n, a);
+	}
+	return a->error;
+}
+
+int nlmsg_send(struct nlmsg *m, int sock, uint32_t *ret_seq)
+{
+	struct answers a = { .left = count_acks(m) };
+	ssize_t n;
+	int r;
+
+	do
+		n = send(sock, m->bytes.ptr, m->bytes.len, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	r = n < 0 ? -errno : receive(sock, &a);
+	if (ret_seq)
+		*ret_seq = a.seq;
+	str_reset(&m->bytes);
+	m->at = 0;
+	m->seq = 0;
+	return r;
+}
