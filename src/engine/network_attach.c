@@ -2,6 +2,7 @@
 
 #include "net/builtin.h"
 #include "net/files.h"
+#include "os/fd.h"
 #include "os/file.h"
 
 #include <fcntl.h>
@@ -118,12 +119,14 @@ static int make_plan(const struct cni_env *env, json_object *wishes, struct plan
 		json_object_object_add(o, "network", json_object_new_string(p->nets[i]->name));
 		json_object_object_add(o, "ifName", json_object_new_string(ifname));
 		json_object_object_add(o, "config", json_object_new_string(p->nets[i]->text));
+		if (i == 0 && p->args)
+			json_object_object_add(o, "capabilityArgs", json_object_get(p->args));
 		json_object_array_add(p->attachments, o);
 	}
 	return check_wishes(p, e);
 }
 
-static int add_all(const struct cni_env *env, const struct place *place, struct plan *p,
+static int add_all(const struct cni_env *env, const struct place *place, struct plan *p, int lock,
 		   struct cancel *cancel, struct err *e)
 {
 	for (size_t i = 0; i < p->n; i++) {
@@ -134,7 +137,8 @@ static int add_all(const struct cni_env *env, const struct place *place, struct 
 		const struct cni_attachment at = { .container = place->container,
 						   .netns = place->netns,
 						   .ifname = ifname,
-						   .capability_args = i ? NULL : p->args };
+						   .capability_args = i ? NULL : p->args,
+						   .lock = lock };
 
 		if (cni_add(env, p->nets[i], &at, cancel, &result, e) < 0)
 			return -1;
@@ -167,11 +171,16 @@ int network_attach(const struct cni_env *env, const struct place *place,
 
 	if (!job->wishes)
 		return attach_foreign(place, e);
+
+	AUTO_FD int lock = place_lock(place, e);
+
+	if (lock < 0)
+		return -1;
 	/* The record comes before the first ADD: who is killed in the middle has a DEL to do. */
 	if (make_plan(env, job->wishes, &p, e) < 0 || place_pin(place, job->pid, e) < 0 ||
 	    place_write(place, p.record, e) < 0)
 		return -1;
-	if (add_all(env, place, &p, job->cancel, e) < 0)
+	if (add_all(env, place, &p, lock, job->cancel, e) < 0)
 		return -1;
 	if (place_write(place, p.record, e) < 0)
 		return -1;
@@ -180,28 +189,34 @@ int network_attach(const struct cni_env *env, const struct place *place,
 
 /* --- the end --- */
 
-static int del_one(const struct cni_env *env, const struct place *place, json_object *o,
+static int del_one(const struct cni_env *env, const struct place *place, json_object *o, int lock,
 		   struct err *e)
 {
 	AUTO_CNI_NET struct cni_net *net = NULL;
+	json_object *args = NULL;
 	const char *config = "", *ifname = "";
 
 	if (!json_object_is_type(o, json_type_object))
 		return err_set(e, ERR_DATA_LOSS, "an attachment is no object");
-	if (jsonr_string(o, "config", &config, e) < 0 || jsonr_string(o, "ifName", &ifname, e) < 0)
+	/* of a former daemon's, the cache has the wishes: it was written after the last ADD */
+	if (jsonr_string(o, "config", &config, e) < 0 ||
+	    jsonr_string(o, "ifName", &ifname, e) < 0 ||
+	    jsonr_object(o, "capabilityArgs", &args, e) < 0)
 		return -1;
 	if (cni_net_parse(config, strlen(config), true, NULL, &net, e) < 0)
 		return -1;
 	const struct cni_attachment at = { .container = place->container,
 					   .netns = place_netns(place),
-					   .ifname = ifname };
+					   .ifname = ifname,
+					   .capability_args = args,
+					   .lock = lock };
 
 	return cni_del(env, net, &at, e);
 }
 
 /* All of them, also behind one that fails; the first failure is told. */
 static int del_all(const struct cni_env *env, const struct place *place, json_object *record,
-		   struct err *e)
+		   int lock, struct err *e)
 {
 	json_object *list = NULL;
 	int ret = 0;
@@ -211,7 +226,8 @@ static int del_all(const struct cni_env *env, const struct place *place, json_ob
 	for (size_t i = list ? json_object_array_length(list) : 0; i-- > 0;) {
 		struct err bad = { 0 };
 
-		if (del_one(env, place, json_object_array_get_idx(list, i), &bad) < 0 && ret == 0)
+		if (del_one(env, place, json_object_array_get_idx(list, i), lock, &bad) < 0 &&
+		    ret == 0)
 			ret = err_copy(e, &bad);
 	}
 	return ret;
@@ -240,10 +256,15 @@ int network_detach(const struct cni_env *env, const struct place *p, struct err 
 
 	if (access(p->dir, F_OK) < 0)
 		return 0;
+
+	AUTO_FD int lock = place_lock(p, e);
+
+	if (lock < 0)
+		return -1;
 	r = place_read(p, &record, e);
 	if (r > 0)
 		r = is_foreign(record) ? cni_del_cached(env, p->container, "", e)
-				       : del_all(env, p, record, e);
+				       : del_all(env, p, record, lock, e);
 	return r < 0 ? -1 : place_remove(p, e);
 }
 

@@ -1,5 +1,6 @@
 #include "engine/network_place.h"
 
+#include "base/log.h"
 #include "net/files.h"
 #include "os/file.h"
 #include "store/container.h"
@@ -8,10 +9,12 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 enum { RECORD_MAX = 8 << 20, RESOLV_MAX = 64 << 10, TEXT_MAX = 1 << 20 };
 
@@ -36,6 +39,24 @@ int place_make(const struct place *p, struct err *e)
 	int r = file_mkdirs(p->dir, 0700);
 
 	return r < 0 ? err_sys(e, -r, "mkdir %s", p->dir) : 0;
+}
+
+int place_lock(const struct place *p, struct err *e)
+{
+	enum { TRIES = 500, PAUSE_NS = 10000000 };
+	AUTO_FD int fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(e, errno, "open %s", p->dir);
+	for (int i = 0; i < TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return TAKE_FD(fd);
+		if (errno != EWOULDBLOCK)
+			return err_sys(e, errno, "lock %s", p->dir);
+		nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
+	}
+	log_warn(LOG({ "path", p->dir }), "a plugin's program is still at it, going on");
+	return TAKE_FD(fd);
 }
 
 int place_remove(const struct place *p, struct err *e)

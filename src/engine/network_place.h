@@ -15,6 +15,9 @@ void place_done(struct place *p);
 #define AUTO_PLACE CLEANUP(place_done)
 
 int place_make(const struct place *p, struct err *e);
+/* What plugins of a dead daemon are given, too: waits until they have ended, but not for ever,
+ * since one of them may have left a program behind.  An fd, or -1. */
+int place_lock(const struct place *p, struct err *e);
 int place_remove(const struct place *p, struct err *e); /* the mount, too */
 
 /* The record: {"attachments": [{"config", "ifName", "result"}], "isForeign": …}.  0: there is none.

@@ -75,6 +75,7 @@ struct cni_attachment {
 	const char *ifname; /* "eth0" */
 	json_object *capability_args; /* runtimeConfig's pool: portMappings, ips …; or NULL */
 	const char *args; /* CNI_ARGS, "K=V;K=V"; or "" */
+	int lock; /* 0: none; else plugins have it too, and hold it when we are gone */
 };
 
 /* libcni's rules for what comes from outside; ERR_INVALID_ARGUMENT. */

@@ -103,13 +103,13 @@ static int start(const char *path, const struct cni_env *env, const struct plugi
 	(void)fd_set_nonblock(c->out_fd, true);
 	(void)fd_set_nonblock(c->err_fd, true);
 	add_environment(&envp, env, run);
-	const int fds[] = { config, out, err };
+	const int fds[] = { config, out, err, run->at ? run->at->lock : 0 };
 	const struct spawn sp = { .path = path,
 				  .argv = argv,
 				  .envp = envp.v,
 				  .cwd_fd = -1,
 				  .fds = fds,
-				  .n_fds = 3,
+				  .n_fds = run->at && run->at->lock > 0 ? 4 : 3,
 				  .new_group = true };
 
 	r = spawn_start(&sp, &c->pidfd, &c->pid);

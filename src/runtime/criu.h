@@ -57,7 +57,7 @@ struct criu_mounts {
 	CriuMountMap *v[CRIU_MOUNTS_MAX];
 	size_t n;
 };
-int criu_mounts_dump(struct arena *a, const struct plan *p, int procfd, pid_t pid,
+int criu_mounts_dump(struct arena *a, const struct plan *p, bool has_notify, int procfd, pid_t pid,
 		     struct criu_mounts *ret, struct err *e);
 int criu_mounts_restore(struct arena *a, const struct plan *p, const struct oci_pairs *cgroups,
 			struct criu_mounts *ret, struct err *e);

@@ -229,8 +229,10 @@ static int run(struct dump *d, struct err *e)
 	req.type = d->c->pre_dump ? CRIU_REQ_TYPE__PRE_DUMP : CRIU_REQ_TYPE__DUMP;
 	req.opts = &opts;
 	if (!d->c->pre_dump) {
-		if (criu_mounts_dump(d->arena, &d->plan, d->procfd, d->state.init_pid, &d->mounts,
-				     e) < 0 ||
+		bool has_notify = faccessat(d->state.dirfd, STATE_NOTIFY, F_OK, 0) == 0;
+
+		if (criu_mounts_dump(d->arena, &d->plan, has_notify, d->procfd, d->state.init_pid,
+				     &d->mounts, e) < 0 ||
 		    write_descriptors(d, e) < 0)
 			return -1;
 		opts.ext_mnt = d->mounts.v;

@@ -5,6 +5,7 @@
 #include "os/path.h"
 #include "os/syscall.h"
 #include "runtime/mount.h"
+#include "runtime/state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #endif
 
 #define NULL_TOKEN "casco-null"
+#define NOTIFY_TOKEN "casco-notify"
 
 static int add(struct arena *a, struct criu_mounts *m, const char *key, const char *val,
 	       struct err *e)
@@ -149,7 +151,7 @@ static int add_all(const struct dumped *d, const struct plan *p, struct err *e)
 	return 0;
 }
 
-int criu_mounts_dump(struct arena *a, const struct plan *p, int procfd, pid_t pid,
+int criu_mounts_dump(struct arena *a, const struct plan *p, bool has_notify, int procfd, pid_t pid,
 		     struct criu_mounts *ret, struct err *e)
 {
 	AUTO_FREE char *mountinfo = NULL;
@@ -164,7 +166,9 @@ int criu_mounts_dump(struct arena *a, const struct plan *p, int procfd, pid_t pi
 	if (r < 0)
 		return err_sys(e, -r, "read the container's mounts");
 	const struct dumped d = { a, ret, rootfd, mountinfo };
-	return add_all(&d, p, e);
+	if (add_all(&d, p, e) < 0)
+		return -1;
+	return has_notify ? add_path(&d, STATE_NOTIFY_INSIDE, NOTIFY_TOKEN, e) : 0;
 }
 
 static int restore_cgroups(struct arena *a, const struct oci_pairs *cgroups,
@@ -202,7 +206,8 @@ int criu_mounts_restore(struct arena *a, const struct plan *p, const struct oci_
 	for (size_t i = 0; p->make_devices && i < p->n_devices; i++)
 		if (add(a, ret, arena_printf(a, "casco-device-%zu", i), p->devices[i].path, e) < 0)
 			return -1;
-	if (add(a, ret, NULL_TOKEN, "/dev/null", e) < 0)
+	if (add(a, ret, NULL_TOKEN, "/dev/null", e) < 0 ||
+	    (p->notify && add(a, ret, NOTIFY_TOKEN, p->notify, e) < 0))
 		return -1;
 	return restore_cgroups(a, cgroups, ret, e);
 }

@@ -17,6 +17,7 @@
 #include "runtime/procfs.h"
 #include "runtime/state.h"
 #include "runtime/update.h"
+#include "runtime/userns.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,6 +48,8 @@ struct restore {
 	const char *root; /* where criu finds the root file system */
 	int own_mounts, private_mounts, cwd; /* see enter_private_mounts() */
 	int procfd, images, work, console_socket, console;
+	int shown; /* the images as criu sees them, where that is another view; else -1 */
+	mode_t closed_mode; /* of their folder, then */
 	pid_t pid; /* of the first process, once criu told us */
 	int pidfd;
 	bool has_dir, is_checked, is_done;
@@ -89,7 +92,10 @@ static void restore_done(struct restore *k)
 	state_done(&k->state);
 	plan_done(&k->plan);
 	close_fd(&k->procfd);
+	if (k->shown >= 0)
+		(void)fchmod(k->images, k->closed_mode); /* ours: it could be opened, too */
 	close_fd(&k->images);
+	close_fd(&k->shown);
 	close_fd(&k->work);
 	close_fd(&k->console_socket);
 	close_fd(&k->console);
@@ -140,6 +146,39 @@ static int enter_private_mounts(struct restore *k, struct err *e)
 	return 0;
 }
 
+/* criu's first process in a new user namespace opens images as the host's root, and from somewhere
+ * on as the container's, to whom a folder of the host's root is closed.  So in the view that criu
+ * gets the folder's group is the container's root's, and may search it until the end; whose files
+ * they are on the disk does not change.  Where the kernel or the file system has no such mounts,
+ * criu finds out by itself. */
+static int show_images(struct restore *k, struct err *e)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
+	struct stat st;
+
+	if (!k->plan.uid_map || k->rt->rootless)
+		return 0;
+	AUTO_FD int userns = userns_open(k->procfd, "0 0 4294967295", k->plan.gid_map, e);
+	if (userns < 0)
+		return -1;
+	AUTO_FD int tree =
+		sys_open_tree(k->images, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	attr.userns_fd = (uint64_t)userns;
+	int r = tree < 0 ? tree : sys_mount_setattr(tree, "", AT_EMPTY_PATH, &attr);
+	if (r == 0 && fstat(k->images, &st) < 0)
+		r = -errno;
+	if (r < 0) {
+		log_debug(LOG({ "id", k->create->id }), "the images are shown as they are: %s",
+			  err_errno_text(-r));
+		return 0;
+	}
+	if (!(st.st_mode & S_IXGRP) && fchmod(k->images, (st.st_mode & 07777) | S_IXGRP) < 0)
+		return err_sys(e, errno, "open %s to the container's root", k->c->image_path);
+	k->closed_mode = st.st_mode & 07777;
+	k->shown = TAKE_FD(tree);
+	return 0;
+}
+
 static int open_folders(struct restore *k, struct err *e)
 {
 	k->images = open(k->c->image_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -181,6 +220,11 @@ static int make_state(struct restore *k, struct err *e)
 		return err_sys(e, errno, "make %s", root);
 	k->root = arena_strdup(k->arena, real);
 	free(real);
+	/* One that was created with NOTIFY_SOCKET has it mounted; the rest does without. */
+	if (mkdirat(s->dirfd, STATE_NOTIFY, 0755) < 0)
+		return err_sys(e, errno, "make the notify folder");
+	k->plan.notify = arena_printf(k->arena, "%.*s" STATE_NOTIFY,
+				      (int)(strlen(k->root) - strlen(ROOT_NAME)), k->root);
 	s->pub = (struct runtime_state){
 		.id = k->create->id,
 		.bundle = k->plan.bundle,
@@ -223,6 +267,13 @@ static int save_seccomp(struct restore *k, struct err *e)
 	return r;
 }
 
+static int note_place(void *data, const char *controller, const char *path, struct err *e)
+{
+	const struct restore *k = data;
+
+	return state_add_place(&k->state, controller, path, e);
+}
+
 static int make_cgroup(struct restore *k, struct err *e)
 {
 	const struct oci_spec *s = k->create->spec;
@@ -232,6 +283,8 @@ static int make_cgroup(struct restore *k, struct err *e)
 		.systemd = k->rt->systemd_cgroup,
 		.rootless = k->rt->rootless,
 		.annotations = &s->annotations,
+		.on_place = note_place,
+		.data = k,
 	};
 
 	if (s->linux.resources)
@@ -356,13 +409,14 @@ static int join(struct restore *k, CriuOpts *o, const struct plan_join *j, struc
 static int fill(struct restore *k, CriuOpts *o, struct err *e)
 {
 	criu_fill_opts(k->c, k->create->spec, k->arena, o);
-	o->images_dir_fd = k->images;
+	o->images_dir_fd = k->shown >= 0 ? k->shown : k->images;
 	o->log_file = (char *)LOG_NAME;
 	o->root = (char *)k->root;
 	SET(o, evasive_devices, 1);
 	SET(o, rst_sibling, 1); /* our child, not criu's */
-	if (k->work >= 0)
-		SET(o, work_dir_fd, k->work);
+	/* through the other view there is no making files */
+	if (k->work >= 0 || k->shown >= 0)
+		SET(o, work_dir_fd, k->work >= 0 ? k->work : k->images);
 	o->lsm_profile = (char *)k->c->lsm_profile;
 	o->lsm_mount_context = (char *)k->c->lsm_mount_context;
 	for (size_t i = 0; i < k->plan.n_joins; i++)
@@ -527,7 +581,7 @@ static int prepare(struct restore *k, struct err *e)
 	if (k->procfd < 0 || connect_console(k, e) < 0 || make_state(k, e) < 0 ||
 	    make_cgroup(k, e) < 0 || criu_mounts_prepare(&k->plan, e) < 0)
 		return -1;
-	if (enter_private_mounts(k, e) < 0 || open_folders(k, e) < 0)
+	if (enter_private_mounts(k, e) < 0 || open_folders(k, e) < 0 || show_images(k, e) < 0)
 		return -1;
 	return save_seccomp(k, e);
 }
@@ -547,6 +601,7 @@ int runtime_restore(const struct runtime *rt, const struct runtime_create *creat
 		.cwd = -1,
 		.procfd = -1,
 		.images = -1,
+		.shown = -1,
 		.work = -1,
 		.console_socket = -1,
 		.console = -1,
@@ -557,8 +612,10 @@ int runtime_restore(const struct runtime *rt, const struct runtime_create *creat
 	if (prepare(&k, e) < 0 || run(&k, e) < 0 || go_to_mounts(&k, k.own_mounts, e) < 0 ||
 	    birth_write_pid_file(create->io.pid_file, k.pid, e) < 0)
 		return -1;
-	(void)unlinkat(k.state.dirfd, ROOT_NAME,
-		       AT_REMOVEDIR); /* it goes with the rest otherwise */
+	/* they go with the rest otherwise */
+	(void)unlinkat(k.state.dirfd, ROOT_NAME, AT_REMOVEDIR);
+	if (!criu_has_notify(&k.plan, k.procfd, k.pid))
+		(void)unlinkat(k.state.dirfd, STATE_NOTIFY, AT_REMOVEDIR);
 	*ret = (struct runtime_process){ k.pid, TAKE_FD(k.pidfd), TAKE_FD(k.console) };
 	k.is_done = true;
 	return 0;

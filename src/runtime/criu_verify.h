@@ -12,6 +12,9 @@
 /* Masks, read-only paths and mounts, seen from the first process (criu_verify_mounts.c). */
 int criu_verify_mounts(const struct plan *p, int procfd, pid_t init, int rootfd, struct err *e);
 
+/* Whether the restored container uses the folder for sd_notify(); true where that can't be told. */
+bool criu_has_notify(const struct plan *p, int procfd, pid_t init);
+
 /* "INSIDE OUTSIDE COUNT" lines as in /proc/PID/uid_map; NULL: ids are what they are. */
 struct criu_id_maps {
 	char *uid, *gid;

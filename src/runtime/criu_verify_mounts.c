@@ -5,6 +5,7 @@
 #include "os/file.h"
 #include "os/path.h"
 #include "os/syscall.h"
+#include "runtime/state.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -106,6 +107,32 @@ static int check_mounts(const struct plan *p, int rootfd, struct err *e)
 	return 0;
 }
 
+/* 1: the folder for sd_notify() is there, and nothing else; 0: nothing is mounted. */
+static int check_notify(const struct plan *p, int rootfd, struct err *e)
+{
+	struct stat st, ours;
+	bool ro = false, is_root = false;
+	int r = p->notify ? look(rootfd, STATE_NOTIFY_INSIDE, &ro, &is_root, &st, e) : 0;
+
+	if (r <= 0 || !is_root)
+		return r < 0 ? -1 : 0;
+	if (stat(p->notify, &ours) < 0)
+		return err_sys(e, errno, "stat %s", p->notify);
+	if (ours.st_dev != st.st_dev || ours.st_ino != st.st_ino)
+		return refuse(e, "another thing than its source is at", STATE_NOTIFY_INSIDE);
+	return ro ? 1 : refuse(e, "not read-only:", STATE_NOTIFY_INSIDE);
+}
+
+bool criu_has_notify(const struct plan *p, int procfd, pid_t init)
+{
+	struct err ignored = { 0 };
+	char path[64];
+
+	snprintf(path, sizeof path, "%d/root", (int)init);
+	AUTO_FD int rootfd = openat(procfd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return rootfd < 0 || check_notify(p, rootfd, &ignored) != 0;
+}
+
 static bool is_at_or_below(const char *path, const char *top)
 {
 	size_t n = strlen(top);
@@ -115,7 +142,8 @@ static bool is_at_or_below(const char *path, const char *top)
 
 static bool is_planned(const struct plan *p, const char *point)
 {
-	if (strcmp(point, "/") == 0 || strcmp(point, "/dev/console") == 0)
+	if (strcmp(point, "/") == 0 || strcmp(point, "/dev/console") == 0 ||
+	    (p->notify && strcmp(point, STATE_NOTIFY_INSIDE) == 0)) /* see check_notify() */
 		return true;
 	for (size_t i = 0; i < p->n_mounts; i++)
 		if (is_at_or_below(point, p->mounts[i].dest) &&
@@ -161,7 +189,8 @@ static int check_extra(const struct plan *p, int procfd, pid_t init, struct err 
 
 int criu_verify_mounts(const struct plan *p, int procfd, pid_t init, int rootfd, struct err *e)
 {
-	if (check_mounts(p, rootfd, e) < 0 || check_masks(p, rootfd, e) < 0)
+	if (check_mounts(p, rootfd, e) < 0 || check_masks(p, rootfd, e) < 0 ||
+	    check_notify(p, rootfd, e) < 0)
 		return -1;
 	return check_extra(p, procfd, init, e);
 }

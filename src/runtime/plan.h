@@ -85,6 +85,7 @@ struct plan_process {
 
 struct plan {
 	const char *id, *bundle, *rootfs; /* absolute host paths */
+	const char *notify; /* restore only: what may be at STATE_NOTIFY_INSIDE */
 	const char *hostname, *domainname;
 	uint64_t new_ns; /* CLONE_NEW… flags */
 	struct plan_join *joins; /* in the order they are joined: user first, mount last */

@@ -11,6 +11,9 @@
 #include "runtime/seccomp.h"
 
 #define STATE_FIFO "exec.fifo"
+/* The folder of the socket for sd_notify(), and where the container sees it. */
+#define STATE_NOTIFY "notify"
+#define STATE_NOTIFY_INSIDE "/run/notify"
 
 struct state {
 	struct runtime_state pub;

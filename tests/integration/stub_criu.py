@@ -5,6 +5,7 @@ does what $STUB_CRIU says, a list of words:
     version=N       answers that (default 40000)
     fail            answers that the request failed
     eof             says nothing and goes
+    hang            says nothing and stays
     notify=NAME     sends this notification first (several: in their order)
     pid             notifications carry the pid of a child of the asker's that sleeps
     garbage         answers bytes that are no message
@@ -13,6 +14,7 @@ import json
 import os
 import socket
 import sys
+import time
 
 VARINT, BYTES = 0, 2
 TYPES = {1: "DUMP", 2: "RESTORE", 4: "PRE_DUMP", 6: "NOTIFY", 9: "FEATURE_CHECK", 10: "VERSION"}
@@ -92,6 +94,8 @@ def main():
         return 0
     if "eof" in words:
         return 0
+    if "hang" in words:
+        time.sleep(100)
     if "garbage" in words:
         sock.send(b"\xff" * 100)
         return 0

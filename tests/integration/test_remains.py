@@ -34,9 +34,16 @@ class Remains(DaemonTest):
     def shim(self, name):
         return int(next(p for p in processes(str(self.scratch.path)) if "containerd-shim" in p and f"-id {name} " in p).split()[0])
 
-    def kill_shim(self, name):
+    def bundle_gone(self, name):
+        """It is the last thing that goes, after the task from the lists."""
+        bundle = self.daemon.state / "io.containerd.runtime.v2.task/default" / name
+        wait_for("the bundle to be gone", lambda: not bundle.exists())
+
+    def kill_shim(self, name, stays=False):
         os.kill(self.shim(name), signal.SIGKILL)
         wait_for("the task to be gone", lambda: not self.task_line(name))
+        if not stays:
+            self.bundle_gone(name)
 
     def restart(self):
         self.daemon.kill()
@@ -142,10 +149,10 @@ class Remains(DaemonTest):
         return path
 
     def assert_gone(self, name):
+        self.bundle_gone(name)
         self.assertEqual(cgroups_named(name), [])
         self.assertFalse((RUNC / name).exists())
         self.assertEqual([p for p in processes(f"-id {name} ")], [])
-        self.assertFalse((self.daemon.state / "io.containerd.runtime.v2.task/default" / name).exists())
 
     def test_a_killed_delete_verb_is_run_again(self):
         path = self.wrapped("again", '[ $(wc -l <"$0.deletes") -ge 3 ] || kill -9 $$')
@@ -157,7 +164,7 @@ class Remains(DaemonTest):
     def test_what_a_delete_verb_could_not_do_is_tried_again(self):
         """The bundle stays, by which the next daemon knows of it."""
         path = self.wrapped("later", "exit 1")
-        self.kill_shim("later")
+        self.kill_shim("later", stays=True)
         bundle = self.daemon.state / "io.containerd.runtime.v2.task/default/later"
         self.assertTrue(bundle.exists())
         self.assertFalse(os.path.ismount(bundle / "rootfs"))
@@ -195,7 +202,7 @@ exec {program("runc")} "$@"
         runc.chmod(0o755)
         self.running("--runc-binary", runc, name="fails")
         pid = int(self.task_line("fails").split()[1])
-        self.kill_shim("fails")
+        self.kill_shim("fails", stays=True)
         self.assertTrue((RUNC / "fails").exists())
         self.assertIn('"exit_status":137', (self.daemon.state / "io.casco.history/default/fails").read_text().replace(" ", ""))
         runc.write_text(script.replace("exit 1", "true"))

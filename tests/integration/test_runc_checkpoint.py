@@ -9,6 +9,7 @@ import subprocess
 import time
 import unittest
 
+from bundle import cgroups_named
 from casco import program, wait_for
 from checkpointed import Checkpointed, StubbedCriu, why_no_criu
 
@@ -135,6 +136,32 @@ class Stub(StubbedCriu):
             self.assertEqual(r.returncode, 1)
             self.assertIn(f"linux.{field} can't be restored", r.stderr)
             del self.b.config["linux"][field]
+
+    def test_restore_that_is_killed(self):
+        """Its cgroups were made: whoever deletes it finds them, and what is in them."""
+        self.prepare_restore()
+        env = {**os.environ, "PATH": self.path, "STUB_CRIU": "hang", "STUB_CRIU_LOG": str(self.log)}
+        with subprocess.Popen([program("runc"), "--root", self.state, "restore", "-d", *self.paths(), self.id], cwd=self.b.path, env=env,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as p:
+            wait_for("the request", lambda: self.log.exists() and len(self.asked()) == 2)
+            p.kill()
+        self.assertTrue(cgroups_named(self.id))
+        self.assertEqual(self.runc("delete", "-f", self.id).returncode, 0)
+        self.nothing_left()
+
+    def test_folder_of_the_notify_socket(self):
+        """A mount that config.json does not have: known by a token, and there again for one that needs it."""
+        self.b.config["process"]["args"] = ["sleep", "100"]
+        self.b.write()
+        subprocess.run([program("runc"), "--root", self.state, "create", self.id], cwd=self.b.path, check=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "NOTIFY_SOCKET": "/nonexistent"})
+        self.runc("start", self.id)  # and waits for nobody, without NOTIFY_SOCKET
+        self.say("fail", "checkpoint", *self.paths(), self.id)
+        self.assertEqual(dict(self.asked()[-1]["opts"]["23"])["/run/notify"], "casco-notify")
+        self.runc("delete", "-f", self.id)
+        self.say("fail", "restore", "-d", *self.paths(), self.id)
+        self.assertEqual(dict(self.asked()[-1]["opts"]["23"])["casco-notify"], str(self.state / self.id / "notify"))
+        self.nothing_left()
 
     def test_descriptors_that_are_none(self):
         for text, why in (("[", "descriptors.json"), ("{}", "not a list"), ("[" + "1," * 40000 + "1]", "not a short file")):
@@ -277,6 +304,7 @@ class Real(Checkpointed):
         self.start("checkpoint", *self.paths(), self.id)
         self.start("restore", "-d", *self.paths(), self.id)
         self.counts()
+        self.assertFalse((self.state / self.id / "notify").exists())
 
     def test_cgroup_namespace_and_seccomp(self):
         self.b.config["linux"]["namespaces"].append({"type": "cgroup"})
@@ -295,6 +323,7 @@ class Real(Checkpointed):
         self.top.chmod(0o755)
         self.b.path.chmod(0o755)
         self.back_and_forth()
+        self.assertEqual(self.images.stat().st_mode & 0o7777, 0o700)  # as it was made
         self.assertEqual(self.runc("exec", self.id, "id", "-u").stdout, "0\n")
 
     def test_one_with_a_notify_socket(self):

@@ -56,9 +56,9 @@ class Churned(unittest.TestCase):
     def test_everybody_killed_under_load(self):
         soak = Churn(seed=11, workers=4)
         self.addCleanup(soak.close)
-        soak.run(250)
+        soak.run(200)
         self.assertGreater(sum(soak.kills.values()), 40)
-        self.assertEqual(sum(w.done for w in soak.workers), 250)
+        self.assertEqual(sum(w.done for w in soak.workers), 200)
 
 
 class Grown(unittest.TestCase):

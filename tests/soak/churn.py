@@ -10,8 +10,8 @@ processes.  What must hold:
 
   - a delete that failed works when it is asked for again, as long as it takes the daemon to be there again, and then some;
   - containers that ran before go on;
-  - at the end there is the same as at the start: processes, mounts, cgroups in each hierarchy, network namespaces, files, sockets and
-    fifos in the folders of state, root and runtime, and what the daemon lists.
+  - at the end there is the same as at the start: processes, mounts, cgroups in each hierarchy, network namespaces, interfaces and
+    rules, files, sockets and fifos in the folders of state, root and runtime, and what the daemon lists.
 """
 import contextlib
 import os
@@ -25,6 +25,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from soak import IMAGE, Broken, Soak, Worker, main  # noqa: E402
+from netspace import PLUGINS, Netspace, bridge_list, leftovers, write_conf  # noqa: E402
 from casco import cgroups, is_namespace, network_namespaces, processes, program  # noqa: E402
 
 SHORT, LONG = ("sleep", "0.05417"), ("sleep", "1000.5417")  # words that no other program's arguments have
@@ -33,7 +34,9 @@ PATIENCE = 60
 
 class Cycler(Worker):
     def run(self):
-        ways = (self.attached, self.attached, self.attached_by_runc, self.detached, self.executed, self.paused, self.killed)
+        ways = [self.attached, self.attached, self.attached_by_runc, self.detached, self.executed, self.paused, self.killed]
+        if self.soak.space:
+            ways += [self.networked, self.published]
         try:
             while not self.soak.over and self.soak.take():
                 name = self.name("churn")
@@ -65,6 +68,12 @@ class Cycler(Worker):
         self.ctr("run", "-d", IMAGE, name, *LONG)
         self.ctr("tasks", "kill", "-a", "-s", "SIGKILL", name)
 
+    def networked(self, name):
+        self.attached(name, "--cni")
+
+    def published(self, name):
+        self.ctr("run", "-d", "--cni", "-p", f"127.0.0.1:{20000 + self.number}:80", IMAGE, name, *LONG)
+
     def finish(self, name):
         """Deletes it, whatever there is of it."""
         end, said = time.monotonic() + PATIENCE, []
@@ -83,12 +92,15 @@ class Churn(Soak):
     def __init__(self, seed, workers, calm=0.15):
         """calm: how long nobody is killed, on average."""
         self.left, self.lock, self.kills, self.calm = 0, threading.Lock(), {}, calm
+        self.space = Netspace() if (PLUGINS / "bridge").exists() else None  # the daemon's and its clients', too
+        if self.space:
+            write_conf("10-churn.conflist", bridge_list())
         super().__init__(seed, 0)
         # another file, so that the shim runs it as it would a foreign one
         self.runc = self.scratch.path / "runc"
         shutil.copy(program("runc"), self.runc)
         self.workers = [Cycler(self, i) for i in range(workers)]
-        for way in ("attached", "attached_by_runc", "executed"):  # folders that stay
+        for way in ("attached", "attached_by_runc", "executed", *(["published"] if self.space else [])):  # folders that stay
             w = Cycler(self, 99)
             getattr(w, way)(f"first-{way}")
             w.finish(f"first-{way}")
@@ -177,6 +189,7 @@ class Churn(Soak):
                        if any(m in line for m in marks)},
             "cgroups": {c for c in cgroups() if not is_namespace(c)},
             "network namespaces": network_namespaces(),
+            "networks": set(leftovers(self.daemon.root)) if self.space else set(),
             "files": set(self.files()),
         }
 
@@ -197,6 +210,11 @@ class Churn(Soak):
             left = self.left_over()
         if left:
             raise Broken("left: " + "; ".join(left))
+
+    def close(self):
+        super().close()
+        if self.space:
+            self.space.leave()
 
     def run(self, cycles):
         self.left = cycles

@@ -7,6 +7,7 @@
 #include "os/file.h"
 #include "os/pidfd.h"
 #include "os/socket.h"
+#include "runtime/state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,6 @@
 #include <sys/un.h>
 
 #define SOCKET_NAME "notify.sock"
-#define INSIDE "/run/notify"
 
 enum { MESSAGE_MAX = 4096, BARRIER_MS = 30000, LOOK_MS = 20 };
 
@@ -59,7 +59,7 @@ static int bind_in(struct notify *n, int dirfd, struct err *e)
 
 static int open_dir(const struct notify *n, int statefd, struct err *e)
 {
-	int fd = openat(statefd, "notify", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(statefd, STATE_NOTIFY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	return fd < 0 ? err_sys(e, errno, "open the notify folder of container %s", n->id) : fd;
 }
@@ -68,7 +68,7 @@ static int make_dir(int statefd, void *arg, struct err *e)
 {
 	struct notify *n = arg;
 
-	if (mkdirat(statefd, "notify", 0755) < 0)
+	if (mkdirat(statefd, STATE_NOTIFY, 0755) < 0)
 		return err_sys(e, errno, "make the notify folder of container %s", n->id);
 	AUTO_FD int dir = open_dir(n, statefd, e);
 	if (dir < 0)
@@ -93,14 +93,14 @@ int notify_prepare(struct notify *n, struct arena *a, const struct runtime *rt,
 	for (size_t i = 0; i < spec->n_mounts; i++)
 		mounts[i] = spec->mounts[i];
 	mounts[spec->n_mounts++] = (struct oci_mount){
-		.destination = INSIDE,
-		.source = arena_printf(a, "%s%s%s/%s/notify", here, *here ? "/" : "", rt->root,
-				       c->id),
+		.destination = STATE_NOTIFY_INSIDE,
+		.source = arena_printf(a, "%s%s%s/%s/" STATE_NOTIFY, here, *here ? "/" : "",
+				       rt->root, c->id),
 		.options = { options, ARRAY_LEN(options) - 1 },
 	};
 	spec->mounts = mounts;
 
-	static const char *const env[] = { "NOTIFY_SOCKET=" INSIDE "/" SOCKET_NAME };
+	static const char *const env[] = { "NOTIFY_SOCKET=" STATE_NOTIFY_INSIDE "/" SOCKET_NAME };
 	process_append(a, &p->env, env, ARRAY_LEN(env));
 	c->on_dir = make_dir;
 	c->on_dir_arg = n;
