@@ -287,7 +287,7 @@ static int init_prepare(const struct launch *l, char **ret_path, struct err *e)
 		return err_wrap(e, "error during container init");
 	umask(0022);
 	if (process_become(&l->end, TAKE_FD(rootfd), ret_path, e) < 0)
-		return err_wrap(e, "error during container init");
+		return -1;
 	if (l->end.is_shown)
 		rootless_show_self();
 	return 0;

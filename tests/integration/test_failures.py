@@ -92,11 +92,11 @@ def seccomp(default, **rules):
 
 ROWS = [
     # the program
-    Row("no program", INIT + 'exec: "nothere": executable file not found in $PATH').run("nothere"),
-    Row("no file", INIT + 'exec: "/bin/nothere": stat /bin/nothere: no such file or directory').run("/bin/nothere"),
-    Row("a folder", INIT + 'exec: "/bin": is a directory').run("/bin"),
-    Row("mode", INIT + 'exec: "/s": stat /s: permission denied: its mode is 0644, nobody may execute it').file("s", b"#!/bin/sh\n", 0o644),
-    Row("noexec", INIT + 'exec: "/mnt/bin/busybox": stat /mnt/bin/busybox: permission denied: it is on a mount with noexec')
+    Row("no program", RUN + 'exec: "nothere": executable file not found in $PATH').run("nothere"),
+    Row("no file", RUN + 'exec: "/bin/nothere": stat /bin/nothere: no such file or directory').run("/bin/nothere"),
+    Row("a folder", RUN + 'exec: "/bin": is a directory').run("/bin"),
+    Row("mode", RUN + 'exec: "/s": stat /s: permission denied: its mode is 0644, nobody may execute it').file("s", b"#!/bin/sh\n", 0o644),
+    Row("noexec", RUN + 'exec: "/mnt/bin/busybox": stat /mnt/bin/busybox: permission denied: it is on a mount with noexec')
     .call(noexec).run("/mnt/bin/busybox", "true"),
     Row("interpreter of a script", RUN + 'exec /s: no such file or directory: the interpreter "/no/interp" of the script is not there')
     .file("s", b"#! /no/interp -x\n"),

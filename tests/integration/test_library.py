@@ -43,7 +43,7 @@ class Library(bundle.RuncTest):
                 self.assertEqual((r.stdout, r.returncode, r.stderr), ("inside\n4\n", 7, ""))
                 r = self.box(program, "nosuch")
                 self.assertEqual(r.returncode, 125)
-                self.assertIn('box: unable to start container process: error during container init: exec: "nosuch": executable file not found in $PATH', r.stderr)
+                self.assertIn('box: unable to start container process: exec: "nosuch": executable file not found in $PATH', r.stderr)
 
     def test_it_shows_its_headers_names_only(self):
         headers = "".join(p.read_text() for p in (self.where / "dest/usr/include").rglob("*.h"))
