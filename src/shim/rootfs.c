@@ -259,6 +259,13 @@ static int open_fs(const struct rootfs_mount *m, const struct wanted *w, bool *r
 		r = sys_fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0);
 	if (r >= 0)
 		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+	if (r == -EBUSY && w->is_looped && w->old & MS_RDONLY) {
+		/* somebody writes to it: the same file system, of which this mount only reads */
+		struct wanted shared = *w;
+
+		shared.old &= ~(unsigned long)MS_RDONLY;
+		return open_fs(m, &shared, ret_may_be_old, e);
+	}
 	if (r < 0) {
 		/* before Linux 6.5 overlay takes any option and looks at all of them only now */
 		*ret_may_be_old = is_overlay && r == -EINVAL;

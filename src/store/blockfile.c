@@ -218,17 +218,11 @@ static int open_fs(const struct snapshotter *sn, uint64_t number, struct err *e)
 
 	bool is_committed = !(st.st_mode & S_IWUSR);
 	AUTO_FD int tree = mount_block(sn, file, is_committed, is_committed);
-	int r = tree;
 
-	if (r == -EROFS) {
-		AUTO_FD int again = mount_block(sn, file, true, false);
-
-		close_fd(&tree);
-		tree = r = again;
-		again = -1;
-	}
-	if (r < 0)
-		return err_sys(e, -r, "mount snapshot file %llu/" BLOCK,
+	if (tree == -EROFS)
+		tree = mount_block(sn, file, true, false);
+	if (tree < 0)
+		return err_sys(e, -tree, "mount snapshot file %llu/" BLOCK,
 			       (unsigned long long)number);
 
 	int fd = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -170,7 +170,20 @@ static int mount_looped(const struct request *q, const char *target, struct err 
 	if (loop < 0)
 		return err_sys(e, -loop, "attach a loop device to %s", q->m->source);
 	device.source = path;
-	return do_mount(&device, target, e);
+	if (do_mount(&device, target, e) == 0)
+		return 0;
+	if (!is_readonly || e->errnum != EBUSY)
+		return -1;
+	/* somebody writes to it: the same file system, of which this mount only reads */
+	err_clear(e);
+	device.flags &= ~(unsigned long)MS_RDONLY;
+	if (do_mount(&device, target, e) < 0)
+		return -1;
+	if (mount(NULL, target, NULL, q->flags | MS_REMOUNT | MS_BIND, NULL) == 0)
+		return 0;
+	(void)err_sys(e, errno, "remount %s", target);
+	(void)umount2(target, 0); /* e says what is wrong */
+	return -1;
 }
 
 int mount_do(const struct mount *m, const char *target, struct err *e)

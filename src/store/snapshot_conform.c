@@ -554,3 +554,28 @@ TEST(blockfile_repairs_what_was_not_unmounted)
 	}
 	fixture_close(&v.f);
 }
+
+/* Two devices of one file would not see each other's writes. */
+TEST(blockfile_is_read_while_it_is_written)
+{
+	struct env v;
+	struct err e = { 0 };
+	struct mounts m;
+
+	if (env_open(&v, "blockfile")) {
+		AUTO_FREE char *here = xasprintf("%s/here", v.f.root), *f = xasprintf("%s/f", here);
+		AUTO_FREE char *text = NULL;
+
+		CHECK(mkdir(here, 0700) == 0);
+		prepare(&v, "k", "");
+		CHECK_OK(snapshot_commit(v.f.s, &v.at, "base", "k", &NONE, &e), &e);
+		write_file(&v, "f", "later"); /* the container goes on */
+		CHECK_OK(snapshot_view(v.f.s, &v.at, v.f.a, "look", "base", &NONE, &m, &e), &e);
+		CHECK_OK(mount_do(&m.v[0], here, &e), &e);
+		CHECK(file_read(AT_FDCWD, f, 16, &text, NULL) == 0 && !strcmp(text, "later"));
+		CHECK(open(f, O_WRONLY | O_CLOEXEC) < 0 && errno == EROFS);
+		CHECK_OK(mount_undo(here, &e), &e);
+		unmount(&v);
+	}
+	fixture_close(&v.f);
+}

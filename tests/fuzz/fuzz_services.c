@@ -228,7 +228,7 @@ struct one {
 static bool next_call(const uint8_t **data, size_t *left, struct one *ret)
 {
 	const uint8_t *p = *data;
-	size_t services = 0, methods = 0, head = 4;
+	size_t services = 1, methods = 1, head = 4; /* no table is empty */
 
 	if (*left < head)
 		return false;

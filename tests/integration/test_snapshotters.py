@@ -1,9 +1,11 @@
 """Snapshotters beside the daemon's usual one: in another program, on another file system."""
+import json
 import os
 import pathlib
 import subprocess
 import unittest
 
+import rpc
 from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, mounts, run, wait_for
 
 PLUGIN = pathlib.Path(__file__).parent / "snapshot_plugin.py"
@@ -185,11 +187,24 @@ class Filesystems(DaemonTest):
         snapshots("commit", "kept", box)
         self.assertEqual(sh("touch /go; cat /f; echo three >/h; cat /h"), "one\nthree\n")
         wait_for("its own writing", lambda: sh("cat /g 2>/dev/null || true") == "two\n")
+        self.reads_beside(name, box)
         self.ctr("tasks", "rm", "-f", box)
         snapshots("prepare", "next", "kept")
         self.assertTrue(snapshots("mounts", "/m", "next"))
         snapshots("rm", "next")
         snapshots("rm", "kept")
+
+    def reads_beside(self, name, box):
+        """Another container on a view of what the first one still writes to."""
+        self.ctr("snapshots", "--snapshotter", name, "view", "look", "kept")
+        spec = json.loads(self.ctr("containers", "info", "--spec", box).stdout)
+        spec["process"]["args"], spec["linux"]["cgroupsPath"] = ["cat", "/f"], "/default/reader"
+        value = json.dumps(json.dumps(spec))  # protobuf's text has JSON's strings
+        rpc.call(self.daemon, "containerd/services/containers/v1/containers.proto", "Containers/Create",
+                 f'container {{ id: "reader" snapshotter: "{name}" snapshot_key: "look" runtime {{ name: "io.containerd.runc.v2" }} '
+                 f'spec {{ type_url: "types.containerd.io/opencontainers/runtime-spec/1/Spec" value: {value} }} }}')
+        self.assertEqual(self.ctr("tasks", "start", "reader").stdout, "one\n")
+        self.ctr("containers", "rm", "reader")  # its view goes with it
 
     def test_a_container_goes_on_in_a_committed_snapshot(self):
         """Who commits what runs gets that moment, or more; the container loses nothing."""
