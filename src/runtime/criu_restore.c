@@ -154,7 +154,7 @@ static int enter_private_mounts(struct restore *k, struct err *e)
 static int show_images(struct restore *k, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
-	struct stat st;
+	struct stat st = { 0 };
 
 	if (!k->plan.uid_map || k->rt->rootless)
 		return 0;

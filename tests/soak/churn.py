@@ -88,6 +88,7 @@ class Cycler(Worker):
 
 class Churn(Soak):
     tolerated = ("",)  # everybody is killed: any call may fail
+    patience = 10  # a daemon first cleans up behind shims that died with the one before
 
     def __init__(self, seed, workers, calm=0.15):
         """calm: how long nobody is killed, on average."""
