@@ -106,16 +106,15 @@ static void give(struct engine_network *n, struct entry *x)
 
 /* --- the end --- */
 
-/* With the turn.  What could not be detached stays on disk, for the daemon's next start. */
+/* With the turn.  What could not be detached is tried again when the task is deleted, when a new
+ * one is made, and (by what is on disk) at the daemon's next start. */
 static int detach(struct engine_network *n, struct entry *x, struct err *e)
 {
 	AUTO_PLACE struct place p;
 
 	place_init(&p, n->root, x->ns, x->id);
-	x->is_attached = false;
-	if (network_detach(&n->env, &p, e) < 0)
-		return err_wrap(e, "failed to remove network");
-	return 0;
+	x->is_attached = network_detach(&n->env, &p, e) < 0;
+	return x->is_attached ? err_wrap(e, "failed to remove network") : 0;
 }
 
 static void detach_or_warn(struct engine_network *n, struct entry *x)
@@ -274,10 +273,7 @@ static int create_attached(struct engine_network *n, const struct call *call, st
 
 	if (network_attach(&n->env, p, &job, e) < 0 ||
 	    task_get(n->en->tasks, t->ns, t->id, &task, e) < 0) {
-		struct err ignored = { 0 };
-
 		drop_task(call, t->id);
-		(void)network_detach(&n->env, p, &ignored);
 		return -1;
 	}
 	watch(n, x, task);
@@ -301,8 +297,10 @@ static int create_in_turn(struct engine_network *n, const struct call *call, str
 		return -1;
 	if (create_attached(n, call, x, &p, wishes, t, ret_pid, e) == 0)
 		return 0;
-	if (place_remove(&p, &none) < 0)
-		log_warn(LOG({ "error", none.msg }), "the folder of a network stays");
+	err_clear(&none);
+	if (network_detach(&n->env, &p, &none) < 0) /* tried again at the next start */
+		log_warn(LOG({ "id", t->id }, { "namespace", t->ns }, { "error", none.msg }),
+			 "a network that could not be entered cannot be left");
 	return -1;
 }
 

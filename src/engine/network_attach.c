@@ -126,19 +126,59 @@ static int make_plan(const struct cni_env *env, json_object *wishes, struct plan
 	return check_wishes(p, e);
 }
 
+/* "a" with container "b-c" and "a-b" with "c" have one name: the second must not take the first
+ * one's away, as an ADD and its undoing would. */
+static int check_free(const struct cni_env *env, const struct cni_net *net,
+		      const struct cni_attachment *at, struct err *e)
+{
+	AUTO_JSON json_object *doc = NULL;
+	const char *netns = "";
+	int r = cni_cache_read(env, net->name, at->container, at->ifname, &doc, e);
+
+	if (r <= 0)
+		return r;
+	if (jsonr_string(doc, "netns", &netns, e) < 0)
+		return -1;
+	if (!strcmp(netns, at->netns)) /* ours, of before a crash */
+		return cni_del(env, net, at, e);
+	return err_set(e, ERR_ALREADY_EXISTS, "%s of container \"%s\" in network \"%s\"",
+		       at->ifname, at->container, net->name);
+}
+
+static struct cni_attachment attachment_of(const struct place *place, const struct plan *p,
+					   size_t i, int lock, char ifname[IFNAME])
+{
+	ifname_of(i, ifname);
+	return (struct cni_attachment){ .container = place->container,
+					.netns = place->netns,
+					.ifname = ifname,
+					.capability_args = i ? NULL : p->args,
+					.lock = lock };
+}
+
+static int check_all_free(const struct cni_env *env, const struct place *place,
+			  const struct plan *p, int lock, struct err *e)
+{
+	char ifname[IFNAME];
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct cni_attachment at = attachment_of(place, p, i, lock, ifname);
+
+		if (cni_find_plugins(env, p->nets[i], e) < 0 ||
+		    check_free(env, p->nets[i], &at, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* What was added before a failure is the caller's to undo: by the record. */
 static int add_all(const struct cni_env *env, const struct place *place, struct plan *p, int lock,
 		   struct cancel *cancel, struct err *e)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		char ifname[IFNAME];
+		const struct cni_attachment at = attachment_of(place, p, i, lock, ifname);
 		json_object *result;
-
-		ifname_of(i, ifname);
-		const struct cni_attachment at = { .container = place->container,
-						   .netns = place->netns,
-						   .ifname = ifname,
-						   .capability_args = i ? NULL : p->args,
-						   .lock = lock };
 
 		if (cni_add(env, p->nets[i], &at, cancel, &result, e) < 0)
 			return -1;
@@ -171,14 +211,18 @@ int network_attach(const struct cni_env *env, const struct place *place,
 
 	if (!job->wishes)
 		return attach_foreign(place, e);
+	if (!job->pid)
+		return err_set(
+			e, ERR_UNIMPLEMENTED,
+			"a task that goes on from a checkpoint cannot be attached to a network");
 
 	AUTO_FD int lock = place_lock(place, e);
 
 	if (lock < 0)
 		return -1;
 	/* The record comes before the first ADD: who is killed in the middle has a DEL to do. */
-	if (make_plan(env, job->wishes, &p, e) < 0 || place_pin(place, job->pid, e) < 0 ||
-	    place_write(place, p.record, e) < 0)
+	if (make_plan(env, job->wishes, &p, e) < 0 || check_all_free(env, place, &p, lock, e) < 0 ||
+	    place_pin(place, job->pid, e) < 0 || place_write(place, p.record, e) < 0)
 		return -1;
 	if (add_all(env, place, &p, lock, job->cancel, e) < 0)
 		return -1;

@@ -10,7 +10,7 @@ struct network_job {
 	struct cancel *cancel; /* or NULL */
 };
 
-/* ADD to each network, as eth0, eth1, …  On failure none of them has it. */
+/* ADD to each network, as eth0, eth1, …  After a failure network_detach() is due. */
 int network_attach(const struct cni_env *env, const struct place *p, const struct network_job *job,
 		   struct err *e);
 

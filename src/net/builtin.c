@@ -29,12 +29,28 @@ struct adding {
 	struct nft_port *ports;
 	size_t n_ports;
 	char cable[CABLE_NAME];
+	bool is_foreign; /* it has been attached before: nothing is to be undone */
 };
 
 static void adding_done(struct adding *a)
 {
 	link_close(&a->sockets);
 	free(a->ports);
+}
+
+/* What is attached twice would be taken from its owner when the second ADD is undone. */
+static int check_new(const struct ipam *store, const struct cni_attachment *at, struct adding *a,
+		     struct err *e)
+{
+	struct address v[RANGES_MAX];
+	size_t n;
+
+	if (ipam_find(store, at->container, at->ifname, v, RANGES_MAX, &n, e) < 0)
+		return -1;
+	a->is_foreign = n > 0;
+	return n ? err_set(e, ERR_ALREADY_EXISTS, "%s of container \"%s\"", at->ifname,
+			   at->container)
+		 : 0;
 }
 
 static int reserve(const struct cni_env *env, const struct cni_net *net,
@@ -45,6 +61,7 @@ static int reserve(const struct cni_env *env, const struct cni_net *net,
 
 	if (ipam_open(env->cache_dir, net->name, &store, e) < 0)
 		return -1;
+	r = check_new(&store, at, a, e);
 	for (size_t i = 0; r == 0 && i < a->conf.n; i++) {
 		struct address wanted;
 		bool has = builtin_wanted(at->capability_args, &a->conf.ranges[i], &wanted);
@@ -233,7 +250,8 @@ int builtin_add(const struct cni_env *env, const struct cni_net *net,
 		return err_wrap(e, "network %s", net->name);
 	cable_name(at, a.cable);
 	if (add_steps(env, net, at, &a, e) < 0) {
-		undo(env, net, at);
+		if (!a.is_foreign)
+			undo(env, net, at);
 		return err_wrap(e, "network %s", net->name);
 	}
 	*ret = result_json(net, at, &a);

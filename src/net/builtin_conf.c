@@ -49,6 +49,42 @@ int builtin_default(struct cni_net **ret, struct err *e)
 
 /* --- reading --- */
 
+/* What we do not do ourselves must not be left out without a word. */
+static const char *const range_members[] = { "subnet", "gateway", NULL };
+static const char *const ipam_members[] = { "type", "ranges", "routes", NULL };
+
+static int check_types(const struct cni_net *net, struct err *e)
+{
+	for (size_t i = 0; i < json_object_array_length(net->plugins); i++) {
+		const char *type = "", *want = i ? "portmap" : "bridge";
+
+		if (jsonr_string(json_object_array_get_idx(net->plugins, i), "type", &type, e) < 0)
+			return -1;
+		if (strcmp(type, want) != 0)
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "the built-in network is a bridge and a portmap, and has no "
+				       "\"%.100s\"",
+				       type);
+	}
+	return 0;
+}
+
+static int check_members(json_object *o, const char *const *known, struct err *e)
+{
+	json_object_object_foreach(o, key, value)
+	{
+		bool is_known = false;
+
+		(void)value;
+		for (const char *const *k = known; *k; k++)
+			is_known |= !strcmp(*k, key);
+		if (!is_known)
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "the built-in network does not know \"%.100s\"", key);
+	}
+	return 0;
+}
+
 static int read_range(json_object *set, struct builtin *b, struct err *e)
 {
 	json_object *o = json_object_is_type(set, json_type_array)
@@ -59,7 +95,7 @@ static int read_range(json_object *set, struct builtin *b, struct err *e)
 	if (!json_object_is_type(o, json_type_object) || json_object_array_length(set) != 1)
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "the built-in network has one range of addresses of each family");
-	if (jsonr_string(o, "subnet", &subnet, e) < 0 ||
+	if (check_members(o, range_members, e) < 0 || jsonr_string(o, "subnet", &subnet, e) < 0 ||
 	    jsonr_string(o, "gateway", &gateway, e) < 0 ||
 	    subnet_parse(subnet, &b->ranges[b->n], e) < 0)
 		return -1;
@@ -79,6 +115,8 @@ int builtin_read(const struct cni_net *net, struct builtin *ret, struct err *e)
 	json_object *ranges = NULL;
 	int64_t mtu = 0;
 
+	if (check_types(net, e) < 0)
+		return -1;
 	*ret = (struct builtin){ .bridge = BUILTIN_BRIDGE };
 	if (jsonr_string(bridge, "bridge", &ret->bridge, e) < 0 ||
 	    jsonr_i64(bridge, "mtu", &mtu, e) < 0 ||
@@ -86,7 +124,8 @@ int builtin_read(const struct cni_net *net, struct builtin *ret, struct err *e)
 	    jsonr_object(bridge, "ipam", &ipam, e) < 0 ||
 	    (ipam && jsonr_array(ipam, "ranges", &ranges, e) < 0))
 		return -1;
-	if (cni_check_ifname(ret->bridge, e) < 0)
+	if (cni_check_ifname(ret->bridge, e) < 0 ||
+	    (ipam && check_members(ipam, ipam_members, e) < 0))
 		return -1;
 	if (mtu < 0 || mtu > 65535)
 		return err_set(e, ERR_INVALID_ARGUMENT, "mtu is out of range");

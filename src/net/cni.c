@@ -115,9 +115,9 @@ static int undo(const struct cni_env *env, const struct cni_net *net,
 	return ret;
 }
 
-static int find_all(const struct cni_env *env, const struct cni_net *net, struct err *e)
+int cni_find_plugins(const struct cni_env *env, const struct cni_net *net, struct err *e)
 {
-	for (size_t i = 0; i < json_object_array_length(net->plugins); i++) {
+	for (size_t i = 0; !net->is_builtin && i < json_object_array_length(net->plugins); i++) {
 		const char *type = type_of(json_object_array_get_idx(net->plugins, i));
 		AUTO_FREE char *path = NULL;
 
@@ -155,7 +155,7 @@ int cni_add(const struct cni_env *env, const struct cni_net *net, const struct c
 	int r = 0;
 
 	/* before the first one changes anything */
-	if (check_attachment(at, e) < 0 || find_all(env, net, e) < 0)
+	if (check_attachment(at, e) < 0 || cni_find_plugins(env, net, e) < 0)
 		return -1;
 	for (i = 0; r == 0 && i < n; i++) {
 		json_object *plugin = json_object_array_get_idx(net->plugins, i), *result = NULL;

@@ -83,6 +83,9 @@ int cni_check_container(const char *id, struct err *e);
 int cni_check_network(const char *name, struct err *e);
 int cni_check_ifname(const char *name, struct err *e);
 
+/* Is everything there that an ADD runs?  ERR_NOT_FOUND for the first plugin that is not. */
+int cni_find_plugins(const struct cni_env *env, const struct cni_net *net, struct err *e);
+
 /* All plugins in order.  On failure those that were run are told DEL, in reverse.  *ret is the last
  * result, the caller's.  c may be NULL. */
 int cni_add(const struct cni_env *env, const struct cni_net *net, const struct cni_attachment *at,

@@ -243,7 +243,6 @@ TEST(what_a_plugin_leaves_behind_is_not_waited_for)
 {
 	struct world w;
 	AUTO_JSON json_object *result = NULL;
-	AUTO_FREE char *log = NULL;
 	struct err e = { 0 };
 	uint64_t from = seconds();
 
@@ -337,7 +336,7 @@ TEST(status_gc_version)
 	struct world w;
 	struct cni_attachment other = at;
 	AUTO_JSON json_object *a = NULL, *b = NULL, *version = NULL;
-	AUTO_FREE char *status = NULL, *gc = NULL, *log = NULL;
+	AUTO_FREE char *status = NULL, *gc = NULL;
 	struct err e = { 0 };
 
 	world_init(&w, LIST("1.1.0", "two"));

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "net/builtin_conf.h"
 #include "os/file.h"
 
 #include <dirent.h>
@@ -218,6 +219,7 @@ static json_object *list_of(json_object *single)
 static int check_list(struct cni_net *net, const char *dir, struct err *e)
 {
 	const char *name = "";
+	struct builtin b;
 
 	if (jsonr_string(net->list, "name", &name, e) < 0 || cni_check_network(name, e) < 0)
 		return -1;
@@ -231,6 +233,8 @@ static int check_list(struct cni_net *net, const char *dir, struct err *e)
 	net->no_check = flag_of(net->list, "disableCheck");
 	net->no_gc = flag_of(net->list, "disableGC");
 	net->is_builtin = flag_of(net->list, "casco.builtin");
+	if (net->is_builtin && builtin_read(net, &b, e) < 0)
+		return -1;
 	return choose_version(net->list, &net->version, e);
 }
 

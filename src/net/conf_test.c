@@ -110,7 +110,7 @@ TEST(the_folder)
 
 	CHECK(mkdtemp(dir));
 	struct cni_env env = CNI_ENV_DEFAULT;
-	AUTO_FREE char *sub = xasprintf("%s/two", dir), *conf = xasprintf("%s/two/x.conf", dir);
+	AUTO_FREE char *sub = xasprintf("%s/two", dir);
 
 	env.conf_dir = dir;
 	CHECK_FAIL(cni_net_load(&env, NULL, &net, &e), &e, ERR_NOT_FOUND);

@@ -67,7 +67,18 @@ static void batch(struct nlmsg *m, uint16_t type)
 				    .version = NFNETLINK_V0,
 				    .res_id = htons(NFNL_SUBSYS_NFTABLES) };
 
-	nlmsg_begin_no_ack(m, type, &f, sizeof f);
+	nlmsg_begin_no_ack(m, type, 0, &f, sizeof f);
+}
+
+/* One message with an acknowledgement, which changes nothing: thousands of ports need one answer.
+ */
+static void end_batch(struct nlmsg *m)
+{
+	const struct nfgenmsg f = { .nfgen_family = NFPROTO_INET, .version = NFNETLINK_V0 };
+
+	nlmsg_begin(m, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE, NLM_F_CREATE, &f, sizeof f);
+	nlmsg_text(m, NFTA_TABLE_NAME, NFT_TABLE);
+	batch(m, NFNL_MSG_BATCH_END);
 }
 
 static void put_chain(struct nlmsg *m, const struct chain *c)
@@ -355,7 +366,7 @@ int nft_add(const struct nft_change *c, struct err *e)
 	first_port = m.seq + 1;
 	for (size_t i = 0; i < c->n_ports; i++)
 		put_port(&m, NFT_MSG_NEWSETELEM, &c->ports[i]);
-	batch(&m, NFNL_MSG_BATCH_END);
+	end_batch(&m);
 	if (transact(&m, &seq, e) == 0)
 		return 0;
 	if ((e->errnum != EBUSY && e->errnum != EEXIST) || seq < first_port ||
@@ -370,7 +381,7 @@ int nft_add(const struct nft_change *c, struct err *e)
 /* Each by itself: one that is gone (somebody flushed the rules) keeps none of the others. */
 static int remove_one(struct nlmsg *m, struct err *e)
 {
-	batch(m, NFNL_MSG_BATCH_END);
+	end_batch(m);
 	if (transact(m, NULL, e) == 0)
 		return 0;
 	if (e->errnum != ENOENT)
@@ -408,7 +419,7 @@ int nft_remove(const struct nft_change *c, struct err *e)
 		put_port(&m, NFT_MSG_DELSETELEM, &c->ports[i]);
 	for (size_t i = 0; i < c->n_masqueraded; i++)
 		put_masqueraded(&m, NFT_MSG_DELSETELEM, &c->masqueraded[i]);
-	batch(&m, NFNL_MSG_BATCH_END);
+	end_batch(&m);
 	if (transact(&m, NULL, &all) == 0)
 		return 0;
 	return all.errnum == ENOENT ? remove_each(c, e) : err_copy(e, &all);

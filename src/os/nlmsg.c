@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-enum { REPLY_MAX = 64 << 10, REPLY_SECONDS = 30 };
+enum { REPLY_MAX = 64 << 10, REPLY_SECONDS = 30, SMALL_PACKET = 64 << 10 };
 
 void nlmsg_done(struct nlmsg *m)
 {
@@ -44,9 +44,9 @@ void nlmsg_begin(struct nlmsg *m, uint16_t type, uint16_t flags, const void *fix
 	begin(m, type, (uint16_t)(flags | NLM_F_REQUEST | NLM_F_ACK), fixed, n);
 }
 
-void nlmsg_begin_no_ack(struct nlmsg *m, uint16_t type, const void *fixed, size_t n)
+void nlmsg_begin_no_ack(struct nlmsg *m, uint16_t type, uint16_t flags, const void *fixed, size_t n)
 {
-	begin(m, type, NLM_F_REQUEST, fixed, n);
+	begin(m, type, (uint16_t)(flags | NLM_F_REQUEST), fixed, n);
 }
 
 void nlmsg_raw(struct nlmsg *m, const void *data, size_t n)
@@ -169,9 +169,11 @@ static int receive(int sock, struct answers *a)
 int nlmsg_send(struct nlmsg *m, int sock, uint32_t *ret_seq)
 {
 	struct answers a = { .left = count_acks(m) };
+	int r, room = (int)m->bytes.len * 2;
 	ssize_t n;
-	int r;
 
+	if (m->bytes.len > SMALL_PACKET) /* else EMSGSIZE; for root */
+		(void)setsockopt(sock, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
 	do
 		n = send(sock, m->bytes.ptr, m->bytes.len, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);

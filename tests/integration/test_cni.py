@@ -12,7 +12,7 @@ import time
 import unittest
 
 from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, our_env, processes, wait_for
-from netspace import PLUGINS, Netspace, bridge_list, drop_table, leftovers, remove_bridges, sh, wipe, write_conf
+from netspace import PLUGINS, Netspace, bridge_list, drop_table, elements, leftovers, remove_bridges, sh, wipe, write_conf
 from rpc import call
 
 DEBIAN_CTR, DEBIAN_CONTAINERD = "/usr/bin/ctr", "/usr/bin/containerd"
@@ -235,6 +235,13 @@ class Attached(NetworkTest):
         self.assertIn("default-cached", pathlib.Path("/var/lib/cni/networks/test", self.address("cached")).read_text())
 
 
+def remove_cgroups(ns):
+    """A namespace's own folders stay, as with the originals."""
+    for p in (*pathlib.Path("/sys/fs/cgroup").glob(f"*/{ns}"), pathlib.Path("/sys/fs/cgroup", ns)):
+        if p.is_dir():
+            p.rmdir()
+
+
 class Ends(NetworkTest):
     """However a container ends, its network ends."""
 
@@ -312,6 +319,21 @@ class Ends(NetworkTest):
         self.assertIn(f"{self.address('again')}\tagain\n", out)
         self.assertEqual(len([x for x in leftovers(self.daemon.root) if x.startswith("address")]), 1)
 
+    def test_two_that_have_one_name(self):
+        """a with b-c, and a-b with c: the second is refused, and takes nothing from the first."""
+        image = SHARE / "busybox.tar"
+        for ns in ("a", "a-b"):
+            self.addCleanup(remove_cgroups, ns)
+            self.ctr("-n", ns, "images", "import", image)
+        self.ctr("-n", "a", "run", "-d", "--cni", self.IMAGE, "b-c", "sleep", "100")
+        before = leftovers(self.daemon.root)
+        r = self.ctr("-n", "a-b", "run", "--rm", "--cni", self.IMAGE, "c", "true", check=False)
+        self.assertIn('eth0 of container "a-b-c" in network "test": already exists', r.stderr)
+        self.assertEqual([x for x in leftovers(self.daemon.root) if "-d 10.97" not in x], [x for x in before if "-d 10.97" not in x])
+        self.ctr("-n", "a", "tasks", "delete", "--force", "b-c")
+        self.ctr("-n", "a", "containers", "delete", "b-c")
+        self.assert_clean()
+
     def test_twenty_at_once(self):
         names = [f"c{i}" for i in range(20)]
         children = [subprocess.Popen(self.daemon.command("run", "--rm", "--cni", self.IMAGE, n, "ip", "-4", "-o", "addr", "show", "eth0"),
@@ -364,7 +386,7 @@ class Stubs(NetworkTest):
     def asked(self):
         return (self.stubs.path / "log").read_text().split("\n")[:-1]
 
-    def fails(self, *more):
+    def failed_run(self, *more):
         r = self.ctr("run", "--rm", "--network", "stub", *more, self.IMAGE, "stubbed", "echo", "it ran", check=False)
         self.assertEqual((r.returncode, r.stdout), (1, ""))
         self.assertEqual(self.ctr("tasks", "list").stdout.count("\n"), 1)
@@ -374,12 +396,19 @@ class Stubs(NetworkTest):
 
     def test_an_error_is_told_whole(self):
         self.network("[ $CNI_COMMAND = DEL ] || { echo '{\"code\": 117, \"msg\": \"no free address\", \"details\": \"in range 7\"}'; exit 1; }")
-        self.assertIn(f"plugin type=\"bad\" failed (add): {self.stubs.path}/bad: no free address; in range 7", self.fails())
+        self.assertIn(f"plugin type=\"bad\" failed (add): {self.stubs.path}/bad: no free address; in range 7", self.failed_run())
         self.assertEqual(self.asked()[:4], ["ADD good", "ADD bad", "DEL bad", "DEL good"])  # and once more by the record
+
+    def test_a_plugin_that_is_not_there(self):
+        """Known before anything is done: there is nothing to be left, which would need that plugin, too."""
+        self.network("exit 0")
+        (self.stubs.path / "bad").unlink()
+        self.assertIn(f'plugin type="bad" failed (add): failed to find plugin "bad" in path [{self.stubs.path} {PLUGINS}]', self.failed_run())
+        self.assertEqual(self.asked(), [])
 
     def test_huge_output(self):
         self.network("[ $CNI_COMMAND = DEL ] || exec head -c 50000000 /dev/zero")
-        self.assertIn("it wrote more than 1048576 bytes", self.fails())
+        self.assertIn("it wrote more than 1048576 bytes", self.failed_run())
 
     def test_a_client_that_goes_away_is_no_reason_to_leak(self):
         self.network("[ $CNI_COMMAND = DEL ] || exec sleep 60")
@@ -457,14 +486,15 @@ class Stubs(NetworkTest):
 class AttachedBuiltin(Attached):
     """The same, with no plugin but our own code for the same configuration."""
     builtin = True
+    config = NetworkTest.config + "[plugins.'io.containerd.cri.v1.runtime'.cni]\n  bin_dirs = ['/nowhere']\n"
 
-    def test_no_program_is_run(self):
-        """Not even looked for."""
-        write_conf("70-alone.conflist", {"cniVersion": "1.0.0", "name": "alone", "casco.builtin": True, "plugins": [
-            {"type": "no-such-plugin", "bridge": "tbr9", "ipMasq": True, "ipam": {"ranges": [[{"subnet": "10.95.0.0/24"}]]}}]})
-        self.addCleanup(os.unlink, "/etc/cni/net.d/70-alone.conflist")
-        out = self.ctr("run", "--rm", "--network", "alone", self.IMAGE, "alone", "ip", "-4", "addr", "show", "eth0").stdout
-        self.assertIn("inet 10.95.0.2/24", out)
+    def test_what_it_cannot_do(self):
+        for part, text in ((dict(more=[{"type": "tuning"}]), 'has no "tuning"'),
+                           (dict(ipam={"ranges": [[{"subnet": "10.95.0.0/24", "rangeStart": "10.95.0.7"}]]}), 'does not know "rangeStart"')):
+            write_conf("70-odd.conflist", bridge_list("odd", "tbr9", builtin=True, **part))
+            r = self.ctr("run", "--rm", "--network", "odd", self.IMAGE, "odd", "true", check=False)
+            self.assertIn(text, r.stderr)
+        os.unlink("/etc/cni/net.d/70-odd.conflist")
 
     def test_nobody_comes_in_who_is_not_asked(self):
         write_conf("20-more.conflist", bridge_list("more", "tbr1", ["10.98.0.0/24"], builtin=True))
@@ -508,6 +538,15 @@ class AttachedBuiltin(Attached):
         self.assertIn("port 8087 of the host is published by another container", r.stderr)
         self.assertEqual(fetch("127.0.0.1", 8087), "first\n")
         self.assertEqual(len([x for x in leftovers(self.daemon.root) if x.startswith("address")]), 1)
+
+    def test_two_thousand_ports(self):
+        self.running("-p", "20000-21999:1-2000", name="wide", command=("sh", "-c", SERVE))
+        self.assertIn("20000-21999->1-2000/tcp", self.ctr("ps").stdout)
+        self.assertEqual(len(elements("any4")), 2000)
+        self.assertEqual(fetch("127.0.0.1", 20079).strip(), "")  # HOSTNAME_SHOWN is not set: an empty page
+        with socket.create_connection(("127.0.0.1", 20079), timeout=5) as s:
+            s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            self.assertIn(b"200 OK", s.recv(100))
 
     def test_rules_that_somebody_has_removed(self):
         self.running("-p", "8089:80", name="robbed")

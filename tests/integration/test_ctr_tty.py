@@ -138,7 +138,7 @@ class OffTheTerminal(CtrTest):
     def test_wrong_words(self):
         for words, code, text in (
                 (("tasks", "kill", "nope"), 1, 'container "nope" in namespace "default": not found'),
-                (("run", "--blockio-class", "c", self.IMAGE, "x"), 1, "option --blockio-class is not supported yet"),
+                (("run", "--publish", "80", self.IMAGE, "x"), 1, "invalid port mapping \"80\""),
                 (("run", "--rm", "-d", self.IMAGE, "x"), 1, "flags --detach and --rm cannot be specified together"),
                 (("nope",), 3, "No help topic for 'nope'"),
                 (("run", "--user", "99999999999", self.IMAGE, "x"), 1, "is out of range"),

@@ -125,13 +125,14 @@ static void check_cni(struct checks *c)
 			     : exists(c, "/usr/lib/cni/loopback") ? "/usr/lib/cni"
 								  : NULL;
 
-	if (!folder)
+	if (!has_entry(c, "/etc/cni/net.d", ends))
+		checks_add(c, FINDING_OK, "cni", NULL,
+			   "no network in /etc/cni/net.d: the built-in one is used");
+	else if (!folder)
 		checks_add(c, FINDING_WARN, "cni",
 			   "install the package containernetworking-plugins for --cni",
-			   "no plugins in /opt/cni/bin or /usr/lib/cni");
-	else if (!has_entry(c, "/etc/cni/net.d", ends))
-		checks_add(c, FINDING_WARN, "cni", "put a .conflist into /etc/cni/net.d for --cni",
-			   "plugins in %s, but no network in /etc/cni/net.d", folder);
+			   "networks in /etc/cni/net.d, but no plugins in /opt/cni/bin or "
+			   "/usr/lib/cni");
 	else
 		checks_add(c, FINDING_OK, "cni", NULL, "plugins in %s, networks in /etc/cni/net.d",
 			   folder);
