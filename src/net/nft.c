@@ -1,6 +1,6 @@
 /* The table:
  *
- *	chain raw          (prerouting, raw)   127.0.0.0/8 is nobody's from outside
+ *	chain raw          (prerouting, raw)   nobody outside has, or reaches, 127.0.0.0/8
  *	chain prerouting   (dstnat)            what is for the host -> publish
  *	chain output       (dstnat)            what is for the host -> publish
  *	chain publish                          ports4, any4, ports6, any6: the container's address
@@ -116,22 +116,25 @@ static void is_translated(struct nft_rule *r)
 	nft_cmp(r, 0, false, &zero, sizeof zero);
 }
 
-/* Lets a packet from outside to 127.0.0.1 not be what it claims: bridges route such addresses, so
- * that the host reaches published ports by its own (route_localnet). */
+/* No packet from outside goes to 127.0.0.1 or claims to come from there: bridges route such
+ * addresses, so that the host reaches published ports by its own (route_localnet). */
 static void put_raw(struct nlmsg *m)
 {
+	static const uint32_t ends[] = { 12, 16 }; /* where it says that it comes from, and goes */
 	const uint8_t loopback = 127;
 	const char lo[IFNAMSIZ] = "lo";
 	struct nft_rule r;
 
-	nft_rule_begin(&r, m, "raw");
-	only_family(&r, NFPROTO_IPV4);
-	nft_meta(&r, NFT_META_IIFNAME, 0);
-	nft_cmp(&r, 0, false, lo, sizeof lo);
-	nft_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, 16, 1, 0);
-	nft_cmp(&r, 0, true, &loopback, 1);
-	nft_verdict(&r, NF_DROP, NULL);
-	nft_rule_end(&r);
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		nft_rule_begin(&r, m, "raw");
+		only_family(&r, NFPROTO_IPV4);
+		nft_meta(&r, NFT_META_IIFNAME, 0);
+		nft_cmp(&r, 0, false, lo, sizeof lo);
+		nft_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, ends[i], 1, 0);
+		nft_cmp(&r, 0, true, &loopback, 1);
+		nft_verdict(&r, NF_DROP, NULL);
+		nft_rule_end(&r);
+	}
 }
 
 static void put_jump(struct nlmsg *m, const char *chain)
@@ -292,6 +295,7 @@ static void put_element(struct nlmsg *m, uint16_t type, const char *set, const v
 	}
 	nlmsg_end_nest(m, item);
 	nlmsg_end_nest(m, list);
+	nlmsg_want_ack(m, false); /* thousands would not fit where they wait to be read */
 }
 
 static void put_bridge(struct nlmsg *m, const char *bridge)
@@ -331,6 +335,12 @@ static void put_port(struct nlmsg *m, uint16_t type, const struct nft_port *p)
 
 /* --- the two transactions --- */
 
+static void end_batch(struct nlmsg *m)
+{
+	nlmsg_want_ack(m, true);
+	batch(m, NFNL_MSG_BATCH_END);
+}
+
 static int transact(struct nlmsg *m, uint32_t *ret_seq, struct err *e)
 {
 	AUTO_FD int sock = nlmsg_open(NETLINK_NETFILTER);
@@ -355,7 +365,7 @@ int nft_add(const struct nft_change *c, struct err *e)
 	first_port = m.seq + 1;
 	for (size_t i = 0; i < c->n_ports; i++)
 		put_port(&m, NFT_MSG_NEWSETELEM, &c->ports[i]);
-	batch(&m, NFNL_MSG_BATCH_END);
+	end_batch(&m);
 	if (transact(&m, &seq, e) == 0)
 		return 0;
 	if ((e->errnum != EBUSY && e->errnum != EEXIST) || seq < first_port ||
@@ -370,7 +380,7 @@ int nft_add(const struct nft_change *c, struct err *e)
 /* Each by itself: one that is gone (somebody flushed the rules) keeps none of the others. */
 static int remove_one(struct nlmsg *m, struct err *e)
 {
-	batch(m, NFNL_MSG_BATCH_END);
+	end_batch(m);
 	if (transact(m, NULL, e) == 0)
 		return 0;
 	if (e->errnum != ENOENT)
@@ -408,7 +418,7 @@ int nft_remove(const struct nft_change *c, struct err *e)
 		put_port(&m, NFT_MSG_DELSETELEM, &c->ports[i]);
 	for (size_t i = 0; i < c->n_masqueraded; i++)
 		put_masqueraded(&m, NFT_MSG_DELSETELEM, &c->masqueraded[i]);
-	batch(&m, NFNL_MSG_BATCH_END);
+	end_batch(&m);
 	if (transact(&m, NULL, &all) == 0)
 		return 0;
 	return all.errnum == ENOENT ? remove_each(c, e) : err_copy(e, &all);
