@@ -17,7 +17,7 @@
 /* containerd's ctr marks containers so that it attached itself. */
 #define FOREIGN_EXTENSION "ctr.cni-containerd.metadata"
 
-enum { END_WAIT_MS = 5000, END_STEP_MS = 10 };
+enum { END_WAIT_MS = 5000, END_STEP_MS = 10, WISHES_MAX = 1 << 20 };
 
 /* One container's turn.  In the list while it is attached or somebody is at it. */
 struct entry {
@@ -217,6 +217,10 @@ static int wishes_of(const struct container_record *r, json_object **ret, struct
 		const struct extension *x = &r->extensions.v[i];
 
 		if (!strcmp(x->key, NETWORK_EXTENSION)) {
+			if (x->any.n > WISHES_MAX)
+				return err_set(e, ERR_INVALID_ARGUMENT,
+					       "extension %s is larger than %d bytes", x->key,
+					       WISHES_MAX);
 			if (jsonr_parse(x->any.value, x->any.n, ret, e) < 0)
 				return err_wrap(e, "extension %s", x->key);
 			if (!json_object_is_type(*ret, json_type_object))

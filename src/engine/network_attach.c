@@ -295,6 +295,8 @@ bool network_is_foreign(const struct place *p)
 
 int network_detach(const struct cni_env *env, const struct place *p, struct err *e)
 {
+	/* their namespaces are nowhere in our folders */
+	const struct cni_whose theirs = { .folder = p->root, .is_outside = true };
 	AUTO_JSON json_object *record = NULL;
 	int r;
 
@@ -307,7 +309,7 @@ int network_detach(const struct cni_env *env, const struct place *p, struct err 
 		return -1;
 	r = place_read(p, &record, e);
 	if (r > 0)
-		r = is_foreign(record) ? cni_del_cached(env, p->container, "", e)
+		r = is_foreign(record) ? cni_del_cached(env, p->foreign, &theirs, e)
 				       : del_all(env, p, record, lock, e);
 	return r < 0 ? -1 : place_remove(p, e);
 }
@@ -334,7 +336,8 @@ static int sweep_visit(json_object *doc, void *arg, UNUSED struct err *e)
 	folder = xstrndup(netns, strlen(netns) - strlen("/netns"));
 	if (access(folder, F_OK) == 0)
 		return 0; /* its record decides */
-	if (cni_del_cached(s->env, container, "", &bad) < 0 && !s->first.code)
+	const struct cni_whose its = { .folder = folder };
+	if (cni_del_cached(s->env, container, &its, &bad) < 0 && !s->first.code)
 		s->first = bad;
 	return 0;
 }

@@ -24,7 +24,9 @@ void place_init(struct place *p, const char *root, const char *ns, const char *i
 {
 	p->dir = xasprintf("%s/%s/%s", root, ns, id);
 	p->netns = xasprintf("%s/netns", p->dir);
-	p->container = xasprintf("%s-%s", ns, id);
+	p->foreign = xasprintf("%s-%s", ns, id);
+	p->container = xasprintf("%s%s%s", ns, strchr(ns, '-') ? "--" : "-", id);
+	p->root = root;
 }
 
 void place_done(struct place *p)
@@ -32,6 +34,7 @@ void place_done(struct place *p)
 	free(p->dir);
 	free(p->netns);
 	free(p->container);
+	free(p->foreign);
 }
 
 int place_make(const struct place *p, struct err *e)
@@ -98,7 +101,12 @@ int place_write(const struct place *p, json_object *record, struct err *e)
 	AUTO_FREE char *path = record_path(p);
 	const char *text = json_object_to_json_string_ext(
 		record, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-	int r = file_replace(AT_FDCWD, path, text, strlen(text), 0600, false);
+	size_t n = strlen(text);
+
+	if (n > RECORD_MAX) /* nobody could read it, and detach */
+		return err_set(e, ERR_RESOURCE_EXHAUSTED, "%s would be larger than %d bytes", path,
+			       RECORD_MAX);
+	int r = file_replace(AT_FDCWD, path, text, n, 0600, false);
 
 	return r < 0 ? err_sys(e, -r, "write %s", path) : 0;
 }

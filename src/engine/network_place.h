@@ -8,8 +8,12 @@
 
 struct place {
 	char *dir, *netns; /* the folder; the mount of the namespace in it */
-	char *container; /* "NS-ID": as plugins know it */
+	char *container; /* as plugins know it: see place_init() */
+	char *foreign; /* as they do where a client attached by himself: "NS-ID" */
+	const char *root; /* borrowed */
 };
+/* "NS-ID", as containerd's ctr has it; "NS--ID" where that could be split in several ways, for
+ * neither has "--" in it: no namespace may undo what is another's. */
 void place_init(struct place *p, const char *root, const char *ns, const char *id);
 void place_done(struct place *p);
 #define AUTO_PLACE CLEANUP(place_done)

@@ -79,6 +79,10 @@ int cni_cache_write(const struct cni_env *env, const struct cni_net *net,
 	json_object_object_add(o, "result", json_object_get(result));
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
 							 JSON_C_TO_STRING_NOSLASHESCAPE);
+	if (config.over || strlen(text) > DOC_MAX) /* nobody would read it again */
+		return err_set(e, ERR_RESOURCE_EXHAUSTED,
+			       "the result of network \"%s\" is larger than %d bytes", net->name,
+			       DOC_MAX);
 	r = file_mkdirs(dir, 0700);
 	if (r >= 0)
 		r = file_replace(AT_FDCWD, path, text, strlen(text), 0600,

@@ -281,7 +281,7 @@ struct sweep {
 	const struct cni_env *env;
 	const struct cni_attachment *valid;
 	size_t n_valid;
-	const char *netns; /* for the DEL */
+	const struct cni_whose *whose; /* NULL: all */
 	struct err first;
 };
 
@@ -331,13 +331,13 @@ static char *base64_read(const char *s, size_t *ret_n)
 }
 
 /* By the configuration as it was when the attachment was made. */
-static int del_doc(const struct cni_env *env, json_object *doc, const char *netns, struct err *e)
+static int del_doc(const struct cni_env *env, json_object *doc, struct err *e)
 {
 	AUTO_CNI_NET struct cni_net *net = NULL;
 	AUTO_FREE char *text = NULL;
 	const struct cni_attachment at = { .container = text_of(doc, "containerId"),
 					   .ifname = text_of(doc, "ifName"),
-					   .netns = netns };
+					   .netns = "" };
 	size_t n;
 
 	text = base64_read(text_of(doc, "config"), &n);
@@ -348,24 +348,33 @@ static int del_doc(const struct cni_env *env, json_object *doc, const char *netn
 	return cni_del(env, net, &at, e);
 }
 
+static bool is_wanted(const struct cni_whose *w, const char *netns)
+{
+	size_t n = w ? strlen(w->folder) : 0;
+
+	return !w || (str_starts(netns, w->folder) && netns[n] == '/') != w->is_outside;
+}
+
 static int del_visit(json_object *doc, void *arg, UNUSED struct err *e)
 {
 	struct sweep *s = arg;
 	struct err bad = { 0 };
 
+	if (!is_wanted(s->whose, text_of(doc, "netns")))
+		return 0;
 	for (size_t i = 0; i < s->n_valid; i++)
 		if (!strcmp(s->valid[i].container, text_of(doc, "containerId")) &&
 		    !strcmp(s->valid[i].ifname, text_of(doc, "ifName")))
 			return 0;
-	if (del_doc(s->env, doc, s->netns, &bad) < 0 && !s->first.code)
+	if (del_doc(s->env, doc, &bad) < 0 && !s->first.code)
 		s->first = bad;
 	return 0;
 }
 
-int cni_del_cached(const struct cni_env *env, const char *container, const char *netns,
+int cni_del_cached(const struct cni_env *env, const char *container, const struct cni_whose *whose,
 		   struct err *e)
 {
-	struct sweep s = { .env = env, .netns = netns };
+	struct sweep s = { .env = env, .whose = whose };
 
 	if (cni_check_container(container, e) < 0 ||
 	    cni_cache_list(env, NULL, container, del_visit, &s, e) < 0)
@@ -390,7 +399,7 @@ static json_object *attachments_json(const struct cni_attachment *v, size_t n)
 int cni_gc(const struct cni_env *env, const struct cni_net *net, const struct cni_attachment *valid,
 	   size_t n_valid, struct err *e)
 {
-	struct sweep s = { .env = env, .valid = valid, .n_valid = n_valid, .netns = "" };
+	struct sweep s = { .env = env, .valid = valid, .n_valid = n_valid };
 	AUTO_JSON json_object *list = attachments_json(valid, n_valid);
 
 	if (cni_cache_list(env, net->name, NULL, del_visit, &s, e) < 0)

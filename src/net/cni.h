@@ -125,6 +125,14 @@ typedef int cni_cache_visit(json_object *doc, void *arg, struct err *e);
 int cni_cache_list(const struct cni_env *env, const char *network, const char *container,
 		   cni_cache_visit *visit, void *arg, struct err *e);
 
-/* The DEL of everything that the cache has of a container, by the configurations kept there. */
-int cni_del_cached(const struct cni_env *env, const char *container, const char *netns,
+/* Names may be the same, namespaces are not: attachments whose netns is in this folder, or in any
+ * other one. */
+struct cni_whose {
+	const char *folder;
+	bool is_outside;
+};
+
+/* The DEL of what the cache has of a container, by the configurations kept there, for namespaces
+ * that are gone.  whose NULL: of everything. */
+int cni_del_cached(const struct cni_env *env, const char *container, const struct cni_whose *whose,
 		   struct err *e);

@@ -129,7 +129,7 @@ TEST(add_check_delete)
 		  ",\"runtimeConfig\":{\"mac\":\"02:00:00:00:00:01\"},\"prevResult\":" RESULT(
 			  "two") "}\nCHECK two default-c eth0 /ns K=V {\"type\":\"two\"," NAMED
 				 ",\"prevResult\":" RESULT("two") "}\n");
-	CHECK_OK(cni_del_cached(&w.env, "default-c", "", &e), &e);
+	CHECK_OK(cni_del_cached(&w.env, "default-c", NULL, &e), &e);
 	deleted = take_log(&w);
 	CHECK_STR(deleted,
 		  "DEL two default-c eth0   {\"type\":\"two\"," NAMED

@@ -1,6 +1,6 @@
 /* The table:
  *
- *	chain raw          (prerouting, raw)   127.0.0.0/8 is nobody's from outside
+ *	chain raw          (prerouting, raw)   nobody outside has, or reaches, 127.0.0.0/8
  *	chain prerouting   (dstnat)            what is for the host -> publish
  *	chain output       (dstnat)            what is for the host -> publish
  *	chain publish                          ports4, any4, ports6, any6: the container's address
@@ -127,22 +127,25 @@ static void is_translated(struct nft_rule *r)
 	nft_cmp(r, 0, false, &zero, sizeof zero);
 }
 
-/* Lets a packet from outside to 127.0.0.1 not be what it claims: bridges route such addresses, so
- * that the host reaches published ports by its own (route_localnet). */
+/* No packet from outside goes to 127.0.0.1 or claims to come from there: bridges route such
+ * addresses, so that the host reaches published ports by its own (route_localnet). */
 static void put_raw(struct nlmsg *m)
 {
+	static const uint32_t ends[] = { 12, 16 }; /* where it says that it comes from, and goes */
 	const uint8_t loopback = 127;
 	const char lo[IFNAMSIZ] = "lo";
 	struct nft_rule r;
 
-	nft_rule_begin(&r, m, "raw");
-	only_family(&r, NFPROTO_IPV4);
-	nft_meta(&r, NFT_META_IIFNAME, 0);
-	nft_cmp(&r, 0, false, lo, sizeof lo);
-	nft_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, 16, 1, 0);
-	nft_cmp(&r, 0, true, &loopback, 1);
-	nft_verdict(&r, NF_DROP, NULL);
-	nft_rule_end(&r);
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		nft_rule_begin(&r, m, "raw");
+		only_family(&r, NFPROTO_IPV4);
+		nft_meta(&r, NFT_META_IIFNAME, 0);
+		nft_cmp(&r, 0, false, lo, sizeof lo);
+		nft_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, ends[i], 1, 0);
+		nft_cmp(&r, 0, true, &loopback, 1);
+		nft_verdict(&r, NF_DROP, NULL);
+		nft_rule_end(&r);
+	}
 }
 
 static void put_jump(struct nlmsg *m, const char *chain)
@@ -303,6 +306,7 @@ static void put_element(struct nlmsg *m, uint16_t type, const char *set, const v
 	}
 	nlmsg_end_nest(m, item);
 	nlmsg_end_nest(m, list);
+	nlmsg_want_ack(m, false); /* thousands would not fit where they wait to be read */
 }
 
 static void put_bridge(struct nlmsg *m, const char *bridge)
@@ -341,6 +345,12 @@ static void put_port(struct nlmsg *m, uint16_t type, const struct nft_port *p)
 }
 
 /* --- the two transactions --- */
+
+static void end_batch(struct nlmsg *m)
+{
+	nlmsg_want_ack(m, true);
+	batch(m, NFNL_MSG_BATCH_END);
+}
 
 static int transact(struct nlmsg *m, uint32_t *ret_seq, struct err *e)
 {

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-enum { REPLY_MAX = 64 << 10, REPLY_SECONDS = 30, SMALL_PACKET = 64 << 10 };
+enum { REPLY_MAX = 64 << 10, REPLY_SECONDS = 30 };
 
 void nlmsg_done(struct nlmsg *m)
 {
@@ -53,9 +53,8 @@ void nlmsg_raw(struct nlmsg *m, const void *data, size_t n)
 {
 	str_addn(&m->bytes, data, n);
 	pad(m);
-	if (m->bytes.over)
-		BUG("a netlink packet outgrew its maximum");
-	set_message_length(m);
+	if (!m->bytes.over)
+		set_message_length(m);
 }
 
 void nlmsg_put(struct nlmsg *m, uint16_t type, const void *data, size_t n)
@@ -96,6 +95,8 @@ void nlmsg_end_nest(struct nlmsg *m, size_t nest)
 	size_t n = m->bytes.len - nest;
 	uint16_t len = (uint16_t)n;
 
+	if (m->bytes.over)
+		return;
 	if (n > UINT16_MAX)
 		BUG("a netlink attribute is too long");
 	memcpy(m->bytes.ptr + nest, &len, sizeof len);
@@ -113,6 +114,17 @@ int nlmsg_open(int protocol)
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &big, sizeof big);
 	return fd;
+}
+
+void nlmsg_want_ack(struct nlmsg *m, bool wanted)
+{
+	struct nlmsghdr h;
+
+	if (m->bytes.over)
+		return;
+	memcpy(&h, m->bytes.ptr + m->at, sizeof h);
+	h.nlmsg_flags = (uint16_t)((h.nlmsg_flags & ~NLM_F_ACK) | (wanted ? NLM_F_ACK : 0));
+	memcpy(m->bytes.ptr + m->at, &h, sizeof h);
 }
 
 static uint32_t count_acks(const struct nlmsg *m)
@@ -157,7 +169,8 @@ static int receive(int sock, struct answers *a)
 	while (a->left && !a->error) {
 		ssize_t n = recv(sock, buf, sizeof buf, 0);
 
-		if (n < 0 && errno == EINTR)
+		/* ENOBUFS: of many answers the later ones had no room; the first are there */
+		if (n < 0 && (errno == EINTR || errno == ENOBUFS))
 			continue;
 		if (n < 0)
 			return -errno;
@@ -166,18 +179,28 @@ static int receive(int sock, struct answers *a)
 	return a->error;
 }
 
-int nlmsg_send(struct nlmsg *m, int sock, uint32_t *ret_seq)
+static int send_all(const struct nlmsg *m, int sock)
 {
-	struct answers a = { .left = count_acks(m) };
-	int r, room = (int)m->bytes.len * 2;
+	int size = (int)m->bytes.len * 2; /* with what the kernel adds */
 	ssize_t n;
 
-	if (m->bytes.len > SMALL_PACKET) /* else EMSGSIZE; for root */
-		(void)setsockopt(sock, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+	if (m->bytes.over)
+		return -EMSGSIZE;
+	if (size > NLMSG_PACKET_USUAL) /* else send() says that it is too long */
+		(void)setsockopt(sock, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
 	do
 		n = send(sock, m->bytes.ptr, m->bytes.len, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	r = n < 0 ? -errno : receive(sock, &a);
+	return n < 0 ? -errno : 0;
+}
+
+int nlmsg_send(struct nlmsg *m, int sock, uint32_t *ret_seq)
+{
+	struct answers a = { .left = count_acks(m) };
+	int r = send_all(m, sock);
+
+	if (r == 0)
+		r = receive(sock, &a);
 	if (ret_seq)
 		*ret_seq = a.seq;
 	str_reset(&m->bytes);

@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-enum { NLMSG_PACKET_MAX = 1 << 20 };
+/* As much as a socket takes without being asked; at most. */
+enum { NLMSG_PACKET_USUAL = 64 << 10, NLMSG_PACKET_MAX = 1 << 20 };
 
 struct nlmsg {
 	struct str bytes; /* the packet */
@@ -35,9 +36,13 @@ void nlmsg_end_nest(struct nlmsg *m, size_t nest);
 /* Bytes without a header of their own, aligned: VETH_INFO_PEER begins with a struct. */
 void nlmsg_raw(struct nlmsg *m, const void *data, size_t n);
 
+/* Of the last message: many of a kind need one acknowledgement, for a failure is told in any case.
+ */
+void nlmsg_want_ack(struct nlmsg *m, bool wanted);
+
 int nlmsg_open(int protocol); /* NETLINK_ROUTE, NETLINK_NETFILTER; -errno */
 
 /* Sends the packet and reads the acknowledgement of each message that asked for one: 0, or the
  * first -errno, and *ret_seq (or NULL) is then the number of its message, from 1.  The packet is
- * empty afterwards. */
+ * empty afterwards.  -EMSGSIZE: it outgrew NLMSG_PACKET_MAX. */
 int nlmsg_send(struct nlmsg *m, int sock, uint32_t *ret_seq);

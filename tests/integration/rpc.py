@@ -59,7 +59,7 @@ def main(address, method, *metadata):
     import grpc
     os.environ.pop("http_proxy", None)
     request = bytes.fromhex(sys.stdin.read())
-    channel = grpc.insecure_channel(f"unix://{address}")
+    channel = grpc.insecure_channel(f"unix://{address}", options=[("grpc.max_receive_message_length", -1)])
     # a unary answer is a stream of one
     stream = channel.stream_stream(method)
     try:

@@ -156,10 +156,17 @@ void network_detach_task(struct ctr *ctr, const ctr_container *c)
 {
 	const struct cni_env env = CNI_ENV_DEFAULT;
 	const char *id = arena_printf(ctr->arena, "%s-%s", ctr->ns, c->id);
-	struct err e = { 0 };
+	struct cni_whose whose = { .is_outside = true };
+	struct err e = { 0 }, ignored = { 0 };
+	struct kept kept = { 0 };
 	char text[1100];
 
-	if (find_extension(c, MARK) && cni_del_cached(&env, id, "", &e) < 0)
+	if (!find_extension(c, MARK))
+		return;
+	/* our daemon's own are its own to undo, whatever they are called */
+	(void)kept_find(ctr, &kept, &ignored);
+	whose.folder = kept.networks;
+	if (cni_del_cached(&env, id, kept.networks && *kept.networks ? &whose : NULL, &e) < 0)
 		ctr_warn("failed to remove network: %s", err_text(&e, text, sizeof text));
 }
 
