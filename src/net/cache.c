@@ -3,9 +3,9 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "os/dir.h"
 #include "os/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -151,21 +151,18 @@ int cni_cache_list(const struct cni_env *env, const char *network, const char *c
 	AUTO_FREE char *dir = xasprintf("%s/results", env->cache_dir);
 	AUTO_FREE char *part = container ? xasprintf("-%s-", container) : NULL;
 	struct strv names AUTO_STRV = { 0 };
-	DIR *d = opendir(dir);
-	const struct dirent *x;
+	int r = dir_names(AT_FDCWD, dir, &names);
 
-	if (!d)
-		return errno == ENOENT ? 0 : err_sys(e, errno, "open %s", dir);
-	while ((x = readdir(d)))
-		if (*x->d_name != '.' && (!part || strstr(x->d_name, part)) &&
-		    (!network || str_starts(x->d_name, network)))
-			strv_add(&names, x->d_name);
-	closedir(d);
+	if (r < 0 && r != -ENOENT)
+		return err_sys(e, -r, "open %s", dir);
 	for (size_t i = 0; i < names.n; i++) {
 		AUTO_FREE char *path = xasprintf("%s/%s", dir, names.v[i]);
 		AUTO_JSON json_object *doc = NULL;
 		struct err bad = { 0 };
 
+		if (*names.v[i] == '.' || (part && !strstr(names.v[i], part)) ||
+		    (network && !str_starts(names.v[i], network)))
+			continue;
 		if (read_doc(path, &doc, &bad) <= 0)
 			continue; /* not ours to judge */
 		if (has_text(doc, "containerId", container) &&

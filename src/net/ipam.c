@@ -1,9 +1,9 @@
 #include "net/ipam.h"
 
 #include "base/mem.h"
+#include "os/dir.h"
 #include "os/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -155,20 +155,19 @@ int ipam_find(const struct ipam *p, const char *container, const char *ifname, s
 	      size_t max, size_t *ret_n, struct err *e)
 {
 	AUTO_FREE char *owner = owner_text(container, ifname);
-	DIR *d = opendir(p->dir);
-	const struct dirent *x;
+	AUTO_STRV struct strv names = { 0 };
+	int r = dir_names(AT_FDCWD, p->dir, &names);
 
 	*ret_n = 0;
-	if (!d)
-		return err_sys(e, errno, "open %s", p->dir);
-	while ((x = readdir(d)) && *ret_n < max) {
-		AUTO_FREE char *path = xasprintf("%s/%s", p->dir, x->d_name);
+	if (r < 0)
+		return err_sys(e, -r, "open %s", p->dir);
+	for (size_t i = 0; i < names.n && *ret_n < max; i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", p->dir, names.v[i]);
 		struct address a;
 
-		if (address_parse(x->d_name, &a) == 0 && is_owner(path, owner))
+		if (address_parse(names.v[i], &a) == 0 && is_owner(path, owner))
 			ret[(*ret_n)++] = a;
 	}
-	closedir(d);
 	return 0;
 }
 

@@ -2,13 +2,13 @@
 
 #include "base/log.h"
 #include "base/num.h"
+#include "os/dir.h"
 #include "os/file.h"
 #include "store/any.h"
 #include "store/entry.h"
 #include "store/record_tables.h"
 #include "store/state.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -232,22 +232,17 @@ static void known_done(struct known *k)
 static int see_folders(struct known *k, struct err *e)
 {
 	struct activations *all = &k->s->activations;
-	int fd = openat(all->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *d;
+	AUTO_STRV struct strv names = { 0 };
+	int r = dir_names(all->fd, ".", &names);
 	uint64_t number;
 
-	if (!dir) {
-		err_sys(e, errno, "open %s", all->path);
-		close_fd(&fd);
-		return -1;
-	}
-	while ((d = readdir(dir)))
-		if (num_u64(d->d_name, &number) == 0) {
+	if (r < 0)
+		return err_sys(e, -r, "open %s", all->path);
+	for (size_t i = 0; i < names.n; i++)
+		if (num_u64(names.v[i], &number) == 0) {
 			GROW(k->folders, k->n_folders, k->cap_folders);
 			k->folders[k->n_folders++] = number;
 		}
-	closedir(dir);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/num.h"
 #include "base/timefmt.h"
+#include "os/dir.h"
 #include "os/file.h"
 #include "os/loopdev.h"
 #include "store/entry.h"
@@ -9,7 +10,6 @@
 #include "store/mount_transform.h"
 #include "store/state.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,20 +18,15 @@
 
 static int see_numbers(struct activations *all, struct err *e)
 {
-	int fd = openat(all->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *d;
+	AUTO_STRV struct strv names = { 0 };
+	int r = dir_names(all->fd, ".", &names);
 	uint64_t number;
 
-	if (!dir) {
-		err_sys(e, errno, "open %s", all->path);
-		close_fd(&fd);
-		return -1;
-	}
-	while ((d = readdir(dir)))
-		if (num_u64(d->d_name, &number) == 0 && number >= all->next)
+	if (r < 0)
+		return err_sys(e, -r, "open %s", all->path);
+	for (size_t i = 0; i < names.n; i++)
+		if (num_u64(names.v[i], &number) == 0 && number >= all->next)
 			all->next = number + 1;
-	closedir(dir);
 	return 0;
 }
 

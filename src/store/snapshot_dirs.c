@@ -6,8 +6,8 @@
 
 #include "base/num.h"
 #include "base/str.h"
+#include "os/dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -242,33 +242,26 @@ static int by_number(const void *x, const void *y)
 static int set_aside(struct snapshotter *sn, const struct numbers *known, struct strv *gone,
 		     struct err *e)
 {
-	int fd = openat(sn->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *d;
+	AUTO_STRV struct strv names = { 0 };
+	int r = dir_names(sn->fd, ".", &names);
 
-	if (!dir) {
-		err_sys(e, errno, "open %s", sn->path);
-		close_fd(&fd);
-		return -1;
-	}
-	while ((d = readdir(dir))) {
+	if (r < 0)
+		return err_sys(e, -r, "open %s", sn->path);
+	for (size_t i = 0; i < names.n; i++) {
 		uint64_t number;
 
-		if (d->d_name[0] == '.')
-			continue;
-		if (num_u64(d->d_name, &number) < 0) {
-			if (str_starts(d->d_name, "gone-")) /* of a run that was killed */
-				strv_add(gone, d->d_name);
+		if (num_u64(names.v[i], &number) < 0) {
+			if (str_starts(names.v[i], "gone-")) /* of a run that was killed */
+				strv_add(gone, names.v[i]);
 			continue;
 		}
 		if (known->n && bsearch(&number, known->v, known->n, sizeof number, by_number))
 			continue;
 
-		AUTO_FREE char *name = xasprintf("gone-%s", d->d_name);
-		if (renameat(sn->fd, d->d_name, sn->fd, name) == 0)
+		AUTO_FREE char *name = xasprintf("gone-%s", names.v[i]);
+		if (renameat(sn->fd, names.v[i], sn->fd, name) == 0)
 			strv_add(gone, name);
 	}
-	closedir(dir);
 	return 0;
 }
 

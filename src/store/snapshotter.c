@@ -1,13 +1,13 @@
 #include "store/snapshotter.h"
 
 #include "base/num.h"
+#include "os/dir.h"
 #include "os/file.h"
 #include "store/overlay.h"
 #include "store/snapshot_record.h"
 #include "store/snapshot_remote.h"
 #include "store/state.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -24,22 +24,15 @@ void snapshotter_number_seen(struct snapshotter *sn, uint64_t number)
 
 static int numbers_on_disk(struct snapshotter *sn, struct err *e)
 {
-	int fd = openat(sn->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *d;
+	AUTO_STRV struct strv names = { 0 };
+	int r = dir_names(sn->fd, ".", &names);
+	uint64_t number;
 
-	if (!dir) {
-		err_sys(e, errno, "open %s", sn->path);
-		close_fd(&fd);
-		return -1;
-	}
-	while ((d = readdir(dir))) {
-		uint64_t number;
-
-		if (num_u64(d->d_name, &number) == 0)
+	if (r < 0)
+		return err_sys(e, -r, "open %s", sn->path);
+	for (size_t i = 0; i < names.n; i++)
+		if (num_u64(names.v[i], &number) == 0)
 			snapshotter_number_seen(sn, number);
-	}
-	closedir(dir);
 	return 0;
 }
 

@@ -4,9 +4,10 @@
 #include "base/ident.h"
 #include "base/log.h"
 #include "loop/pool.h"
+#include "os/dir.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 struct recovery {
@@ -136,28 +137,21 @@ static void begin(struct recovery *r, const char *ns, const char *id)
 	pool_run(r->ts->env->pool, load_job, j);
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int walk(struct recovery *r, const char *path, const char *ns, struct err *e)
 {
-	CLEANUP(closedirp) DIR *d = opendir(path);
+	AUTO_STRV struct strv names = { 0 };
+	int got = dir_names(AT_FDCWD, path, &names);
 
-	if (!d && errno == ENOENT)
-		return 0;
-	if (!d)
-		return err_sys(e, errno, "open %s", path);
-	for (struct dirent *entry; (entry = readdir(d));) {
-		AUTO_FREE char *below = xasprintf("%s/%s", path, entry->d_name);
+	if (got < 0 && got != -ENOENT)
+		return err_sys(e, -got, "open %s", path);
+	for (size_t i = 0; i < names.n; i++) {
+		AUTO_FREE char *below = xasprintf("%s/%s", path, names.v[i]);
 
-		if (!ident_is_valid(entry->d_name)) /* also "." and ".." */
+		if (!ident_is_valid(names.v[i]))
 			continue;
 		if (ns)
-			begin(r, ns, entry->d_name);
-		else if (walk(r, below, entry->d_name, e) < 0)
+			begin(r, ns, names.v[i]);
+		else if (walk(r, below, names.v[i], e) < 0)
 			return -1;
 	}
 	return 0;

@@ -5,10 +5,10 @@
 #include "base/log.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
+#include "os/dir.h"
 #include "os/file.h"
 #include "os/socket.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -23,29 +23,27 @@ enum {
 	AGAIN_SECONDS = 30, /* shims that nobody wants have gone by then */
 };
 
-static bool is_old_socket(int dirfd, const char *name)
+static bool is_old_socket(const char *path, const char *name)
 {
 	struct stat st;
 
 	return strlen(name) == NAME_LEN && strspn(name, "0123456789abcdef") == NAME_LEN &&
-	       fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode) &&
+	       lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
 	       st.st_mtim.tv_sec + YOUNG_SECONDS < time(NULL);
 }
 
 /* Whoever serves answers: other daemons' shims as well as our own. */
 static void sweep_sockets(UNUSED void *arg)
 {
-	DIR *d = opendir(SOCKETS);
+	AUTO_STRV struct strv names = { 0 };
 
-	if (!d)
-		return; /* there was no shim yet */
-	for (struct dirent *x; (x = readdir(d));) {
-		AUTO_FREE char *path = xasprintf(SOCKETS "/%s", x->d_name);
+	(void)dir_names(AT_FDCWD, SOCKETS, &names); /* not there: no shim yet */
+	for (size_t i = 0; i < names.n; i++) {
+		AUTO_FREE char *path = xasprintf(SOCKETS "/%s", names.v[i]);
 
-		if (is_old_socket(dirfd(d), x->d_name) && socket_remove_dead(path) == 0)
+		if (is_old_socket(path, names.v[i]) && socket_remove_dead(path) == 0)
 			log_info(LOG({ "path", path }), "removed the socket of a dead shim");
 	}
-	closedir(d);
 }
 
 static void on_again(UNUSED struct loop_timer *t, void *arg)
@@ -67,40 +65,33 @@ void sweep_end(struct tasks *ts)
 	ts->sweep = NULL;
 }
 
-static void sweep_namespace(const struct tasks *ts, const char *path, const char *ns)
+static void sweep_namespace(const struct tasks *ts, const char *top, const char *ns)
 {
-	DIR *d = opendir(path);
+	AUTO_FREE char *path = xasprintf("%s/%s", top, ns);
+	AUTO_STRV struct strv ids = { 0 };
 
-	if (!d)
-		return; /* it went meanwhile */
-	for (struct dirent *x; (x = readdir(d));) {
+	(void)dir_names(AT_FDCWD, path, &ids); /* it went meanwhile */
+	for (size_t i = 0; i < ids.n; i++) {
+		AUTO_FREE char *work = xasprintf("%s/%s", path, ids.v[i]);
 		AUTO_FREE char *bundle =
-			xasprintf("%s/%s/%s/%s", ts->env->state, ts->folder, ns, x->d_name);
+			xasprintf("%s/%s/%s/%s", ts->env->state, ts->folder, ns, ids.v[i]);
 
-		if (!ident_is_valid(x->d_name) /* also "." and ".." */ ||
-		    access(bundle, F_OK) == 0 || errno != ENOENT)
+		if (!ident_is_valid(ids.v[i]) || access(bundle, F_OK) == 0 || errno != ENOENT)
 			continue;
-		int r = file_remove_tree(dirfd(d), x->d_name);
+		int r = file_remove_tree(AT_FDCWD, work);
 
 		if (r < 0)
-			log_warn(LOG({ "error", err_errno_text(-r) }), "cannot remove %s/%s", path,
-				 x->d_name);
+			log_warn(LOG({ "error", err_errno_text(-r) }), "cannot remove %s", work);
 	}
-	closedir(d);
 }
 
 void sweep_works(const struct tasks *ts)
 {
 	AUTO_FREE char *top = xasprintf("%s/%s", ts->env->root, ts->folder);
-	DIR *d = opendir(top);
+	AUTO_STRV struct strv namespaces = { 0 };
 
-	if (!d)
-		return; /* there was no task yet */
-	for (struct dirent *x; (x = readdir(d));) {
-		AUTO_FREE char *path = xasprintf("%s/%s", top, x->d_name);
-
-		if (ident_is_valid(x->d_name))
-			sweep_namespace(ts, path, x->d_name);
-	}
-	closedir(d);
+	(void)dir_names(AT_FDCWD, top, &namespaces); /* not there: no task yet */
+	for (size_t i = 0; i < namespaces.n; i++)
+		if (ident_is_valid(namespaces.v[i]))
+			sweep_namespace(ts, top, namespaces.v[i]);
 }

@@ -52,6 +52,17 @@ class Checkpointed(RuncTest):
         self.start("run", "-d", self.id)
         self.counts()
 
+    def user_namespace(self):
+        """The container's, whose root writes the counter's file and reaches its own folders."""
+        linux = self.b.config["linux"]
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        (self.top / "data").mkdir()
+        (self.top / "data").chmod(0o777)
+        (self.b.root / "data").mkdir()
+        self.top.chmod(0o755)
+        self.b.path.chmod(0o755)
+
     def start(self, *args, status=0):
         """With nothing of the host's on stdio, which criu could not name.  Returns what was logged."""
         log = self.top / "log"

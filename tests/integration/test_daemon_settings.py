@@ -49,7 +49,7 @@ class Settings(unittest.TestCase):
         try:
             start = time.monotonic()
             r = d.ctr("tasks", "metrics", "box", check=False)
-            self.assertLess(time.monotonic() - start, 3)
+            self.assertLess(time.monotonic() - start, 5)  # the default
             self.assertNotEqual(r.returncode, 0)
             self.assertIn("did not answer Stats within 0.2 s", d.log())
         finally:

@@ -314,14 +314,7 @@ class Real(Checkpointed):
         self.assertIn("Operation not permitted", self.runc("exec", self.id, "mkdir", "/dev/x").stderr)
 
     def test_user_namespace(self):
-        linux = self.b.config["linux"]
-        linux["namespaces"].append({"type": "user"})
-        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-        (self.top / "data").mkdir()
-        (self.top / "data").chmod(0o777)
-        (self.b.root / "data").mkdir()
-        self.top.chmod(0o755)
-        self.b.path.chmod(0o755)
+        self.user_namespace()
         self.back_and_forth()
         self.assertEqual(self.images.stat().st_mode & 0o7777, 0o700)  # as it was made
         self.assertEqual(self.runc("exec", self.id, "id", "-u").stdout, "0\n")
@@ -408,14 +401,8 @@ class Richer(Checkpointed):
         self.refused(r"process \d+ has other groups", user={"uid": 0, "gid": 0})
 
     def test_ids_of_the_user_namespace(self):
+        self.user_namespace()
         linux = self.b.config["linux"]
-        linux["namespaces"].append({"type": "user"})
-        linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-        (self.top / "data").mkdir()
-        (self.top / "data").chmod(0o777)
-        (self.b.root / "data").mkdir()
-        self.top.chmod(0o755)
-        self.b.path.chmod(0o755)
         self.images.mkdir()
         self.counter()
         self.start("checkpoint", "--leave-running", *self.paths(), self.id)

