@@ -67,18 +67,7 @@ static void batch(struct nlmsg *m, uint16_t type)
 				    .version = NFNETLINK_V0,
 				    .res_id = htons(NFNL_SUBSYS_NFTABLES) };
 
-	nlmsg_begin_no_ack(m, type, 0, &f, sizeof f);
-}
-
-/* One message with an acknowledgement, which changes nothing: thousands of ports need one answer.
- */
-static void end_batch(struct nlmsg *m)
-{
-	const struct nfgenmsg f = { .nfgen_family = NFPROTO_INET, .version = NFNETLINK_V0 };
-
-	nlmsg_begin(m, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE, NLM_F_CREATE, &f, sizeof f);
-	nlmsg_text(m, NFTA_TABLE_NAME, NFT_TABLE);
-	batch(m, NFNL_MSG_BATCH_END);
+	nlmsg_begin_no_ack(m, type, &f, sizeof f);
 }
 
 static void put_chain(struct nlmsg *m, const struct chain *c)

@@ -14,7 +14,7 @@ void nft_begin(struct nlmsg *m, uint16_t type, uint16_t flags, uint8_t family)
 {
 	const struct nfgenmsg f = { .nfgen_family = family, .version = NFNETLINK_V0 };
 
-	nlmsg_begin_no_ack(m, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags, &f, sizeof f);
+	nlmsg_begin(m, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags, &f, sizeof f);
 }
 
 void nft_rule_begin(struct nft_rule *r, struct nlmsg *m, const char *chain)

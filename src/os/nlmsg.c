@@ -44,9 +44,9 @@ void nlmsg_begin(struct nlmsg *m, uint16_t type, uint16_t flags, const void *fix
 	begin(m, type, (uint16_t)(flags | NLM_F_REQUEST | NLM_F_ACK), fixed, n);
 }
 
-void nlmsg_begin_no_ack(struct nlmsg *m, uint16_t type, uint16_t flags, const void *fixed, size_t n)
+void nlmsg_begin_no_ack(struct nlmsg *m, uint16_t type, const void *fixed, size_t n)
 {
-	begin(m, type, (uint16_t)(flags | NLM_F_REQUEST), fixed, n);
+	begin(m, type, NLM_F_REQUEST, fixed, n);
 }
 
 void nlmsg_raw(struct nlmsg *m, const void *data, size_t n)
@@ -186,7 +186,7 @@ static int send_all(const struct nlmsg *m, int sock)
 
 	if (m->bytes.over)
 		return -EMSGSIZE;
-	if (size > NLMSG_PACKET_USUAL) /* else send() says that it is too long */
+	if (m->bytes.len > NLMSG_PACKET_USUAL) /* else send() says that it is too long */
 		(void)setsockopt(sock, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
 	do
 		n = send(sock, m->bytes.ptr, m->bytes.len, MSG_NOSIGNAL);

@@ -21,9 +21,7 @@ void nlmsg_done(struct nlmsg *m);
 /* A message behind the ones before; NLM_F_REQUEST and NLM_F_ACK are added to flags unless no_ack.
  */
 void nlmsg_begin(struct nlmsg *m, uint16_t type, uint16_t flags, const void *fixed, size_t n);
-/* For many of them with one acknowledged behind: a failure is told all the same. */
-void nlmsg_begin_no_ack(struct nlmsg *m, uint16_t type, uint16_t flags, const void *fixed,
-			size_t n);
+void nlmsg_begin_no_ack(struct nlmsg *m, uint16_t type, const void *fixed, size_t n);
 
 void nlmsg_put(struct nlmsg *m, uint16_t type, const void *data, size_t n);
 void nlmsg_text(struct nlmsg *m, uint16_t type, const char *s); /* with its NUL */
