@@ -11,6 +11,8 @@
 #include "loop/cancel.h"
 #include "task/task.h"
 
+#include <stdatomic.h>
+
 struct loop;
 struct pool;
 struct events;
@@ -37,6 +39,7 @@ struct engine {
 	struct engine_nri *nri; /* engine/nri.h; NULL: disabled */
 	struct engine_network *network; /* engine/network.h */
 	struct restarter *restarter; /* engine/restart.h */
+	atomic_uint n_elsewhere; /* calls that wait for another program's answer */
 	char uuid[37]; /* the daemon's identity: ROOT/io.containerd.grpc.v1.introspection/uuid */
 	int lock_fd; /* of ROOT/.lock: one daemon a root */
 };

@@ -314,12 +314,25 @@ static void put_masqueraded(struct nlmsg *m, uint16_t type, const struct address
 		    0);
 }
 
+/* Where a port leads: the container's address, and its own port. */
+static size_t port_data(const struct nft_port *p, uint8_t ret[20])
+{
+	uint16_t port = htons(p->container_port);
+	size_t size = address_size(&p->container);
+
+	memset(ret, 0, 20);
+	memcpy(ret, p->container.b, size);
+	memcpy(ret + size, &port, sizeof port);
+	return size + 4;
+}
+
 static void put_port(struct nlmsg *m, uint16_t type, const struct nft_port *p)
 {
 	bool is_v6 = p->container.family == AF_INET6, is_any = !p->host.family;
-	uint16_t host_port = htons(p->host_port), port = htons(p->container_port);
+	uint16_t host_port = htons(p->host_port);
 	size_t size = address_size(&p->container), n = 4;
-	uint8_t key[24] = { p->protocol }, data[20] = { 0 };
+	uint8_t key[24] = { p->protocol }, data[20];
+	size_t data_n = port_data(p, data);
 	char name[8];
 
 	if (!is_any) {
@@ -327,10 +340,8 @@ static void put_port(struct nlmsg *m, uint16_t type, const struct nft_port *p)
 		n += size;
 	}
 	memcpy(key + n, &host_port, sizeof host_port);
-	memcpy(data, p->container.b, size);
-	memcpy(data + size, &port, sizeof port);
 	snprintf(name, sizeof name, "%s%d", is_any ? "any" : "ports", is_v6 ? 6 : 4);
-	put_element(m, type, name, key, n + 4, data, type == NFT_MSG_NEWSETELEM ? size + 4 : 0);
+	put_element(m, type, name, key, n + 4, data, type == NFT_MSG_NEWSETELEM ? data_n : 0);
 }
 
 /* --- the two transactions --- */
@@ -377,6 +388,47 @@ int nft_add(const struct nft_change *c, struct err *e)
 		       c->ports[seq - first_port].host_port);
 }
 
+/* A port that one asked for may have been another's all the time. */
+static bool is_published(int sock, const struct nft_port *port)
+{
+	static const uint16_t way[] = { NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_LIST_ELEM,
+					NFTA_SET_ELEM_DATA, NFTA_DATA_VALUE };
+	_Alignas(struct nlmsghdr) char buf[4096];
+	AUTO_NLMSG struct nlmsg m = NLMSG_INIT;
+	const size_t head = NLMSG_LENGTH(sizeof(struct nfgenmsg));
+	uint8_t data[20];
+	size_t data_n = port_data(port, data), n;
+
+	put_port(&m, NFT_MSG_GETSETELEM, port);
+	ssize_t r = nlmsg_ask(&m, sock, buf, sizeof buf);
+	if (r < (ssize_t)head)
+		return false; /* nobody's */
+	const void *p = buf + head;
+	n = (size_t)r - head;
+	for (size_t i = 0; p && i < ARRAY_LEN(way); i++)
+		p = nlmsg_find(p, n, way[i], &n);
+	return p && n == data_n && !memcmp(p, data, n);
+}
+
+/* The caller frees. */
+static int find_published(const struct nft_change *c, struct nft_port **ret, size_t *ret_n,
+			  struct err *e)
+{
+	AUTO_FD int sock = c->n_ports ? nlmsg_open(NETLINK_NETFILTER) : -1;
+
+	*ret = NULL;
+	*ret_n = 0;
+	if (!c->n_ports)
+		return 0;
+	if (sock < 0)
+		return err_sys(e, -sock, "nf_tables");
+	*ret = xcalloc(c->n_ports, sizeof **ret);
+	for (size_t i = 0; i < c->n_ports; i++)
+		if (is_published(sock, &c->ports[i]))
+			(*ret)[(*ret_n)++] = c->ports[i];
+	return 0;
+}
+
 /* Each by itself: one that is gone (somebody flushed the rules) keeps none of the others. */
 static int remove_one(struct nlmsg *m, struct err *e)
 {
@@ -408,11 +460,18 @@ static int remove_each(const struct nft_change *c, struct err *e)
 	return 0;
 }
 
-int nft_remove(const struct nft_change *c, struct err *e)
+int nft_remove(const struct nft_change *whole, struct err *e)
 {
 	AUTO_NLMSG struct nlmsg m = NLMSG_INIT;
+	AUTO_FREE struct nft_port *ports = NULL;
+	struct nft_change own = *whole, *c = &own;
 	struct err all = { 0 };
 
+	if (find_published(whole, &ports, &own.n_ports, e) < 0)
+		return -1;
+	own.ports = ports;
+	if (!own.n_ports && !own.n_masqueraded)
+		return 0;
 	batch(&m, NFNL_MSG_BATCH_BEGIN);
 	for (size_t i = 0; i < c->n_ports; i++)
 		put_port(&m, NFT_MSG_DELSETELEM, &c->ports[i]);

@@ -27,5 +27,6 @@ struct nft_change {
 /* ERR_ALREADY_EXISTS for a port that another container has published; then nothing is changed. */
 int nft_add(const struct nft_change *c, struct err *e);
 
-/* What is not there (any more) is fine.  The bridge stays known. */
+/* What is not there (any more) is fine, and a port that leads to another container stays.  The
+ * bridge stays known. */
 int nft_remove(const struct nft_change *c, struct err *e);

@@ -208,3 +208,54 @@ int nlmsg_send(struct nlmsg *m, int sock, uint32_t *ret_seq)
 	m->seq = 0;
 	return r;
 }
+
+ssize_t nlmsg_ask(struct nlmsg *m, int sock, void *buf, size_t n)
+{
+	const struct nlmsghdr *h = buf;
+	const struct nlmsgerr *e = NLMSG_DATA(h);
+	ssize_t got;
+	int r;
+
+	nlmsg_want_ack(m, false);
+	r = send_all(m, sock);
+	str_reset(&m->bytes);
+	m->at = 0;
+	m->seq = 0;
+	if (r < 0)
+		return r;
+	do
+		got = recv(sock, buf, n, 0);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return -errno;
+	if (!NLMSG_OK(h, (size_t)got))
+		return -EBADMSG;
+	if (h->nlmsg_type == NLMSG_ERROR)
+		return h->nlmsg_len >= NLMSG_LENGTH(sizeof *e) && e->error ? e->error : -EBADMSG;
+	return (ssize_t)h->nlmsg_len;
+}
+
+const void *nlmsg_find(const void *attributes, size_t n, uint16_t type, size_t *ret_n)
+{
+	const char *p = attributes;
+
+	while (n >= NLA_HDRLEN) {
+		struct nlattr a;
+
+		memcpy(&a, p, sizeof a);
+		if (a.nla_len < NLA_HDRLEN || a.nla_len > n)
+			break;
+		if ((a.nla_type & NLA_TYPE_MASK) == type) {
+			*ret_n = a.nla_len - NLA_HDRLEN;
+			return p + NLA_HDRLEN;
+		}
+		size_t step = (size_t)NLA_ALIGN(a.nla_len);
+
+		if (step > n)
+			break;
+		p += step;
+		n -= step;
+	}
+	*ret_n = 0;
+	return NULL;
+}

@@ -5,6 +5,7 @@
 #include "base/str.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* As much as a socket takes without being asked; at most. */
 enum { NLMSG_PACKET_USUAL = 64 << 10, NLMSG_PACKET_MAX = 1 << 20 };
@@ -44,3 +45,9 @@ int nlmsg_open(int protocol); /* NETLINK_ROUTE, NETLINK_NETFILTER; -errno */
  * first -errno, and *ret_seq (or NULL) is then the number of its message, from 1.  The packet is
  * empty afterwards.  -EMSGSIZE: it outgrew NLMSG_PACKET_MAX. */
 int nlmsg_send(struct nlmsg *m, int sock, uint32_t *ret_seq);
+
+/* The same for one question: its answer's bytes in buf, which is aligned for a nlmsghdr; -errno. */
+ssize_t nlmsg_ask(struct nlmsg *m, int sock, void *buf, size_t n);
+
+/* What an attribute among these holds; NULL: it is not there. */
+const void *nlmsg_find(const void *attributes, size_t n, uint16_t type, size_t *ret_n);

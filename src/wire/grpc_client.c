@@ -1,5 +1,6 @@
 #include "wire/grpc_client.h"
 
+#include "loop/cancel.h"
 #include "loop/loop.h"
 #include "os/fd.h"
 #include "os/socket.h"
@@ -276,6 +277,37 @@ int grpc_connect_fd(int fd, struct grpc_client **ret, UNUSED struct err *e)
 	return 0;
 }
 
+static int cannot_dial(const char *path, int errnum, struct err *e)
+{
+	return err_set(e, ERR_UNAVAILABLE,
+		       "connection error: desc = \"transport: error while dialing: dial unix %s: "
+		       "connect: %s\"",
+		       path, err_errno_text(errnum));
+}
+
+/* EAGAIN: its queue is full, and the kernel has nothing to wait with that could be broken off. */
+int grpc_connect_until(const char *path, struct cancel *c, uint64_t deadline,
+		       struct grpc_client **ret, struct err *e)
+{
+	const uint64_t pause_ns = 20000000;
+
+	for (;;) {
+		struct err why = { 0 };
+		uint64_t pause = loop_now() + pause_ns;
+		int fd = socket_connect_now(path);
+
+		if (fd >= 0)
+			return grpc_connect_fd(fd, ret, e);
+		if (fd != -EAGAIN)
+			return cannot_dial(path, -fd, e);
+		if (deadline && pause > deadline)
+			return err_set(e, ERR_DEADLINE_EXCEEDED, "%s",
+				       err_class_text(ERR_DEADLINE_EXCEEDED));
+		if (cancel_poll(c, -1, 0, pause, &why) < 0 && loop_now() < pause)
+			return err_copy(e, &why);
+	}
+}
+
 int grpc_connect(const char *path, uint64_t timeout_ns, struct grpc_client **ret, struct err *e)
 {
 	uint64_t until = loop_now() + timeout_ns;
@@ -289,10 +321,7 @@ int grpc_connect(const char *path, uint64_t timeout_ns, struct grpc_client **ret
 			break;
 		nanosleep(&(struct timespec){ 0, 20000000 }, NULL);
 	}
-	return err_set(e, ERR_UNAVAILABLE,
-		       "connection error: desc = \"transport: error while dialing: dial unix %s: "
-		       "connect: %s\"",
-		       path, err_errno_text(-fd));
+	return cannot_dial(path, -fd, e);
 }
 
 void grpc_close(struct grpc_client *c)

@@ -29,6 +29,7 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 
+struct cancel;
 struct grpc_client;
 struct grpc_stream;
 
@@ -36,6 +37,10 @@ struct grpc_stream;
  * and sends the preface.  The error is grpc-go's: `connection error: desc = "transport: error
  * while dialing: dial unix PATH: connect: no such file or directory"`. */
 int grpc_connect(const char *path, uint64_t timeout_ns, struct grpc_client **ret, struct err *e);
+/* The same for a server that may hang, without one that is not there being waited for: c (or NULL)
+ * and the deadline (0: none) end the wait. */
+int grpc_connect_until(const char *path, struct cancel *c, uint64_t deadline,
+		       struct grpc_client **ret, struct err *e);
 int grpc_connect_fd(int fd_take, struct grpc_client **ret, struct err *e); /* a socket pair */
 void grpc_close(struct grpc_client *c); /* frees streams still open; NULL is fine */
 static inline void grpc_closep(struct grpc_client **c)

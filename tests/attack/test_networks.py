@@ -139,3 +139,22 @@ class Networks(DaemonTest):
             r = self.ctr(*args, check=False)
             if args[-1] != "Network.Ports":
                 self.assertNotIn("\x1b", r.stdout + r.stderr, args)
+
+    def test_a_killed_daemon_takes_no_port_that_it_had_not_got(self):
+        """What a kill leaves between the address and the rules of one whose port is another's already."""
+        self.running("-p", "8094:80")
+        self.daemon.kill()
+        place = pathlib.Path(self.daemon.root, "io.casco.network/default/late")
+        place.mkdir()
+        ports = [{"hostPort": 8094, "containerPort": 80, "protocol": "tcp", "hostIP": ""}]
+        (place / "record.json").write_text(json.dumps({"attachments": [{
+            "network": "test", "ifName": "eth0", "config": json.dumps(bridge_list(builtin=True)), "capabilityArgs": {"portMappings": ports}}]}))
+        pathlib.Path("/var/lib/cni/networks/test/10.97.0.99").write_text("default-late\r\neth0")
+        self.daemon.start()
+        wait_for("the end of the other", lambda: not place.exists())
+        self.assertFalse(pathlib.Path("/var/lib/cni/networks/test/10.97.0.99").exists())
+        self.assertEqual(elements("any4"), ["6 8094"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,6 +1,7 @@
 #include "api/containerd/snapshot_proxy.h"
 
 #include "api/containerd/convert.h"
+#include "loop/loop.h"
 #include "wire/grpc_client.h"
 
 #include "containerd/services/snapshots/v1/snapshots.pb-c.h"
@@ -13,9 +14,10 @@
 static const uint64_t second = UINT64_C(1000000000);
 enum { SLOW = 600, QUICK = 30, LIST_MAX = 1 << 20 };
 
-static int dial(const struct snapshot_remote_at *at, struct grpc_client **ret, struct err *e)
+static int dial(const struct snapshot_remote_at *at, unsigned seconds, struct grpc_client **ret,
+		struct err *e)
 {
-	if (grpc_connect(at->address, 0, ret, e) < 0)
+	if (grpc_connect_until(at->address, NULL, loop_now() + seconds * second, ret, e) < 0)
 		return -1;
 	grpc_meta(*ret, "containerd-namespace", at->ns);
 	return 0;
@@ -28,7 +30,7 @@ static int call(const struct snapshot_remote_at *at, const char *method, unsigne
 	const struct grpc_options opt = { .timeout_ns = seconds * second };
 	AUTO_GRPC struct grpc_client *c = NULL;
 
-	if (dial(at, &c, e) < 0)
+	if (dial(at, seconds, &c, e) < 0)
 		return -1;
 	return grpc_call(c, method, req, type, a, ret, &opt, e);
 }
@@ -183,7 +185,7 @@ static int list(const struct snapshot_remote_at *at, struct arena *a, struct sna
 
 	P(list_snapshots_request__init)(&q);
 	q.snapshotter = (char *)at->snapshotter;
-	if (dial(at, &c, e) < 0 ||
+	if (dial(at, QUICK, &c, e) < 0 ||
 	    grpc_stream_open(c, METHOD("List"), &P(list_snapshots_response__descriptor), &opt, &s,
 			     e) < 0 ||
 	    grpc_stream_send_last(s, &q.base, e) < 0)
