@@ -14,8 +14,8 @@ struct snapshot_options {
 	bool upperdir_label; /* label containerd.io/snapshot/overlay.upperdir on what is told */
 	bool sync_remove; /* the directory is gone when Remove returns */
 	bool slow_chown; /* ids are mapped by a copy where the kernel can't map a mount */
-	/* of blockfile: its empty file system, that one's type (NULL or "": ext4), and whether it is
-	 * taken anew at each start; mount_options are those of its mounts (none: "loop") */
+	/* of blockfile: its empty file system, that one's type (NULL or "": ext4), and whether it
+	 * is taken anew at each start; mount_options are those of its mounts (none: "loop") */
 	const char *scratch_file, *fs_type;
 	bool recreate_scratch;
 };

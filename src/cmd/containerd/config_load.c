@@ -49,8 +49,12 @@ static void set_defaults(struct config *c)
 				      .registration_timeout = 5000000000,
 				      .request_timeout = 2000000000 };
 	c->otlp_endpoint = c->otlp_protocol = c->blockio_file = "";
-	c->tracing =
-		(struct config_tracing){ .endpoint = "", .service = "containerd", .headers = "", .ca = "", .certificate = "", .key = "" };
+	c->tracing = (struct config_tracing){ .endpoint = "",
+					      .service = "containerd",
+					      .headers = "",
+					      .ca = "",
+					      .certificate = "",
+					      .key = "" };
 	c->tracing.ratio = 1.0;
 	c->timeouts = TASK_TIMEOUTS_DEFAULT;
 }
