@@ -319,20 +319,17 @@ class Ends(NetworkTest):
         self.assertIn(f"{self.address('again')}\tagain\n", out)
         self.assertEqual(len([x for x in leftovers(self.daemon.root) if x.startswith("address")]), 1)
 
-    def test_two_that_have_one_name(self):
-        """a with b-c, and a-b with c: the second is refused, and takes nothing from the first."""
-        image = SHARE / "busybox.tar"
-        for ns in ("a", "a-b"):
+    def test_two_that_would_have_one_name(self):
+        """a with b-c, and a-b with c: plugins must not take them for one container."""
+        for ns, name in (("a", "b-c"), ("a-b", "c")):
             self.addCleanup(remove_cgroups, ns)
-            self.ctr("-n", ns, "images", "import", image)
-        self.ctr("-n", "a", "run", "-d", "--cni", self.IMAGE, "b-c", "sleep", "100")
-        before = leftovers(self.daemon.root)
-        r = self.ctr("-n", "a-b", "run", "--rm", "--cni", self.IMAGE, "c", "true", check=False)
-        self.assertIn('eth0 of container "a-b-c" in network "test": already exists', r.stderr)
-        self.assertEqual([x for x in leftovers(self.daemon.root) if "-d 10.97" not in x], [x for x in before if "-d 10.97" not in x])
-        self.ctr("-n", "a", "tasks", "delete", "--force", "b-c")
-        self.ctr("-n", "a", "containers", "delete", "b-c")
-        self.assert_clean()
+            self.ctr("-n", ns, "images", "import", SHARE / "busybox.tar")
+            self.addCleanup(self.ctr, "-n", ns, "containers", "delete", name)
+            self.addCleanup(self.ctr, "-n", ns, "tasks", "delete", "--force", name)
+            self.ctr("-n", ns, "run", "-d", "--cni", self.IMAGE, name, "sleep", "100")
+        self.assertEqual(len([x for x in leftovers(self.daemon.root) if x.startswith("address")]), 2)
+        self.assertEqual(len(sh("ip", "-o", "link", "show", "type", "veth").splitlines()), 3)  # one is the cable to the outside
+        self.doCleanups()
 
     def test_twenty_at_once(self):
         names = [f"c{i}" for i in range(20)]
@@ -518,6 +515,23 @@ class AttachedBuiltin(Attached):
         self.assertEqual(r.stdout, "")
         out = self.ctr("run", "--rm", "--network", "more", self.IMAGE, "guest", "wget", "-qO-", "http://192.0.2.1:8085/").stdout
         self.assertEqual(out, "inner\n")
+
+    def test_the_hosts_loopback_is_the_hosts(self):
+        """The bridge routes 127.0.0.0/8 for the host's own use of published ports; a container may do what it likes with its routes."""
+        server = subprocess.Popen(["python3", "-c", WHO, "7778"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(server.communicate)
+        self.addCleanup(server.kill)
+        server.stdout.readline()
+        with socket.create_connection(("127.0.0.1", 7778), timeout=5) as s:
+            self.assertEqual(s.recv(20), b"127.0.0.1")
+        self.running("-p", "8099:80", name="rogue")
+        inside = ("nsenter", f"--net=/proc/{self.task_line('rogue').split()[1]}/ns/net")
+        for words in (("ip", "addr", "del", "127.0.0.1/8", "dev", "lo"), ("sysctl", "-w", "net.ipv4.conf.all.route_localnet=1"),
+                      ("ip", "route", "add", "127.0.0.1/32", "via", "10.97.0.1")):
+            sh(*inside, *words)
+        ask = "import socket; s = socket.create_connection(('%s', 7778), timeout=2); print(s.recv(20).decode())"
+        self.assertIn("10.97.0.", sh(*inside, "python3", "-c", ask % "10.97.0.1"))
+        self.assertEqual(sh(*inside, "python3", "-c", ask % "127.0.0.1", check=False), "")
 
     def test_its_way_out_is_the_hosts_address(self):
         server = subprocess.Popen(["ip", "netns", "exec", "outside", "python3", "-c", WHO, "7777"], stdout=subprocess.PIPE, text=True)
