@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import pathlib
+import re
 import shutil
 import struct
 import subprocess
@@ -215,7 +216,7 @@ class Ctr(DaemonTest):
                 shutil.rmtree(folder)
         self.assertEqual([p for p in processes(str(self.scratch.path)) if "shim" in p], [])
         self.assertEqual([m for m in mounts(str(self.scratch.path)) if "rootfs" in m], [])
-        self.assertEqual(cgroups() - before, set())
+        self.assertEqual([c for c in cgroups() - before if re.fullmatch(r"f\d+", os.path.basename(c))], [])  # others' come and go
 
 
 if __name__ == "__main__":
