@@ -42,14 +42,11 @@ static bool is_child(const struct dirent *d)
 	return d->d_type == DT_DIR && strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
 }
 
-/* Calls fn for every child folder, with its fd.  The folder's link count tells when there is
- * none, for the price of one call. */
-static int each_child(int dirfd, int (*fn)(int parentfd, const char *name, int fd, void *data),
-		      void *data)
+/* 1 with *ret to be read; 0: there are no children, which the folder's link count tells for the
+ * price of one call. */
+static int open_children(int dirfd, DIR **ret)
 {
 	struct stat st;
-	struct dirent *d;
-	int r = 0;
 
 	if (fstat(dirfd, &st) < 0)
 		return -errno;
@@ -57,45 +54,51 @@ static int each_child(int dirfd, int (*fn)(int parentfd, const char *name, int f
 		return 0;
 
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-	if (!dir) {
-		r = -errno;
-		close_fd(&fd);
+	*ret = fd < 0 ? NULL : fdopendir(fd);
+	if (*ret)
+		return 1;
+	int r = -errno;
+
+	close_fd(&fd);
+	return r;
+}
+
+/* Calls fn for every child folder, with its fd. */
+static int each_child(int parent, int (*fn)(int parentfd, const char *name, int fd, void *data),
+		      void *data)
+{
+	struct dirent *d;
+	DIR *dir;
+	int r = open_children(parent, &dir);
+
+	if (r <= 0)
 		return r;
-	}
+	r = 0;
 	while (r == 0 && (d = readdir(dir))) {
 		if (!is_child(d))
 			continue;
-		AUTO_FD int child =
-			openat(fd, d->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		AUTO_FD int child = openat(dirfd(dir), d->d_name,
+					   O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (child >= 0)
-			r = fn(fd, d->d_name, child, data);
+			r = fn(dirfd(dir), d->d_name, child, data);
 	}
 	closedir(dir);
 	return r;
 }
 
 /* The next child folder from *pos on, which moves behind it.  1: ret has its name, 0: no more. */
-static int next_child(int dirfd, long *pos, char ret[NAME_MAX + 1])
+static int next_child(int parent, long *pos, char ret[NAME_MAX + 1])
 {
 	struct dirent *d;
-	struct stat st;
-	int r = 0;
+	DIR *dir;
+	int r = open_children(parent, &dir);
 
-	if (fstat(dirfd, &st) < 0)
-		return -errno;
-	if (st.st_nlink == 2)
-		return 0;
-
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!dir) {
-		r = -errno;
-		close_fd(&fd);
-		return r == -ENOENT || r == -ENODEV ? 0 : r; /* gone meanwhile */
-	}
+	if (r == -ENOENT || r == -ENODEV)
+		return 0; /* gone meanwhile */
+	if (r <= 0)
+		return r;
+	r = 0;
 	if (*pos)
 		seekdir(dir, *pos);
 	while (r == 0 && (d = readdir(dir)))

@@ -1,4 +1,7 @@
-/* The two steps of a container's network, without the daemon around them. */
+/* The two steps of a container's network, without the daemon around them.
+ *
+ * The caller holds the container's turn (engine/network.c).  Both block while plugins run, and for
+ * those of a daemon that was killed (place_lock()).  What plugins say is the error. */
 #pragma once
 
 #include "engine/network_place.h"

@@ -1,5 +1,6 @@
 /* Addresses in use, in the files of CNI's host-local: CACHE_DIR/networks/NETWORK/ADDRESS, with the
- * container and the interface in it.  Its lock is taken, too: both may serve one network. */
+ * container and the interface in it.  Its lock is taken, too: both may serve one network.  Opening
+ * waits for whoever has the lock, another thread of ours or a plugin. */
 #pragma once
 
 #include "base/str.h"

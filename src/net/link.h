@@ -1,5 +1,8 @@
 /* Interfaces of the built-in network: a bridge of the host's, and a cable from it into a container.
- */
+ *
+ * The sockets are the caller's thread's own.  link_open() takes that thread into the container's
+ * network namespace and back, so that it must have the right to (CAP_SYS_ADMIN); nothing else
+ * leaves the host's.  Errors are the kernel's, with the name of what could not be done. */
 #pragma once
 
 #include "net/subnet.h"

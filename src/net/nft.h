@@ -2,7 +2,7 @@
  *
  * The rules are the same for all containers and look into sets: bridges, addresses to masquerade,
  * published ports.  Every change is one transaction, which writes the rules anew: so they are there
- * again after somebody has flushed them. */
+ * again after somebody has flushed them.  Any thread; the kernel orders the transactions. */
 #pragma once
 
 #include "net/subnet.h"

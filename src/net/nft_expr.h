@@ -1,4 +1,5 @@
-/* Rules of nf_tables as netlink has them: a rule is a list of small steps on registers. */
+/* Rules of nf_tables as netlink has them: a rule is a list of small steps on registers.  They are
+ * only written here, into a packet of the caller's; net/nft.c sends it. */
 #pragma once
 
 #include "os/nlmsg.h"

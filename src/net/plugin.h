@@ -1,4 +1,8 @@
-/* One start of one plugin. */
+/* One start of one plugin: a program of the operator's, by its path, in a process group of its own.
+ *
+ * Blocks until it has ended.  The group is killed when env->timeout is over
+ * (ERR_DEADLINE_EXCEEDED), when the caller cancels, or when it writes more than 1 MiB
+ * (ERR_RESOURCE_EXHAUSTED); a plugin's own error is told with its details and its path. */
 #pragma once
 
 #include "net/cni.h"

@@ -130,7 +130,8 @@ static int merge_values(struct adjust *a, const char *plugin, const char *kind, 
 static int take_blockio_class(struct adjust *a, const char *plugin, json_object *want,
 			      json_object *to, struct err *e)
 {
-	json_object *class = member_get(want, "blockioClass"), *io;
+	json_object *class = member_get(want, "blockioClass");
+	AUTO_JSON json_object *io = NULL;
 
 	if (!class)
 		return 0;

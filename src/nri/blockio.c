@@ -287,7 +287,14 @@ void blockio_free(struct blockio *b)
 
 int blockio_class(const struct blockio *b, const char *name, json_object **ret, struct err *e)
 {
-	if (b && json_object_object_get_ex(b->classes, name, ret))
-		return 0;
-	return err_set(e, ERR_NOT_FOUND, "no OCI BlockIO parameters for class \"%.200s\"", name);
+	json_object *class;
+
+	*ret = NULL;
+	if (!b || !json_object_object_get_ex(b->classes, name, &class))
+		return err_set(e, ERR_NOT_FOUND, "no OCI BlockIO parameters for class \"%.200s\"",
+			       name);
+	/* json-c counts references without a lock: nobody may have one to what threads share */
+	if (json_object_deep_copy(class, ret, NULL) < 0)
+		return err_sys(e, errno, "copy class \"%.200s\"", name);
+	return 0;
 }

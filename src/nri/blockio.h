@@ -10,8 +10,9 @@
  *	      ThrottleWriteIOPS: 5k
  *	      Weight: 50
  *
- * Devices are patterns of files; links are followed, partitions left out, as the kernel has no
- *limits for them.  A later line of a class goes before an earlier one. */
+ * Devices are patterns of files; links are followed; partitions are left out, since the kernel has
+ * no limits for them.  A later line of a class goes before an earlier one.  Nothing changes after
+ * the load, so that any thread may ask. */
 #pragma once
 
 #include "base/jsonr.h"
@@ -29,6 +30,6 @@ static inline void blockio_freep(struct blockio **b)
 }
 #define AUTO_BLOCKIO CLEANUP(blockio_freep)
 
-/* linux.resources.blockIO of the runtime spec, borrowed from b, which may be NULL: no file.
+/* linux.resources.blockIO of the runtime spec, the caller's (AUTO_JSON).  b may be NULL: no file.
  * ERR_NOT_FOUND `no OCI BlockIO parameters for class "x"`. */
 int blockio_class(const struct blockio *b, const char *name, json_object **ret, struct err *e);

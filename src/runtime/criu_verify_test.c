@@ -306,6 +306,8 @@ TEST(every_process_is_where_the_first_is)
 		     { CLONE_NEWIPC, "ipc" },       { CLONE_NEWUTS, "uts" },
 		     { CLONE_NEWCGROUP, "cgroup" }, { CLONE_NEWUSER, "user" } };
 
+	size_t seen = 0;
+
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		pid_t pid = start(rows[i].flag, NULL);
 		struct plan p = plan_of_us();
@@ -318,7 +320,10 @@ TEST(every_process_is_where_the_first_is)
 		CHECK_FAIL(check_live(pid, &p, &e), &e, ERR_PERMISSION_DENIED);
 		CHECK(strstr(e.msg, want));
 		end(pid);
+		seen++;
 	}
+	if (!seen)
+		SKIP("no namespace can be made");
 }
 
 TEST(a_root_of_its_own)
@@ -328,7 +333,7 @@ TEST(a_root_of_its_own)
 	struct err e = { 0 };
 
 	if (pid < 0)
-		return;
+		SKIP("chroot is not allowed");
 	CHECK_FAIL(check_live(pid, &p, &e), &e, ERR_PERMISSION_DENIED);
 	CHECK(strstr(e.msg, "has another root"));
 	end(pid);

@@ -60,46 +60,37 @@ struct part {
 	uint64_t offset, size;
 };
 
-static bool find_interp64(const struct head *h, struct part *ret)
+union elf_header {
+	Elf64_Ehdr wide;
+	Elf32_Ehdr narrow;
+};
+union elf_part {
+	Elf64_Phdr wide;
+	Elf32_Phdr narrow;
+};
+
+static bool find_interp(const struct head *h, bool is_64, struct part *ret)
 {
-	Elf64_Ehdr e;
+	size_t size = is_64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
+	union elf_header e;
+	union elf_part p;
 
 	if (h->n < sizeof e)
-		return false;
+		return false; /* too short for a program of either class */
 	memcpy(&e, h->bytes, sizeof e);
-	for (unsigned i = 0; i < e.e_phnum && i < PARTS_MAX && e.e_phentsize == sizeof(Elf64_Phdr);
-	     i++) {
-		Elf64_Phdr p;
+	uint64_t at = is_64 ? e.wide.e_phoff : e.narrow.e_phoff;
+	unsigned n = is_64 ? e.wide.e_phnum : e.narrow.e_phnum;
 
-		if (pread(h->fd, &p, sizeof p, (off_t)(e.e_phoff + i * sizeof p)) !=
-		    (ssize_t)sizeof p)
-			return false;
-		if (p.p_type == PT_INTERP) {
-			*ret = (struct part){ p.p_offset, p.p_filesz };
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool find_interp32(const struct head *h, struct part *ret)
-{
-	Elf32_Ehdr e;
-
-	if (h->n < sizeof e)
+	if ((is_64 ? e.wide.e_phentsize : e.narrow.e_phentsize) != size)
 		return false;
-	memcpy(&e, h->bytes, sizeof e);
-	for (unsigned i = 0; i < e.e_phnum && i < PARTS_MAX && e.e_phentsize == sizeof(Elf32_Phdr);
-	     i++) {
-		Elf32_Phdr p;
-
-		if (pread(h->fd, &p, sizeof p, (off_t)(e.e_phoff + i * sizeof p)) !=
-		    (ssize_t)sizeof p)
+	for (unsigned i = 0; i < n && i < PARTS_MAX; i++) {
+		if (pread(h->fd, &p, size, (off_t)(at + i * size)) != (ssize_t)size)
 			return false;
-		if (p.p_type == PT_INTERP) {
-			*ret = (struct part){ p.p_offset, p.p_filesz };
-			return true;
-		}
+		if (p.wide.p_type != PT_INTERP) /* it stands first in both */
+			continue;
+		*ret = is_64 ? (struct part){ p.wide.p_offset, p.wide.p_filesz }
+			     : (struct part){ p.narrow.p_offset, p.narrow.p_filesz };
+		return true;
 	}
 	return false;
 }
@@ -109,7 +100,7 @@ static bool elf_interpreter(const struct head *h, char *ret, size_t size)
 	bool is_64 = h->bytes[EI_CLASS] == ELFCLASS64;
 	struct part part;
 
-	if (!(is_64 ? find_interp64(h, &part) : find_interp32(h, &part)) || part.size >= size)
+	if (!find_interp(h, is_64, &part) || part.size >= size)
 		return false;
 	if (pread(h->fd, ret, part.size, (off_t)part.offset) != (ssize_t)part.size)
 		return false;

@@ -1,6 +1,7 @@
 """Published attacks on HTTP/2 servers, with frames made by hand, against the daemon's socket.
 
-After each one the daemon must answer others within a second, and must not have grown."""
+After each one the daemon must answer others at once (five seconds, on a busy machine), and must not have grown."""
+import contextlib
 import os
 import pathlib
 import socket
@@ -131,6 +132,15 @@ class Http2(casco.DaemonTest):
     def resident(self):
         pages = pathlib.Path(f"/proc/{self.daemon.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGESIZE")
+
+    def transfers(self):
+        """Workers of this daemon."""
+        ours, found = str(self.daemon.process.pid), []
+        for line in casco.processes("containerd-transfer"):
+            with contextlib.suppress(OSError):
+                parent = pathlib.Path(f"/proc/{line.split()[0]}/stat").read_text().rpartition(")")[2].split()[1]
+                found += [line] if parent == ours else []
+        return found
 
     def peer(self):
         p = Peer(self.daemon.address)
@@ -291,11 +301,11 @@ class Http2(casco.DaemonTest):
             target = packed("containerd.types.transfer.ImageStore", (1, b"x"))
             call(p, 4 * i + 1, "streaming.v1.Streaming/Stream", packed("containerd.services.streaming.v1.StreamInit", (1, name)))
             call(p, 4 * i + 3, "transfer.v1.Transfer/Transfer", message((1, source), (2, target)), END_STREAM)
-        casco.wait_for("transfers", lambda: len(casco.processes("containerd-transfer")) >= 60)
+        casco.wait_for("transfers", lambda: len(self.transfers()) >= 60)
         time.sleep(1)
         self.assertEqual(self.ctr("version", timeout=5).returncode, 0)
         p.close()
-        casco.wait_for("their end", lambda: not casco.processes("containerd-transfer"))
+        casco.wait_for("their end", lambda: not self.transfers())
 
     def test_many_connections(self):
         """More than the server keeps: the others wait or are closed, and come in again afterwards."""

@@ -103,7 +103,7 @@ def processes(marker):
 
 
 def cgroups():
-    """Every cgroup folder of the machine but the ones that come and go with its own services."""
+    """Every cgroup folder of the machine, of whoever."""
     found = set()
     for folder, subfolders, _ in os.walk("/sys/fs/cgroup"):
         found.update(os.path.join(folder, s) for s in subfolders)

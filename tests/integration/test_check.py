@@ -73,6 +73,17 @@ class Counting(unittest.TestCase):
                     self.fail()
             '''), (1, ["test_sample: ended before its tests did"], []))
 
+    def test_unit_tests(self):
+        for ok, out, wanted in ((True, "ok - a\nok - b\n2 passed\n", (2, [], [])),
+                                (True, "ok - a\nskip - b: no: device\n1 passed\n", (1, [], ["x b: no: device"])),
+                                (True, "skip - b: why\n0 passed\n", (0, [], ["x b: why"])),
+                                (True, "", (1, [], [])),  # another kind of program
+                                (False, "ok - a\nskip - b: why\n", (0, ["x"], []))):
+            tally = check.Tally()
+            with contextlib.redirect_stdout(io.StringIO()):
+                check.note_unit(ok, "x", out, "", tally)
+            self.assertEqual((tally.passed, tally.failed, tally.skipped), wanted, out)
+
     def test_nothing_that_could_run(self):
         self.assertEqual(self.tally("x = 1"), (0, ["test_sample: ran no test"], []))
         passed, failed, _ = self.tally("import nothing_of_this_name")

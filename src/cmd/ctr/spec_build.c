@@ -328,7 +328,7 @@ int spec_add_blockio(const struct args *args, char **spec, struct err *e)
 	const char *class = args_string(args, "blockio-class");
 	struct blockio *classes AUTO_BLOCKIO = NULL;
 	struct strv warnings AUTO_STRV = { 0 };
-	json_object *o AUTO_JSON = NULL, *io;
+	json_object *o AUTO_JSON = NULL, *io AUTO_JSON = NULL;
 
 	if (*file && blockio_load(file, &classes, &warnings, e) < 0)
 		return err_wrap(e, "blockio-config-file error");
