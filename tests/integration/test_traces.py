@@ -215,6 +215,41 @@ class Traces(unittest.TestCase):
             self.assertEqual(len(c.exports()), before)
             d.stop()
 
+    def test_a_named_authority_is_the_only_one(self):
+        """A certificate by one that the host trusts for the web is none for the collector."""
+        web, own = Authority(self.scratch.path / "web"), self.scratch.path / "own.crt"
+        run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=the operator's own", "-keyout", "/dev/null", "-out", own])
+        trusted = self.scratch.path / "trusted"
+        trusted.mkdir()
+        name = run(["openssl", "x509", "-subject_hash", "-noout", "-in", web.ca]).stdout.strip()
+        (trusted / f"{name}.0").write_bytes(pathlib.Path(web.ca).read_bytes())
+        (trusted / "ca-certificates.crt").write_bytes(pathlib.Path(web.ca).read_bytes())
+        c = GrpcCollector(self.scratch.path, web.cert, web.key, web.ca)
+        self.addCleanup(c.close)
+        config = CONFIG + f"[plugins.'io.containerd.tracing.processor.v1.otlp']\n  endpoint = '127.0.0.1:{c.port}'\n  protocol = 'grpc'\n"
+        client = {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(web.cert), "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(web.key)}
+        for is_named in False, True:
+            base = self.scratch.path / f"named-{is_named}"
+            base.mkdir()
+            env = our_env(OTEL_BSP_SCHEDULE_DELAY="50", **client, **({"OTEL_EXPORTER_OTLP_CERTIFICATE": str(own)} if is_named else {}))
+            d = Daemon(base, config=config, env=env)
+            script = base / "containerd"
+            script.write_text(f'#!/bin/sh\nmount --bind {trusted} /etc/ssl/certs && exec {d.binary} "$@"\n')
+            script.chmod(0o755)
+            d.binary = base / "own-mounts"
+            d.binary.write_text(f'#!/bin/sh\nexec unshare -m {script} "$@"\n')
+            d.binary.chmod(0o755)
+            d.start()
+            self.addCleanup(d.stop)
+            d.ctr("namespaces", "list")
+            if is_named:
+                wait_for("the warning", lambda: "spans are dropped until it works" in d.log(), 10)  # noqa: B023
+                self.assertEqual(len(c.exports()), before)  # noqa: F821
+            else:
+                wait_for("the span", lambda: c.named("Namespaces/List"), 5)
+            d.stop()
+            before = len(c.exports())
+
     def test_json(self):
         bodies = []
 

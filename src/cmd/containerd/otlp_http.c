@@ -104,8 +104,10 @@ static void set_tls(const struct otlp_http *h, CURL *c)
 {
 	const struct config_tracing *t = h->cfg;
 
-	if (*t->ca)
+	if (*t->ca) { /* instead of the host's, of which libcurl would keep the folder */
+		(void)h->curl.setopt(c, CURLOPT_CAPATH, NULL);
 		(void)h->curl.setopt(c, CURLOPT_CAINFO, t->ca);
+	}
 	if (*t->certificate)
 		(void)h->curl.setopt(c, CURLOPT_SSLCERT, t->certificate);
 	if (*t->key)

@@ -32,6 +32,23 @@ int mounts_perform(struct arena *a UNUSED, Containerd__Types__Mount **v, size_t 
 	return 0;
 }
 
+int mounts_perform_safely(struct arena *a, const Containerd__Types__Mount *m, const char *target,
+			  struct err *e)
+{
+	static const char *const more[] = { "nosuid", "nodev", "noexec" };
+	char **options = arena_array(a, m->n_options + ARRAY_LEN(more), sizeof *options);
+	Containerd__Types__Mount safe = *m;
+
+	for (size_t i = 0; i < m->n_options; i++)
+		options[i] = m->options[i];
+	for (size_t i = 0; i < ARRAY_LEN(more); i++)
+		options[m->n_options + i] = arena_strdup(a, more[i]);
+	safe.options = options;
+	safe.n_options += ARRAY_LEN(more);
+	safe.target = (char *)(uintptr_t) "";
+	return perform(&safe, target, e) < 0 ? err_wrap(e, "mount a snapshot to look into it") : 0;
+}
+
 int mounts_undo(const char *target, struct err *e)
 {
 	return mount_undo(target, e);

@@ -1,9 +1,9 @@
 #include "cmd/ctr/remap.h"
+#include "cmd/ctr/mounts.h"
 #include "cmd/ctr/snapshot_new.h"
 
 #include "os/fd.h"
 #include "store/inodes.h"
-#include "store/mount_do.h"
 #include "store/tree.h"
 
 #include <endian.h>
@@ -114,27 +114,6 @@ int remap_tree(const char *dir, const struct oci_idmappings *uids,
 	return r < 0 ? err_sys(e, -r, "change the owners of %s", dir) : 0;
 }
 
-/* Writable, since the snapshot is ours alone; nothing in it is executed or opened as a device. */
-static int mount_snapshot(struct arena *a, const Containerd__Types__Mount *m, const char *target,
-			  struct err *e)
-{
-	static const char *const more[] = { "nosuid", "nodev", "noexec" };
-	const char **options = arena_array(a, m->n_options + ARRAY_LEN(more), sizeof *options);
-	const struct mount safe = { .type = m->type,
-				    .source = m->source,
-				    .target = "",
-				    .options = options,
-				    .noptions = m->n_options + ARRAY_LEN(more) };
-
-	for (size_t i = 0; i < m->n_options; i++)
-		options[i] = m->options[i];
-	for (size_t i = 0; i < ARRAY_LEN(more); i++)
-		options[m->n_options + i] = more[i];
-	if (mount_do(&safe, target, e) < 0)
-		return err_wrap(e, "mount the snapshot to change its owners");
-	return 0;
-}
-
 static int remap_mounted(struct arena *a, const SNAPSHOTS(PrepareSnapshotResponse) * p,
 			 const struct oci_idmappings *uids, const struct oci_idmappings *gids,
 			 struct err *e)
@@ -147,7 +126,7 @@ static int remap_mounted(struct arena *a, const SNAPSHOTS(PrepareSnapshotRespons
 			       p->n_mounts);
 	if (!mkdtemp(dir))
 		return err_sys(e, errno, "mkdtemp %s", dir);
-	r = mount_snapshot(a, p->mounts[0], dir, e);
+	r = mounts_perform_safely(a, p->mounts[0], dir, e);
 	if (r == 0) {
 		r = remap_tree(dir, uids, gids, e);
 		if (umount2(dir, 0) < 0 && r == 0)

@@ -5,11 +5,11 @@
  * it, and all reads go through os/path.h, in the root, so that the image's symlinks lead nowhere
  * else (ARCHITECTURE.md, invariant 6). */
 #include "cmd/ctr/container.h"
+#include "cmd/ctr/mounts.h"
 #include "cmd/ctr/rootfs_layers.h"
 
 #include "os/fd.h"
 #include "os/path.h"
-#include "store/mount_do.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -140,25 +140,15 @@ static bool is_looped(const Containerd__Types__Mount *m)
 	return false;
 }
 
-static int mount_looped(const Containerd__Types__Mount *m, const char *target, struct err *e)
-{
-	const struct mount same = { .type = m->type,
-				    .source = m->source,
-				    .target = "",
-				    .options = (const char **)m->options,
-				    .noptions = m->n_options };
-
-	return mount_do(&same, target, e);
-}
-
-static int mount_on(const Containerd__Types__Mount *m, const char *target, struct err *e)
+static int mount_on(struct arena *a, const Containerd__Types__Mount *m, const char *target,
+		    struct err *e)
 {
 	bool is_overlay = !strcmp(m->type, "overlay");
 	unsigned long flags = MS_RDONLY;
 	char *options AUTO_FREE = is_overlay ? overlay_options(m) : data_options(m, &flags);
 
 	if (is_looped(m))
-		return mount_looped(m, target, e);
+		return mounts_perform_safely(a, m, target, e);
 	if (mount(m->source, target, m->type, flags | MS_NOSUID | MS_NODEV | MS_NOEXEC, options) <
 	    0)
 		return err_sys(e, errno, "mount %s to look up the user", m->type);
@@ -173,7 +163,7 @@ static int open_mounted(struct arena *a, const Containerd__Types__Mount *m, int 
 
 	if (!mkdtemp(dir))
 		return err_sys(e, errno, "mkdtemp %s", dir);
-	r = mount_on(m, dir, e);
+	r = mount_on(a, m, dir, e);
 	if (r == 0) {
 		fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
