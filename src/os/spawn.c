@@ -30,6 +30,7 @@ enum { STACK = 64 * 1024 };
 
 struct child {
 	const struct spawn *s;
+	pid_t parent;
 	int error; /* written by the child: it lies at the bottom of its stack */
 };
 
@@ -79,6 +80,9 @@ CHILD_CODE static int child_main(void *arg)
 	if (!c->error && s->parent_death_signal &&
 	    prctl(PR_SET_PDEATHSIG, s->parent_death_signal) < 0)
 		c->error = errno;
+	/* killed before that was set: nobody would end us, and nobody waits for what we make */
+	if (!c->error && s->parent_death_signal && getppid() != c->parent)
+		c->error = ESRCH;
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if (!c->error) {
@@ -105,6 +109,7 @@ int spawn_start(const struct spawn *s, int *ret_pidfd, pid_t *ret_pid)
 	struct child *c = stack;
 
 	c->s = s;
+	c->parent = getpid();
 	/* No handler of ours may run in the child: it would act on the memory of both. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
