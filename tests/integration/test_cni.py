@@ -519,6 +519,23 @@ class AttachedBuiltin(Attached):
         out = self.ctr("run", "--rm", "--network", "more", self.IMAGE, "guest", "wget", "-qO-", "http://192.0.2.1:8085/").stdout
         self.assertEqual(out, "inner\n")
 
+    def test_the_hosts_loopback_is_the_hosts(self):
+        """The bridge routes 127.0.0.0/8 for the host's own use of published ports; a container may do what it likes with its routes."""
+        server = subprocess.Popen(["python3", "-c", WHO, "7778"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(server.communicate)
+        self.addCleanup(server.kill)
+        server.stdout.readline()
+        with socket.create_connection(("127.0.0.1", 7778), timeout=5) as s:
+            self.assertEqual(s.recv(20), b"127.0.0.1")
+        self.running("-p", "8099:80", name="rogue")
+        inside = ("nsenter", f"--net=/proc/{self.task_line('rogue').split()[1]}/ns/net")
+        for words in (("ip", "addr", "del", "127.0.0.1/8", "dev", "lo"), ("sysctl", "-w", "net.ipv4.conf.all.route_localnet=1"),
+                      ("ip", "route", "add", "127.0.0.1/32", "via", "10.97.0.1")):
+            sh(*inside, *words)
+        ask = "import socket; s = socket.create_connection(('%s', 7778), timeout=2); print(s.recv(20).decode())"
+        self.assertIn("10.97.0.", sh(*inside, "python3", "-c", ask % "10.97.0.1"))
+        self.assertEqual(sh(*inside, "python3", "-c", ask % "127.0.0.1", check=False), "")
+
     def test_its_way_out_is_the_hosts_address(self):
         server = subprocess.Popen(["ip", "netns", "exec", "outside", "python3", "-c", WHO, "7777"], stdout=subprocess.PIPE, text=True)
         self.addCleanup(server.communicate)
