@@ -25,9 +25,8 @@ struct entry {
 	char *ns, *id;
 	bool is_busy, is_attached;
 	unsigned waiters;
-	uint64_t serial; /* of the attachment: what waits for the end of an older one finds it gone
-			  */
-	uint64_t wait;
+	uint64_t serial; /* of the attachment: by it, who waits for an older one's end knows */
+	uint64_t wait; /* for the task's end, 0: none */
 };
 
 struct engine_network {

@@ -180,8 +180,8 @@ static int add_mount(const struct place *p, json_object *mounts, const char *nam
 	r = file_replace(AT_FDCWD, source, "", 0, 0644, false);
 	if (r < 0)
 		return err_sys(e, -r, "write %s", source);
-	if (chmod(source, 0644) <
-	    0) /* whatever the daemon's umask: users of the container read it */
+	/* Whatever the daemon's umask: users of the container read it. */
+	if (chmod(source, 0644) < 0)
 		return err_sys(e, errno, "chmod %s", source);
 	json_object_array_add(mounts, bind_mount(source, destination));
 	return 0;

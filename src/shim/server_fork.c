@@ -88,28 +88,27 @@ static NORETURN void be_the_server(struct shim_args args, char **argv, const cha
 	_exit(shim_serve(&args, own_path));
 }
 
-int server_fork(const struct shim_args *args, char **argv, const char *self,
-		struct server_fork *ret)
+void server_fork(const struct shim_args *args, char **argv, const char *self,
+		 struct server_fork *ret)
 {
 	int fds[2];
 
 	*ret = (struct server_fork){ .channel = -1 };
 	if (!&entry_mount || entry_mount < 0 ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-		return 0;
-	ret->pid = fork();
-	if (ret->pid == 0) {
+		return;
+	pid_t pid = fork();
+
+	if (pid == 0) {
 		close_fd(&fds[0]);
 		be_the_server(*args, argv, self, fds[1]);
 	}
 	close_fd(&fds[1]);
-	if (ret->pid < 0) {
+	if (pid < 0) {
 		close_fd(&fds[0]);
-		ret->pid = 0;
-		return 0;
+		return;
 	}
-	ret->channel = fds[0];
-	return 1;
+	*ret = (struct server_fork){ pid, fds[0] };
 }
 
 int server_fork_send(struct server_fork *f, int fd)

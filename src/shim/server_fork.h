@@ -7,14 +7,14 @@
 #include <sys/types.h>
 
 struct server_fork {
-	pid_t pid; /* 0: there is none */
+	pid_t pid; /* 0: there is none, the server must be executed */
 	int channel; /* -1 once it has its socket */
 };
 
-/* 1 with *ret; 0 where it can't be done: this program is not a protected one, which must be
- * executed (runtime_protect_self). The copy goes on in shim_serve() and does not come back. */
-int server_fork(const struct shim_args *args, char **argv, const char *self,
-		struct server_fork *ret);
+/* There is none where this program is not a protected one (runtime_protect_self()), or cannot be
+ * copied.  The copy goes on in shim_serve() and does not come back. */
+void server_fork(const struct shim_args *args, char **argv, const char *self,
+		 struct server_fork *ret);
 
 /* It serves on fd, which stays the caller's.  0 or -errno. */
 int server_fork_send(struct server_fork *f, int fd);

@@ -250,7 +250,7 @@ int shim_start(const struct shim_args *args, char **argv, const char *self)
 	struct server_fork copy;
 	struct err e = { 0 };
 
-	(void)server_fork(args, argv, self, &copy);
+	server_fork(args, argv, self, &copy);
 	int r = start(a, args, self, &copy, &e) < 0 ? shim_fail(&e) : 0;
 
 	server_fork_end(&copy); /* after a failure, or where the group has its shim */

@@ -124,8 +124,8 @@ void remains_remove(const struct task *t); /* all; before the bundle */
 /* sweep.c */
 void sweep_begin(struct tasks *ts); /* dead shims' sockets, on a pool thread, now and later */
 void sweep_end(struct tasks *ts);
-void sweep_works(
-	const struct tasks *ts); /* work folders without a bundle: before there are calls */
+/* Work folders without a bundle; before there are calls. */
+void sweep_works(const struct tasks *ts);
 
 /* bootstrap.c: the shim binary */
 int runtime_to_shim(const char *runtime, const char *self, char **ret, struct err *e);

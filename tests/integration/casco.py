@@ -188,6 +188,19 @@ state = '{state}'
   config_path = '{certs}'
 """
 
+# of containerd before 2.0
+CONFIG_V2 = """version = 2
+root = '{root}'
+state = '{state}'
+disabled_plugins = ['io.containerd.grpc.v1.cri']
+
+[grpc]
+  address = '{address}'
+
+[plugins.'io.containerd.internal.v1.opt']
+  path = '{root}/opt'
+"""
+
 
 class Daemon:
     """A private containerd (ours, or another binary) with its own root, state and socket."""

@@ -2,21 +2,9 @@
 import shutil
 import unittest
 
-from casco import BIN, SHARE, Daemon, DaemonTest, Scratch, Terminal, our_env, program, wait_for
+from casco import BIN, CONFIG_V2, SHARE, Daemon, DaemonTest, Scratch, Terminal, our_env, program, wait_for
 
 CONTAINERD, CTR = "/usr/bin/containerd", "/usr/bin/ctr"
-
-V2_CONFIG = """version = 2
-root = '{root}'
-state = '{state}'
-disabled_plugins = ['io.containerd.grpc.v1.cri']
-
-[grpc]
-  address = '{address}'
-
-[plugins.'io.containerd.internal.v1.opt']
-  path = '{root}/opt'
-"""
 
 
 class Cases:
@@ -26,7 +14,7 @@ class Cases:
     def setUpClass(cls):
         cls.scratch = Scratch()
         cls.addClassCleanup(cls.scratch.remove)
-        cls.daemon = Daemon(cls.scratch.path, binary=CONTAINERD, config=V2_CONFIG, env=our_env(PATH=cls.path()))
+        cls.daemon = Daemon(cls.scratch.path, binary=CONTAINERD, config=CONFIG_V2, env=our_env(PATH=cls.path()))
         cls.daemon.start()
         cls.addClassCleanup(cls.daemon.stop)
         cls.ctr("images", "import", SHARE / "busybox.tar")

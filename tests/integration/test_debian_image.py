@@ -4,7 +4,6 @@ import io
 import os
 import shutil
 import stat
-import subprocess
 import tarfile
 import unittest
 

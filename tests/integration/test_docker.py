@@ -7,9 +7,8 @@ import threading
 import time
 import unittest
 
-from casco import TOP, Daemon, Scratch, Terminal, our_env, processes, run, wait_for
+from casco import CONFIG_V2, TOP, Daemon, Scratch, Terminal, our_env, processes, run, wait_for
 from dockerd import DOCKER, DOCKERD, Dockerd
-from test_debian_containerd import V2_CONFIG
 
 sys.path.insert(0, str(TOP / "tools"))
 import mkimage  # noqa: E402 (found through the line above)
@@ -228,7 +227,7 @@ class OnOurs(Daily, unittest.TestCase):
 class OnDebians(Daily, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        setup(cls, "/usr/bin/containerd", config=V2_CONFIG)
+        setup(cls, "/usr/bin/containerd", config=CONFIG_V2)
 
     # Not the runtime's matter: seen above.
     test_events = test_volumes = test_networks_and_published_ports = test_commit_build_save_and_load = None

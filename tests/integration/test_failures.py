@@ -4,7 +4,6 @@ ctr, and leaves nothing.
 A row is what is wrong, and the sentence."""
 import copy
 import errno
-import json
 import os
 import pathlib
 import re

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 import rpc
-from casco import SHARE, Daemon, DaemonTest, Scratch, mounts, run, wait_for
+from casco import DaemonTest, mounts, run, wait_for
 
 SOURCE = "containerd/services/mounts/v1/mounts.proto"
 

@@ -1,5 +1,4 @@
 """Server reflection: a client without interface files learns the services, and speaks to them by what it learnt."""
-import pathlib
 import re
 import subprocess
 import unittest

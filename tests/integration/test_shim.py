@@ -12,8 +12,8 @@ import time
 import unittest
 
 from bundle import Bundle
-from casco import Daemon, DaemonTest, Scratch, mounts, our_env, processes, program, run, wait_for
-from test_debian_containerd import CONTAINERD, CTR, V2_CONFIG
+from casco import CONFIG_V2, Daemon, DaemonTest, Scratch, mounts, our_env, processes, program, run, wait_for
+from test_debian_containerd import CONTAINERD, CTR
 
 SHIM = program("containerd-shim-runc-v2")
 V2_VIEW = ["unshare", "-m", "--propagation", "private", "sh", "-c",
@@ -399,7 +399,7 @@ class UnderDebian(DaemonTest):
     def setUpClass(cls):
         cls.scratch = Scratch()
         cls.addClassCleanup(cls.scratch.remove)
-        cls.daemon = Daemon(cls.scratch.path, binary=CONTAINERD, config=V2_CONFIG)
+        cls.daemon = Daemon(cls.scratch.path, binary=CONTAINERD, config=CONFIG_V2)
         cls.daemon.start()
         cls.addClassCleanup(cls.daemon.stop)
         from casco import SHARE
