@@ -91,12 +91,12 @@ static int each_child(int parent, int (*fn)(int parentfd, const char *name, int 
 static int next_child(int parent, long *pos, char ret[NAME_MAX + 1])
 {
 	struct dirent *d;
-	DIR *dir;
+	DIR *dir = NULL;
 	int r = open_children(parent, &dir);
 
 	if (r == -ENOENT || r == -ENODEV)
 		return 0; /* gone meanwhile */
-	if (r <= 0)
+	if (r <= 0 || !dir)
 		return r;
 	r = 0;
 	if (*pos)

@@ -35,7 +35,7 @@ static int submit_trailers(struct grpc_call *k)
 static void take_out(struct grpc_call *k, uint8_t *buf, size_t n)
 {
 	k->conn->queued -= n;
-	while (n) {
+	while (n && k->out) { /* read_out() promised no more than is there */
 		struct out_chunk *c = k->out;
 		size_t part = c->len - c->at < n ? c->len - c->at : n;
 
