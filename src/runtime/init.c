@@ -347,12 +347,15 @@ void init_main(const struct launch *l)
 		stage_send_failed(l->end.sync, &e);
 		_exit(1);
 	}
-	if (wait_for_start(l, &e) == 0 && run_start_hooks(l, &e) == 0)
+	bool may_start = wait_for_start(l, &e) == 0;
+
+	if (may_start && run_start_hooks(l, &e) == 0)
 		process_execute(&l->end, path, &e);
-	if (l->end.fifo < 0) {
+	if (!may_start && l->end.fifo < 0) { /* our parent, who gave up, says why */
 		stage_send_failed(l->end.sync, &e);
 		_exit(1);
 	}
+	/* It counts as started, as with runc: the reason is the last word of the container. */
 	say(e.msg);
 	say("\n");
 	_exit(255); /* as runc's init does */
