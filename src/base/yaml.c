@@ -17,6 +17,90 @@ static int fail(struct build *b, const yaml_node_t *at, const char *why, const c
 		       at->start_mark.line + 1, why, what);
 }
 
+/* --- what libyaml must not see --- */
+
+/* What it has read so far, and how much of it there may be. */
+struct glance {
+	unsigned depth;
+	size_t nodes, anchors;
+};
+
+static const char *look_at(const yaml_event_t *ev, struct glance *g)
+{
+	bool is_list = ev->type == YAML_SEQUENCE_START_EVENT;
+	bool is_container = is_list || ev->type == YAML_MAPPING_START_EVENT;
+	bool is_scalar = ev->type == YAML_SCALAR_EVENT;
+
+	if (ev->type == YAML_SEQUENCE_END_EVENT || ev->type == YAML_MAPPING_END_EVENT)
+		g->depth--;
+	if (!is_container && !is_scalar && ev->type != YAML_ALIAS_EVENT)
+		return NULL;
+	g->nodes++;
+	g->anchors += (is_scalar && ev->data.scalar.anchor) ||
+		      (is_container &&
+		       (is_list ? ev->data.sequence_start.anchor : ev->data.mapping_start.anchor));
+	if (g->depth > YAML_DEPTH)
+		return "nested too deeply";
+	g->depth += is_container;
+	return g->nodes > YAML_NODES       ? "too many values"
+	       : g->anchors > YAML_ANCHORS ? "too many anchors"
+					   : NULL;
+}
+
+/* The time that it takes grows with the square of how deeply a text is nested, of its anchors and
+ * of its directives: 128 KiB of "[" are half a minute.  So the first document is read once by
+ * events, which can be stopped. */
+static int glance_at(yaml_parser_t *p, struct err *e)
+{
+	struct glance g = { 0 };
+	bool is_end = false;
+
+	while (!is_end) {
+		yaml_event_t ev;
+
+		if (!yaml_parser_parse(p, &ev))
+			return err_set(e, ERR_INVALID_ARGUMENT, "yaml: line %zu: %.200s",
+				       p->problem_mark.line + 1, p->problem ?: "unreadable");
+		const char *why = look_at(&ev, &g);
+		size_t line = ev.start_mark.line + 1;
+
+		is_end = ev.type == YAML_DOCUMENT_END_EVENT || ev.type == YAML_STREAM_END_EVENT;
+		yaml_event_delete(&ev);
+		if (why)
+			return err_set(e, ERR_INVALID_ARGUMENT, "yaml: line %zu: %s", line, why);
+	}
+	return 0;
+}
+
+/* Lines that may be directives; they end with any of \n, \r, NEL, LS and PS. */
+static size_t count_directives(const char *text, size_t n)
+{
+	static const char breaks[] = { '\n', '\r', '\x85', '\xa8', '\xa9' };
+	const char *end = text + n;
+	size_t count = 0;
+
+	for (const char *s = text; (s = memchr(s, '%', (size_t)(end - s))); s++)
+		count += s == text || memchr(breaks, s[-1], sizeof breaks);
+	return count;
+}
+
+static int check_bounds(const char *text, size_t n, struct err *e)
+{
+	yaml_parser_t p;
+
+	if (memchr(text, 0, n)) /* also: UTF-16, which CDI does not have */
+		return err_set(e, ERR_INVALID_ARGUMENT, "yaml: control characters are not allowed");
+	if (count_directives(text, n) > YAML_DIRECTIVES)
+		return err_set(e, ERR_INVALID_ARGUMENT, "yaml: too many directives");
+	if (!yaml_parser_initialize(&p))
+		BUG("out of memory");
+	yaml_parser_set_input_string(&p, (const unsigned char *)text, n);
+	int r = glance_at(&p, e);
+
+	yaml_parser_delete(&p);
+	return r;
+}
+
 /* --- plain scalars --- */
 
 static bool is_one_of(const char *s, const char *const *words)
@@ -245,6 +329,8 @@ int yaml_parse(const char *text, size_t n, json_object **ret, struct err *e)
 
 	if (n > YAML_MAX)
 		return err_set(e, ERR_INVALID_ARGUMENT, "yaml: larger than %d bytes", YAML_MAX);
+	if (check_bounds(text, n, e) < 0)
+		return -1;
 	if (!yaml_parser_initialize(&p))
 		BUG("out of memory");
 	yaml_parser_set_input_string(&p, (const unsigned char *)text, n);

@@ -8,7 +8,13 @@
 
 #include "base/jsonr.h"
 
-enum { YAML_DEPTH = 32, YAML_NODES = 1 << 18, YAML_MAX = 4 << 20 };
+enum {
+	YAML_DEPTH = 32,
+	YAML_NODES = 1 << 18,
+	YAML_ANCHORS = 256,
+	YAML_DIRECTIVES = 64, /* or lines that look like one */
+	YAML_MAX = 4 << 20,
+};
 
 /* ERR_INVALID_ARGUMENT `yaml: line N: REASON`.  No document is null.  The caller owns *ret
  * (AUTO_JSON). */

@@ -81,3 +81,52 @@ TEST(aliases_of_aliases_are_bounded)
 	CHECK_FAIL(yaml_parse(s.ptr, s.len, &o, &e), &e, ERR_INVALID_ARGUMENT);
 	CHECK(strstr(e.msg, "too many values"));
 }
+
+/* Each of them would take libyaml minutes to years. */
+TEST(texts_that_are_slow_to_read)
+{
+	static const struct {
+		const char *part, *why;
+	} rows[] = {
+		{ "[", "yaml: line 1: nested too deeply" },
+		{ "{? ", "yaml: line 1: nested too deeply" },
+		{ "[a,", "yaml: line 1: nested too deeply" },
+		{ "{a: ", "yaml: line 1: nested too deeply" },
+		{ "- ", "yaml: line 1: nested too deeply" },
+		{ "%TAG !a! x\n", "yaml: too many directives" },
+		{ "%TAG !a! x\xc2\x85", "yaml: too many directives" },
+		{ "%TAG !a! x\xe2\x80\xa8", "yaml: too many directives" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_STR struct str s = STR_INIT(YAML_MAX);
+		struct err e = { 0 };
+		json_object *o AUTO_JSON = NULL;
+
+		while (s.len + strlen(rows[i].part) <= YAML_MAX)
+			str_add(&s, rows[i].part);
+		CHECK_FAIL(yaml_parse(s.ptr, s.len, &o, &e), &e, ERR_INVALID_ARGUMENT);
+		CHECK_STR(e.msg, rows[i].why);
+	}
+}
+
+TEST(no_other_encoding)
+{
+	static const char text[] = "\xff\xfe%\0T\0A\0G\0";
+	struct err e = { 0 };
+	json_object *o AUTO_JSON = NULL;
+
+	CHECK_FAIL(yaml_parse(text, sizeof text - 1, &o, &e), &e, ERR_INVALID_ARGUMENT);
+}
+
+TEST(anchors_are_bounded)
+{
+	AUTO_STR struct str s = STR_INIT(YAML_MAX);
+	struct err e = { 0 };
+	json_object *o AUTO_JSON = NULL;
+
+	for (int i = 0; i < 200000; i++)
+		str_addf(&s, "- &a%d 1\n", i);
+	CHECK_FAIL(yaml_parse(s.ptr, s.len, &o, &e), &e, ERR_INVALID_ARGUMENT);
+	CHECK_STR(e.msg, "yaml: line 257: too many anchors");
+}
