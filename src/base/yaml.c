@@ -75,11 +75,12 @@ static int glance_at(yaml_parser_t *p, struct err *e)
 /* Lines that may be directives; they end with any of \n, \r, NEL, LS and PS. */
 static size_t count_directives(const char *text, size_t n)
 {
+	static const char breaks[] = { '\n', '\r', '\x85', '\xa8', '\xa9' };
 	const char *end = text + n;
 	size_t count = 0;
 
 	for (const char *s = text; (s = memchr(s, '%', (size_t)(end - s))); s++)
-		count += s == text || memchr("\n\r\x85\xa8\xa9", s[-1], 5);
+		count += s == text || memchr(breaks, s[-1], sizeof breaks);
 	return count;
 }
 

@@ -228,6 +228,7 @@ class Traces(unittest.TestCase):
         self.addCleanup(c.close)
         config = CONFIG + f"[plugins.'io.containerd.tracing.processor.v1.otlp']\n  endpoint = '127.0.0.1:{c.port}'\n  protocol = 'grpc'\n"
         client = {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(web.cert), "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(web.key)}
+        before = 0
         for is_named in False, True:
             base = self.scratch.path / f"named-{is_named}"
             base.mkdir()
@@ -244,7 +245,7 @@ class Traces(unittest.TestCase):
             d.ctr("namespaces", "list")
             if is_named:
                 wait_for("the warning", lambda: "spans are dropped until it works" in d.log(), 10)  # noqa: B023
-                self.assertEqual(len(c.exports()), before)  # noqa: F821
+                self.assertEqual(len(c.exports()), before)
             else:
                 wait_for("the span", lambda: c.named("Namespaces/List"), 5)
             d.stop()
