@@ -42,26 +42,28 @@ static bool is_child(const struct dirent *d)
 	return d->d_type == DT_DIR && strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
 }
 
-/* 1 with *ret to be read; 0: there are no children, which the folder's link count tells for the
- * price of one call. */
-static int open_children(int dirfd, DIR **ret)
+/* The folder, to be read.  NULL with *ret 0: there are no children, which its link count tells for
+ * the price of one call; else with -errno. */
+static DIR *open_children(int dirfd, int *ret)
 {
 	struct stat st;
 
-	if (fstat(dirfd, &st) < 0)
-		return -errno;
+	*ret = 0;
+	if (fstat(dirfd, &st) < 0) {
+		*ret = -errno;
+		return NULL;
+	}
 	if (st.st_nlink == 2)
-		return 0;
+		return NULL;
 
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-	*ret = fd < 0 ? NULL : fdopendir(fd);
-	if (*ret)
-		return 1;
-	int r = -errno;
-
-	close_fd(&fd);
-	return r;
+	if (!dir) {
+		*ret = -errno;
+		close_fd(&fd);
+	}
+	return dir;
 }
 
 /* Calls fn for every child folder, with its fd. */
@@ -69,12 +71,11 @@ static int each_child(int parent, int (*fn)(int parentfd, const char *name, int 
 		      void *data)
 {
 	struct dirent *d;
-	DIR *dir;
-	int r = open_children(parent, &dir);
+	int r;
+	DIR *dir = open_children(parent, &r);
 
-	if (r <= 0)
+	if (!dir)
 		return r;
-	r = 0;
 	while (r == 0 && (d = readdir(dir))) {
 		if (!is_child(d))
 			continue;
@@ -91,14 +92,11 @@ static int each_child(int parent, int (*fn)(int parentfd, const char *name, int 
 static int next_child(int parent, long *pos, char ret[NAME_MAX + 1])
 {
 	struct dirent *d;
-	DIR *dir = NULL;
-	int r = open_children(parent, &dir);
+	int r;
+	DIR *dir = open_children(parent, &r);
 
-	if (r == -ENOENT || r == -ENODEV)
-		return 0; /* gone meanwhile */
-	if (r <= 0 || !dir)
-		return r;
-	r = 0;
+	if (!dir)
+		return r == -ENOENT || r == -ENODEV ? 0 : r; /* gone meanwhile */
 	if (*pos)
 		seekdir(dir, *pos);
 	while (r == 0 && (d = readdir(dir)))
