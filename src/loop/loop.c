@@ -48,9 +48,14 @@ struct loop {
 	pthread_mutex_t lock; /* guards the posts; never held across a callback */
 	struct post *posts, **posts_tail;
 	atomic_bool has_posts;
+	pthread_t runner; /* whose thread it is */
+	atomic_bool is_running; /* and runner says something */
 };
 
-static _Thread_local struct loop *running; /* the loop that this thread runs */
+static bool is_ours(const struct loop *l)
+{
+	return atomic_load(&l->is_running) && pthread_equal(l->runner, pthread_self());
+}
 
 uint64_t loop_now(void)
 {
@@ -257,7 +262,7 @@ void loop_post(struct loop *l, loop_post_fn *fn, void *arg)
 	l->posts_tail = &p->next;
 	atomic_store(&l->has_posts, true);
 	pthread_mutex_unlock(&l->lock);
-	if (is_first && running != l)
+	if (is_first && !is_ours(l))
 		wake(l);
 }
 
@@ -330,9 +335,9 @@ void loop_free(struct loop *l)
 void loop_run(struct loop *l)
 {
 	struct epoll_event events[64];
-	struct loop *outer = running;
 
-	running = l;
+	l->runner = pthread_self();
+	atomic_store(&l->is_running, true);
 	while (!atomic_load(&l->stop)) {
 		int n = epoll_wait(l->epfd, events, ARRAY_LEN(events), timeout_ms(l));
 
@@ -348,7 +353,7 @@ void loop_run(struct loop *l)
 		run_timers(l);
 		bury(l);
 	}
-	running = outer;
+	atomic_store(&l->is_running, false);
 	atomic_store(&l->stop, false);
 }
 
