@@ -40,7 +40,7 @@ def layer(sizes, seed):
     pool, out = data_of(8 * MIB, seed), io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for i, n in enumerate(sizes):
-            info = tarfile.TarInfo(f"d{seed}/{i % 200}/f{i}")
+            info = tarfile.TarInfo(f"d{seed}/{i // 200}/f{i}")
             info.size, info.mode = n, 0o644
             at = (i * 4099) % (len(pool) - n if n < len(pool) else 1)
             body = pool[at:at + n] if n < len(pool) else (pool * (n // len(pool) + 1))[:n]

@@ -1,6 +1,7 @@
 #include "image/unpack_entry.h"
 
 #include "base/mem.h"
+#include "image/unpack_parent.h"
 #include "image/unpack_walk.h"
 #include "os/fd.h"
 #include "os/file.h"
@@ -29,6 +30,8 @@ struct inodes {
 
 struct unpacker {
 	const struct unpack_dirs *d;
+	struct parent parent;
+	bool has_removed; /* what stood in the entry's way */
 	struct folder_time *times;
 	size_t n_times, times_cap, times_bytes;
 	struct inodes own; /* brought by this layer; for whole trees only */
@@ -52,6 +55,7 @@ void unpacker_free(struct unpacker *u)
 	for (size_t i = 0; i < u->n_times; i++)
 		free(u->times[i].name);
 	free(u->times);
+	parent_forget(&u->parent);
 	free(u->own.v);
 	free(u->opaque.v);
 	free(u->buf);
@@ -139,14 +143,43 @@ static int set_owner_at(int dirfd, const char *leaf, const struct tar_entry *n)
 
 /* --- kinds of entries ------------------------------------------------------------------------- */
 
+static int create(int dirfd, const char *leaf, mode_t mode)
+{
+	return openat(dirfd, leaf, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+}
+
+/* What the file has by its making need not be set. */
+static int set_rest(int fd, const struct tar_entry *n, bool has_mode)
+{
+	struct timespec t[] = { n->mtime, n->mtime };
+
+	if (!has_mode)
+		return set_attributes(fd, n);
+	if ((n->uid || n->gid) && fchown(fd, n->uid, n->gid) < 0)
+		return -errno;
+	int r = set_xattrs(fd, n);
+	if (r < 0)
+		return r;
+	return futimens(fd, t) < 0 ? -errno : 0;
+}
+
+static int make_room(struct unpacker *u, const struct tar_entry *n, int dirfd, const char *leaf,
+		     bool *ret_hidden, struct err *e);
+
 static int make_file(struct unpacker *u, struct tar *t, const struct tar_entry *n, int dirfd,
 		     const char *leaf, struct err *e)
 {
-	AUTO_FD int fd =
-		openat(dirfd, leaf, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	bool has_mode = u->parent.is_plain && !(n->mode & 07000), hidden;
+	mode_t mode = has_mode ? n->mode : 0600;
+	AUTO_FD int fd = create(dirfd, leaf, mode);
 	ssize_t got;
 	int r;
 
+	if (fd < 0 && errno == EEXIST) {
+		if (make_room(u, n, dirfd, leaf, &hidden, e) < 0)
+			return -1;
+		fd = create(dirfd, leaf, mode);
+	}
 	if (fd < 0)
 		return err_sys(e, errno, "create");
 	while ((got = tar_data(t, u->buf, COPY, e)) > 0) {
@@ -156,7 +189,7 @@ static int make_file(struct unpacker *u, struct tar *t, const struct tar_entry *
 	}
 	if (got < 0)
 		return -1;
-	r = set_attributes(fd, n);
+	r = set_rest(fd, n, has_mode);
 	return r < 0 ? err_sys(e, -r, "set attributes") : 0;
 }
 
@@ -218,8 +251,7 @@ static int copy_up(struct unpacker *u, int from, const char *name, struct err *e
 			       "hard link to %s, which is no file of this layer", name);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", from);
 	AUTO_FD int in = open(path, O_RDONLY | O_CLOEXEC);
-	AUTO_FD int out =
-		openat(dirfd, leaf, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	AUTO_FD int out = create(dirfd, leaf, 0600);
 	if (in < 0 || out < 0)
 		return err_sys(e, errno, "copy %s", name);
 	for (;;) {
@@ -272,6 +304,7 @@ static int make_room(struct unpacker *u, const struct tar_entry *n, int dirfd, c
 	if (S_ISDIR(st.st_mode) && n->type == TAR_DIR)
 		return 0;
 	*ret_hidden = u->d->overlay && walk_is_whiteout(&st);
+	u->has_removed = true;
 	int r = file_remove_tree(dirfd, leaf);
 	return r < 0 ? err_sys(e, -r, "replace") : 0;
 }
@@ -289,15 +322,14 @@ static int make_entry(struct unpacker *u, struct tar *t, const struct tar_entry 
 		      const char *name, const char *link, struct err *e)
 {
 	const char *leaf;
-	AUTO_FD int dirfd = walk_parent(u->d, name, true, &leaf);
-	bool hidden;
-	int r;
+	int dirfd = parent_find(&u->parent, u->d, name, &leaf), r;
+	bool hidden = false;
 
 	if (dirfd < 0)
 		return err_sys(e, -dirfd, "open parent folder");
 	if (n->type == TAR_HARDLINK && strcmp(name, link) == 0)
 		return err_set(e, ERR_INVALID_ARGUMENT, "hard link to itself");
-	if (make_room(u, n, dirfd, leaf, &hidden, e) < 0)
+	if (n->type != TAR_FILE && make_room(u, n, dirfd, leaf, &hidden, e) < 0)
 		return -1;
 	switch (n->type) {
 	case TAR_FILE:
@@ -318,10 +350,23 @@ static int make_entry(struct unpacker *u, struct tar *t, const struct tar_entry 
 	return r;
 }
 
+/* A new folder's attributes are what is_plain says, and what was removed may have been on the way.
+ */
+static int make_next(struct unpacker *u, struct tar *t, const struct tar_entry *n, const char *name,
+		     const char *link, struct err *e)
+{
+	u->has_removed = false;
+	int r = *name ? make_entry(u, t, n, name, link, e) : root_entry(u, n, e);
+
+	if (n->type == TAR_DIR || u->has_removed)
+		parent_forget(&u->parent);
+	return r;
+}
+
 int unpack_entry(struct unpacker *u, struct tar *t, const struct tar_entry *n, const char *name,
 		 const char *link, struct err *e)
 {
-	int r = *name ? make_entry(u, t, n, name, link, e) : root_entry(u, n, e);
+	int r = make_next(u, t, n, name, link, e);
 
 	return r < 0 ? err_wrap(e, "%.200s", *name ? name : "/") : 0; /* room for the cause */
 }
@@ -410,6 +455,7 @@ int unpack_whiteout(struct unpacker *u, const char *name, const char *hidden, st
 	if (!*hidden || strcmp(hidden, ".") == 0 || strcmp(hidden, "..") == 0)
 		return err_set(e, ERR_INVALID_ARGUMENT, "invalid whiteout %s", name);
 
+	parent_forget(&u->parent);
 	AUTO_FD int dirfd = walk_parent(u->d, name, true, &leaf);
 	if (dirfd < 0)
 		return err_sys(e, -dirfd, "open parent folder of %.200s", name);

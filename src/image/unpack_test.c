@@ -259,6 +259,78 @@ TEST(a_folder_swapped_for_a_link_misleads_nobody)
 	remove_place(&p);
 }
 
+/* A default ACL: rwx for the owner, r-x for the group, nothing for others. */
+static const struct {
+	uint32_t version;
+	struct {
+		uint16_t tag, perm;
+		uint32_t id;
+	} entries[3];
+} others_get_nothing = { 2, { { 1, 7, UINT32_MAX }, { 4, 5, UINT32_MAX }, { 32, 0, UINT32_MAX } } };
+
+static void check_file(const struct place *p, const char *path, mode_t mode)
+{
+	struct stat st;
+
+	if (fstatat(p->upper, path, &st, 0) < 0 || !S_ISREG(st.st_mode) || st.st_uid || st.st_gid ||
+	    (st.st_mode & 07777) != mode)
+		FAIL_("%s: mode %04o, group %d", path, st.st_mode & 07777, (int)st.st_gid);
+}
+
+TEST(files_have_their_own_mode_and_group_whatever_their_folder_gives)
+{
+	AUTO_STR struct str s = STR_INIT(4 << 20);
+	struct place p = make_place();
+
+	CHECK(mkdirat(p.upper, "group", 0755) == 0 && fchownat(p.upper, "group", 0, 5, 0) == 0 &&
+	      fchmodat(p.upper, "group", 02775, 0) == 0 && mkdirat(p.upper, "acl", 0755) == 0);
+	AUTO_FD int acl = openat(p.upper, "acl", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(fsetxattr(acl, "system.posix_acl_default", &others_get_nothing,
+			sizeof others_get_nothing, 0) == 0 ||
+	      errno == ENOTSUP);
+
+	tar_add_full(&s, "group/f", '0', NULL, 0644, "x", 1);
+	tar_add_full(&s, "acl/f", '0', NULL, 0644, "x", 1);
+	tar_add_full(&s, "plain/a", '0', NULL, 0600, "x", 1);
+	tar_add_full(&s, "plain/b", '0', NULL, 0, "x", 1);
+	tar_add_full(&s, "plain/a", '0', NULL, 0666, "xy", 2);
+	tar_add_full(&s, "plain/su", '0', NULL, 06755, "x", 1);
+	check_unpack(&s, &p, true);
+	check_file(&p, "group/f", 0644);
+	check_file(&p, "acl/f", 0644);
+	check_file(&p, "plain/a", 0666);
+	check_text(p.upper, "plain/a", "xy");
+	check_file(&p, "plain/b", 0);
+	check_file(&p, "plain/su", 06755);
+	remove_place(&p);
+}
+
+TEST(the_folder_of_the_last_entry_may_be_another)
+{
+	AUTO_STR struct str s = STR_INIT(4 << 20);
+	struct place p = make_place();
+	struct stat st;
+
+	tar_add(&s, "x/one", '0', NULL, "1");
+	tar_add(&s, "x", '2', "y", NULL);
+	tar_add(&s, "x/two", '0', NULL, "2");
+	tar_add(&s, "z/w/one", '0', NULL, "1");
+	tar_add(&s, "z", '0', NULL, "a file");
+	tar_add(&s, "z/w/two", '0', NULL, "2");
+	check_refused(&s, &p, "z/w/two");
+	check_text(p.upper, "y/two", "2");
+	check_text(p.upper, "z", "a file");
+	CHECK(fstatat(p.upper, "y/one", &st, 0) < 0);
+
+	tar_add(&s, "v/one", '0', NULL, "1");
+	tar_add(&s, ".wh.v", '0', NULL, "");
+	tar_add(&s, "v/two", '0', NULL, "2");
+	check_unpack(&s, &p, false);
+	check_text(p.upper, "v/one", "1");
+	check_text(p.upper, "v/two", "2");
+	remove_place(&p);
+}
+
 TEST(whiteouts_are_overlays_or_removals)
 {
 	AUTO_STR struct str s = STR_INIT(4 << 20);

@@ -49,8 +49,8 @@ static container *to_pb(struct arena *a, const struct container_record *r)
 	c->runtime = ARENA_NEW(a, Containerd__Services__Containers__V1__Container__Runtime);
 	containerd__services__containers__v1__container__runtime__init(c->runtime);
 	c->runtime->name = (char *)r->runtime_name;
-	c->runtime->options = conv_to_any(a, &r->runtime_options);
-	c->spec = conv_to_any(a, &r->spec);
+	c->runtime->options = conv_lend_any(a, &r->runtime_options);
+	c->spec = conv_lend_any(a, &r->spec);
 	c->snapshotter = (char *)r->snapshotter;
 	c->snapshot_key = (char *)r->snapshot_key;
 	c->sandbox = (char *)r->sandbox;
@@ -64,7 +64,7 @@ static container *to_pb(struct arena *a, const struct container_record *r)
 
 		containerd__services__containers__v1__container__extensions_entry__init(x);
 		x->key = (char *)r->extensions.v[i].key;
-		x->value = conv_to_any(a, &r->extensions.v[i].any);
+		x->value = conv_lend_any(a, &r->extensions.v[i].any);
 		c->extensions[c->n_extensions++] = x;
 	}
 	return c;

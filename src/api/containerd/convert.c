@@ -80,16 +80,27 @@ struct any conv_any(const Google__Protobuf__Any *m)
 	return (struct any){ m->type_url, m->value.data, m->value.len };
 }
 
-Google__Protobuf__Any *conv_to_any(struct arena *a, const struct any *any)
+Google__Protobuf__Any *conv_lend_any(struct arena *a, const struct any *any)
 {
 	if (!any->type_url)
 		return NULL;
 
 	Google__Protobuf__Any *m = ARENA_NEW(a, Google__Protobuf__Any);
 	google__protobuf__any__init(m);
-	m->type_url = arena_strdup(a, any->type_url);
+	m->type_url = (char *)any->type_url;
 	m->value.len = any->n;
-	m->value.data = any->n ? arena_memdup(a, any->value, any->n) : NULL;
+	m->value.data = any->n ? (uint8_t *)any->value : NULL;
+	return m;
+}
+
+Google__Protobuf__Any *conv_to_any(struct arena *a, const struct any *any)
+{
+	Google__Protobuf__Any *m = conv_lend_any(a, any);
+
+	if (m) {
+		m->type_url = arena_strdup(a, m->type_url);
+		m->value.data = m->value.len ? arena_memdup(a, m->value.data, m->value.len) : NULL;
+	}
 	return m;
 }
 

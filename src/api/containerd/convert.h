@@ -34,6 +34,8 @@ void *conv_entries(struct arena *a, const struct labels *l, const ProtobufCMessa
 /* NULL is a struct any with type_url NULL, and back. */
 struct any conv_any(const Google__Protobuf__Any *m);
 Google__Protobuf__Any *conv_to_any(struct arena *a, const struct any *any);
+/* The same without copies: type and value stay any's, which lives as long as the message. */
+Google__Protobuf__Any *conv_lend_any(struct arena *a, const struct any *any);
 
 /* msg encoded, under its full protobuf name, as Go's typeurl writes it. */
 struct any conv_pack(struct arena *a, const ProtobufCMessage *msg);
