@@ -13,14 +13,18 @@ import unittest
 
 
 def results_to(path):
-    """A class of results that writes them to the path.  Nobody else has the file open: it is closed on execve."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    """A class of results that writes them to the path.  The file is open only for the writing: tests use descriptors by
+    their numbers, and programs of theirs must not have it."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
     owner = os.getpid()
 
     class Results(unittest.TextTestResult):
         def write(self, line):
-            if os.getpid() == owner:  # and not a child that a test forked
-                os.write(fd, json.dumps(line).encode() + b"\n")
+            if os.getpid() != owner:  # a child that a test forked
+                return
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            os.write(fd, json.dumps(line).encode() + b"\n")
+            os.close(fd)
 
         def note(self, test, outcome, detail=""):
             test = getattr(test, "test_case", test)  # of a subtest

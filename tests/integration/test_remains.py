@@ -30,6 +30,14 @@ def fifo_folders(name):
     return sorted(str(p.parent) for p in FIFOS.glob(f"*/{name}-stdin"))
 
 
+def has_ended(pid):
+    """A zombie has: it is its new parent's to wait for."""
+    try:
+        return ") Z " in pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+
+
 class Remains(DaemonTest):
     def shim(self, name):
         return int(next(p for p in processes(str(self.scratch.path)) if "containerd-shim" in p and f"-id {name} " in p).split()[0])
@@ -208,7 +216,7 @@ exec {program("runc")} "$@"
         runc.write_text(script.replace("exit 1", "true"))
         self.restart()
         self.assert_gone("fails")
-        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        wait_for("the end of its process", lambda: has_ended(pid))
         self.ctr("containers", "delete", "fails")
 
     # --- folders of the daemon's ---
