@@ -156,6 +156,7 @@ class NRI(DaemonTest):
         d = Daemon(base, config=CONFIG + f"""
 [plugins.'io.containerd.nri.v1.nri']
   socket_path = '{base}/nri.sock'
+  plugin_request_timeout = '30s'
 [plugins.'io.containerd.nri.v1.nri'.default_validator]
   enable = true
   reject_oci_hook_adjustment = true
