@@ -40,7 +40,12 @@ def start_many(stack):
     begin = time.perf_counter()
     jobs = [subprocess.Popen(stack.ctr("run", "-d", "--cgroup", f"/{stack.name}-{n}", IMAGE, n, "sleep", "1000"), env=stack.env,
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for n in names]
-    errors = [j.communicate()[1] for j in jobs if j.wait()]
+    try:
+        errors = [j.communicate()[1] for j in jobs if j.wait()]
+    finally:
+        for j in jobs:
+            j.kill()  # of one that has ended it is nothing
+            j.wait()
     took = time.perf_counter() - begin
     lines = stack("tasks", "ls").splitlines()
     running = sum("RUNNING" in line for line in lines)

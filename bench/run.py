@@ -9,6 +9,7 @@ CASCO_PEER is a folder with another containerd, ctr, shim, runc and crun than De
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -35,6 +36,7 @@ def bench_sizes(report, _):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("interrupted"))  # so that what was begun is undone
     report = Report()
     if sys.argv[1:2] == ["--inner"]:
         return runtime.inner(report, pathlib.Path(sys.argv[3]))

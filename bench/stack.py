@@ -7,6 +7,7 @@ import time
 from measure import BIN, SHARE
 
 PEER = pathlib.Path(os.environ.get("CASCO_PEER", "/usr/bin"))
+RUNTIME_STATE = pathlib.Path("/run/containerd/runc/default")  # of either's shim, wherever its daemon has its folders
 PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -23,9 +24,10 @@ class Stack:
         config = self.folder / "config.toml"
         config.write_text(f"version = 2\nroot = '{self.folder}/root'\nstate = '{self.folder}/state'\n"
                           f"disabled_plugins = ['io.containerd.grpc.v1.cri']\n[grpc]\naddress = '{self.socket}'\n")
+        # A session of its own: what interrupts us must not end the daemon before stop() has asked it to end the rest.
         with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen([self.bin / "containerd", "--config", config], env=self.env, stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL, cwd="/")
+                                            stderr=log, stdin=subprocess.DEVNULL, cwd="/", start_new_session=True)
         for _ in range(200):
             if subprocess.run(self.ctr("version"), env=self.env, capture_output=True, check=False).returncode == 0:
                 break
@@ -39,8 +41,30 @@ class Stack:
         return subprocess.run(self.ctr(*args), env=self.env, check=True, capture_output=True, text=True).stdout
 
     def stop(self):
+        """With all that runs: a bench that was interrupted leaves nothing, as one that ended."""
+        for _ in range(100):  # what clients had asked for goes on for a moment
+            names = self.quietly("tasks", "ls", "-q").split()
+            for name in names:
+                self.quietly("tasks", "kill", "-s", "SIGKILL", name)  # one that was only created, too
+                self.quietly("tasks", "rm", "-f", name)
+                self.quietly("containers", "rm", name)
+            if not names and not shim_of(self.folder):
+                break
+            time.sleep(0.1)
         self.process.terminate()
         self.process.wait(20)
+        # the original's daemon leaves what it was making when its client went away
+        for state in RUNTIME_STATE.glob("*/state.json"):
+            if f"{self.folder}/" in state.read_text(errors="replace"):
+                subprocess.run([self.bin / "runc", "--root", RUNTIME_STATE, "delete", "--force", state.parent.name],
+                               capture_output=True, check=False)
+        for line in reversed(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()):
+            target = line.split()[4]
+            if target.startswith(f"{self.folder}/"):
+                subprocess.run(["umount", "-l", target], check=False)
+
+    def quietly(self, *args):
+        return subprocess.run(self.ctr(*args), env=self.env, capture_output=True, text=True, check=False).stdout
 
 
 IMAGE = "docker.io/library/busybox:latest"

@@ -242,13 +242,8 @@ def crun_options(path):
     return ()
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("runtimes", nargs="+", metavar="NAME=PATH", help="the first one is compared with each other one")
-    p.add_argument("--case", help="only this one, with all it says")
-    p.add_argument("--json", action="store_true", help="the differences as one list of [what, how], for the test")
-    args = p.parse_args()
-    top = pathlib.Path(tempfile.mkdtemp(prefix="casco-cases-"))
+def run_all(args, top):
+    """All differences, as (what, how)."""
     sides = {}
     for r in args.runtimes:
         name, _, path = r.partition("=")
@@ -270,7 +265,20 @@ def main():
                     print(f"[{o}] {what}: {how}")
         if args.case:
             print(json.dumps(told, indent=1))
-    shutil.rmtree(top, ignore_errors=True)
+    return found
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("runtimes", nargs="+", metavar="NAME=PATH", help="the first one is compared with each other one")
+    p.add_argument("--case", help="only this one, with all it says")
+    p.add_argument("--json", action="store_true", help="the differences as one list of [what, how], for the test")
+    args = p.parse_args()
+    top = pathlib.Path(tempfile.mkdtemp(prefix="casco-cases-"))
+    try:
+        found = run_all(args, top)
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
     print(json.dumps(found) if args.json else f"{len(CASES)} cases, {len(found)} differences")
 
 
