@@ -51,13 +51,17 @@ class Run(DaemonTest):
         self.assertEqual(asked[-2], f"--pid={pid}")
         self.assertTrue(pathlib.Path(asked[-1]).samefile(self.daemon.state / "io.containerd.runtime.v2.task/default/cards/rootfs"))
 
-    def test_devices_by_name(self):
+    def cdi_file(self, name):
+        """In the folder that everybody's are in."""
         folder = pathlib.Path("/var/run/cdi")
         if not folder.exists():
             folder.mkdir(parents=True)
             self.addCleanup(folder.rmdir)
-        file = folder / "casco-ctr.json"
-        self.addCleanup(file.unlink, missing_ok=True)
+        self.addCleanup((folder / name).unlink, missing_ok=True)
+        return folder / name
+
+    def test_devices_by_name(self):
+        file = self.cdi_file("casco-ctr.json")
         file.write_text(json.dumps({"cdiVersion": "0.6.0", "kind": "casco.test/disk", "devices": [
             {"name": "full", "containerEdits": {"env": ["DISK=full"], "deviceNodes": [{"path": "/dev/disk0", "hostPath": "/dev/loop-control", "permissions": "r"}]}}]}))
         r = self.ctr("run", "--rm", "--device", "casco.test/disk=full", "--device", "/dev/fuse", self.IMAGE, "disk", "sh", "-c", "echo $DISK; stat -c %t:%T /dev/disk0 /dev/fuse; echo x >/dev/disk0", check=False)
@@ -66,12 +70,7 @@ class Run(DaemonTest):
         self.assertIn("unresolvable CDI devices casco.test/disk=none", self.ctr("run", "--rm", "--device", "casco.test/disk=none", self.IMAGE, "disk", "true", check=False).stderr)
 
     def test_devices_by_name_in_yaml(self):
-        folder = pathlib.Path("/var/run/cdi")
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            self.addCleanup(folder.rmdir)
-        file = folder / "casco-ctr.yaml"
-        self.addCleanup(file.unlink, missing_ok=True)
+        file = self.cdi_file("casco-ctr.yaml")
         file.write_text("cdiVersion: 0.6.0\nkind: casco.test/tape\ndevices:\n  - name: 0\n    containerEdits: {env: [TAPE=zero]}\n")
         self.assertEqual(self.ctr("run", "--rm", "--device", "casco.test/tape=0", self.IMAGE, "tape", "sh", "-c", "echo $TAPE").stdout, "zero\n")
 

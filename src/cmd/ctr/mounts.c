@@ -16,6 +16,14 @@ static int perform(const Containerd__Types__Mount *m, const char *target, struct
 	return mount_do(&one, target, e);
 }
 
+const char *mounts_option(const Containerd__Types__Mount *m, const char *name)
+{
+	for (size_t i = m->n_options; i-- > 0;)
+		if (str_starts(m->options[i], name))
+			return m->options[i] + strlen(name);
+	return NULL;
+}
+
 int mounts_perform(struct arena *a UNUSED, Containerd__Types__Mount **v, size_t n,
 		   const char *target, struct err *e)
 {

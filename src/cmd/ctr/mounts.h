@@ -3,6 +3,9 @@
 
 #include "cmd/ctr/ctr.h"
 
+/* The value of an option, "upperdir=" as name; the last one counts.  NULL: it has none. */
+const char *mounts_option(const Containerd__Types__Mount *m, const char *name);
+
 /* One after the other onto target; what was made is undone when a later one fails. */
 int mounts_perform(struct arena *a, Containerd__Types__Mount **v, size_t n, const char *target,
 		   struct err *e);

@@ -3,6 +3,8 @@
  * below is "opaque"; "redirect" and "metacopy" mean that the contents are elsewhere. */
 #include "cmd/ctr/rootfs_layers.h"
 
+#include "cmd/ctr/mounts.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -78,20 +80,11 @@ static int look_into_layer(const char *layer, const char *dir, const char *name,
 enum layers_answer layers_open(const Containerd__Types__Mount *m, const char *dir, const char *name,
 			       int *ret_fd)
 {
-	const char *upper = NULL, *lower = NULL;
+	const char *upper = mounts_option(m, "upperdir="), *lower = mounts_option(m, "lowerdir=");
 
-	if (geteuid() != 0) /* trusted.* is not there for others */
+	/* trusted.* is not there for others, and not what counts with the option */
+	if (geteuid() != 0 || mounts_option(m, "userxattr"))
 		return LAYERS_UNKNOWN;
-	for (size_t i = 0; i < m->n_options; i++) {
-		const char *o = m->options[i];
-
-		if (str_starts(o, "upperdir="))
-			upper = o + strlen("upperdir=");
-		else if (str_starts(o, "lowerdir="))
-			lower = o + strlen("lowerdir=");
-		else if (strcmp(o, "userxattr") == 0)
-			return LAYERS_UNKNOWN;
-	}
 	/* "\:" is a colon in a name, "::" begins layers that have data only */
 	if (!lower || strchr(lower, '\\') || strstr(lower, "::"))
 		return LAYERS_UNKNOWN;

@@ -112,21 +112,18 @@ static char *data_options(const Containerd__Types__Mount *m, unsigned long *flag
 static char *overlay_options(const Containerd__Types__Mount *m)
 {
 	struct str s AUTO_STR = STR_INIT(64 << 10);
-	const char *upper = NULL, *lower = "";
+	const char *upper = mounts_option(m, "upperdir="), *lower = mounts_option(m, "lowerdir=");
 	unsigned long ignored = 0;
 
 	for (size_t i = 0; i < m->n_options; i++) {
 		const char *o = m->options[i];
 
-		if (str_starts(o, "upperdir="))
-			upper = o + strlen("upperdir=");
-		else if (str_starts(o, "lowerdir="))
-			lower = o + strlen("lowerdir=");
-		else if (!str_starts(o, "workdir=") && !str_starts(o, "index=") &&
-			 strcmp(o, "volatile") != 0 && !is_idmap(o) && !is_flag(o, &ignored))
+		if (!str_starts(o, "upperdir=") && !str_starts(o, "lowerdir=") &&
+		    !str_starts(o, "workdir=") && !str_starts(o, "index=") &&
+		    strcmp(o, "volatile") != 0 && !is_idmap(o) && !is_flag(o, &ignored))
 			str_addf(&s, "%s,", o);
 	}
-	str_addf(&s, "lowerdir=%s%s%s", upper ? upper : "", upper ? ":" : "", lower);
+	str_addf(&s, "lowerdir=%s%s%s", upper ? upper : "", upper ? ":" : "", lower ?: "");
 	return str_take(&s);
 }
 
