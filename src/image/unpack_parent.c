@@ -33,15 +33,24 @@ int parent_find(struct parent *p, const struct unpack_dirs *d, const char *path,
 	const char *slash = strrchr(path, '/');
 	size_t n = slash ? (size_t)(slash + 1 - path) : 0;
 
-	if (p->folder && strncmp(p->folder, path, n) == 0 && !p->folder[n]) {
+	if (p->folder && !p->has_links && strncmp(p->folder, path, n) == 0 && !p->folder[n]) {
 		*ret_leaf = path + n;
 		return p->fd;
 	}
 	parent_forget(p);
-	int fd = walk_parent(d, path, true, ret_leaf);
+	char *folder = xstrndup(path, n);
+	int fd = walk_real(d, folder);
+	bool is_real = fd >= 0;
 
-	if (fd < 0)
+	*ret_leaf = path + n;
+	if (!is_real)
+		fd = walk_parent(d, path, true, ret_leaf);
+	if (fd < 0) {
+		free(folder);
 		return fd;
-	*p = (struct parent){ xstrndup(path, n), fd, is_plain(fd) };
+	}
+	*p = (struct parent){
+		.folder = folder, .has_links = !is_real, .fd = fd, .is_plain = is_plain(fd)
+	};
 	return fd;
 }

@@ -6,6 +6,7 @@
 
 struct parent {
 	char *folder; /* its path as entries say it, with the last "/"; NULL: none */
+	bool has_links; /* its path does, so that an entry in it could change where that leads */
 	int fd; /* O_PATH */
 	bool is_plain; /* what is made there is root's and has the mode that it is made with */
 };
@@ -15,5 +16,6 @@ struct parent {
 int parent_find(struct parent *p, const struct unpack_dirs *d, const char *path,
 		const char **ret_leaf);
 
-/* After anything but a new file in it: folders may have been replaced, or have other modes. */
+/* After a folder, or what stood in an entry's way: it may be another's now, or have another mode.
+ */
 void parent_forget(struct parent *p);

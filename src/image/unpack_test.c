@@ -331,6 +331,22 @@ TEST(the_folder_of_the_last_entry_may_be_another)
 	remove_place(&p);
 }
 
+/* A link that only lower layers have is hidden by a new file, and nothing had to make room. */
+TEST(a_file_hides_the_link_that_led_to_it)
+{
+	AUTO_STR struct str s = STR_INIT(4 << 20);
+	struct place p = make_place();
+
+	CHECK(symlinkat("b", p.lower, "a") == 0 && symlinkat("/", p.lower, "b") == 0);
+	tar_add(&s, "a/one", '0', NULL, "1");
+	tar_add(&s, "a/b", '0', NULL, "a file");
+	tar_add(&s, "a/two", '0', NULL, "2");
+	check_refused(&s, &p, "a/two");
+	check_text(p.upper, "one", "1");
+	check_text(p.upper, "b", "a file");
+	remove_place(&p);
+}
+
 TEST(whiteouts_are_overlays_or_removals)
 {
 	AUTO_STR struct str s = STR_INIT(4 << 20);

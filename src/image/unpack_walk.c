@@ -104,6 +104,11 @@ static int open_real(int dirfd, const char *path)
 	return r;
 }
 
+int walk_real(const struct unpack_dirs *d, const char *folder)
+{
+	return open_real(d->upper, folder);
+}
+
 /* name in the lower layers' folders at w->at: an O_PATH fd or -ENOENT. */
 static int lookup_lower(struct walk *w, const char *name)
 {

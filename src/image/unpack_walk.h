@@ -26,6 +26,9 @@ static inline struct fd_name walk_fd_name(int fd)
  * Returns -errno. */
 int walk_parent(const struct unpack_dirs *d, const char *path, bool make, const char **ret_leaf);
 
+/* A folder that upper has, with no link on the way: an O_PATH fd, or -errno. */
+int walk_real(const struct unpack_dirs *d, const char *folder);
+
 /* What lower layers have at path (links in its parent followed, its last component not): an
  * O_PATH fd, or -ENOENT. */
 int walk_lower(const struct unpack_dirs *d, const char *path);

@@ -31,11 +31,20 @@ static int submit_trailers(struct grpc_call *k)
 	return nghttp2_submit_trailer(k->conn->ng, k->stream_id, nv, ARRAY_LEN(nv));
 }
 
-/* n bytes of the queue to buf. */
+static size_t waiting(const struct grpc_call *k, size_t enough)
+{
+	size_t n = 0;
+
+	for (const struct out_chunk *c = k->out; c && n < enough; c = c->next)
+		n += c->len - c->at;
+	return n;
+}
+
+/* n bytes of the queue, which has them, to buf. */
 static void take_out(struct grpc_call *k, uint8_t *buf, size_t n)
 {
 	k->conn->queued -= n;
-	while (n && k->out) { /* read_out() promised no more than is there */
+	while (n && k->out) {
 		struct out_chunk *c = k->out;
 		size_t part = c->len - c->at < n ? c->len - c->at : n;
 
@@ -61,6 +70,8 @@ int grpc_out_frame(UNUSED nghttp2_session *ng, UNUSED nghttp2_frame *f, const ui
 
 	if (c->out.n >= c->out.enough)
 		return NGHTTP2_ERR_WOULDBLOCK;
+	if (waiting(source->ptr, n) < n) /* read_out() promised more than there is: never so */
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	memcpy(c->out.p + c->out.n, head, HEAD);
 	take_out(source->ptr, c->out.p + c->out.n + HEAD, n);
 	c->out.n += HEAD + n;
@@ -74,15 +85,12 @@ static ssize_t read_out(UNUSED nghttp2_session *ng, UNUSED int32_t id, UNUSED ui
 			UNUSED void *user)
 {
 	struct grpc_call *k = source->ptr;
-	const struct out_chunk *c = k->out;
-	size_t n = 0;
+	size_t n = waiting(k, room + 1);
 
-	for (; c && n < room; c = c->next)
-		n += c->len - c->at;
 	if (n)
 		*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-	if (n > room || c) {
-		n = n < room ? n : room;
+	if (n > room) {
+		n = room;
 	} else if (k->is_ending) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
 		if (submit_trailers(k) < 0)
