@@ -31,6 +31,7 @@ struct oci_call {
 	char *console_socket, *pid_file, *log;
 	size_t log_size;
 	struct oci_answer answer;
+	struct err root; /* why there is none; code 0: there is */
 	oci_done_fn *done;
 	void *arg;
 };
@@ -211,12 +212,15 @@ static void call_finish(struct oci_call *c)
 
 	if (a->error.code && is_gone(c->verb, &a->error))
 		err_clear(&a->error);
-	if (a->error.code) {
-		error_word(c->verb, &a->error, &e);
+	if (c->root.code || a->error.code) {
+		if (c->root.code)
+			err_copy(&e, &c->root);
+		else
+			error_word(c->verb, &a->error, &e);
 		close_fd(&a->console);
 		a->console = -1;
 	}
-	c->done(a->error.code ? &e : NULL, a->pid, a->console, c->arg);
+	c->done(e.code ? &e : NULL, a->pid, a->console, c->arg);
 	reaper_release(c->reaper);
 	call_free(c);
 }
@@ -298,7 +302,7 @@ NORETURN static void own_child(const struct oci_runtime *rt, const struct oci_re
 		memcpy(keep + 1, q->stdio, 3 * sizeof *keep);
 	close_others(keep, ARRAY_LEN(keep));
 	log_setup(-1, LOG_TEXT, LOG_ERROR);
-	oci_own_run(rt, q, &a);
+	oci_own_run(rt, q, sock, &a);
 	(void)socket_send_fds(sock, &a, sizeof a, &a.console, a.console >= 0);
 	_exit(0);
 }
@@ -395,9 +399,17 @@ void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
 		.arg = arg,
 	};
 	reaper_hold(r);
-	if ((c->is_own ? own_start : command_start)(c, rt, q, &c->answer.error) < 0) {
+	if (!c->is_own && q->make_root)
+		(void)q->make_root(q->root_arg, &c->root);
+	if (c->root.code ||
+	    (c->is_own ? own_start : command_start)(c, rt, q, &c->answer.error) < 0) {
 		loop_post(l, finish_posted, c);
 		return;
+	}
+	if (c->is_own && q->make_root) {
+		(void)q->make_root(q->root_arg, &c->root);
+		/* or the copy has failed already */
+		(void)send(c->sock, &c->root, sizeof c->root, MSG_NOSIGNAL);
 	}
 	c->timer = loop_timer_add(l, seconds * 1000000000u, on_timeout, c);
 	if (c->is_own && loop_io_add(l, c->sock, EPOLLIN, on_answer, c, &c->io) < 0)
@@ -439,7 +451,7 @@ int oci_call_wait(const struct oci_runtime *rt, const struct oci_request *q, str
 	struct err error = { 0 };
 
 	if (!rt->binary) {
-		oci_own_run(rt, q, &c.answer);
+		oci_own_run(rt, q, -1, &c.answer);
 		error = c.answer.error;
 	} else {
 		AUTO_STRV struct strv argv = { 0 };
