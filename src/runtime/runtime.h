@@ -99,6 +99,10 @@ int runtime_run(const struct runtime *rt, const struct runtime_create *c,
 
 int runtime_start(const struct runtime *rt, const char *id, struct err *e);
 
+/* The same for a caller that must not wait: 1 when it is started; 0, and nothing was done, when it
+ * has poststart hooks, which are waited for. */
+int runtime_start_now(const struct runtime *rt, const char *id, struct err *e);
+
 /* The init process, or all processes of the container's cgroup.
  * Stopped: ERR_FAILED_PRECONDITION "container not running", which for all means nobody left. */
 int runtime_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e);
