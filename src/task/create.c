@@ -165,11 +165,12 @@ static int create_steps(struct task *t, const struct task_new *n, uint32_t *ret_
 	if (bundle_make(t, &n->spec, e) < 0 || find_checkpoint(t, n, a, &checkpoint, e) < 0)
 		return -1;
 	(void)remains_note_fifos(t, "", &n->io); /* without, who made them removes them */
-	if (get_shim(t, n, e) < 0 || call_create(t, n, checkpoint, ret_pid, e) < 0) {
+	int r = get_shim(t, n, e) < 0 ? -1 : call_create(t, n, checkpoint, ret_pid, e);
+
+	shim_start_end(t);
+	if (r < 0)
 		task_undo_shim(t);
-		return -1;
-	}
-	return 0;
+	return r;
 }
 
 /* A shim that died before this was nobody's business then; now it is ours. */

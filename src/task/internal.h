@@ -51,6 +51,7 @@ struct task {
 	char *shim_path; /* of the shim binary */
 	char *socket; /* where the shim listens, once that is known; set before ALIVE */
 	bool is_sandboxed; /* its shim is a sandbox's, and outlives it */
+	int starter; /* pidfd of the shim's `start`, which has answered; -1.  Its creator's alone */
 
 	pthread_mutex_t lock;
 	enum task_phase phase;
@@ -130,8 +131,8 @@ void sweep_works(const struct tasks *ts);
 /* bootstrap.c: the shim binary */
 int runtime_to_shim(const char *runtime, const char *self, char **ret, struct err *e);
 int bootstrap_parse(const void *out, size_t n, struct bootstrap *ret, struct err *e);
-int shim_start(const struct task *t, const struct any *options, struct bootstrap *ret,
-	       struct err *e);
+int shim_start(struct task *t, const struct any *options, struct bootstrap *ret, struct err *e);
+void shim_start_end(struct task *t); /* waits for the end of `start`; once the shim was asked */
 int shim_delete(const struct task *t, struct task_exit *ret, struct err *e);
 
 /* log.c: the fifo on which a shim logs, copied to our stderr */

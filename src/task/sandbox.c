@@ -122,16 +122,16 @@ static int create_steps(struct task *t, const struct sandbox_new *n, struct err 
 {
 	if (bundle_make(t, &n->spec, e) < 0)
 		return -1;
-	if (task_start_shim(t, &n->runtime_options, e) < 0) {
+	int r = task_start_shim(t, &n->runtime_options, e);
+
+	if (r < 0)
 		err_wrap(e, "failed to start new shim for sandbox %s", t->id);
+	else
+		r = call_create(t, n, e);
+	shim_start_end(t);
+	if (r < 0)
 		undo(t);
-		return -1;
-	}
-	if (call_create(t, n, e) < 0) {
-		undo(t);
-		return -1;
-	}
-	return 0;
+	return r;
 }
 
 int sandbox_bring_up(struct tasks *sandboxes, const struct sandbox_new *n, struct err *e)
