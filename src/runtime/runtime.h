@@ -159,7 +159,9 @@ enum runtime_status {
 extern const char *const runtime_status_names[];
 
 struct runtime_state {
-	const char *id, *bundle, *rootfs, *oci_version;
+	const char *id, *bundle, *rootfs;
+	const char *oci_version; /* of the spec that this state complies with, whatever
+				    config.json's is */
 	pid_t pid; /* 0 when stopped */
 	enum runtime_status status;
 	struct timespec created;
