@@ -80,6 +80,10 @@ struct runtime_create {
 	 * caller's that shall go with it.  NULL: none. */
 	int (*on_dir)(int dirfd, void *arg, struct err *e);
 	void *on_dir_arg;
+	/* Called when state and cgroup are made and the rootfs is what is needed next: for a caller
+	 * that makes it meanwhile, to wait.  NULL: it is there. */
+	int (*on_root)(void *arg, struct err *e);
+	void *on_root_arg;
 };
 
 /* BUNDLE/config.json read and parsed into the arena; spec->warnings are the caller's to log. */

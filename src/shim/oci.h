@@ -66,6 +66,10 @@ struct oci_request {
 	const char *json; /* exec: the process; update: the resources */
 	size_t json_len;
 	const struct oci_criu *criu; /* checkpoint, restore */
+	/* create: mounts the rootfs, which our own runtime needs last only: it does all else beside.
+	 * NULL: it is mounted.  Its error is told as it is.  Called from inside oci_call(). */
+	int (*make_root)(void *arg, struct err *e);
+	void *root_arg;
 };
 
 /* e is NULL on success.  pid and console (the callee's to close, or -1) are of create, exec and
