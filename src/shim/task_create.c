@@ -243,7 +243,8 @@ void task_create(struct ttrpc_call *call)
 				      .uid = c->io_uid,
 				      .gid = c->io_gid,
 				      .id = c->id,
-				      .ns = s->ns };
+				      .ns = s->ns,
+				      .bundlefd = c->bundlefd };
 
 	if (streams_open(s->loop, s->reaper, &cfg, on_streams, c, &p->io, &e) < 0) {
 		err_wrap(&e, "failed to create init process I/O");

@@ -165,11 +165,14 @@ static void set_export(struct arena *a, plugin_msg *m, const char *key, const ch
 }
 
 /* Where clients of this machine find what the daemon and the shims keep beside the records. */
-static void set_task_exports(struct arena *a, plugin_msg *m, const struct config *c)
+static void set_task_exports(struct arena *a, plugin_msg *m, const struct engine *en)
 {
+	const struct config *c = en->cfg;
+	bool is_own = tasks_shim_is_own(en->tasks, "io.containerd.runc.v2");
 	struct label v[] = { { "history", history_root(c, a) },
 			     { "logs", history_log_root(c, a) },
-			     { "networks", network_root(c, a) } };
+			     { "networks", network_root(c, a) },
+			     { "shim", is_own ? "own" : "foreign" } };
 	struct labels l = { v, ARRAY_LEN(v) };
 
 	CONV_SET_LABELS(a, m, exports, &l,
@@ -193,7 +196,7 @@ static plugin_msg *plain_plugin(struct arena *a, const struct plugin *p, const s
 	if (strcmp(p->type, CONTENT) == 0)
 		set_export(a, m, "root", arena_printf(a, "%s/" CONTENT ".content", en->cfg->root));
 	if (strcmp(p->type, RUNTIME) == 0)
-		set_task_exports(a, m, en->cfg);
+		set_task_exports(a, m, en);
 	if (strcmp(p->type, INTERNAL) == 0)
 		set_export(a, m, "path", en->cfg->opt_path);
 	if (strcmp(p->type, METADATA) == 0)

@@ -121,6 +121,7 @@ void task_options_from(const struct args *args, struct task_options *ret)
 		.fifo_dir = args_string(args, "fifo-dir"),
 		.pid_file = args_string(args, "pid-file"),
 		.log_driver = args_string(args, "log-driver"),
+		.is_log_asked = args_is_set(args, "log-driver"),
 		.log_opts = args_list(args, "log-opt", NULL),
 	};
 }
@@ -253,7 +254,9 @@ static int make_io(struct ctr *ctr, const CONTAINERS(Container) * c, const struc
 	}
 	if (task_io_create(ctr, opt->fifo_dir, c->id, "", tty, ret, e) < 0)
 		return -1;
-	if (!opt->detach || log_uri_make(ctr, opt, ret, &ret->log, e) == 0)
+	const char *runtime = c->runtime ? c->runtime->name : DEFAULT_RUNTIME;
+
+	if (!opt->detach || log_uri_make(ctr, runtime, opt, ret, &ret->log, e) == 0)
 		return 0;
 	task_io_remove(ret);
 	return -1;
