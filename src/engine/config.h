@@ -106,6 +106,8 @@ struct config {
 	const char *cni_bin_dir; /* as older files have it, or "" */
 	const char *const *cni_bin_dirs; /* of their plugins; ends with NULL */
 	size_t n_cni_bin_dirs;
+	const char *publish_address; /* of ports that are published without one, or "" */
+	const char *publish_policy; /* "all", "host-firewall" */
 	const struct config_proxy *services; /* in other programs */
 	size_t n_services;
 	struct content_proxy content; /* .name NULL: our own; .remote is the program's to set */

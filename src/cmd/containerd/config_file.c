@@ -32,6 +32,7 @@ enum { MESSAGE_MAX = 64 * 1024 * 1024 };
 #define TIMEOUT "timeouts/io.containerd.timeout."
 #define NRI "plugins/io.containerd.nri.v1.nri/"
 #define RULE NRI "default_validator/"
+#define PUBLISH "plugins/io.casco.network.v1.builtin/"
 #define GC "plugins/io.containerd.gc.v1.scheduler/"
 
 /* Parts of a path are joined by "/".  In plugin names of version 2 and 3 both, where they differ.
@@ -130,6 +131,8 @@ static const struct known {
 	{ "plugins/io.containerd.grpc.v1.cri/cni/bin_dir", TEXT, AT(cni_bin_dir) },
 	{ "plugins/io.containerd.cri.v1.runtime/cni/bin_dirs", LIST, AT(cni_bin_dirs),
 	  AT(n_cni_bin_dirs) },
+	{ PUBLISH "publish_address", TEXT, AT(publish_address) },
+	{ PUBLISH "publish_policy", TEXT, AT(publish_policy) },
 	{ "plugins/io.containerd.cri.v1.images/snapshotter", TEXT, AT(snapshotter) },
 	{ "plugins/io.containerd.cri.v1.images/max_concurrent_downloads", COUNT,
 	  AT(max_downloads) },

@@ -6,6 +6,7 @@
 #include "base/toml.h"
 #include "cmd/containerd/config_file.h"
 #include "net/cni.h"
+#include "net/publish.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -37,7 +38,8 @@ static void set_defaults(struct config *c)
 	c->snapshotters[CONFIG_EROFS].name = "erofs";
 	c->snapshotters[CONFIG_NATIVE].name = "native";
 	c->cni_conf_dir = CNI_CONF_DIR;
-	c->cni_bin_dir = "";
+	c->cni_bin_dir = c->publish_address = "";
+	c->publish_policy = "all";
 	c->restart_interval = 10000000000u;
 	c->gc = (struct config_gc){ .pause_threshold = 0.02,
 				    .mutation_threshold = 100,
@@ -155,6 +157,14 @@ static int finish_cni(struct config *c, struct err *e)
 		while (cni_bin_dirs[c->n_cni_bin_dirs])
 			c->n_cni_bin_dirs++;
 	}
+	if (*c->publish_address && publish_check_address(c->publish_address, e) < 0)
+		return err_wrap(e, "io.casco.network.v1.builtin: publish_address");
+	if (strcmp(c->publish_policy, "all") != 0 &&
+	    strcmp(c->publish_policy, "host-firewall") != 0)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "io.casco.network.v1.builtin: publish_policy is \"all\" or "
+			       "\"host-firewall\", not \"%.100s\"",
+			       c->publish_policy);
 	return (c->cni_conf_dir = absolute(c, c->cni_conf_dir, e)) ? 0 : -1;
 }
 

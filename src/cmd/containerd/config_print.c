@@ -186,6 +186,9 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "\n  [plugins.'io.containerd.cri.v1.runtime'.cni]\n");
 	put_text(out, "    ", "conf_dir", c->cni_conf_dir);
 	put_list(out, "    ", "bin_dirs", c->cni_bin_dirs, c->n_cni_bin_dirs);
+	str_add(out, "\n  [plugins.'io.casco.network.v1.builtin']\n");
+	put_text(out, "    ", "publish_address", c->publish_address);
+	put_text(out, "    ", "publish_policy", c->publish_policy);
 	for (size_t i = 0; i < c->n_runtimes; i++)
 		put_runtime(out, &c->runtimes[i]);
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.opt']\n");
