@@ -23,6 +23,7 @@ static void set_defaults(struct config *c)
 	c->root = "/var/lib/containerd";
 	c->state = "/run/containerd";
 	c->grpc.address = "/run/containerd/containerd.sock";
+	c->tcp = (struct config_tcp){ "", "", "", "" };
 	c->temp = c->cgroup = c->debug.address = c->metrics_address = "";
 	c->max_recv = c->max_send = 16 * 1024 * 1024;
 	c->level = LOG_INFO;
@@ -226,6 +227,10 @@ static int finish(struct config *c, struct err *e)
 	if ((*c->debug.address && !(c->debug.address = absolute(c, c->debug.address, e))) ||
 	    (*c->temp && !(c->temp = absolute(c, c->temp, e))))
 		return -1;
+	if (!*c->tcp.tls_cert != !*c->tcp.tls_key || (*c->tcp.tls_ca && !*c->tcp.tls_cert))
+		return err_set(
+			e, ERR_INVALID_ARGUMENT,
+			"grpc: tcp_tls_cert and tcp_tls_key go together, tcp_tls_ca with them");
 	if (config_tracing_finish(c, e) < 0 || finish_cni(c, e) < 0)
 		return -1;
 	if (!c->ttrpc.address || !*c->ttrpc.address)

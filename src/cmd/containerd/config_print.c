@@ -159,6 +159,10 @@ void config_print(const struct config *c, struct str *out)
 	put_list(out, "", "required_plugins", c->required_plugins, c->n_required_plugins);
 	str_addf(out, "oom_score = %d\n", c->oom_score);
 	put_socket(out, "grpc", &c->grpc);
+	put_text(out, "  ", "tcp_address", c->tcp.address);
+	put_text(out, "  ", "tcp_tls_ca", c->tcp.tls_ca);
+	put_text(out, "  ", "tcp_tls_cert", c->tcp.tls_cert);
+	put_text(out, "  ", "tcp_tls_key", c->tcp.tls_key);
 	str_addf(out, "  max_recv_message_size = %u\n  max_send_message_size = %u\n", c->max_recv,
 		 c->max_send);
 	put_socket(out, "ttrpc", &c->ttrpc);
