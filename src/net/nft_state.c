@@ -4,6 +4,7 @@
 #include "net/nft_expr.h"
 #include "os/fd.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -45,53 +46,52 @@ static bool has_text(const struct nlmsghdr *h, uint16_t type, const char *text)
 
 /* --- is it whole --- */
 
-static size_t count(const void *data, size_t n, uint8_t kind, bool *ret_is_done)
+typedef void visit_fn(const struct nlmsghdr *h, void *arg);
+
+/* Each message of a packet; true at the end of a dump. */
+static bool walk(const void *data, size_t n, visit_fn *visit, void *arg)
 {
 	const struct nlmsghdr *h = data;
-	size_t found = 0;
+	bool is_done = false;
 
 	if (n < sizeof *h || h->nlmsg_len < sizeof *h || h->nlmsg_len > n)
-		return 0;
+		return true;
 	for (; h; h = next_message(h, &n)) {
-		found += is_kind(h, kind);
-		*ret_is_done |= h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR;
+		visit(h, arg);
+		is_done |= h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR;
 	}
-	return found;
+	return is_done;
 }
 
-/* Of the kernel; 0 when there is no such table. */
-static size_t count_rules(int sock)
+static void dump(int sock, struct nlmsg *m, visit_fn *visit, void *arg)
 {
-	AUTO_NLMSG struct nlmsg m = NLMSG_INIT;
 	AUTO_FREE void *buf = xmalloc(DATAGRAM);
-	bool is_done = false;
-	size_t found = 0;
+	ssize_t n;
 
-	nft_begin(&m, NFT_MSG_GETRULE, NLM_F_DUMP, NFPROTO_INET);
-	nlmsg_text(&m, NFTA_RULE_TABLE, NFT_TABLE);
-	nlmsg_want_ack(&m, false);
-	if (send(sock, m.bytes.ptr, m.bytes.len, 0) < 0)
-		return 0;
-	while (!is_done) {
-		ssize_t n = recv(sock, buf, DATAGRAM, 0);
+	nlmsg_want_ack(m, false);
+	if (send(sock, m->bytes.ptr, m->bytes.len, 0) < 0)
+		return;
+	do {
+		n = recv(sock, buf, DATAGRAM, 0);
+	} while ((n < 0 && errno == EINTR) || (n > 0 && !walk(buf, (size_t)n, visit, arg)));
+}
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return 0;
-		found += count(buf, (size_t)n, NFT_MSG_NEWRULE, &is_done);
-	}
-	return found;
+static void count_rule(const struct nlmsghdr *h, void *arg)
+{
+	*(size_t *)arg += is_kind(h, NFT_MSG_NEWRULE);
 }
 
 static bool has_rules(int sock, bool is_screened)
 {
-	AUTO_NLMSG struct nlmsg ours = NLMSG_INIT;
-	bool ignored = false;
+	AUTO_NLMSG struct nlmsg ours = NLMSG_INIT, ask = NLMSG_INIT;
+	size_t wanted = 0, there = 0;
 
 	nft_put_table(&ours, is_screened);
-	return count_rules(sock) ==
-	       count(ours.bytes.ptr, ours.bytes.len, NFT_MSG_NEWRULE, &ignored);
+	(void)walk(ours.bytes.ptr, ours.bytes.len, count_rule, &wanted);
+	nft_begin(&ask, NFT_MSG_GETRULE, NLM_F_DUMP, NFPROTO_INET);
+	nlmsg_text(&ask, NFTA_RULE_TABLE, NFT_TABLE);
+	dump(sock, &ask, count_rule, &there);
+	return there == wanted;
 }
 
 bool nft_is_whole(const struct nft_change *c)
@@ -107,6 +107,42 @@ bool nft_is_whole(const struct nft_change *c)
 		if (!nft_has_port(sock, &c->ports[i]))
 			return false;
 	return true;
+}
+
+/* --- the host's firewall --- */
+
+static void find_closed(const struct nlmsghdr *h, void *arg)
+{
+	const struct nfgenmsg *f = NLMSG_DATA(h);
+	const size_t head = NLMSG_LENGTH(sizeof *f);
+	const uint32_t input = htonl(NF_INET_LOCAL_IN), drop = htonl(NF_DROP);
+	const void *policy, *hook;
+	size_t n, hook_n, nest_n;
+
+	if (!is_kind(h, NFT_MSG_NEWCHAIN) || h->nlmsg_len < head ||
+	    (f->nfgen_family != NFPROTO_INET && f->nfgen_family != NFPROTO_IPV4 &&
+	     f->nfgen_family != NFPROTO_IPV6))
+		return;
+	policy = nlmsg_find((const char *)h + head, h->nlmsg_len - head, NFTA_CHAIN_POLICY, &n);
+	if (!policy || n != sizeof drop || memcmp(policy, &drop, n) != 0)
+		return;
+	hook = nlmsg_find((const char *)h + head, h->nlmsg_len - head, NFTA_CHAIN_HOOK, &nest_n);
+	hook = hook ? nlmsg_find(hook, nest_n, NFTA_HOOK_HOOKNUM, &hook_n) : NULL;
+	if (hook && hook_n == sizeof input && !memcmp(hook, &input, hook_n))
+		*(bool *)arg = true;
+}
+
+bool nft_host_is_closed(void)
+{
+	AUTO_FD int sock = nlmsg_open(NETLINK_NETFILTER);
+	AUTO_NLMSG struct nlmsg m = NLMSG_INIT;
+	bool is_closed = false;
+
+	if (sock < 0)
+		return false;
+	nft_begin(&m, NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_UNSPEC);
+	dump(sock, &m, find_closed, &is_closed);
+	return is_closed;
 }
 
 /* --- who says when it is not --- */

@@ -9,6 +9,9 @@
 /* Are the rules there, all of them, and what this container has in the sets? */
 bool nft_is_whole(const struct nft_change *c);
 
+/* Has a chain for what comes in (INPUT) the policy to drop it?  (Not those of iptables-legacy.) */
+bool nft_host_is_closed(void);
+
 /* A socket on which the kernel tells of changes, for a loop; -errno. */
 int nft_watch_open(void);
 

@@ -537,6 +537,9 @@ class Screened(NetworkTest):
         self.rule("INPUT", "-s", "192.0.2.2", "-p", "tcp", "--dport", "8101", "-j", "ACCEPT")
         self.assertEqual(fetch("192.0.2.1", 8101, outside=True), "web\n")
         self.assertEqual(fetch("127.0.0.1", 8101), "web\n")
+        reach = json.loads(self.ctr("inspect", "web", "Network.Reach").stdout)
+        self.assertEqual(reach, ["8101->80/tcp: from everywhere, if the host's rules for INPUT let it in",
+                                 "192.0.2.1:8102->80/tcp: from whoever reaches 192.0.2.1, if the host's rules for INPUT let it in"])
         self.rule("FORWARD", "-p", "tcp", "--dport", "80", "-j", "DROP")
         self.assertEqual(fetch("192.0.2.1", 8101, outside=True, tries=1), "")
 
@@ -564,6 +567,17 @@ class OnAnAddress(NetworkTest):
         self.assertEqual(fetch("192.0.2.1", 8104, tries=1), "")
         self.assertEqual(fetch("192.0.2.1", 8104, outside=True, tries=1), "")
         self.assertEqual(fetch("192.0.2.1", 8105, outside=True), "web\n")
+
+    def test_who_reaches_it_is_said(self):
+        self.running("-p", "8106:80", "-p", "0.0.0.0:8107-8108:80-81", "-p", "0.0.0.0:8110:82", name="said")
+        self.assertEqual(json.loads(self.ctr("inspect", "said", "Network.Reach").stdout), [
+            "8106->80/tcp: from this host alone",
+            "0.0.0.0:8107-8108->80-81/tcp, 0.0.0.0:8110->82/tcp: from everywhere, past the host's rules for INPUT"])
+        self.assertIn("ok    ports: 1 containers publish some", self.ctr("doctor", check=False).stdout)
+        sh("iptables", "-P", "INPUT", "DROP")
+        self.addCleanup(sh, "iptables", "-P", "INPUT", "ACCEPT")
+        self.assertIn("WARN  ports: the host's firewall lets nothing in, and ports of said and 0 more are open",
+                      self.ctr("doctor", check=False).stdout)
 
     def test_what_the_built_in_network_cannot_do(self):
         for flag, value, capability in (("--ingress-bandwidth", "10M", "bandwidth"), ("--egress-bandwidth", "1", "bandwidth")):

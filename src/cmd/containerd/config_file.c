@@ -125,6 +125,8 @@ static const struct known {
 	{ GC "schedule_delay", DURATION, AT(gc.schedule_delay) },
 	{ GC "startup_delay", DURATION, AT(gc.startup_delay) },
 	{ "plugins/io.containerd.internal.v1.restart/interval", DURATION, AT(restart_interval) },
+	{ "plugins/io.containerd.monitor.container.v1.restart/interval", DURATION,
+	  AT(restart_interval) },
 	{ "plugins/io.containerd.transfer.v1.local/config_path", TEXT, AT(registry_config) },
 	{ "plugins/io.containerd.transfer.v1.local/max_concurrent_downloads", COUNT,
 	  AT(max_downloads) },
@@ -414,6 +416,8 @@ static int apply_value(struct config *c, const struct config_source *src, const 
 		if (!strcmp(known[i].path, path))
 			return set_key(c, src, &known[i], v, e);
 	if (apply_pattern(c, path, v))
+		return 0;
+	if (config_is_unused_default(path, v))
 		return 0;
 	if (!json_object_is_type(v, json_type_object)) {
 		char where[32];

@@ -222,8 +222,9 @@ static int finish(struct config *c, struct err *e)
 			c, "io.containerd.snapshotter.v1", c->snapshotters[i].name);
 	}
 	if (!c->restart_interval)
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "io.containerd.internal.v1.restart: interval must not be 0");
+		return err_set(
+			e, ERR_INVALID_ARGUMENT,
+			"io.containerd.monitor.container.v1.restart: interval must not be 0");
 	if ((*c->debug.address && !(c->debug.address = absolute(c, c->debug.address, e))) ||
 	    (*c->temp && !(c->temp = absolute(c, c->temp, e))))
 		return -1;

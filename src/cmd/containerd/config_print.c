@@ -151,6 +151,8 @@ static void put_service(struct str *out, const struct config_proxy *p)
 
 void config_print(const struct config *c, struct str *out)
 {
+	static const char *const own_differ[] = { "walking" };
+
 	str_add(out, "version = 3\n");
 	put_text(out, "", "root", c->root);
 	put_text(out, "", "state", c->state);
@@ -198,11 +200,12 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.opt']\n");
 	put_text(out, "    ", "path", c->opt_path);
 	put_gc(out, &c->gc);
-	str_add(out, "\n  [plugins.'io.containerd.internal.v1.restart']\n");
+	str_add(out, "\n  [plugins.'io.containerd.monitor.container.v1.restart']\n");
 	put_duration(out, "    ", "interval", c->restart_interval);
 	put_nri(out, &c->nri);
 	str_add(out, "\n  [plugins.'io.containerd.service.v1.diff-service']\n");
-	put_list(out, "    ", "default", c->differs, c->n_differs);
+	put_list(out, "    ", "default", c->n_differs ? c->differs : own_differ,
+		 c->n_differs ? c->n_differs : 1);
 	str_add(out, "\n  [plugins.'io.containerd.service.v1.tasks-service']\n");
 	put_text(out, "    ", "blockio_config_file", c->blockio_file);
 	put_tracing(out, c);

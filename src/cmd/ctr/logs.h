@@ -6,6 +6,7 @@
 /* Folders that our daemon exports; "" where the daemon is another one. */
 struct kept {
 	const char *logs, *history, *networks; /* without namespace and id */
+	const char *publish_address, *publish_policy; /* of its network configuration */
 };
 int kept_find(struct ctr *ctr, struct kept *ret, struct err *e);
 
