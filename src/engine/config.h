@@ -20,6 +20,12 @@ struct config_socket {
 	gid_t gid;
 };
 
+/* [grpc] tcp_*: HOST:PORT or "", and PEM files: clear text without a certificate; with a ca clients
+ * need one, too. */
+struct config_tcp {
+	const char *address, *tls_cert, *tls_key, *tls_ca;
+};
+
 /* Places in config.snapshotters. */
 enum config_snapshotter {
 	CONFIG_BLOCKFILE,
@@ -87,6 +93,7 @@ struct config {
 	const char *root, *state; /* absolute */
 	const char *temp; /* TMPDIR of the daemon and its children, or "" */
 	struct config_socket grpc, ttrpc;
+	struct config_tcp tcp;
 	struct config_socket debug; /* HTTP; address "" is none */
 	uint32_t max_recv, max_send; /* bytes of one gRPC message */
 	const char *metrics_address; /* HOST:PORT, or "" */
@@ -106,6 +113,8 @@ struct config {
 	const char *cni_bin_dir; /* as older files have it, or "" */
 	const char *const *cni_bin_dirs; /* of their plugins; ends with NULL */
 	size_t n_cni_bin_dirs;
+	const char *publish_address; /* of ports that are published without one, or "" */
+	const char *publish_policy; /* "all", "host-firewall" */
 	const struct config_proxy *services; /* in other programs */
 	size_t n_services;
 	struct content_proxy content; /* .name NULL: our own; .remote is the program's to set */

@@ -32,6 +32,7 @@ enum { MESSAGE_MAX = 64 * 1024 * 1024 };
 #define TIMEOUT "timeouts/io.containerd.timeout."
 #define NRI "plugins/io.containerd.nri.v1.nri/"
 #define RULE NRI "default_validator/"
+#define PUBLISH "plugins/io.casco.network.v1.builtin/"
 #define GC "plugins/io.containerd.gc.v1.scheduler/"
 
 /* Parts of a path are joined by "/".  In plugin names of version 2 and 3 both, where they differ.
@@ -52,6 +53,10 @@ static const struct known {
 	{ "plugin_dir", QUIET },
 	{ "disabled_plugins", LIST, AT(disabled_plugins), AT(n_disabled_plugins) },
 	{ "grpc/address", TEXT, AT(grpc.address) },
+	{ "grpc/tcp_address", TEXT, AT(tcp.address) },
+	{ "grpc/tcp_tls_ca", TEXT, AT(tcp.tls_ca) },
+	{ "grpc/tcp_tls_cert", TEXT, AT(tcp.tls_cert) },
+	{ "grpc/tcp_tls_key", TEXT, AT(tcp.tls_key) },
 	{ "grpc/uid", ID, AT(grpc.uid) },
 	{ "grpc/gid", ID, AT(grpc.gid) },
 	{ "grpc/max_recv_message_size", SIZE, AT(max_recv) },
@@ -120,6 +125,8 @@ static const struct known {
 	{ GC "schedule_delay", DURATION, AT(gc.schedule_delay) },
 	{ GC "startup_delay", DURATION, AT(gc.startup_delay) },
 	{ "plugins/io.containerd.internal.v1.restart/interval", DURATION, AT(restart_interval) },
+	{ "plugins/io.containerd.monitor.container.v1.restart/interval", DURATION,
+	  AT(restart_interval) },
 	{ "plugins/io.containerd.transfer.v1.local/config_path", TEXT, AT(registry_config) },
 	{ "plugins/io.containerd.transfer.v1.local/max_concurrent_downloads", COUNT,
 	  AT(max_downloads) },
@@ -130,6 +137,8 @@ static const struct known {
 	{ "plugins/io.containerd.grpc.v1.cri/cni/bin_dir", TEXT, AT(cni_bin_dir) },
 	{ "plugins/io.containerd.cri.v1.runtime/cni/bin_dirs", LIST, AT(cni_bin_dirs),
 	  AT(n_cni_bin_dirs) },
+	{ PUBLISH "publish_address", TEXT, AT(publish_address) },
+	{ PUBLISH "publish_policy", TEXT, AT(publish_policy) },
 	{ "plugins/io.containerd.cri.v1.images/snapshotter", TEXT, AT(snapshotter) },
 	{ "plugins/io.containerd.cri.v1.images/max_concurrent_downloads", COUNT,
 	  AT(max_downloads) },
@@ -407,6 +416,8 @@ static int apply_value(struct config *c, const struct config_source *src, const 
 		if (!strcmp(known[i].path, path))
 			return set_key(c, src, &known[i], v, e);
 	if (apply_pattern(c, path, v))
+		return 0;
+	if (config_is_unused_default(path, v))
 		return 0;
 	if (!json_object_is_type(v, json_type_object)) {
 		char where[32];

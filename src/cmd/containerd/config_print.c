@@ -151,6 +151,8 @@ static void put_service(struct str *out, const struct config_proxy *p)
 
 void config_print(const struct config *c, struct str *out)
 {
+	static const char *const own_differ[] = { "walking" };
+
 	str_add(out, "version = 3\n");
 	put_text(out, "", "root", c->root);
 	put_text(out, "", "state", c->state);
@@ -159,6 +161,10 @@ void config_print(const struct config *c, struct str *out)
 	put_list(out, "", "required_plugins", c->required_plugins, c->n_required_plugins);
 	str_addf(out, "oom_score = %d\n", c->oom_score);
 	put_socket(out, "grpc", &c->grpc);
+	put_text(out, "  ", "tcp_address", c->tcp.address);
+	put_text(out, "  ", "tcp_tls_ca", c->tcp.tls_ca);
+	put_text(out, "  ", "tcp_tls_cert", c->tcp.tls_cert);
+	put_text(out, "  ", "tcp_tls_key", c->tcp.tls_key);
 	str_addf(out, "  max_recv_message_size = %u\n  max_send_message_size = %u\n", c->max_recv,
 		 c->max_send);
 	put_socket(out, "ttrpc", &c->ttrpc);
@@ -186,16 +192,20 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "\n  [plugins.'io.containerd.cri.v1.runtime'.cni]\n");
 	put_text(out, "    ", "conf_dir", c->cni_conf_dir);
 	put_list(out, "    ", "bin_dirs", c->cni_bin_dirs, c->n_cni_bin_dirs);
+	str_add(out, "\n  [plugins.'io.casco.network.v1.builtin']\n");
+	put_text(out, "    ", "publish_address", c->publish_address);
+	put_text(out, "    ", "publish_policy", c->publish_policy);
 	for (size_t i = 0; i < c->n_runtimes; i++)
 		put_runtime(out, &c->runtimes[i]);
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.opt']\n");
 	put_text(out, "    ", "path", c->opt_path);
 	put_gc(out, &c->gc);
-	str_add(out, "\n  [plugins.'io.containerd.internal.v1.restart']\n");
+	str_add(out, "\n  [plugins.'io.containerd.monitor.container.v1.restart']\n");
 	put_duration(out, "    ", "interval", c->restart_interval);
 	put_nri(out, &c->nri);
 	str_add(out, "\n  [plugins.'io.containerd.service.v1.diff-service']\n");
-	put_list(out, "    ", "default", c->differs, c->n_differs);
+	put_list(out, "    ", "default", c->n_differs ? c->differs : own_differ,
+		 c->n_differs ? c->n_differs : 1);
 	str_add(out, "\n  [plugins.'io.containerd.service.v1.tasks-service']\n");
 	put_text(out, "    ", "blockio_config_file", c->blockio_file);
 	put_tracing(out, c);
