@@ -75,6 +75,16 @@ static void put_nri(struct str *out, const struct config_nri *nri)
 	put_duration(out, "    ", "plugin_request_timeout", nri->request_timeout);
 }
 
+static void put_verifier(struct str *out, const struct config_verifier *v)
+{
+	str_add(out, "\n  [plugins.'io.containerd.image-verifier.v1.bindir']\n");
+	put_text(out, "    ", "bin_dir", v->bin_dir);
+	str_addf(out, "    max_verifiers = %d\n", v->max_verifiers);
+	put_duration(out, "    ", "per_verifier_timeout", v->timeout);
+	str_add(out, "\n  [plugins.'io.containerd.image-verifier.v1.policy']\n");
+	put_text(out, "    ", "path", v->policy);
+}
+
 static void put_tracing(struct str *out, const struct config *c)
 {
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.tracing']\n");
@@ -200,6 +210,7 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.opt']\n");
 	put_text(out, "    ", "path", c->opt_path);
 	put_gc(out, &c->gc);
+	put_verifier(out, &c->verifier);
 	str_add(out, "\n  [plugins.'io.containerd.monitor.container.v1.restart']\n");
 	put_duration(out, "    ", "interval", c->restart_interval);
 	put_nri(out, &c->nri);
