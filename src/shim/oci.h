@@ -14,6 +14,7 @@
 
 struct loop;
 struct reaper;
+struct ttrpc_call;
 
 struct oci_runtime {
 	char *binary; /* NULL: our own, as a library */
@@ -66,10 +67,14 @@ struct oci_request {
 	const char *json; /* exec: the process; update: the resources */
 	size_t json_len;
 	const struct oci_criu *criu; /* checkpoint, restore */
-	/* create: mounts the rootfs, which our own runtime needs last only: it does all else beside.
-	 * NULL: it is mounted.  Its error is told as it is.  Called from inside oci_call(). */
+	/* create: mounts the rootfs, which our own runtime needs last only: it does all else
+	 * beside. NULL: it is mounted.  Its error is told as it is.  Called from inside oci_call().
+	 */
 	int (*make_root)(void *arg, struct err *e);
 	void *root_arg;
+	/* Whom it is done for, or NULL: the runtime has the caller's time, less what the answer
+	 * needs, and its steps are told to a caller who wants a trace. */
+	struct ttrpc_call *call;
 };
 
 /* e is NULL on success.  pid and console (the callee's to close, or -1) are of create, exec and
@@ -77,7 +82,8 @@ struct oci_request {
 typedef void oci_done_fn(const struct err *e, pid_t pid, int console, void *arg);
 
 /* done runs later, on the loop; never from inside.  The runtime is killed when it takes longer than
- * the verb's time (five minutes where hooks run in it, or memory is written). */
+ * the verb's time (five minutes where hooks run in it, or memory is written); the error then says
+ * what it was at, and what each step before took. */
 void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
 	      const struct oci_request *q, oci_done_fn *done, void *arg);
 

@@ -165,10 +165,12 @@ static int run(const struct runtime *rt, const struct oci_request *q, int sock, 
 }
 
 void oci_own_run(const struct oci_runtime *rt, const struct oci_request *q, int sock,
-		 struct oci_answer *ret)
+		 struct steps *steps, struct oci_answer *ret)
 {
 	AUTO_ARENA struct arena *a = arena_new();
-	struct runtime lib = { .root = rt->root, .systemd_cgroup = rt->systemd_cgroup };
+	struct runtime lib = { .root = rt->root,
+			       .systemd_cgroup = rt->systemd_cgroup,
+			       .steps = steps };
 	struct runtime_process p = RUNTIME_PROCESS_NONE;
 
 	*ret = (struct oci_answer){ .console = -1 };

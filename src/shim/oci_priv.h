@@ -11,9 +11,11 @@ struct oci_answer {
 	struct err error; /* code 0: success */
 };
 
-/* sock: where a struct err comes when the rootfs is made, with code 0, or is not; -1: it is there. */
+/* sock: where a struct err comes when the rootfs is made, with code 0, or is not; -1: it is there.
+ * steps: where it notes what it is at, or NULL. */
+struct steps;
 void oci_own_run(const struct oci_runtime *rt, const struct oci_request *q, int sock,
-		 struct oci_answer *ret);
+		 struct steps *steps, struct oci_answer *ret);
 
 /* The command line; files named by it are listed in ret_temporary. */
 int oci_command(const struct oci_runtime *rt, const struct oci_request *q,
