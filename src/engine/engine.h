@@ -23,6 +23,7 @@ struct restarter;
 struct history;
 struct engine_nri;
 struct engine_network;
+struct cri;
 
 struct engine {
 	const struct config *cfg;
@@ -35,6 +36,7 @@ struct engine {
 	struct tasks_env tasks_env; /* what tasks borrows */
 	struct streams *streams; /* api/containerd/streaming.h: the program's, set before serving */
 	struct history *history; /* api/containerd/history.h: likewise */
+	struct cri *cri; /* cri/cri.h: likewise */
 	struct collector *collector; /* engine/collector.h: background collection */
 	struct engine_nri *nri; /* engine/nri.h; NULL: disabled */
 	struct engine_network *network; /* engine/network.h */

@@ -347,6 +347,11 @@ int network_task_delete(const struct call *call, struct task *t, const char *exe
 	return 0;
 }
 
+int network_ready(const struct engine_network *n, struct err *e)
+{
+	return network_check_default(&n->env, e);
+}
+
 /* --- start and end --- */
 
 static void recover(struct engine_network *n, const char *ns, const char *id)

@@ -44,6 +44,22 @@ static int load_network(const struct cni_env *env, const char *name, struct cni_
 	return builtin_default(ret, e);
 }
 
+/* The built-in one needs nothing, so it is always ready. */
+int network_check_default(const struct cni_env *env, struct err *e)
+{
+	AUTO_CNI_NET struct cni_net *net = NULL;
+
+	if (cni_net_load(env, NULL, &net, e) < 0) {
+		if (e->code != ERR_NOT_FOUND)
+			return -1;
+		err_clear(e);
+		return 0;
+	}
+	return net->is_builtin                     ? 0
+	       : cni_find_plugins(env, net, e) < 0 ? -1
+						   : cni_status(env, net, e);
+}
+
 static int load_networks(const struct cni_env *env, json_object *names, struct plan *p,
 			 struct err *e)
 {

@@ -265,7 +265,7 @@ static int make_state(struct creation *k, bool is_run, struct err *e)
 		.id = k->c->id,
 		.bundle = k->plan.bundle,
 		.rootfs = k->plan.rootfs,
-		.oci_version = k->c->spec->version,
+		.oci_version = OCI_SPEC_VERSION,
 		.status = RUNTIME_CREATING,
 		.owner = geteuid(),
 		.annotations = k->c->spec->annotations,

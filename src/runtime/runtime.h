@@ -101,6 +101,10 @@ int runtime_run(const struct runtime *rt, const struct runtime_create *c,
 
 int runtime_start(const struct runtime *rt, const char *id, struct err *e);
 
+/* The same for a caller that must not wait: 1 when it is started; 0, and nothing was done, when it
+ * has poststart hooks, which are waited for. */
+int runtime_start_now(const struct runtime *rt, const char *id, struct err *e);
+
 /* The init process, or all processes of the container's cgroup.
  * Stopped: ERR_FAILED_PRECONDITION "container not running", which for all means nobody left. */
 int runtime_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e);
@@ -157,7 +161,9 @@ enum runtime_status {
 extern const char *const runtime_status_names[];
 
 struct runtime_state {
-	const char *id, *bundle, *rootfs, *oci_version;
+	const char *id, *bundle, *rootfs;
+	const char *oci_version; /* of the spec that this state complies with, whatever
+				    config.json's is */
 	pid_t pid; /* 0 when stopped */
 	enum runtime_status status;
 	struct timespec created;

@@ -452,7 +452,7 @@ void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
 	reaper_hold(r);
 	if (!c->is_own && q->make_root)
 		make_root(c, q);
-	if (c->root.code ||
+	if (c->root.code || (c->is_own && oci_own_now(rt, q, c->steps, &c->answer.error)) ||
 	    (c->is_own ? own_start : command_start)(c, rt, q, &c->answer.error) < 0) {
 		loop_post(l, finish_posted, c);
 		return;

@@ -164,6 +164,16 @@ static int run(const struct runtime *rt, const struct oci_request *q, int sock, 
 	BUG("unknown runtime verb");
 }
 
+bool oci_own_now(const struct oci_runtime *rt, const struct oci_request *q, struct steps *steps,
+		 struct err *ret_e)
+{
+	struct runtime lib = { .root = rt->root,
+			       .systemd_cgroup = rt->systemd_cgroup,
+			       .steps = steps };
+
+	return q->verb == OCI_START && runtime_start_now(&lib, q->id, ret_e) != 0;
+}
+
 void oci_own_run(const struct oci_runtime *rt, const struct oci_request *q, int sock,
 		 struct steps *steps, struct oci_answer *ret)
 {

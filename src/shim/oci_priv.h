@@ -17,6 +17,10 @@ struct steps;
 void oci_own_run(const struct oci_runtime *rt, const struct oci_request *q, int sock,
 		 struct steps *steps, struct oci_answer *ret);
 
+/* What takes no time is done here and now: true, and *ret_e says how it went. */
+bool oci_own_now(const struct oci_runtime *rt, const struct oci_request *q, struct steps *steps,
+		 struct err *ret_e);
+
 /* The command line; files named by it are listed in ret_temporary. */
 int oci_command(const struct oci_runtime *rt, const struct oci_request *q,
 		const char *console_socket, struct strv *ret_argv, struct strv *ret_temporary,

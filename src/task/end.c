@@ -52,12 +52,14 @@ void task_bury(struct task *t, const struct task_exit *x, bool is_clean)
 {
 	TRACE_STEP("removal of the bundle");
 
-	(void)task_set_phase(t, PHASE_GONE); /* from LOST or DELETING */
+	(void)task_set_phase(t, PHASE_GONE); /* from STARTING, LOST or DELETING */
 	if (is_clean)
 		bundle_remove(t);
-	else /* by what is in it the next daemon, or a new task of that name, tries again */
+	else /* by what is in it we, the next daemon, or a new task of that name, try again */
 		bundle_unmount(t);
 	tasks_remove(t->ts, t);
+	if (!is_clean)
+		again_note(t);
 	task_waits_end(t, x);
 }
 

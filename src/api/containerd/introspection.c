@@ -238,6 +238,9 @@ static const char *get_field(const void *obj, const char *const *path, size_t n)
 /* All of them, in the order in which the daemon opens them. */
 static plugin_msg **list_plugins(struct engine *en, struct arena *a, size_t *ret_n)
 {
+	static const char *const types[] = { [CONFIG_PROXY_CONTENT] = CONTENT,
+					     [CONFIG_PROXY_DIFF] = DIFFER,
+					     [CONFIG_PROXY_SANDBOX] = SANDBOX_CONTROLLER };
 	const struct snapshotter_state *states;
 	size_t n = 0, n_states = snapshotter_list(en->store, &states);
 	const struct config *cfg = en->cfg;
@@ -255,8 +258,7 @@ static plugin_msg **list_plugins(struct engine *en, struct arena *a, size_t *ret
 	for (size_t i = 0; i < cfg->n_services; i++) {
 		const struct config_proxy *p = &cfg->services[i];
 
-		v[n] = new_plugin(a, p->type == CONFIG_PROXY_DIFF ? DIFFER : SANDBOX_CONTROLLER,
-				  p->name);
+		v[n] = new_plugin(a, types[p->type], p->name);
 		set_export(a, v[n++], "address", p->address);
 	}
 	*ret_n = n;

@@ -10,6 +10,7 @@
 #include "cmd/containerd/http.h"
 #include "cmd/containerd/otlp.h"
 #include "cmd/containerd/process.h"
+#include "cri/cri.h"
 #include "engine/collector.h"
 #include "engine/engine.h"
 #include "engine/network.h"
@@ -165,7 +166,8 @@ static void open_engine(void *arg)
 {
 	struct daemon *d = arg;
 
-	d->is_open = engine_open(d->cfg, d->loop, d->pool, &d->engine, &d->failure) == 0;
+	d->is_open = engine_open(d->cfg, d->loop, d->pool, &d->engine, &d->failure) == 0 &&
+		     cri_open(d->engine, &d->engine->cri, &d->failure) == 0;
 	loop_post(d->loop, opened, d);
 }
 
@@ -241,6 +243,7 @@ static void close_all(struct daemon *d)
 	if (d->engine) {
 		streams_free(d->engine->streams);
 		history_free(d->engine->history);
+		cri_free(d->engine->cri);
 		engine_close(d->engine);
 	}
 	loop_free(d->loop);

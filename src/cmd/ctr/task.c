@@ -2,6 +2,7 @@
 #include "cmd/ctr/network.h"
 
 #include "base/num.h"
+#include "base/signame.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -38,17 +39,15 @@ int signal_parse(const char *s, uint32_t *ret, struct err *e)
 		*ret = n;
 		return 0;
 	}
-	for (int i = 1; i < SIGRTMIN; i++) {
-		const char *name = sigabbrev_np(i);
+	int named = signal_by_name(bare);
 
-		if (name && !strcasecmp(name, bare)) {
-			*ret = (uint32_t)i;
-			return 0;
-		}
+	if (named) {
+		*ret = (uint32_t)named;
+		return 0;
 	}
 	if (!strncasecmp(bare, "RTMIN+", 6) && num_u32(bare + 6, &n) == 0 &&
-	    n <= (uint32_t)(SIGRTMAX - SIGRTMIN)) {
-		*ret = (uint32_t)SIGRTMIN + n;
+	    n <= (uint32_t)(SIGRTMAX - SIGNAL_RTMIN)) {
+		*ret = (uint32_t)SIGNAL_RTMIN + n;
 		return 0;
 	}
 	return err_set(e, ERR_UNKNOWN, "invalid signal: %s", s);
