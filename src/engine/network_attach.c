@@ -1,4 +1,5 @@
 #include "engine/network_attach.h"
+#include "loop/trace.h"
 
 #include "net/builtin.h"
 #include "net/files.h"
@@ -229,6 +230,7 @@ static int attach_foreign(const struct place *place, struct err *e)
 int network_attach(const struct cni_env *env, const struct place *place,
 		   const struct network_job *job, struct err *e)
 {
+	TRACE_STEP("network");
 	CLEANUP(plan_done) struct plan p = { 0 };
 
 	if (!job->wishes)

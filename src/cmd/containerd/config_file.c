@@ -92,6 +92,7 @@ static const struct known {
 	{ TIMEOUT "shim.shutdown", DURATION, AT(timeouts.shutdown) },
 	{ TIMEOUT "shim.cleanup", DURATION, AT(timeouts.cleanup) },
 	{ TIMEOUT "task.state", DURATION, AT(timeouts.state) },
+	{ TIMEOUT "task.start", DURATION, AT(timeouts.start) }, /* ours */
 	{ TIMEOUT "metrics.shimstats", DURATION, AT(timeouts.stats) },
 	{ TIMEOUT "bolt.open", QUIET },
 	{ TIMEOUT "cri.defercleanup", QUIET },

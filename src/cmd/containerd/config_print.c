@@ -49,6 +49,7 @@ static void put_timeouts(struct str *out, const struct task_timeouts *t)
 	put_duration(out, "  ", "io.containerd.timeout.shim.cleanup", t->cleanup);
 	put_duration(out, "  ", "io.containerd.timeout.shim.load", t->load);
 	put_duration(out, "  ", "io.containerd.timeout.shim.shutdown", t->shutdown);
+	put_duration(out, "  ", "io.containerd.timeout.task.start", t->start);
 	put_duration(out, "  ", "io.containerd.timeout.task.state", t->state);
 }
 
