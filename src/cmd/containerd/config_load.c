@@ -37,6 +37,11 @@ static void set_defaults(struct config *c)
 	c->snapshotters[CONFIG_EROFS].name = "erofs";
 	c->snapshotters[CONFIG_NATIVE].name = "native";
 	c->cni_conf_dir = CNI_CONF_DIR;
+	c->cri = (struct config_cri){ .default_runtime = "runc",
+				      .unset_seccomp = "",
+				      .unprivileged_ports = true,
+				      .unprivileged_icmp = true,
+				      .log_line_max = 16 << 10 };
 	c->cni_bin_dir = "";
 	c->restart_interval = 10000000000u;
 	c->gc = (struct config_gc){ .pause_threshold = 0.02,
