@@ -208,7 +208,7 @@ static int create(struct pod *pod, struct arena *a, struct cancel *c,
 	if (!q->config->image || !*q->config->image->image)
 		return err_set(e, ERR_INVALID_ARGUMENT, "container config must name an image");
 	pthread_mutex_lock(&pod->cri->lock);
-	bool is_ready = pod->is_ready;
+	bool is_ready = pod->is_ready && !pod->is_closing;
 
 	pthread_mutex_unlock(&pod->cri->lock);
 	if (!is_ready)

@@ -177,18 +177,17 @@ int box_stop(struct box *box, int64_t timeout_s, struct cancel *c, struct err *e
 			   box->id);
 }
 
+/* Without the turn, which would hold up who removes the container by force meanwhile. */
 int cri_stop_box(struct cri *cri, struct cancel *c, const char *id, int64_t timeout, struct err *e)
 {
 	struct err none = { 0 };
 	AUTO_BOX struct box *box = box_find(cri, id, &none);
-	int r;
 
 	if (!box)
 		return 0; /* it has stopped */
-	pthread_mutex_lock(&box->turn);
-	r = box_stop(box, timeout, c, e);
-	pthread_mutex_unlock(&box->turn);
-	return r < 0 ? err_wrap(e, "failed to stop container \"%s\"", box->id) : 0;
+	return box_stop(box, timeout, c, e) < 0
+		       ? err_wrap(e, "failed to stop container \"%s\"", box->id)
+		       : 0;
 }
 
 static int drop_record(struct box *box, struct err *e)

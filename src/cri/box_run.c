@@ -117,7 +117,7 @@ static int start(struct box *box, const struct call *call, struct err *e)
 
 	pthread_mutex_lock(&cri->lock);
 	CRI(ContainerState) state = box->state;
-	bool is_removed = box->is_removed, is_ready = box->pod->is_ready;
+	bool is_removed = box->is_removed, is_ready = box->pod->is_ready && !box->pod->is_closing;
 
 	pthread_mutex_unlock(&cri->lock);
 	if (is_removed)

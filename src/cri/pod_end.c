@@ -178,6 +178,9 @@ int pod_stop(struct pod *pod, struct err *e)
 	AUTO_TASK struct task *t = NULL;
 	struct err gone = { 0 };
 
+	pthread_mutex_lock(&pod->cri->lock);
+	pod->is_closing = true;
+	pthread_mutex_unlock(&pod->cri->lock);
 	if (stop_boxes(pod, e) < 0)
 		return -1;
 	if (!wait_not_ready(pod, 0)) {

@@ -198,7 +198,7 @@ struct labels cri_labels(struct arena *a, size_t n, const void *entries, const c
 	return out;
 }
 
-static int make_record(const struct pod *pod, struct arena *a, struct container_record *ret,
+static int make_record(struct pod *pod, struct arena *a, struct container_record *ret,
 		       struct err *e)
 {
 	struct any request = message_pack(a, &pod->request->base);
@@ -216,6 +216,8 @@ static int make_record(const struct pod *pod, struct arena *a, struct container_
 		return err_wrap(e, "failed to generate sandbox container spec");
 	if (container_create(call.engine->store, call.ns, a, &in, ret, e) < 0)
 		return err_wrap(e, "failed to create containerd container");
+	/* as the next daemon will say it */
+	pod->created = ret->created.tv_sec * 1000000000ll + ret->created.tv_nsec;
 	return 0;
 }
 

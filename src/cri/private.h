@@ -28,6 +28,12 @@ enum { ID_SIZE = 65, UNKNOWN_EXIT = 255, START_ERROR_EXIT = 128 };
 struct cri;
 struct watcher;
 
+/* Processor time at one moment. */
+struct sample {
+	int64_t at;
+	uint64_t cpu_ns;
+};
+
 struct pod {
 	struct pod *next;
 	unsigned refs; /* lock */
@@ -41,6 +47,8 @@ struct pod {
 	/* lock: */
 	bool is_made; /* shown in lists */
 	bool is_ready, is_removed;
+	bool is_closing; /* nothing new begins in it */
+	struct sample sample;
 	uint32_t pid; /* of its first process */
 	struct strv ips;
 	uint64_t wait;
@@ -66,6 +74,7 @@ struct box {
 	int32_t exit_code;
 	uint32_t pid;
 	const char *reason; /* a constant */
+	struct sample sample;
 	char *message; /* or NULL */
 	struct arena *resources_arena; /* NULL: those of the request */
 	const CRI(LinuxContainerResources) * resources; /* or NULL */
@@ -175,9 +184,9 @@ int cri_delete_task(const struct call *call, struct task *t, struct err *e);
 struct image_facts;
 int box_spec(const struct box *box, const struct image_facts *image, const struct oci_user *user,
 	     struct arena *a, struct any *ret, struct err *e);
-/* box_end.c; with the box's turn */
+/* box_end.c */
 int box_stop(struct box *box, int64_t timeout_s, struct cancel *c, struct err *e);
-int box_remove(struct box *box, struct err *e);
+int box_remove(struct box *box, struct err *e); /* with its turn */
 void box_watch(struct box *box, struct task *t);
 void box_set_exited(struct box *box, int32_t code, const char *reason, const char *message,
 		    int64_t at);

@@ -7,18 +7,23 @@ import time
 
 import cri
 import rpc
-from casco import SHARE, DaemonTest, run, wait_for
+from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, run, wait_for
 
 RUNNING, EXITED = "CONTAINER_RUNNING", "CONTAINER_EXITED"
 
 
 class CriTest(DaemonTest):
     images = False
-    ctr_namespace = "k8s.io"
+    more_config = ""
 
     @classmethod
     def setUpClass(cls):
-        super().setUpClass()
+        cls.scratch = Scratch()
+        cls.addClassCleanup(cls.scratch.remove)
+        # no network configuration: the built-in bridge
+        cls.daemon = Daemon(cls.scratch.path, config=CONFIG + f"\n[plugins.'io.containerd.cri.v1.runtime'.cni]\n  conf_dir = '{cls.scratch.path}/net.d'\n" + cls.more_config)
+        cls.daemon.start()
+        cls.addClassCleanup(cls.daemon.stop)
         cls.k8s("images", "import", SHARE / "busybox.tar")
         cls.cri = cri.Cri(cls.daemon.address)
         cls.addClassCleanup(cls.cri.close)
@@ -178,3 +183,251 @@ class Pods(CriTest):
         self.assertEqual(code, 0)
         self.assertEqual(len(out), (16 << 20) - 4096)
         self.assertEqual(self.out(box, "ps", "-o", "args").count("sleep 100"), 0)
+
+    def test_log_rotation(self):
+        box = self.container(self.pod("rotated"), "sh", "-c", "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.2; done")
+        path = pathlib.Path(self.status(box)["log_path"])
+        wait_for("the log", lambda: path.exists() and "line 2" in path.read_text())
+        path.rename(f"{path}.1")
+        self.cri("ReopenContainerLog", {"container_id": box})
+        self.assertTrue(path.exists())
+        wait_for("lines in the new file", lambda: path.read_text().count("\n") > 2)
+        both = pathlib.Path(f"{path}.1").read_text() + path.read_text()
+        numbers = [int(line.split()[-1]) for line in both.splitlines()]
+        self.assertEqual(numbers, list(range(1, len(numbers) + 1)))  # none lost, none twice
+        self.cri("StopContainer", {"container_id": box})
+        with self.assertRaises(rpc.RpcError):
+            self.cri("ReopenContainerLog", {"container_id": box})
+
+    def test_events(self):
+        events = self.cri.begin("GetContainerEvents")
+        time.sleep(0.3)  # its headers say nothing that the client shows
+        pod = self.pod("told")
+        box = self.container(pod, "true")
+        self.wait_for_end(box)
+        self.cri("RemovePodSandbox", {"pod_sandbox_id": pod[0]})
+        seen = []
+        while len(seen) < 8:
+            e = events.get(timeout=10)["answer"]
+            seen.append((e["container_id"], e["container_event_type"].removeprefix("CONTAINER_").removesuffix("_EVENT")))
+            self.assertEqual(e["pod_sandbox_status"]["id"], pod[0])
+        of = {i: [kind for who, kind in seen if who == i] for i in (pod[0], box)}
+        self.assertEqual(of, {pod[0]: ["CREATED", "STARTED", "STOPPED", "DELETED"], box: ["CREATED", "STARTED", "STOPPED", "DELETED"]})
+
+    def test_what_is_used(self):
+        pod = self.pod("used")
+        box = self.container(pod, "sh", "-c", "dd if=/dev/zero of=/file bs=1k count=100 2>/dev/null; while :; do :; done")
+        self.container(pod, "true", name="other")
+        s = self.cri("ContainerStats", {"container_id": box})["stats"]
+        self.assertEqual(s["attributes"]["id"], box)
+        wait_for("the file", lambda: int(self.cri("ContainerStats", {"container_id": box})["stats"]["writable_layer"]["used_bytes"]["value"]) >= 100 << 10)
+        s = self.cri("ContainerStats", {"container_id": box})["stats"]
+        self.assertGreater(int(s["cpu"]["usage_nano_cores"]["value"]), 0)
+        self.assertGreater(int(s["memory"]["working_set_bytes"]["value"]), 0)
+        self.assertEqual([x["attributes"]["id"] for x in self.cri("ListContainerStats", {"filter": {"pod_sandbox_id": pod[0]}})["stats"]], [box])
+        p = self.cri("PodSandboxStats", {"pod_sandbox_id": pod[0]})["stats"]["linux"]
+        self.assertGreaterEqual(int(p["process"]["process_count"]["value"]), 2)
+        self.assertGreater(int(p["memory"]["usage_bytes"]["value"]), int(s["memory"]["usage_bytes"]["value"]) // 2)
+        self.assertEqual([x["attributes"]["id"] for x in self.cri("ListPodSandboxStats")["stats"]], [pod[0]])
+
+    def test_limits_change(self):
+        pod = self.pod("limited")
+        box = self.container(pod, "sleep", "300", linux={"resources": {"memory_limit_in_bytes": 64 << 20, "cpu_shares": 512, "oom_score_adj": 500}})
+        self.assertEqual(self.out(box, "cat", "/proc/1/oom_score_adj"), "500\n")
+        pid = json.loads(self.cri("ContainerStatus", {"container_id": box, "verbose": True})["info"]["info"])["pid"]
+
+        def limit():
+            for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+                _, kind, path = line.split(":", 2)
+                if kind == "memory":
+                    return int((pathlib.Path("/sys/fs/cgroup/memory") / path.lstrip("/") / "memory.limit_in_bytes").read_text())
+            return int(next(pathlib.Path("/sys/fs/cgroup").glob(f"**/{box}/memory.max")).read_text())
+        self.assertEqual(limit(), 64 << 20)
+        self.cri("UpdateContainerResources", {"container_id": box, "linux": {"memory_limit_in_bytes": 96 << 20}})
+        self.assertEqual(limit(), 96 << 20)
+        self.assertEqual({k: v for k, v in self.status(box)["resources"]["linux"].items() if v not in ("0", "", [], {})},
+                         {"memory_limit_in_bytes": str(96 << 20), "cpu_shares": "512", "oom_score_adj": "500"})
+        hog = self.container(pod, "sh", "-c", "head -c 200000000 /dev/zero | tail", linux={"resources": {"memory_limit_in_bytes": 16 << 20}})
+        s = self.wait_for_end(hog)
+        self.assertIn((s["exit_code"], s["reason"]), [(137, "OOMKilled"), (0, "Completed"), (137, "Error")])
+
+    def test_start_that_fails(self):
+        box = self.container(self.pod("failing"), "/no/such/program", start=False)
+        with self.assertRaises(rpc.RpcError) as e:
+            self.cri("StartContainer", {"container_id": box})
+        self.assertIn("/no/such/program", e.exception.text)
+        s = self.status(box)
+        self.assertEqual((s["state"], s["exit_code"], s["reason"]), (EXITED, 128, "StartError"))
+        self.assertIn("/no/such/program", s["message"])
+        with self.assertRaises(rpc.RpcError) as e:
+            self.container(self.pod("other"), "true", start=False, image={"image": "no/such:image"})
+        self.assertEqual(e.exception.code, "NOT_FOUND")
+
+    def test_the_next_daemon_knows_all(self):
+        pod = self.pod("kept", network="POD")
+        status = self.cri("PodSandboxStatus", {"pod_sandbox_id": pod[0]})["status"]
+        running = self.container(pod, "sh", "-c", "while :; do echo x; sleep 0.2; done", name="running", annotations={"a": "b"})
+        ended = self.container(pod, "sh", "-c", "exit 5", name="ended")
+        created = self.container(pod, "sleep", "1", name="created", start=False)
+        dies = self.container(pod, "sleep", "300", name="dies")
+        self.wait_for_end(ended)
+        pids = {b: json.loads(self.cri("ContainerStatus", {"container_id": b, "verbose": True})["info"]["info"])["pid"] for b in (running, dies)}
+        before = {b: self.status(b) for b in (running, ended, created)}
+        self.daemon.kill()
+        os.kill(pids[dies], 9)
+        self.daemon.start()
+        type(self).cri = cri.Cri(self.daemon.address)
+        self.addClassCleanup(self.cri.close)
+        self.assertEqual({b: self.status(b) for b in before}, before)
+        self.assertEqual(self.cri("PodSandboxStatus", {"pod_sandbox_id": pod[0]})["status"], status)
+        s = self.wait_for_end(dies)
+        self.assertEqual(s["exit_code"], 137)
+        self.cri("StartContainer", {"container_id": created})
+        self.assertEqual(self.wait_for_end(created)["exit_code"], 0)
+        self.assertEqual(self.exec(running, "echo", "y"), (0, "y\n", ""))
+        n = len(self.log(running))
+        wait_for("more of the log", lambda: len(self.log(running)) > n)
+        self.cri("StopContainer", {"container_id": running, "timeout": 0})
+        self.assertEqual(self.status(running)["exit_code"], 137)
+
+
+class Isolation(CriTest):
+    """Each field of the Linux configuration, as a process in the container sees it."""
+
+    def namespaces(self, box):
+        return dict(line.split() for line in self.out(box, "sh", "-c", "for n in net uts ipc pid mnt user; do echo $n $(readlink /proc/self/ns/$n); done").splitlines())
+
+    def host(self):
+        return {n: os.readlink(f"/proc/self/ns/{n}") for n in ("net", "uts", "ipc", "pid", "mnt", "user")}
+
+    def differing(self, a, b):
+        return {n for n in a if a[n] != b[n]}
+
+    def test_shared_namespaces(self):
+        pod = self.pod("shared", network="POD", hostname="podname")
+        a, b = (self.container(pod, "sleep", "300", name=n) for n in "ab")
+        self.assertEqual(self.differing(self.namespaces(a), self.namespaces(b)), {"pid", "mnt"})
+        self.assertEqual(self.differing(self.namespaces(a), self.host()), {"net", "uts", "ipc", "pid", "mnt"})
+        self.assertEqual(self.out(a, "hostname"), "podname\n")
+        self.assertEqual(self.out(a, "cat", "/etc/hostname"), "podname\n")
+        self.assertIn("HOSTNAME=podname", self.out(a, "env"))
+        self.out(a, "sh", "-c", "echo shared > /dev/shm/file")
+        self.assertEqual(self.out(b, "cat", "/dev/shm/file"), "shared\n")
+        status = self.cri("PodSandboxStatus", {"pod_sandbox_id": pod[0]})["status"]
+        self.assertIn(status["network"]["ip"], self.out(a, "ip", "-4", "addr", "show", "eth0"))
+
+    def test_host_namespaces(self):
+        pod = self.pod("host", linux={"security_context": {"namespace_options": {"network": "NODE", "pid": "NODE", "ipc": "NODE"}}})
+        box = self.container(pod, "sleep", "300", linux={"security_context": {"namespace_options": {"network": "NODE", "pid": "NODE", "ipc": "NODE"}}})
+        self.assertEqual(self.differing(self.namespaces(box), self.host()), {"mnt"})
+        self.assertEqual(self.out(box, "hostname").strip(), os.uname().nodename)
+
+    def test_processes_of_the_pod_and_of_a_target(self):
+        options = {"security_context": {"namespace_options": {"network": "NODE", "pid": "POD"}}}
+        pod = self.pod("processes", linux=dict(options))
+        a = self.container(pod, "sleep", "301", name="a", linux=options)
+        b = self.container(pod, "sleep", "302", name="b", linux=options)
+        self.assertIn("sleep 301", self.out(b, "ps", "-o", "args"))
+        self.assertIn("/pause", self.out(b, "ps", "-o", "args"))
+        own = self.container(pod, "sleep", "303", name="c", linux={"security_context": {"namespace_options": {"network": "NODE", "pid": "CONTAINER"}}})
+        self.assertNotIn("sleep 301", self.out(own, "ps", "-o", "args"))
+        debug = self.container(pod, "sleep", "304", name="d",
+                               linux={"security_context": {"namespace_options": {"network": "NODE", "pid": "TARGET", "target_id": own}}})
+        self.assertIn("sleep 303", self.out(debug, "ps", "-o", "args"))
+        self.assertNotIn("sleep 301", self.out(debug, "ps", "-o", "args"))
+        self.cri("StopContainer", {"container_id": a, "timeout": 0})
+
+    def test_dns_and_sysctls(self):
+        pod = self.pod("dns", network="POD", dns_config={"servers": ["10.9.8.7", "fd00::1"], "searches": ["a.b", "c.d"], "options": ["ndots:5"]},
+                       linux={"sysctls": {"net.ipv4.ip_local_port_range": "2000 3000", "kernel.shm_rmid_forced": "1"},
+                              "security_context": {"namespace_options": {"pid": "CONTAINER"}}})
+        box = self.container(pod, "sleep", "300")
+        self.assertEqual(self.out(box, "cat", "/etc/resolv.conf"), "search a.b c.d\nnameserver 10.9.8.7\nnameserver fd00::1\noptions ndots:5\n")
+        self.assertEqual(self.out(box, "cat", "/proc/sys/net/ipv4/ip_local_port_range").split(), ["2000", "3000"])
+        self.assertEqual(self.out(box, "cat", "/proc/sys/kernel/shm_rmid_forced"), "1\n")
+        self.assertEqual(self.out(box, "cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start"), "0\n")
+        self.assertEqual(self.out(box, "cat", "/proc/sys/net/ipv4/ping_group_range").split(), ["0", "2147483647"])
+
+    def test_ports(self):
+        pod = self.pod("ports", network="POD", port_mappings=[{"host_port": 18080, "container_port": 80, "protocol": "TCP"}])
+        self.container(pod, "sh", "-c", "mkdir /www; echo hello > /www/index.html; exec httpd -f -p 80 -h /www")
+        ip = self.cri("PodSandboxStatus", {"pod_sandbox_id": pod[0]})["status"]["network"]["ip"]
+
+        def fetch(url):
+            return subprocess.run(["curl", "-s", "-m", "5", "--noproxy", "*", url], capture_output=True, text=True, check=False).stdout
+        wait_for("the server", lambda: fetch(f"http://{ip}/") == "hello\n")
+        gateway = run(["ip", "-4", "-o", "addr", "show", "casco0"]).stdout.split()[3].split("/")[0]
+        self.assertEqual(fetch(f"http://{gateway}:18080/"), "hello\n")
+        client = self.container(self.pod("client", network="POD"), "sleep", "300")
+        self.assertEqual(self.out(client, "wget", "-q", "-O", "-", f"http://{ip}/"), "hello\n")
+
+    def test_users(self):
+        pod = self.pod("users")
+
+        def ids(**security):
+            box = self.container(pod, "sleep", "300", linux={"security_context": security})
+            return self.out(box, "sh", "-c", "echo $(id -u) $(id -g) $(id -G)").split(), self.status(box)["user"]["linux"]
+        self.assertEqual(ids(run_as_user={"value": 1000}, run_as_group={"value": 2000}, supplemental_groups=[3000, 4000]),
+                         (["1000", "2000", "2000", "3000", "4000"], {"uid": "1000", "gid": "2000", "supplemental_groups": ["2000", "3000", "4000"]}))
+        self.assertEqual(ids(run_as_username="root")[0][:2], ["0", "0"])
+        self.assertEqual(ids(run_as_user={"value": 7}, supplemental_groups_policy="Strict")[0], ["7", "0", "0"])
+        for wrong in ({"run_as_group": {"value": 1}}, {"run_as_user": {"value": -1}}, {"run_as_user": {"value": 1 << 40}}, {"run_as_username": "nobody-here"}):
+            with self.assertRaises(rpc.RpcError, msg=wrong):
+                ids(**wrong)
+
+    def test_capabilities_and_privilege(self):
+        pod = self.pod("capable")
+
+        def proc(field, **security):
+            box = self.container(pod, "sleep", "300", linux={"security_context": security})
+            lines = dict(line.split(":\t") for line in self.out(box, "cat", "/proc/1/status").splitlines() if ":\t" in line)
+            return lines[field], box
+        default = int(proc("CapEff")[0], 16)
+        self.assertEqual(int(proc("CapEff", capabilities={"add_capabilities": ["NET_ADMIN"], "drop_capabilities": ["CHOWN"]})[0], 16), default & ~1 | 1 << 12)
+        self.assertEqual(int(proc("CapEff", capabilities={"drop_capabilities": ["ALL"], "add_capabilities": ["NET_BIND_SERVICE"]})[0], 16), 1 << 10)
+        self.assertEqual(int(proc("CapAmb", run_as_user={"value": 5}, capabilities={"add_ambient_capabilities": ["NET_BIND_SERVICE"]})[0], 16), 1 << 10)
+        self.assertEqual(proc("NoNewPrivs", no_new_privs=True)[0], "1")
+        self.assertEqual(proc("NoNewPrivs")[0], "0")
+        self.assertEqual(proc("Seccomp", seccomp={"profile_type": "RuntimeDefault"})[0], "2")
+        self.assertEqual(proc("Seccomp", seccomp={"profile_type": "Unconfined"})[0], "0")
+        profile = self.scratch.path / "profile.json"
+        profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}))
+        _, box = proc("Seccomp", seccomp={"profile_type": "Localhost", "localhost_ref": str(profile)})
+        self.assertIn("not permitted", self.exec(box, "mkdir", "/x")[2])
+        eff, box = proc("CapEff", privileged=True)
+        self.assertEqual(int(eff, 16), int([line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff")][0].split()[1], 16))
+        self.assertNotIn(" ro,", self.out(box, "grep", " /sys sysfs", "/proc/mounts"))
+        with self.assertRaises(rpc.RpcError):
+            proc("CapEff", capabilities={"add_capabilities": ["NO_SUCH"]})
+
+    def test_files(self):
+        host = self.scratch.path / "volume"
+        (host / "sub").mkdir(parents=True)
+        (host / "file").write_text("of the host\n")
+        made = self.scratch.path / "made"
+        box = self.container(self.pod("files"), "sleep", "300", working_dir="/tmp", envs=[{"key": "K", "value": "dmFsdWU="}],
+                             mounts=[{"container_path": "/v/sub/deep", "host_path": str(host / "sub")}, {"container_path": "/v", "host_path": str(host)},
+                                     {"container_path": "/ro", "host_path": str(host), "readonly": True}, {"container_path": "/made", "host_path": str(made)},
+                                     {"container_path": "/rro", "host_path": str(host), "readonly": True, "recursive_read_only": True}],
+                             devices=[{"container_path": "/dev/mynull", "host_path": "/dev/null", "permissions": "rw"}],
+                             linux={"security_context": {"readonly_rootfs": True, "masked_paths": ["/etc/passwd"]}})
+        self.assertEqual(self.out(box, "cat", "/v/file"), "of the host\n")
+        self.assertEqual(self.out(box, "sh", "-c", "pwd; echo $K"), "/tmp\nvalue\n")
+        self.out(box, "sh", "-c", "echo x > /v/new; echo y > /made/z; echo z > /dev/mynull")
+        self.assertEqual(((host / "new").read_text(), (made / "z").read_text()), ("x\n", "y\n"))
+        for path in ("/ro/x", "/rro/x", "/x"):
+            self.assertIn("Read-only", self.exec(box, "touch", path)[2])
+        self.assertEqual(self.out(box, "cat", "/etc/passwd"), "")
+        with self.assertRaises(rpc.RpcError):
+            self.container(self.pod("wrong"), "true", mounts=[{"container_path": "/x", "host_path": str(host), "recursive_read_only": True}])
+
+    def test_user_namespace(self):
+        mapping = [{"host_id": 100000, "container_id": 0, "length": 65536}]
+        options = {"pid": "CONTAINER", "userns_options": {"mode": "POD", "uids": mapping, "gids": mapping}}
+        pod = self.pod("mapped", linux={"security_context": {"namespace_options": options}})
+        box = self.container(pod, "sleep", "300", linux={"security_context": {"namespace_options": options, "capabilities": {"add_capabilities": ["NET_ADMIN"]}}})
+        self.assertEqual(self.out(box, "cat", "/proc/self/uid_map").split(), ["0", "100000", "65536"])
+        self.assertEqual(self.out(box, "sh", "-c", "id -u; stat -c %u /bin/busybox; touch /new; stat -c %u /new").split(), ["0", "0", "0"])
+        self.out(box, "sh", "-c", "echo x > /dev/shm/x; ip addr add 10.9.9.9/32 dev lo")
+        pid = json.loads(self.cri("ContainerStatus", {"container_id": box, "verbose": True})["info"]["info"])["pid"]
+        self.assertEqual(os.stat(f"/proc/{pid}").st_uid, 100000)

@@ -160,6 +160,48 @@ static int exec_sync(struct rpc_call *c, const void *req, void *rsp, struct err 
 	return cri_exec_sync(cri_of(c), c->arena, c->cancel, req, rsp, e);
 }
 
+/* --- figures --- */
+
+static int box_stats(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	const V1(ContainerStatsRequest) *q = req;
+	V1(ContainerStatsResponse) *r = rsp;
+	AUTO_HOLD struct cri_hold h = { 0 };
+
+	if (cri_box_stats(cri_of(c), c->arena, q->container_id, &h, &r->stats, e) < 0)
+		return -1;
+	return rpc_encode(c, rsp, e);
+}
+
+static int list_box_stats(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	const V1(ListContainerStatsRequest) *q = req;
+	AUTO_HOLD struct cri_hold h = { 0 };
+
+	cri_list_box_stats(cri_of(c), c->arena, q->filter, &h, rsp);
+	return rpc_encode(c, rsp, e);
+}
+
+static int pod_stats(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	const V1(PodSandboxStatsRequest) *q = req;
+	V1(PodSandboxStatsResponse) *r = rsp;
+	AUTO_HOLD struct cri_hold h = { 0 };
+
+	if (cri_pod_stats(cri_of(c), c->arena, q->pod_sandbox_id, &h, &r->stats, e) < 0)
+		return -1;
+	return rpc_encode(c, rsp, e);
+}
+
+static int list_pod_stats(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	const V1(ListPodSandboxStatsRequest) *q = req;
+	AUTO_HOLD struct cri_hold h = { 0 };
+
+	cri_list_pod_stats(cri_of(c), c->arena, q->filter, &h, rsp);
+	return rpc_encode(c, rsp, e);
+}
+
 /* --- what happens --- */
 
 static int send_event(void *arg, const V1(ContainerEventResponse) * m, struct err *e)
@@ -192,6 +234,10 @@ const struct rpc_method cri_runtime_methods[] = {
 	M("UpdateContainerResources", update_container_resources, update),
 	M("ReopenContainerLog", reopen_container_log, reopen_log),
 	M("ExecSync", exec_sync, exec_sync),
+	M("ContainerStats", container_stats, box_stats),
+	M("ListContainerStats", list_container_stats, list_box_stats),
+	M("PodSandboxStats", pod_sandbox_stats, pod_stats),
+	M("ListPodSandboxStats", list_pod_sandbox_stats, list_pod_stats),
 	M("UpdateRuntimeConfig", update_runtime_config, update_runtime_config),
 	M("Status", status, status),
 	RPC_SERVER_STREAM("GetContainerEvents", runtime__v1__get_events_request,
