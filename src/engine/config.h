@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "nri/validate.h"
+#include "store/content_remote.h"
 #include "store/snapshot_options.h"
 #include "task/task.h"
 
@@ -62,12 +63,17 @@ struct config_tracing {
 };
 
 /* [proxy_plugins.NAME] of a type other than "snapshot": a service in another program. */
-enum config_proxy_type { CONFIG_PROXY_DIFF, CONFIG_PROXY_SANDBOX, CONFIG_PROXY_TYPES };
+enum config_proxy_type {
+	CONFIG_PROXY_CONTENT,
+	CONFIG_PROXY_DIFF,
+	CONFIG_PROXY_SANDBOX,
+	CONFIG_PROXY_TYPES
+};
 struct config_proxy {
 	const char *name, *address; /* of its socket, without "unix://" */
 	enum config_proxy_type type;
 };
-extern const char *const config_proxy_types[CONFIG_PROXY_TYPES]; /* "diff", "sandbox" */
+extern const char *const config_proxy_types[CONFIG_PROXY_TYPES]; /* "content" … */
 
 /* Kubernetes' service: what of [plugins.'io.containerd.cri.v1.runtime'] has an effect here. */
 struct config_cri {
@@ -117,6 +123,7 @@ struct config {
 	size_t n_cni_bin_dirs;
 	const struct config_proxy *services; /* in other programs */
 	size_t n_services;
+	struct content_proxy content; /* .name NULL: our own; .remote is the program's to set */
 	/* who makes and applies layers, in this order; none: "walking" */
 	const char *const *differs;
 	size_t n_differs;
