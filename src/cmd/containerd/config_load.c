@@ -41,6 +41,11 @@ static void set_defaults(struct config *c)
 	c->cni_conf_dir = CNI_CONF_DIR;
 	c->cni_bin_dir = c->publish_address = "";
 	c->publish_policy = "all";
+	c->cri = (struct config_cri){ .default_runtime = "runc",
+				      .unset_seccomp = "",
+				      .unprivileged_ports = true,
+				      .unprivileged_icmp = true,
+				      .log_line_max = 16 << 10 };
 	c->restart_interval = 10000000000u;
 	c->gc = (struct config_gc){ .pause_threshold = 0.02,
 				    .mutation_threshold = 100,

@@ -240,6 +240,8 @@ static void close_all(struct daemon *d)
 		restarter_stop(d->engine->restarter);
 	if (d->engine)
 		history_stop(d->engine->history);
+	if (d->engine)
+		cri_stop(d->engine->cri);
 	if (d->engine && d->engine->network)
 		network_stop(d->engine->network);
 	if (d->engine && d->engine->nri)
