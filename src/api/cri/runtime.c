@@ -36,5 +36,8 @@ const struct rpc_method cri_runtime_methods[] = {
 	RPC_UNARY_IMMEDIATE("Version", runtime__v1__version_request, runtime__v1__version_response,
 			    version),
 	M("Status", status, status),
+	M("Exec", exec, cri_exec_url),
+	M("Attach", attach, cri_attach_url),
+	M("PortForward", port_forward, cri_forward_url),
 	RPC_END,
 };

@@ -5,6 +5,7 @@
 #include "api/containerd/plugins.h"
 #include "api/containerd/services.h"
 #include "api/containerd/streaming.h"
+#include "api/cri/stream.h"
 #include "base/log.h"
 #include "cmd/containerd/debug.h"
 #include "cmd/containerd/http.h"
@@ -129,6 +130,13 @@ static int listen_all(struct daemon *d, struct err *e)
 	return 0;
 }
 
+static int start_streams(struct daemon *d)
+{
+	if (config_plugin_is_disabled(d->cfg, "io.containerd.grpc.v1", "cri"))
+		return 0;
+	return stream_server_start(d->engine, &d->engine->stream_server, &d->failure);
+}
+
 /* On the loop's thread, after the engine has been opened (or not). */
 static void opened(void *arg)
 {
@@ -150,7 +158,8 @@ static void opened(void *arg)
 	grpc_server_limits(d->server, d->cfg->max_recv, d->cfg->max_send);
 	if (otlp_new(&d->cfg->tracing, d->loop, d->pool, &d->traces, &d->failure) < 0 ||
 	    history_start(d->engine, &d->failure) < 0 ||
-	    plugins_check_required(d->engine, &d->failure) < 0 || listen_all(d, &d->failure) < 0) {
+	    plugins_check_required(d->engine, &d->failure) < 0 || start_streams(d) < 0 ||
+	    listen_all(d, &d->failure) < 0) {
 		loop_stop(d->loop);
 		return;
 	}
@@ -221,6 +230,8 @@ static void close_all(struct daemon *d)
 		restarter_stop(d->engine->restarter);
 	if (d->engine)
 		history_stop(d->engine->history);
+	if (d->engine)
+		stream_server_stop(d->engine->stream_server);
 	if (d->engine && d->engine->network)
 		network_stop(d->engine->network);
 	if (d->engine && d->engine->nri)
@@ -242,6 +253,7 @@ static void close_all(struct daemon *d)
 	requests_free(d->debug.requests);
 	if (d->engine) {
 		streams_free(d->engine->streams);
+		stream_server_free(d->engine->stream_server);
 		history_free(d->engine->history);
 		cri_free(d->engine->cri);
 		engine_close(d->engine);
