@@ -45,8 +45,12 @@ class Wire:
         self.data = b""
         lines = [f"{method} {u.path} HTTP/1.1", f"Host: {u.netloc}", *fields]
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
-        while b"\r\n\r\n" not in self.data:
-            self.more()
+        try:
+            while b"\r\n\r\n" not in self.data:
+                self.more()
+        except (EOFError, OSError):
+            self.socket.close()
+            raise
         head, _, self.data = self.data.partition(b"\r\n\r\n")
         self.head = head.decode()
         status = int(self.head.split()[1])
@@ -140,7 +144,7 @@ class Spdy(Wire):
             while True:
                 self.frame()
         except (EOFError, ConnectionError):
-            pass
+            self.close()
 
 
 class WebSocket(Wire):
@@ -193,7 +197,7 @@ class WebSocket(Wire):
             while True:
                 self.frame()
         except (EOFError, ConnectionError):
-            pass
+            self.close()
 
 
 class Remote:
@@ -233,7 +237,6 @@ class Remote:
     def end(self):
         """(stdout, stderr, status)"""
         self.wire.rest()
-        self.wire.close()
         error = self.out("error")
         return self.out(), self.out("stderr") if "stderr" in self.id else b"", json.loads(error) if error.startswith(b"{") else error.decode()
 

@@ -467,7 +467,7 @@ void stream_conn_new(struct stream_server *s, int fd)
 		free(c);
 		return;
 	}
-	c->timer = loop_timer_add(s->loop, STREAM_HEAD_NS, on_timer, c);
+	c->timer = loop_timer_add(s->loop, 0, on_timer, c); /* which finds out when next */
 	if (s->tls)
 		c->tls = stream_tls_conn_new(s->tls);
 	c->next = s->conns;
