@@ -5,6 +5,7 @@
 #include "api/containerd/plugins.h"
 #include "api/containerd/services.h"
 #include "api/containerd/streaming.h"
+#include "api/cri/image.h"
 #include "api/cri/stream.h"
 #include "base/log.h"
 #include "cmd/containerd/debug.h"
@@ -149,6 +150,7 @@ static void opened(void *arg)
 	}
 	api_attach(d->engine);
 	d->engine->streams = streams_new();
+	d->engine->cri_pulls = cri_pulls_new();
 	d->server = grpc_server_new(d->loop, d->pool, api_services, d->engine);
 	d->debug = (struct debug){ d->engine, requests_new(api_services, d->cfg->metrics_histogram),
 				   d->started };
@@ -254,6 +256,7 @@ static void close_all(struct daemon *d)
 	if (d->engine) {
 		streams_free(d->engine->streams);
 		stream_server_free(d->engine->stream_server);
+		cri_pulls_free(d->engine->cri_pulls);
 		history_free(d->engine->history);
 		cri_free(d->engine->cri);
 		engine_close(d->engine);
