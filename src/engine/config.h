@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "nri/validate.h"
+#include "store/content_remote.h"
 #include "store/snapshot_options.h"
 #include "task/task.h"
 
@@ -62,12 +63,31 @@ struct config_tracing {
 };
 
 /* [proxy_plugins.NAME] of a type other than "snapshot": a service in another program. */
-enum config_proxy_type { CONFIG_PROXY_DIFF, CONFIG_PROXY_SANDBOX, CONFIG_PROXY_TYPES };
+enum config_proxy_type {
+	CONFIG_PROXY_CONTENT,
+	CONFIG_PROXY_DIFF,
+	CONFIG_PROXY_SANDBOX,
+	CONFIG_PROXY_TYPES
+};
 struct config_proxy {
 	const char *name, *address; /* of its socket, without "unix://" */
 	enum config_proxy_type type;
 };
-extern const char *const config_proxy_types[CONFIG_PROXY_TYPES]; /* "diff", "sandbox" */
+extern const char *const config_proxy_types[CONFIG_PROXY_TYPES]; /* "content" … */
+
+/* Kubernetes' service: what of [plugins.'io.containerd.cri.v1.runtime'] has an effect here. */
+struct config_cri {
+	const char *default_runtime; /* a name of runtimes */
+	const char *unset_seccomp; /* for who names no profile */
+	bool unprivileged_ports, unprivileged_icmp;
+	bool restrict_oom_score_adj;
+	bool device_ownership; /* devices belong to the container's user */
+	bool ignore_image_volumes;
+	bool enable_selinux;
+	bool disable_apparmor;
+	uint32_t log_line_max; /* bytes of one record; what is longer becomes several */
+	uint64_t drain_exec_io; /* ns; 0: for as long as it takes */
+};
 
 /* CRI's streaming server. */
 struct config_stream {
@@ -107,12 +127,14 @@ struct config {
 	struct config_stream stream;
 	uint64_t
 		pull_progress_timeout; /* ns without a byte after which CRI's pull ends; 0: never */
+	struct config_cri cri;
 	const char *cni_conf_dir; /* network configurations */
 	const char *cni_bin_dir; /* as older files have it, or "" */
 	const char *const *cni_bin_dirs; /* of their plugins; ends with NULL */
 	size_t n_cni_bin_dirs;
 	const struct config_proxy *services; /* in other programs */
 	size_t n_services;
+	struct content_proxy content; /* .name NULL: our own; .remote is the program's to set */
 	/* who makes and applies layers, in this order; none: "walking" */
 	const char *const *differs;
 	size_t n_differs;

@@ -164,6 +164,7 @@ static int open_parts(struct engine *en, struct err *e)
 					   .n_snapshotters = CONFIG_SNAPSHOTTERS,
 					   .proxies = cfg->proxies,
 					   .n_proxies = cfg->n_proxies,
+					   .content = cfg->content.name ? &cfg->content : NULL,
 					   .mounts_path = mounts };
 	if (store_open_with(cfg->root, &opt, &en->store, e) < 0)
 		return -1;

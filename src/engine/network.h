@@ -14,6 +14,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "task/task.h"
 
 struct call;
@@ -36,6 +37,14 @@ int network_task_create(const struct call *call, const struct container_record *
 /* task_delete() and the network's end. */
 int network_task_delete(const struct call *call, struct task *t, const char *exec_id,
 			struct task_exit *ret, struct err *e);
+
+/* What the container was given: its addresses, the first network's first.  Empty without one. */
+struct strv;
+int network_addresses(const struct engine_network *n, const char *ns, const char *id,
+		      struct strv *ret, struct err *e);
+/* The mount of its network namespace, in the arena. */
+const char *network_netns(const struct engine_network *n, const char *ns, const char *id,
+			  struct arena *a);
 
 /* ROOT/io.casco.network */
 const char *network_root(const struct config *cfg, struct arena *a);

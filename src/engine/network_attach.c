@@ -16,6 +16,8 @@ struct plan {
 	size_t n;
 	json_object *args; /* capabilityArgs of the wishes, or NULL: the first network's */
 	json_object *dns;
+	const char *cni_args; /* "K=V;K=V" */
+	bool is_lenient; /* wishes that no plugin would hear of are let go */
 	json_object *record, *attachments; /* attachments is borrowed from record */
 };
 
@@ -98,7 +100,7 @@ static int check_wishes(const struct plan *p, struct err *e)
 {
 	static const char *const optional[] = { "dns", "aliases", NULL };
 
-	if (!p->args)
+	if (!p->args || p->is_lenient)
 		return 0;
 	json_object_object_foreach(p->args, key, value)
 	{
@@ -120,7 +122,9 @@ static int make_plan(const struct cni_env *env, json_object *wishes, struct plan
 
 	if (jsonr_array(wishes, "networks", &names, e) < 0 ||
 	    jsonr_object(wishes, "capabilityArgs", &p->args, e) < 0 ||
-	    jsonr_object(wishes, "dns", &p->dns, e) < 0)
+	    jsonr_object(wishes, "dns", &p->dns, e) < 0 ||
+	    jsonr_string(wishes, "args", &p->cni_args, e) < 0 ||
+	    jsonr_bool(wishes, "isLenient", &p->is_lenient, e) < 0)
 		return err_wrap(e, "the wishes of the container's network");
 	if (load_networks(env, names, p, e) < 0)
 		return -1;
@@ -137,6 +141,8 @@ static int make_plan(const struct cni_env *env, json_object *wishes, struct plan
 		json_object_object_add(o, "config", json_object_new_string(p->nets[i]->text));
 		if (i == 0 && p->args)
 			json_object_object_add(o, "capabilityArgs", json_object_get(p->args));
+		if (p->cni_args)
+			json_object_object_add(o, "args", json_object_new_string(p->cni_args));
 		json_object_array_add(p->attachments, o);
 	}
 	return check_wishes(p, e);
@@ -169,6 +175,7 @@ static struct cni_attachment attachment_of(const struct place *place, const stru
 					.netns = place->netns,
 					.ifname = ifname,
 					.capability_args = i ? NULL : p->args,
+					.args = p->cni_args ?: "",
 					.lock = lock };
 }
 
@@ -254,13 +261,14 @@ static int del_one(const struct cni_env *env, const struct place *place, json_ob
 {
 	AUTO_CNI_NET struct cni_net *net = NULL;
 	json_object *args = NULL;
-	const char *config = "", *ifname = "";
+	const char *config = "", *ifname = "", *cni_args = "";
 
 	if (!json_object_is_type(o, json_type_object))
 		return err_set(e, ERR_DATA_LOSS, "an attachment is no object");
 	/* of a former daemon's, the cache has the wishes: it was written after the last ADD */
 	if (jsonr_string(o, "config", &config, e) < 0 ||
 	    jsonr_string(o, "ifName", &ifname, e) < 0 ||
+	    jsonr_string(o, "args", &cni_args, e) < 0 ||
 	    jsonr_object(o, "capabilityArgs", &args, e) < 0)
 		return -1;
 	if (cni_net_parse(config, strlen(config), true, NULL, &net, e) < 0)
@@ -269,6 +277,7 @@ static int del_one(const struct cni_env *env, const struct place *place, json_ob
 					   .netns = place_netns(place),
 					   .ifname = ifname,
 					   .capability_args = args,
+					   .args = cni_args,
 					   .lock = lock };
 
 	return cni_del(env, net, &at, e);

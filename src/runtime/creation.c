@@ -263,7 +263,7 @@ static int make_state(struct creation *k, bool is_run, struct err *e)
 		.id = k->c->id,
 		.bundle = k->plan.bundle,
 		.rootfs = k->plan.rootfs,
-		.oci_version = k->c->spec->version,
+		.oci_version = OCI_SPEC_VERSION,
 		.status = RUNTIME_CREATING,
 		.owner = geteuid(),
 		.annotations = k->c->spec->annotations,
@@ -323,7 +323,9 @@ static int begin_netns(struct creation *k, struct err *e)
 
 int creation_prepare(struct creation *k, bool is_run, struct err *e)
 {
-	if (begin_netns(k, e) < 0 || make_plan(k, e) < 0 || check_rootfs(k, e) < 0)
+	const struct runtime_create *c = k->c;
+
+	if (begin_netns(k, e) < 0 || make_plan(k, e) < 0 || (!c->on_root && check_rootfs(k, e) < 0))
 		return -1;
 	k->launch.end.procfd = procfs_open(e);
 	if (k->launch.end.procfd < 0)
@@ -332,8 +334,11 @@ int creation_prepare(struct creation *k, bool is_run, struct err *e)
 	    0)
 		return -1;
 	if (check_more(k, e) < 0 || open_joins(k, e) < 0 || compile_seccomp(k, e) < 0 ||
-	    make_state(k, is_run, e) < 0 || make_cgroup(k, e) < 0 ||
-	    trees_open(&k->launch, k->arena, e) < 0)
+	    make_state(k, is_run, e) < 0 || make_cgroup(k, e) < 0)
+		return -1;
+	if (c->on_root && (c->on_root(c->on_root_arg, e) < 0 || check_rootfs(k, e) < 0))
+		return -1;
+	if (trees_open(&k->launch, k->arena, e) < 0)
 		return -1;
 	k->launch.state = &k->state.pub;
 	return 0;

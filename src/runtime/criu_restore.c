@@ -201,7 +201,7 @@ static int make_state(struct restore *k, struct err *e)
 		.id = k->create->id,
 		.bundle = k->plan.bundle,
 		.rootfs = k->plan.rootfs,
-		.oci_version = spec->version,
+		.oci_version = OCI_SPEC_VERSION,
 		.status = RUNTIME_CREATING,
 		.owner = geteuid(),
 		.annotations = spec->annotations,

@@ -102,21 +102,17 @@ static void wait_for_execve(int fifo)
 		;
 }
 
-int runtime_start(const struct runtime *rt, const char *id, struct err *e)
+static int start(struct open_container *o, struct err *e)
 {
-	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
-	int dirfd;
+	int dirfd = o->state.dirfd;
 
-	if (container_open(rt, id, &o, e) < 0)
-		return -1;
-	dirfd = o.state.dirfd;
-	if (o.state.pub.status == RUNTIME_STOPPED)
+	if (o->state.pub.status == RUNTIME_STOPPED)
 		return err_set(e, ERR_FAILED_PRECONDITION,
 			       "cannot start a container that has stopped");
-	if (o.state.pub.status == RUNTIME_CREATING)
+	if (o->state.pub.status == RUNTIME_CREATING)
 		return err_set(e, ERR_FAILED_PRECONDITION,
 			       "cannot start a container that is being created");
-	if (o.state.pub.status != RUNTIME_CREATED)
+	if (o->state.pub.status != RUNTIME_CREATED)
 		return err_set(e, ERR_FAILED_PRECONDITION,
 			       "cannot start an already running container");
 	AUTO_FD int fifo =
@@ -130,18 +126,36 @@ int runtime_start(const struct runtime *rt, const char *id, struct err *e)
 						 "cannot start an already running container")
 				       : err_sys(e, errno, "open " STATE_FIFO);
 	if (write(fifo, "", 1) != 1) {
-		(void)err_sys(e, errno, "start container %s", id);
+		(void)err_sys(e, errno, "start container %s", o->state.pub.id);
 	} else {
-		if (!o.state.poststart.n)
+		if (!o->state.poststart.n)
 			return 0;
 		wait_for_execve(fifo);
-		if (run_poststart(&o, e) == 0)
+		if (run_poststart(o, e) == 0)
 			return 0;
 	}
 	/* the spec: an error, and the container is stopped */
 	struct err ignored = { 0 };
-	(void)signal_init(&o, SIGKILL, &ignored); /* it may have ended */
+	(void)signal_init(o, SIGKILL, &ignored); /* it may have ended */
 	return -1;
+}
+
+int runtime_start(const struct runtime *rt, const char *id, struct err *e)
+{
+	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+
+	return container_open(rt, id, &o, e) < 0 ? -1 : start(&o, e);
+}
+
+int runtime_start_now(const struct runtime *rt, const char *id, struct err *e)
+{
+	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+
+	if (container_open(rt, id, &o, e) < 0)
+		return -1;
+	if (o.state.poststart.n)
+		return 0;
+	return start(&o, e) < 0 ? -1 : 1;
 }
 
 /* Without a pid namespace of its own, init's death ends nobody else, who may also outlive it. */

@@ -25,11 +25,13 @@ struct oci_call {
 	pid_t pid;
 	int sock; /* own: where the answer comes; else where the console comes, or -1 */
 	bool is_own, is_late;
+	struct loop_io *io; /* own: for the answer */
 	struct loop_timer *timer;
 	struct strv temporary; /* files and then folders to remove */
 	char *console_socket, *pid_file, *log;
 	size_t log_size;
 	struct oci_answer answer;
+	struct err root; /* why there is none; code 0: there is */
 	oci_done_fn *done;
 	void *arg;
 };
@@ -108,7 +110,7 @@ static bool is_gone(enum oci_verb verb, const struct err *e)
 	return verb == OCI_DELETE && strstr(e->msg, "does not exist");
 }
 
-static void answer_own(struct oci_call *c, uint32_t status)
+static bool receive_own(struct oci_call *c)
 {
 	size_t n_fds = 1;
 	int fd = -1;
@@ -116,11 +118,17 @@ static void answer_own(struct oci_call *c, uint32_t status)
 
 	if (n == sizeof c->answer) {
 		c->answer.console = n_fds ? fd : -1;
-		return;
+		return true;
 	}
 	c->answer = (struct oci_answer){ .console = -1 };
-	err_set(&c->answer.error, ERR_INTERNAL, "the runtime ended with status %u and no answer",
-		status);
+	return false;
+}
+
+static void answer_own(struct oci_call *c, uint32_t status)
+{
+	if (!receive_own(c))
+		err_set(&c->answer.error, ERR_INTERNAL,
+			"the runtime ended with status %u and no answer", status);
 }
 
 /* The runtime connected to our socket before it ended: what it sent waits there. */
@@ -187,6 +195,7 @@ static void temporary_remove(struct strv *l)
 
 static void call_free(struct oci_call *c)
 {
+	loop_io_remove(c->io);
 	loop_timer_remove(c->timer);
 	temporary_remove(&c->temporary);
 	close_fd(&c->sock);
@@ -203,12 +212,15 @@ static void call_finish(struct oci_call *c)
 
 	if (a->error.code && is_gone(c->verb, &a->error))
 		err_clear(&a->error);
-	if (a->error.code) {
-		error_word(c->verb, &a->error, &e);
+	if (c->root.code || a->error.code) {
+		if (c->root.code)
+			err_copy(&e, &c->root);
+		else
+			error_word(c->verb, &a->error, &e);
 		close_fd(&a->console);
 		a->console = -1;
 	}
-	c->done(a->error.code ? &e : NULL, a->pid, a->console, c->arg);
+	c->done(e.code ? &e : NULL, a->pid, a->console, c->arg);
 	reaper_release(c->reaper);
 	call_free(c);
 }
@@ -223,6 +235,21 @@ static void on_end(uint32_t status, UNUSED struct timespec at, void *arg)
 		answer_own(c, status);
 	else
 		answer_command(c, status);
+	call_finish(c);
+}
+
+/* The answer is the last that the copy does: to wait for its end as well would cost every call the
+ * time it takes to unmap a process (0.4 ms).  It is reaped as an orphan is. */
+static void on_answer(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg)
+{
+	struct oci_call *c = arg;
+
+	if (c->is_late || !receive_own(c)) {
+		loop_io_remove(c->io); /* it was killed: on_end says how */
+		c->io = NULL;
+		return;
+	}
+	reaper_unwatch(c->reaper, c->pid);
 	call_finish(c);
 }
 
@@ -275,7 +302,7 @@ NORETURN static void own_child(const struct oci_runtime *rt, const struct oci_re
 		memcpy(keep + 1, q->stdio, 3 * sizeof *keep);
 	close_others(keep, ARRAY_LEN(keep));
 	log_setup(-1, LOG_TEXT, LOG_ERROR);
-	oci_own_run(rt, q, &a);
+	oci_own_run(rt, q, sock, &a);
 	(void)socket_send_fds(sock, &a, sizeof a, &a.console, a.console >= 0);
 	_exit(0);
 }
@@ -372,11 +399,21 @@ void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
 		.arg = arg,
 	};
 	reaper_hold(r);
-	if ((c->is_own ? own_start : command_start)(c, rt, q, &c->answer.error) < 0) {
+	if (!c->is_own && q->make_root)
+		(void)q->make_root(q->root_arg, &c->root);
+	if (c->root.code || (c->is_own && oci_own_now(rt, q, &c->answer.error)) ||
+	    (c->is_own ? own_start : command_start)(c, rt, q, &c->answer.error) < 0) {
 		loop_post(l, finish_posted, c);
 		return;
 	}
+	if (c->is_own && q->make_root) {
+		(void)q->make_root(q->root_arg, &c->root);
+		/* or the copy has failed already */
+		(void)send(c->sock, &c->root, sizeof c->root, MSG_NOSIGNAL);
+	}
 	c->timer = loop_timer_add(l, seconds * 1000000000u, on_timeout, c);
+	if (c->is_own && loop_io_add(l, c->sock, EPOLLIN, on_answer, c, &c->io) < 0)
+		c->io = NULL; /* the answer is read at its end */
 	reaper_watch(r, c->pid, on_end, c);
 }
 
@@ -414,7 +451,7 @@ int oci_call_wait(const struct oci_runtime *rt, const struct oci_request *q, str
 	struct err error = { 0 };
 
 	if (!rt->binary) {
-		oci_own_run(rt, q, &c.answer);
+		oci_own_run(rt, q, -1, &c.answer);
 		error = c.answer.error;
 	} else {
 		AUTO_STRV struct strv argv = { 0 };

@@ -1,9 +1,10 @@
 /* One call to an OCI runtime, without blocking the loop.
  *
- * Our own runtime is called as a library in a short-lived copy of this process: what it needs of
- * memory goes with it, a hook that hangs can be killed, and the container it makes becomes ours as
- * every orphan does.  Any other runtime is run by its command line, as containerd's shim runs runc.
- * Both give the same answers here. */
+ * Our own runtime is called as a library in a short-lived copy of this process (a start without
+ * hooks, which waits for nothing, in this one): what it needs of memory goes with it, a hook that
+ * hangs can be killed, and the container it makes becomes ours as every orphan does.  Any other
+ * runtime is run by its command line, as containerd's shim runs runc. Both give the same answers
+ * here. */
 #pragma once
 
 #include "base/err.h"
@@ -66,6 +67,11 @@ struct oci_request {
 	const char *json; /* exec: the process; update: the resources */
 	size_t json_len;
 	const struct oci_criu *criu; /* checkpoint, restore */
+	/* create: mounts the rootfs, which our own runtime needs last only: it does all else
+	 * beside. NULL: it is mounted.  Its error is told as it is.  Called from inside oci_call().
+	 */
+	int (*make_root)(void *arg, struct err *e);
+	void *root_arg;
 };
 
 /* e is NULL on success.  pid and console (the callee's to close, or -1) are of create, exec and

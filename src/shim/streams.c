@@ -141,8 +141,10 @@ static int open_streams(struct streams *s, struct reaper *r, const struct stream
 	if (!str_starts(out, "binary://") && !str_starts(out, "binary-v2://"))
 		return err_set(e, ERR_UNKNOWN, "unknown STDIO scheme %.*s", (int)(colon - out),
 			       out);
-	if (logger_start(s->loop, r, out, cfg->id, cfg->ns, on_logger, s, &s->logger, s->child + 1,
-			 e) < 0)
+
+	const struct logger_config log = { out, cfg->id, cfg->ns, cfg->bundlefd };
+
+	if (logger_start(s->loop, r, &log, on_logger, s, &s->logger, s->child + 1, e) < 0)
 		return -1;
 	*ret_wait = true;
 	return 0;

@@ -180,7 +180,8 @@ static void start_exec(struct proc *p, struct ttrpc_call *call)
 				      .uid = c->io_uid,
 				      .gid = c->io_gid,
 				      .id = p->id,
-				      .ns = c->shim->ns };
+				      .ns = c->shim->ns,
+				      .bundlefd = c->bundlefd };
 	struct err e = { 0 };
 
 	if (c->init.is_reaped) {

@@ -140,24 +140,27 @@ static int get_shim(struct task *t, const struct task_new *n, struct err *e)
 }
 
 /* A shim that was started is told to go, then made to.  The first failure is the caller's. */
-void task_undo_shim(struct task *t)
+bool task_undo_shim(struct task *t)
 {
 	Containerd__Task__V3__ShutdownRequest down = CONTAINERD__TASK__V3__SHUTDOWN_REQUEST__INIT;
 	struct task_exit x;
 	struct err e = { 0 };
 
 	if (t->is_sandboxed && !t->conn)
-		return; /* it was never joined */
+		return true; /* it was never joined */
 	down.id = t->id;
 	if (!t->is_sandboxed &&
 	    task_call(t, "Shutdown", t->ts->env->timeouts.shutdown, &down, NULL, NULL, &e) < 0)
 		log_debug(LOG({ "id", t->id }, { "error", e.msg }), "shutdown of the shim failed");
 	err_clear(&e);
-	if (shim_delete(t, &x, &e) < 0)
-		log_warn(LOG({ "id", t->id }, { "error", e.msg }), "failed to clean up the shim");
+	if (shim_delete(t, &x, &e) == 0)
+		return true;
+	log_warn(LOG({ "id", t->id }, { "error", e.msg }), "failed to clean up the shim");
+	return false;
 }
 
-static int create_steps(struct task *t, const struct task_new *n, uint32_t *ret_pid, struct err *e)
+static int create_steps(struct task *t, const struct task_new *n, uint32_t *ret_pid,
+			bool *ret_is_clean, struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
 	const char *checkpoint;
@@ -165,11 +168,12 @@ static int create_steps(struct task *t, const struct task_new *n, uint32_t *ret_
 	if (bundle_make(t, &n->spec, e) < 0 || find_checkpoint(t, n, a, &checkpoint, e) < 0)
 		return -1;
 	(void)remains_note_fifos(t, "", &n->io); /* without, who made them removes them */
-	if (get_shim(t, n, e) < 0 || call_create(t, n, checkpoint, ret_pid, e) < 0) {
-		task_undo_shim(t);
-		return -1;
-	}
-	return 0;
+	int r = get_shim(t, n, e) < 0 ? -1 : call_create(t, n, checkpoint, ret_pid, e);
+
+	shim_start_end(t);
+	if (r < 0)
+		*ret_is_clean = task_undo_shim(t);
+	return r;
 }
 
 /* A shim that died before this was nobody's business then; now it is ours. */
@@ -200,11 +204,11 @@ int task_create(struct tasks *ts, const struct task_new *n, uint32_t *ret_pid, s
 	t->shim_path = TAKE_PTR(shim);
 	if (tasks_add(ts, t, e) < 0)
 		return -1;
-	if (create_steps(t, n, ret_pid, e) < 0) {
-		(void)task_set_phase(t, PHASE_GONE); /* from STARTING: always allowed */
+	bool is_clean = true;
+
+	if (create_steps(t, n, ret_pid, &is_clean, e) < 0) {
 		remains_forget_fifos(t, "");
-		bundle_remove(t);
-		tasks_remove(ts, t);
+		task_bury(t, &(struct task_exit){ 0 }, is_clean); /* nobody waits for it yet */
 		return -1;
 	}
 	task_note_io(t, &n->io);

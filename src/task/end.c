@@ -49,12 +49,14 @@ static void publish_end(struct task *t, const struct task_exit *x, bool is_exit_
 
 void task_bury(struct task *t, const struct task_exit *x, bool is_clean)
 {
-	(void)task_set_phase(t, PHASE_GONE); /* from LOST or DELETING */
+	(void)task_set_phase(t, PHASE_GONE); /* from STARTING, LOST or DELETING */
 	if (is_clean)
 		bundle_remove(t);
-	else /* by what is in it the next daemon, or a new task of that name, tries again */
+	else /* by what is in it we, the next daemon, or a new task of that name, try again */
 		bundle_unmount(t);
 	tasks_remove(t->ts, t);
+	if (!is_clean)
+		again_note(t);
 	task_waits_end(t, x);
 }
 

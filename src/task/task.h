@@ -73,6 +73,9 @@ void tasks_free(struct tasks *ts); /* NULL is fine */
 int tasks_shim_info(const struct tasks *ts, const char *runtime, const void *options, size_t n,
 		    struct arena *a, struct any *ret, struct err *e);
 
+/* Is the shim of a runtime's name the one that came with this daemon?  PATH may lead to another. */
+bool tasks_shim_is_own(const struct tasks *ts, const char *runtime);
+
 /* Serves shims' events (ttrpc) on a listening socket.  The loop's thread only, both. */
 void tasks_listen(struct tasks *ts, int fd_take);
 void tasks_unlisten(struct tasks *ts);

@@ -19,6 +19,7 @@ enum kind {
 	SHARE,
 	RATIO,
 	DURATION,
+	LINE_SIZE,
 	BOOL,
 	LEVEL,
 	FORMAT,
@@ -130,6 +131,38 @@ static const struct known {
 	{ "plugins/io.containerd.grpc.v1.cri/cni/bin_dir", TEXT, AT(cni_bin_dir) },
 	{ "plugins/io.containerd.cri.v1.runtime/cni/bin_dirs", LIST, AT(cni_bin_dirs),
 	  AT(n_cni_bin_dirs) },
+/* the same key in version 3 and in version 2 */
+#define BOTH(key, ...)                                                \
+	{ "plugins/io.containerd.cri.v1.runtime/" key, __VA_ARGS__ }, \
+	{                                                             \
+		"plugins/io.containerd.grpc.v1.cri/" key, __VA_ARGS__ \
+	}
+	BOTH("containerd/default_runtime_name", TEXT, AT(cri.default_runtime)),
+	BOTH("enable_unprivileged_ports", BOOL, AT(cri.unprivileged_ports)),
+	BOTH("enable_unprivileged_icmp", BOOL, AT(cri.unprivileged_icmp)),
+	BOTH("unset_seccomp_profile", TEXT, AT(cri.unset_seccomp)),
+	BOTH("restrict_oom_score_adj", BOOL, AT(cri.restrict_oom_score_adj)),
+	BOTH("device_ownership_from_security_context", BOOL, AT(cri.device_ownership)),
+	BOTH("ignore_image_defined_volumes", BOOL, AT(cri.ignore_image_volumes)),
+	BOTH("enable_selinux", BOOL, AT(cri.enable_selinux)),
+	BOTH("disable_apparmor", BOOL, AT(cri.disable_apparmor)),
+	BOTH("drain_exec_sync_io_timeout", DURATION, AT(cri.drain_exec_io)),
+	BOTH("max_container_log_line_size", LINE_SIZE, AT(cri.log_line_max)),
+	/* what is so here in any case, or does not exist here */
+	BOTH("tolerate_missing_hugetlb_controller", QUIET),
+	BOTH("disable_hugetlb_controller", QUIET),
+	BOTH("disable_cgroup", QUIET),
+	BOTH("disable_proc_mount", QUIET),
+	BOTH("netns_mounts_under_state_dir", QUIET),
+	BOTH("enable_cdi", QUIET),
+	BOTH("max_concurrent_downloads_per_image", QUIET),
+	BOTH("containerd/ignore_blockio_not_enabled_errors", QUIET),
+	BOTH("containerd/ignore_rdt_not_enabled_errors", QUIET),
+	BOTH("cni/max_conf_num", QUIET),
+	BOTH("cni/setup_serially", QUIET),
+	{ "plugins/io.containerd.cri.v1.images/pinned_images/sandbox", QUIET },
+	{ "plugins/io.containerd.grpc.v1.cri/sandbox_image", QUIET },
+#undef BOTH
 	{ "plugins/io.containerd.cri.v1.images/snapshotter", TEXT, AT(snapshotter) },
 	{ "plugins/io.containerd.cri.v1.images/max_concurrent_downloads", COUNT,
 	  AT(max_downloads) },
@@ -284,6 +317,11 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 			return wrong_type(src, k->path, "a number of bytes up to 67108864", e);
 		if (i) /* 0 is the default, as for the originals */
 			*(uint32_t *)to = (uint32_t)i;
+		return 0;
+	case LINE_SIZE:
+		if (!is_int || i > UINT32_MAX)
+			return wrong_type(src, k->path, "a number of bytes", e);
+		*(uint32_t *)to = i > 0 ? (uint32_t)i : UINT32_MAX; /* not above 0: no bound */
 		return 0;
 	case SCORE:
 		if (!is_int || i < -1000 || i > 1000)

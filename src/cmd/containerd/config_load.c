@@ -37,6 +37,11 @@ static void set_defaults(struct config *c)
 	c->snapshotters[CONFIG_EROFS].name = "erofs";
 	c->snapshotters[CONFIG_NATIVE].name = "native";
 	c->cni_conf_dir = CNI_CONF_DIR;
+	c->cri = (struct config_cri){ .default_runtime = "runc",
+				      .unset_seccomp = "",
+				      .unprivileged_ports = true,
+				      .unprivileged_icmp = true,
+				      .log_line_max = 16 << 10 };
 	c->cni_bin_dir = "";
 	c->stream = (struct config_stream){ .address = "127.0.0.1",
 					    .port = "0",
@@ -174,9 +179,35 @@ static void check_differs(const struct config *c)
 				 "diff-service: no differ of that name, skipping");
 }
 
+/* There is one content store: another program's only in the place of our own. */
+static int finish_content(struct config *c, struct err *e)
+{
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct config_proxy *p = &c->services[i];
+
+		if (p->type != CONFIG_PROXY_CONTENT)
+			continue;
+		if (c->content.name)
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "proxy_plugins: \"%s\" and \"%s\" are both of type content",
+				       c->content.name, p->name);
+		if (!config_plugin_is_disabled(c, "io.containerd.content.v1", "content"))
+			return err_set(
+				e, ERR_INVALID_ARGUMENT,
+				"proxy_plugins: \"%s\" is of type content, which the built-in "
+				"store must make room for: disabled_plugins = "
+				"[\"io.containerd.content.v1.content\"]",
+				p->name);
+		c->content = (struct content_proxy){ .name = p->name, .address = p->address };
+	}
+	return 0;
+}
+
 static int finish(struct config *c, struct err *e)
 {
 	check_differs(c);
+	if (finish_content(c, e) < 0)
+		return -1;
 	if (!(c->root = absolute(c, c->root, e)) || !(c->state = absolute(c, c->state, e)) ||
 	    !(c->grpc.address = absolute(c, c->grpc.address, e)))
 		return -1;

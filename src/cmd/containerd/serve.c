@@ -234,6 +234,8 @@ static void close_all(struct daemon *d)
 		history_stop(d->engine->history);
 	if (d->engine)
 		stream_server_stop(d->engine->stream_server);
+	if (d->engine)
+		cri_stop(d->engine->cri);
 	if (d->engine && d->engine->network)
 		network_stop(d->engine->network);
 	if (d->engine && d->engine->nri)

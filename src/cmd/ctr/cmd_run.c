@@ -31,7 +31,7 @@ static int add_restart_log(struct ctr *ctr, const struct args *args, const struc
 
 	if (!opt->detach || opt->null_io || !*args_string(args, "restart"))
 		return 0;
-	if (!*uri && log_uri_make(ctr, opt, &nobody, &uri, e) < 0)
+	if (!*uri && log_uri_make(ctr, args_string(args, "runtime"), opt, &nobody, &uri, e) < 0)
 		return -1;
 	if (uri)
 		labels_add(ctr->arena, more, "containerd.io/restart.loguri", uri);

@@ -27,6 +27,7 @@
 #include "containerd/services/tasks/v1/tasks.pb-c.h"
 #include "containerd/services/transfer/v1/transfer.pb-c.h"
 #include "containerd/services/version/v1/version.pb-c.h"
+#include "containerd/types/introspection.pb-c.h"
 #include "containerd/types/runc/options/oci.pb-c.h"
 #include "containerd/types/runtimeoptions/v1/api.pb-c.h"
 #include "containerd/types/transfer/imagestore.pb-c.h"
