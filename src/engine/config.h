@@ -95,6 +95,14 @@ struct config_cri {
 	uint64_t drain_exec_io; /* ns; 0: for as long as it takes */
 };
 
+/* CRI's streaming server. */
+struct config_stream {
+	const char *address, *port; /* an address ("": 127.0.0.1) and a number; "0": any */
+	uint64_t idle_timeout; /* ns; 0: none */
+	bool tls;
+	const char *cert, *key; /* PEM files, or "" */
+};
+
 struct config_nri {
 	bool disable, disable_connections;
 	const char *socket, *plugins, *plugin_config; /* socket: a path; folders */
@@ -130,6 +138,9 @@ struct config {
 	struct snapshot_options snapshotters[CONFIG_SNAPSHOTTERS];
 	struct snapshot_proxy *proxies; /* .remote is the program's to set */
 	size_t n_proxies;
+	struct config_stream stream;
+	uint64_t
+		pull_progress_timeout; /* ns without a byte after which CRI's pull ends; 0: never */
 	struct config_cri cri;
 	const char *cni_conf_dir; /* network configurations */
 	const char *cni_bin_dir; /* as older files have it, or "" */

@@ -185,6 +185,19 @@ static const struct known {
 	{ "plugins/io.containerd.grpc.v1.cri/registry/config_path", TEXT, AT(registry_config) },
 	{ "plugins/io.containerd.grpc.v1.cri/containerd/snapshotter", TEXT, AT(snapshotter) },
 	{ "plugins/io.containerd.grpc.v1.cri/max_concurrent_downloads", COUNT, AT(max_downloads) },
+#define STREAM "plugins/io.containerd.grpc.v1.cri/"
+	{ STREAM "disable_tcp_service", QUIET }, /* there is no other than the socket's */
+	{ STREAM "stream_server_address", TEXT, AT(stream.address) },
+	{ STREAM "stream_server_port", TEXT, AT(stream.port) },
+	{ STREAM "stream_idle_timeout", DURATION, AT(stream.idle_timeout) },
+	{ STREAM "enable_tls_streaming", BOOL, AT(stream.tls) },
+	{ STREAM "x509_key_pair_streaming/tls_cert_file", TEXT, AT(stream.cert) },
+	{ STREAM "x509_key_pair_streaming/tls_key_file", TEXT, AT(stream.key) },
+#undef STREAM
+	{ "plugins/io.containerd.cri.v1.images/image_pull_progress_timeout", DURATION,
+	  AT(pull_progress_timeout) },
+	{ "plugins/io.containerd.grpc.v1.cri/image_pull_progress_timeout", DURATION,
+	  AT(pull_progress_timeout) },
 	{ "plugins/io.containerd.shim.v1.manager/env", LIST, AT(shim_env), AT(n_shim_env) },
 	{ "plugins/io.containerd.runtime.v2.task/platforms", QUIET },
 #define SNAPSHOTTER(name, key) "plugins/io.containerd.snapshotter.v1." name "/" key
