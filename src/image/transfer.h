@@ -13,6 +13,7 @@
  * there.  Callbacks come on the calling thread. */
 #pragma once
 
+#include "image/credentials.h"
 #include "image/start.h"
 #include "loop/cancel.h"
 #include "oci/image.h"
@@ -33,7 +34,8 @@ enum transfer_kind {
 	TRANSFER_PUT,
 	TRANSFER_CONVERT,
 	TRANSFER_INSTALL,
-	TRANSFER_VERIFY /* image: what; verify.h */
+	TRANSFER_VERIFY, /* image: what; verify.h */
+	TRANSFER_CHECK /* pull.reference: HOST or HOST/REPOSITORY */
 };
 
 /* Snapshots wanted of the image for that platform. */
@@ -55,6 +57,7 @@ struct transfer_pull {
 		*headers; /* "Name: value" for the registry itself; NULL-terminated or NULL */
 	unsigned max_downloads; /* 0: 3 */
 	bool has_auth; /* auth() may be asked */
+	bool has_credentials; /* the operator has some (credentials.h) */
 	/* how to talk to the registry itself; mirrors have their hosts.toml */
 	bool skip_verify;
 	const char *ca, *cert, *key; /* files; "" or NULL: none */
@@ -130,18 +133,6 @@ struct transfer_progress {
 	const char *event, *name, *parent;
 	uint64_t progress, total;
 	const struct oci_descriptor *desc; /* may be NULL */
-};
-
-enum transfer_auth {
-	TRANSFER_AUTH_NONE,
-	TRANSFER_AUTH_PASSWORD,
-	TRANSFER_AUTH_REFRESH,
-	TRANSFER_AUTH_HEADER
-};
-
-struct transfer_credentials {
-	enum transfer_auth type;
-	const char *username, *secret; /* in the arena given to auth() */
 };
 
 struct transfer_hooks {
