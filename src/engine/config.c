@@ -16,7 +16,9 @@ bool config_plugin_is_disabled(const struct config *cfg, const char *type, const
 }
 
 const char *const config_proxy_types[] = {
-	[CONFIG_PROXY_DIFF] = "diff", [CONFIG_PROXY_SANDBOX] = "sandbox"
+	[CONFIG_PROXY_CONTENT] = "content",
+	[CONFIG_PROXY_DIFF] = "diff",
+	[CONFIG_PROXY_SANDBOX] = "sandbox",
 };
 
 const char *config_proxy(const struct config *cfg, enum config_proxy_type type, const char *name)

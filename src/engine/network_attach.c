@@ -1,7 +1,9 @@
 #include "engine/network_attach.h"
+#include "loop/trace.h"
 
 #include "net/builtin.h"
 #include "net/files.h"
+#include "net/publish.h"
 #include "os/fd.h"
 #include "os/file.h"
 
@@ -16,6 +18,8 @@ struct plan {
 	size_t n;
 	json_object *args; /* capabilityArgs of the wishes, or NULL: the first network's */
 	json_object *dns;
+	const char *cni_args; /* "K=V;K=V" */
+	bool is_lenient; /* wishes that no plugin would hear of are let go */
 	json_object *record, *attachments; /* attachments is borrowed from record */
 };
 
@@ -41,6 +45,22 @@ static int load_network(const struct cni_env *env, const char *name, struct cni_
 		return -1;
 	err_clear(e);
 	return builtin_default(ret, e);
+}
+
+/* The built-in one needs nothing, so it is always ready. */
+int network_check_default(const struct cni_env *env, struct err *e)
+{
+	AUTO_CNI_NET struct cni_net *net = NULL;
+
+	if (cni_net_load(env, NULL, &net, e) < 0) {
+		if (e->code != ERR_NOT_FOUND)
+			return -1;
+		err_clear(e);
+		return 0;
+	}
+	return net->is_builtin                     ? 0
+	       : cni_find_plugins(env, net, e) < 0 ? -1
+						   : cni_status(env, net, e);
 }
 
 static int load_networks(const struct cni_env *env, json_object *names, struct plan *p,
@@ -82,7 +102,7 @@ static int check_wishes(const struct plan *p, struct err *e)
 {
 	static const char *const optional[] = { "dns", "aliases", NULL };
 
-	if (!p->args)
+	if (!p->args || p->is_lenient)
 		return 0;
 	json_object_object_foreach(p->args, key, value)
 	{
@@ -98,14 +118,21 @@ static int check_wishes(const struct plan *p, struct err *e)
 	return 0;
 }
 
-static int make_plan(const struct cni_env *env, json_object *wishes, struct plan *p, struct err *e)
+static int make_plan(const struct cni_env *env, const struct network_job *job, struct plan *p,
+		     struct err *e)
 {
-	json_object *names = NULL;
+	json_object *wishes = job->wishes, *names = NULL, *ports = NULL;
 
 	if (jsonr_array(wishes, "networks", &names, e) < 0 ||
 	    jsonr_object(wishes, "capabilityArgs", &p->args, e) < 0 ||
-	    jsonr_object(wishes, "dns", &p->dns, e) < 0)
+	    jsonr_object(wishes, "dns", &p->dns, e) < 0 ||
+	    jsonr_string(wishes, "args", &p->cni_args, e) < 0 ||
+	    jsonr_bool(wishes, "isLenient", &p->is_lenient, e) < 0)
 		return err_wrap(e, "the wishes of the container's network");
+	if (*job->publish_address && p->args &&
+	    json_object_object_get_ex(p->args, "portMappings", &ports) &&
+	    json_object_is_type(ports, json_type_array))
+		publish_set_address(ports, job->publish_address);
 	if (load_networks(env, names, p, e) < 0)
 		return -1;
 	p->record = json_object_new_object();
@@ -121,6 +148,8 @@ static int make_plan(const struct cni_env *env, json_object *wishes, struct plan
 		json_object_object_add(o, "config", json_object_new_string(p->nets[i]->text));
 		if (i == 0 && p->args)
 			json_object_object_add(o, "capabilityArgs", json_object_get(p->args));
+		if (p->cni_args)
+			json_object_object_add(o, "args", json_object_new_string(p->cni_args));
 		json_object_array_add(p->attachments, o);
 	}
 	return check_wishes(p, e);
@@ -153,6 +182,7 @@ static struct cni_attachment attachment_of(const struct place *place, const stru
 					.netns = place->netns,
 					.ifname = ifname,
 					.capability_args = i ? NULL : p->args,
+					.args = p->cni_args ?: "",
 					.lock = lock };
 }
 
@@ -207,6 +237,7 @@ static int attach_foreign(const struct place *place, struct err *e)
 int network_attach(const struct cni_env *env, const struct place *place,
 		   const struct network_job *job, struct err *e)
 {
+	TRACE_STEP("network");
 	CLEANUP(plan_done) struct plan p = { 0 };
 
 	if (!job->wishes)
@@ -221,7 +252,7 @@ int network_attach(const struct cni_env *env, const struct place *place,
 	if (lock < 0)
 		return -1;
 	/* The record comes before the first ADD: who is killed in the middle has a DEL to do. */
-	if (make_plan(env, job->wishes, &p, e) < 0 || check_all_free(env, place, &p, lock, e) < 0 ||
+	if (make_plan(env, job, &p, e) < 0 || check_all_free(env, place, &p, lock, e) < 0 ||
 	    place_pin(place, job->pid, e) < 0 || place_write(place, p.record, e) < 0)
 		return -1;
 	if (add_all(env, place, &p, lock, job->cancel, e) < 0)
@@ -233,29 +264,37 @@ int network_attach(const struct cni_env *env, const struct place *place,
 
 /* --- the end --- */
 
-static int del_one(const struct cni_env *env, const struct place *place, json_object *o, int lock,
-		   struct err *e)
+/* One of a record's attachments; *ret_net is the caller's. */
+static int attachment_read(const struct place *place, json_object *o, int lock,
+			   struct cni_net **ret_net, struct cni_attachment *ret, struct err *e)
 {
-	AUTO_CNI_NET struct cni_net *net = NULL;
 	json_object *args = NULL;
-	const char *config = "", *ifname = "";
+	const char *config = "", *ifname = "", *cni_args = "";
 
 	if (!json_object_is_type(o, json_type_object))
 		return err_set(e, ERR_DATA_LOSS, "an attachment is no object");
 	/* of a former daemon's, the cache has the wishes: it was written after the last ADD */
 	if (jsonr_string(o, "config", &config, e) < 0 ||
 	    jsonr_string(o, "ifName", &ifname, e) < 0 ||
+	    jsonr_string(o, "args", &cni_args, e) < 0 ||
 	    jsonr_object(o, "capabilityArgs", &args, e) < 0)
 		return -1;
-	if (cni_net_parse(config, strlen(config), true, NULL, &net, e) < 0)
-		return -1;
-	const struct cni_attachment at = { .container = place->container,
-					   .netns = place_netns(place),
-					   .ifname = ifname,
-					   .capability_args = args,
-					   .lock = lock };
+	*ret = (struct cni_attachment){ .container = place->container,
+					.netns = place_netns(place),
+					.ifname = ifname,
+					.capability_args = args,
+					.args = cni_args,
+					.lock = lock };
+	return cni_net_parse(config, strlen(config), true, NULL, ret_net, e);
+}
 
-	return cni_del(env, net, &at, e);
+static int del_one(const struct cni_env *env, const struct place *place, json_object *o, int lock,
+		   struct err *e)
+{
+	AUTO_CNI_NET struct cni_net *net = NULL;
+	struct cni_attachment at;
+
+	return attachment_read(place, o, lock, &net, &at, e) < 0 ? -1 : cni_del(env, net, &at, e);
 }
 
 /* All of them, also behind one that fails; the first failure is told. */
@@ -291,6 +330,28 @@ bool network_is_foreign(const struct place *p)
 	struct err e = { 0 };
 
 	return place_read(p, &record, &e) > 0 && is_foreign(record);
+}
+
+int network_restore(const struct cni_env *env, const struct place *p, bool *ret_did, struct err *e)
+{
+	AUTO_JSON json_object *record = NULL;
+	json_object *list = NULL;
+	int r = place_read(p, &record, e);
+
+	if (r <= 0 || is_foreign(record))
+		return r < 0 ? -1 : 0;
+	if (jsonr_array(record, "attachments", &list, e) < 0)
+		return -1;
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		AUTO_CNI_NET struct cni_net *net = NULL;
+		struct cni_attachment at;
+
+		if (attachment_read(p, json_object_array_get_idx(list, i), 0, &net, &at, e) < 0)
+			return -1;
+		if (net->is_builtin && builtin_restore(env, net, &at, ret_did, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int network_detach(const struct cni_env *env, const struct place *p, struct err *e)

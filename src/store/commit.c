@@ -3,6 +3,7 @@
 
 #include "os/file.h"
 #include "store/content_record.h"
+#include "store/content_remote.h"
 #include "store/entry.h"
 #include "store/state.h"
 
@@ -95,10 +96,26 @@ static int publish(struct ingest *in, const char *digest, struct err *e)
 
 static int commit_locked(struct ingest *in, struct commit *c, struct err *e)
 {
-	if (!in->is_shared && publish(in, c->n.digest, e) < 0)
+	if (!in->is_shared && !in->s->content.proxy && publish(in, c->n.digest, e) < 0)
 		return -1;
 	/* A failure from here leaves a blob without a record: garbage, gone with the next sweep. */
 	return db_write(in->s->db, record, c, e);
+}
+
+/* The bytes to where they stay, and the record. */
+static int keep(struct ingest *in, struct commit *c, struct err *e)
+{
+	struct content_dir *d = &in->s->content;
+
+	if (d->proxy && !in->is_shared &&
+	    remote_upload(in->s, c->n.digest, in->size, in->fd, e) < 0)
+		return -1;
+	pthread_mutex_lock(&d->commit);
+	int r = commit_locked(in, c, e);
+	pthread_mutex_unlock(&d->commit);
+	in->is_dropped =
+		in->is_dropped || r >= 0 || !in->is_shared; /* data is gone: close cleans */
+	return r;
 }
 
 int ingest_commit(struct ingest *in, uint64_t size, const char *digest, const struct labels *labels,
@@ -124,11 +141,9 @@ int ingest_commit(struct ingest *in, uint64_t size, const char *digest, const st
 			    { in->ns, in->lease, sum, in->size, labels ?: &none },
 			    in->is_shared };
 
-	pthread_mutex_lock(&in->s->content.commit);
-	int r = commit_locked(in, &c, e);
-	pthread_mutex_unlock(&in->s->content.commit);
-	in->is_dropped =
-		in->is_dropped || r >= 0 || !in->is_shared; /* data is gone: close cleans */
+	pthread_rwlock_rdlock(&in->s->content.uploads);
+	int r = keep(in, &c, e);
+	pthread_rwlock_unlock(&in->s->content.uploads);
 	if (r < 0) {
 		store_made_garbage(in->s);
 		return -1;

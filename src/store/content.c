@@ -2,6 +2,7 @@
 
 #include "base/ident.h"
 #include "store/content_record.h"
+#include "store/content_remote.h"
 #include "store/entry.h"
 #include "store/record_tables.h"
 #include "store/state.h"
@@ -195,28 +196,63 @@ int content_walk(struct store *s, const char *ns, struct arena *a, content_visit
 int content_open(struct store *s, const char *ns, const char *digest, int *ret_fd,
 		 uint64_t *ret_size, struct err *e)
 {
+	uint64_t at;
+
+	return content_open_part(s, ns, digest, 0, 0, ret_fd, &at, ret_size, e);
+}
+
+/* The file: 1, or 0 when the blob is elsewhere. */
+static int open_here(struct store *s, const char *digest, int *ret_fd, uint64_t *ret_size,
+		     struct err *e)
+{
 	char path[BLOB_PATH_MAX];
 	struct stat st;
+
+	content_blob_path(digest, path);
+	AUTO_FD int fd = openat(s->content.fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT)
+		return s->content.proxy ? 0 : not_found(digest, e);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, errno, "open blob %s", digest);
+	*ret_fd = TAKE_FD(fd);
+	*ret_size = (uint64_t)st.st_size;
+	return 1;
+}
+
+static int size_of(struct store *s, const char *ns, const char *digest, uint64_t *ret,
+		   struct err *e)
+{
+	struct blob_record blob = { 0 };
 	struct txn t;
 
 	if (content_check_digest(digest, e) < 0 || db_read(s->db, &t, e) < 0)
 		return -1;
 	int has = content_has(&t, ns, digest, e);
+	if (has > 0)
+		has = blob_get(&t, digest, &blob, e);
 	db_read_end(&t);
-	if (has < 0)
-		return -1;
-	if (!has)
-		return not_found(digest, e);
+	*ret = blob.size;
+	return has < 0 ? -1 : has ? 0 : not_found(digest, e);
+}
 
-	content_blob_path(digest, path);
-	AUTO_FD int fd = openat(s->content.fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 && errno == ENOENT)
-		return not_found(digest, e);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_sys(e, errno, "open blob %s", digest);
-	*ret_fd = TAKE_FD(fd);
-	*ret_size = (uint64_t)st.st_size;
-	return 0;
+int content_open_part(struct store *s, const char *ns, const char *digest, uint64_t from,
+		      uint64_t size, int *ret_fd, uint64_t *ret_at, uint64_t *ret_total,
+		      struct err *e)
+{
+	int r;
+
+	*ret_at = from;
+	if (size_of(s, ns, digest, ret_total, e) < 0)
+		return -1;
+	r = open_here(s, digest, ret_fd, ret_total, e);
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	if (from > *ret_total)
+		from = *ret_total; /* the caller will say so */
+	if (!size || size > *ret_total - from)
+		size = *ret_total - from;
+	*ret_at = 0;
+	return remote_fetch(s, digest, from, size, size == *ret_total, ret_fd, e);
 }
 
 static int share(struct txn *t, void *arg, struct err *e)

@@ -45,6 +45,12 @@ int content_walk(struct store *s, const char *ns, struct arena *a, content_visit
 int content_open(struct store *s, const char *ns, const char *digest, int *ret_fd,
 		 uint64_t *ret_size, struct err *e);
 
+/* The same where only size bytes (0: all) from there on are wanted: they begin at *ret_at of the
+ * file.  *ret_total is the whole blob's size. */
+int content_open_part(struct store *s, const char *ns, const char *digest, uint64_t from,
+		      uint64_t size, int *ret_fd, uint64_t *ret_at, uint64_t *ret_total,
+		      struct err *e);
+
 /* Adopts a blob that exists in another namespace, as a commit would: 1 done, 0 nobody has it. */
 int content_share(struct store *s, const char *ns, const char *lease, const char *digest,
 		  const struct labels *labels, struct err *e);

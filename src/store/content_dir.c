@@ -18,7 +18,8 @@ struct ref_lock {
 	char key[];
 };
 
-int content_dir_open(struct content_dir *d, const char *root, struct err *e)
+int content_dir_open(struct content_dir *d, const char *root, const struct content_proxy *proxy,
+		     struct err *e)
 {
 	static const char *const below[] = { "blobs", "blobs/sha256", "blobs/sha384",
 					     "blobs/sha512", "ingest" };
@@ -36,6 +37,8 @@ int content_dir_open(struct content_dir *d, const char *root, struct err *e)
 	d->fd = TAKE_FD(fd);
 	pthread_mutex_init(&d->commit, NULL);
 	pthread_mutex_init(&d->refs_lock, NULL);
+	pthread_rwlock_init(&d->uploads, NULL);
+	d->proxy = proxy;
 	d->refs = NULL;
 	return 0;
 }
@@ -54,6 +57,7 @@ void content_dir_close(struct content_dir *d)
 	}
 	pthread_mutex_destroy(&d->commit);
 	pthread_mutex_destroy(&d->refs_lock);
+	pthread_rwlock_destroy(&d->uploads);
 }
 
 void content_blob_path(const char *digest, char ret[BLOB_PATH_MAX])

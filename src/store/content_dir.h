@@ -27,9 +27,12 @@ struct content_dir {
 	pthread_mutex_t commit;
 	pthread_mutex_t refs_lock;
 	struct ref_lock *refs; /* the open ingests */
+	const struct content_proxy *proxy; /* where the bytes are instead; or NULL */
+	pthread_rwlock_t uploads; /* read: from an upload to its record; write: removal there */
 };
 
-int content_dir_open(struct content_dir *d, const char *root, struct err *e);
+int content_dir_open(struct content_dir *d, const char *root, const struct content_proxy *proxy,
+		     struct err *e);
 void content_dir_close(struct content_dir *d);
 
 /* "blobs/sha256/…" in a buffer that holds any valid digest. */

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "store/activation.h"
 #include "store/content_record.h"
+#include "store/content_remote.h"
 #include "store/entry.h"
 #include "store/gc_mark.h"
 #include "store/lease.h"
@@ -213,12 +214,15 @@ static int sweep(struct store *s, gc_removed *removed, void *arg, struct gc_stat
 		 struct err *e)
 {
 	struct ingest_report report = { removed, arg };
+	struct err away = { 0 };
 
 	/* mounts first: they may be of what goes next */
 	if (activations_sweep(s, &ret->directories, e) < 0 ||
 	    content_sweep_ingests(s, ingest_gone, &report, e) < 0 ||
 	    content_sweep_blobs(s, &ret->blobs, e) < 0)
 		return -1;
+	if (s->content.proxy && remote_sweep_blobs(s, &ret->blobs, &away) < 0)
+		log_debug(LOG({ "error", away.msg }), "a proxy content store is not cleaned up");
 	for (size_t i = 0; i < s->snapshotters.n; i++) {
 		struct snapshotter *sn = &s->snapshotters.v[i];
 		struct err why = { 0 };

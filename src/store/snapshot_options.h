@@ -20,6 +20,7 @@ struct snapshot_options {
 	bool recreate_scratch;
 };
 
+struct content_proxy;
 struct snapshot_remote;
 
 /* [proxy_plugins.NAME] of type "snapshot": a snapshotter in another program. */
@@ -34,5 +35,6 @@ struct store_options {
 	size_t n_snapshotters;
 	const struct snapshot_proxy *proxies;
 	size_t n_proxies;
+	const struct content_proxy *content; /* where blobs are kept instead; or NULL */
 	const char *mounts_path; /* of the activations' mounts; NULL: below the root */
 };

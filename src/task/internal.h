@@ -27,7 +27,6 @@ enum task_phase { PHASE_STARTING, PHASE_ALIVE, PHASE_DELETING, PHASE_LOST, PHASE
 #define SECOND 1000000000ull
 #define TASK_LIST_NS (SECOND / 2)
 #define TASK_CALL_NS (15 * SECOND)
-#define TASK_LONG_NS (120 * SECOND) /* starts: hooks and slow disks count */
 #define TASK_START_MS 30000 /* of the shim binary */
 #define TASK_DIAL_NS (10 * SECOND)
 
@@ -42,6 +41,7 @@ struct conn {
 };
 
 struct shim_log; /* log.c */
+struct again; /* again.c */
 
 struct task {
 	_Atomic unsigned refs;
@@ -51,6 +51,8 @@ struct task {
 	char *shim_path; /* of the shim binary */
 	char *socket; /* where the shim listens, once that is known; set before ALIVE */
 	bool is_sandboxed; /* its shim is a sandbox's, and outlives it */
+	int starter; /* pidfd of the shim's `start`, which has answered; -1.  Its creator's alone */
+	bool is_again; /* holds the name while remains are cleaned up (again.c) */
 
 	pthread_mutex_t lock;
 	enum task_phase phase;
@@ -85,11 +87,15 @@ struct tasks {
 	uint64_t last_wait;
 	struct ttrpc_server *events; /* loop thread */
 	struct loop_timer *sweep; /* loop thread */
+	struct again *again; /* loop thread */
+	bool is_closed; /* loop thread */
+	pthread_cond_t removed; /* a task from the table: lock */
 };
 
 /* registry.c */
 struct task *task_new(struct tasks *ts, const char *ns, const char *id);
-int tasks_add(struct tasks *ts, struct task *t, struct err *e); /* the table's own reference */
+/* The table's own reference.  Waits for one that only cleans up (again.c). */
+int tasks_add(struct tasks *ts, struct task *t, struct err *e);
 void tasks_remove(struct tasks *ts, struct task *t);
 size_t tasks_of(struct tasks *ts, const char *ns, struct arena *a, struct task ***ret); /* refs */
 bool task_set_phase(struct task *t, enum task_phase to); /* false: not allowed from here */
@@ -127,11 +133,16 @@ void sweep_end(struct tasks *ts);
 /* Work folders without a bundle; before there are calls. */
 void sweep_works(const struct tasks *ts);
 
+/* again.c */
+void again_note(struct task *t); /* its shim's delete verb failed; any thread */
+void again_stop(struct tasks *ts); /* loop thread, before the pool ends its last job's posts */
+void again_free_all(struct tasks *ts);
+
 /* bootstrap.c: the shim binary */
 int runtime_to_shim(const char *runtime, const char *self, char **ret, struct err *e);
 int bootstrap_parse(const void *out, size_t n, struct bootstrap *ret, struct err *e);
-int shim_start(const struct task *t, const struct any *options, struct bootstrap *ret,
-	       struct err *e);
+int shim_start(struct task *t, const struct any *options, struct bootstrap *ret, struct err *e);
+void shim_start_end(struct task *t); /* waits for the end of `start`; once the shim was asked */
 int shim_delete(const struct task *t, struct task_exit *ret, struct err *e);
 
 /* log.c: the fifo on which a shim logs, copied to our stderr */
@@ -155,9 +166,9 @@ void task_any_to(const struct any *from, Google__Protobuf__Any *to); /* borrows 
 struct any task_any_from(const Google__Protobuf__Any *from,
 			 struct arena *a); /* NULL: an empty one */
 int task_start_shim(struct task *t, const struct any *options, struct err *e);
-uint64_t task_time_left(uint64_t deadline); /* of TASK_LONG_NS */
+uint64_t task_time_left(const struct task *t, uint64_t deadline); /* of timeouts.start */
 void task_alive(struct task *t); /* STARTING is over */
-void task_undo_shim(struct task *t); /* Shutdown, then the delete verb */
+bool task_undo_shim(struct task *t); /* Shutdown, then the delete verb; false: that failed */
 
 /* sandbox.c */
 int sandbox_ask(struct task *t, struct err *e); /* after a restart: does it live? */
@@ -167,6 +178,9 @@ static inline bool task_is_sandbox(const struct task *t)
 	return t->ts->service;
 }
 
+/* wedged.c */
+void task_kill_wedged(struct task *t); /* its shim did not answer Shutdown in time */
+
 /* watch.c */
 void task_watch(struct task *t); /* once its shim knows the init process */
 void task_unwatch(struct task *t);
@@ -174,7 +188,8 @@ void task_unwatch(struct task *t);
 /* end.c */
 void task_publish(struct task *t, const char *topic, const char *type, const ProtobufCMessage *m);
 void task_lost(struct task *t); /* pool thread: the connection broke */
-/* Bundle and registry entry go; the bundle stays when not all could be cleaned up. */
+/* Bundle and registry entry go; the bundle stays when not all could be cleaned up, until that
+ * has been done. */
 void task_bury(struct task *t, const struct task_exit *x, bool is_clean);
 
 /* list.c: asks again in the background; until the answer lists show what was last seen */

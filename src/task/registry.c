@@ -21,11 +21,13 @@ struct tasks *tasks_new(const struct tasks_env *env)
 	ts->env = env;
 	ts->folder = "io.containerd.runtime.v2.task";
 	pthread_mutex_init(&ts->lock, NULL);
+	pthread_cond_init(&ts->removed, NULL);
 	return ts;
 }
 
 void tasks_close(struct tasks *ts)
 {
+	again_stop(ts);
 	for (size_t i = 0; i < TASK_BUCKETS; i++)
 		while (ts->buckets[i]) {
 			struct task *t = ts->buckets[i];
@@ -47,6 +49,8 @@ void tasks_free(struct tasks *ts)
 	if (!ts)
 		return;
 	tasks_close(ts);
+	again_free_all(ts);
+	pthread_cond_destroy(&ts->removed);
 	pthread_mutex_destroy(&ts->lock);
 	free(ts);
 }
@@ -56,6 +60,7 @@ struct task *task_new(struct tasks *ts, const char *ns, const char *id)
 	struct task *t = NEW(struct task);
 
 	t->refs = 1;
+	t->starter = -1;
 	t->ts = ts;
 	t->ns = xstrdup(ns);
 	t->id = xstrdup(id);
@@ -113,8 +118,12 @@ int tasks_add(struct tasks *ts, struct task *t, struct err *e)
 	struct task **head = &ts->buckets[bucket_of(t->ns, t->id)];
 
 	pthread_mutex_lock(&ts->lock);
-	bool is_taken = find(ts, t->ns, t->id);
+	struct task *is_taken = find(ts, t->ns, t->id);
 
+	while (is_taken && is_taken->is_again) {
+		pthread_cond_wait(&ts->removed, &ts->lock);
+		is_taken = find(ts, t->ns, t->id);
+	}
 	if (!is_taken) {
 		t->next = *head;
 		*head = task_ref(t);
@@ -139,6 +148,7 @@ void tasks_remove(struct tasks *ts, struct task *t)
 	if (*at) {
 		*at = t->next;
 		was_there = true;
+		pthread_cond_broadcast(&ts->removed);
 	}
 	pthread_mutex_unlock(&ts->lock);
 	if (was_there)

@@ -61,7 +61,7 @@ static int call_create(struct task *t, const struct sandbox_new *n, struct err *
 		options.value = (ProtobufCBinaryData){ n->options.n, (uint8_t *)n->options.value };
 		req.options = &options;
 	}
-	if (task_call(t, "CreateSandbox", TASK_LONG_NS, &req, NULL, NULL, e) < 0)
+	if (task_call(t, "CreateSandbox", t->ts->env->timeouts.start, &req, NULL, NULL, e) < 0)
 		return err_wrap(e, "failed to create sandbox %s", t->id);
 	return 0;
 }
@@ -106,32 +106,35 @@ static bool call_shutdown(struct task *t, struct err *e)
 	return true;
 }
 
-static void undo(struct task *t)
+/* False: not all of it. */
+static bool undo(struct task *t)
 {
 	struct task_exit x;
 	struct err e = { 0 };
 
 	(void)call_shutdown(t, &e);
 	err_clear(&e);
-	if (shim_delete(t, &x, &e) < 0)
-		log_warn(LOG({ "sandbox", t->id }, { "error", e.msg }),
-			 "failed to clean up the shim");
+	if (shim_delete(t, &x, &e) == 0)
+		return true;
+	log_warn(LOG({ "sandbox", t->id }, { "error", e.msg }), "failed to clean up the shim");
+	return false;
 }
 
-static int create_steps(struct task *t, const struct sandbox_new *n, struct err *e)
+static int create_steps(struct task *t, const struct sandbox_new *n, bool *ret_is_clean,
+			struct err *e)
 {
 	if (bundle_make(t, &n->spec, e) < 0)
 		return -1;
-	if (task_start_shim(t, &n->runtime_options, e) < 0) {
+	int r = task_start_shim(t, &n->runtime_options, e);
+
+	if (r < 0)
 		err_wrap(e, "failed to start new shim for sandbox %s", t->id);
-		undo(t);
-		return -1;
-	}
-	if (call_create(t, n, e) < 0) {
-		undo(t);
-		return -1;
-	}
-	return 0;
+	else
+		r = call_create(t, n, e);
+	shim_start_end(t);
+	if (r < 0)
+		*ret_is_clean = undo(t);
+	return r;
 }
 
 int sandbox_bring_up(struct tasks *sandboxes, const struct sandbox_new *n, struct err *e)
@@ -147,10 +150,10 @@ int sandbox_bring_up(struct tasks *sandboxes, const struct sandbox_new *n, struc
 	t->shim_path = TAKE_PTR(shim);
 	if (tasks_add(sandboxes, t, e) < 0)
 		return -1;
-	if (create_steps(t, n, e) < 0) {
-		(void)task_set_phase(t, PHASE_GONE); /* from STARTING: always allowed */
-		bundle_remove(t);
-		tasks_remove(sandboxes, t);
+	bool is_clean = true;
+
+	if (create_steps(t, n, &is_clean, e) < 0) {
+		task_bury(t, &(struct task_exit){ 0 }, is_clean); /* nobody waits for it yet */
 		return -1;
 	}
 	task_alive(t);
@@ -176,8 +179,8 @@ int sandbox_start(struct task *t, struct arena *a, struct sandbox_started *ret, 
 
 	*ret = (struct sandbox_started){ .address = "" };
 	req.sandbox_id = t->id;
-	if (task_call(t, "StartSandbox", TASK_LONG_NS, &req, V1_TYPE(start_sandbox_response), &rsp,
-		      e) < 0)
+	if (task_call(t, "StartSandbox", t->ts->env->timeouts.start, &req,
+		      V1_TYPE(start_sandbox_response), &rsp, e) < 0)
 		return err_wrap(e, "failed to start sandbox %s", t->id);
 	ret->pid = rsp->pid;
 	ret->created = task_time(rsp->created_at);
@@ -238,7 +241,7 @@ int sandbox_stop(struct task *t, uint32_t timeout_seconds, struct err *e)
 
 	req.sandbox_id = t->id;
 	req.timeout_secs = timeout_seconds;
-	if (!task_call(t, "StopSandbox", TASK_LONG_NS, &req, NULL, NULL, e))
+	if (!task_call(t, "StopSandbox", t->ts->env->timeouts.start, &req, NULL, NULL, e))
 		return 0;
 	if (e->code != ERR_NOT_FOUND && e->code != ERR_UNAVAILABLE)
 		return err_wrap(e, "failed to stop sandbox");

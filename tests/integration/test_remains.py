@@ -182,6 +182,33 @@ class Remains(DaemonTest):
         self.assert_gone("later")
         self.ctr("containers", "delete", "later")
 
+    def test_and_by_the_daemon_itself(self):
+        """A new task of that name meanwhile waits for it, and is not in its way."""
+        path = self.wrapped("soon", 'sleep 1; [ -e "$0.may" ] || exit 1')
+        self.kill_shim("soon", stays=True)
+        self.assertTrue(cgroups_named("soon"))
+        pathlib.Path(f"{path}.may").touch()
+        wait_for("another attempt", lambda: len(pathlib.Path(f"{path}.deletes").read_text()) == 4)
+        self.assertIn("not found", self.ctr("tasks", "kill", "soon", check=False).stderr)
+        self.ctr("tasks", "start", "-d", "soon")
+        self.assertIn("RUNNING", self.task_line("soon"))
+        self.assertEqual(len(pathlib.Path(f"{path}.deletes").read_text()), 4)
+        self.kill_shim("soon")
+        self.assert_gone("soon")
+        self.ctr("containers", "delete", "soon")
+
+    def test_a_start_that_failed_and_could_not_be_undone(self):
+        path = self.wrapped("undone", 'sleep 0.5; [ -e "$0.may" ] || exit 1')
+        pathlib.Path(f"{path}.may").touch()
+        self.kill_shim("undone")
+        self.ctr("containers", "delete", "undone")
+        pathlib.Path(f"{path}.may").unlink()
+        self.assertIn("not found", self.ctr("run", "-d", "--runtime", path, self.IMAGE, "undone", "no-such-program", check=False).stderr)
+        bundle = self.daemon.state / "io.containerd.runtime.v2.task/default/undone"
+        self.assertTrue(bundle.exists())
+        pathlib.Path(f"{path}.may").touch()
+        self.assert_gone("undone")
+
     def test_a_killed_runtime_is_run_again(self):
         """One by its command line, which the delete verb calls."""
         runc = self.scratch.path / "runc-of-mine"

@@ -4,9 +4,9 @@
     churn.py [--cycles 10000] [--workers 5] [--seed N] [--calm SECONDS] [--keep-log FILE]
 
 Not part of `make check`, which runs it with few cycles (tests/integration/test_soak.py).  A cycle makes a container in one of several
-ways, does something with it and deletes it, until the daemon says it is gone.  Meanwhile SIGKILL comes at random moments to the daemon
-(which is started again), shims, their verbs, the runtime (our own inside of the shim, and a runc by its command line) and the containers'
-processes.  What must hold:
+ways, does something with it and deletes it, until the daemon says it is gone; or an image is pulled and removed.  Meanwhile SIGKILL comes
+at random moments to the daemon (which is started again), shims, their verbs, the runtime (our own inside of the shim, and a runc by its
+command line), the containers' processes, the clients and the workers that pull.  What must hold:
 
   - a delete that failed works when it is asked for again, as long as it takes the daemon to be there again, and then some;
   - containers that ran before go on;
@@ -29,12 +29,13 @@ from netspace import PLUGINS, Netspace, bridge_list, leftovers, write_conf  # no
 from casco import cgroups, is_namespace, network_namespaces, processes, program  # noqa: E402
 
 SHORT, LONG = ("sleep", "0.05417"), ("sleep", "1000.5417")  # words that no other program's arguments have
+PULLED = "soak.test/img"
 PATIENCE = 60
 
 
 class Cycler(Worker):
     def run(self):
-        ways = [self.attached, self.attached, self.attached_by_runc, self.detached, self.executed, self.paused, self.killed]
+        ways = [self.attached, self.attached, self.attached_by_runc, self.detached, self.executed, self.paused, self.killed, self.pulled]
         if self.soak.space:
             ways += [self.networked, self.published]
         try:
@@ -67,6 +68,12 @@ class Cycler(Worker):
     def killed(self, name):
         self.ctr("run", "-d", IMAGE, name, *LONG)
         self.ctr("tasks", "kill", "-a", "-s", "SIGKILL", name)
+
+    def pulled(self, _):
+        """By the daemon, or by ctr itself; two clients may want the same image."""
+        image = f"{PULLED}/{self.number % 3}:latest"
+        self.ctr("images", "pull", *self.random.choice(((), ("--local",))), image)
+        self.ctr("images", "rm", image)
 
     def networked(self, name):
         self.attached(name, "--cni")
@@ -101,7 +108,7 @@ class Churn(Soak):
         self.runc = self.scratch.path / "runc"
         shutil.copy(program("runc"), self.runc)
         self.workers = [Cycler(self, i) for i in range(workers)]
-        for way in ("attached", "attached_by_runc", "executed", *(["published"] if self.space else [])):  # folders that stay
+        for way in ("attached", "attached_by_runc", "executed", "pulled", *(["published"] if self.space else [])):  # folders that stay
             w = Cycler(self, 99)
             getattr(w, way)(f"first-{way}")
             w.finish(f"first-{way}")
@@ -119,6 +126,15 @@ class Churn(Soak):
     def words(pid):
         return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
 
+    @staticmethod
+    def parent(pid):
+        return re.search(r"^PPid:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1]
+
+    def is_ours(self, pid):
+        """A worker's words say nothing: its parent's do."""
+        parent = self.parent(pid)
+        return parent != "0" and any(str(self.scratch.path) in w for w in self.words(parent))
+
     def kind(self, pid):
         """What a process does for the churn; None: nothing."""
         words = self.words(pid)
@@ -126,6 +142,10 @@ class Churn(Soak):
             return None
         if tuple(words) in (SHORT, LONG, ("true",)):
             return "container"
+        if os.path.basename(words[0]) == "containerd-transfer" and self.is_ours(pid):
+            return "worker"
+        if words[0] == program("ctr") and any(w.startswith(("churn-", PULLED)) for w in words):
+            return "client"
         if not any(w.startswith("churn-") for w in words):
             return None
         if words[0] == str(self.runc):
@@ -134,7 +154,7 @@ class Churn(Soak):
             return None
         if words[-1] in ("start", "delete"):
             return f"shim {words[-1]}"
-        parent = re.search(r"^PPid:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1]
+        parent = self.parent(pid)
         if parent == "0" or self.words(parent) != words:
             return "shim"
         return "runtime" if os.readlink(f"/proc/{pid}/ns/pid") == os.readlink("/proc/self/ns/pid") else "container"
@@ -201,7 +221,10 @@ class Churn(Soak):
         return left + ([f"files gone: {sorted(gone)[:20]}"] if gone else [])
 
     def check_host(self):
-        # the leases of clients that were cut short are theirs for a day, and what they hold
+        for name in self.daemon.ctr("images", "ls", "-q").stdout.split():
+            if name.startswith(PULLED):
+                self.daemon.ctr("images", "rm", name)
+        # the leases of clients that were cut short are theirs for a day, and what they hold: snapshots, ingests
         for line in self.rows("leases", "ls"):
             self.daemon.ctr("leases", "rm", line.split()[0])
         end, left = time.monotonic() + 45, ["?"]

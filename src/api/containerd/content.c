@@ -174,10 +174,12 @@ static int read_blob(struct rpc_call *c, const void *req, UNUSED void *rsp, stru
 	const Containerd__Services__Content__V1__ReadContentRequest *q = req;
 	AUTO_FD int fd = -1;
 	struct call call;
-	uint64_t total;
+	uint64_t total, at;
 
 	if (api_call(c, &call, e) < 0 ||
-	    content_open(call.engine->store, call.ns, q->digest, &fd, &total, e) < 0)
+	    content_open_part(call.engine->store, call.ns, q->digest,
+			      q->offset > 0 ? (uint64_t)q->offset : 0,
+			      q->size > 0 ? (uint64_t)q->size : 0, &fd, &at, &total, e) < 0)
 		return -1;
 	if (q->offset < 0 || (uint64_t)q->offset > total)
 		return err_set(e, ERR_OUT_OF_RANGE, "read past object length %llu bytes",
@@ -186,7 +188,7 @@ static int read_blob(struct rpc_call *c, const void *req, UNUSED void *rsp, stru
 	uint64_t left = total - (uint64_t)q->offset;
 	uint64_t size = q->size > 0 && (uint64_t)q->size < left ? (uint64_t)q->size : left;
 
-	return send_range(c, fd, (uint64_t)q->offset, size, e);
+	return send_range(c, fd, at, size, e);
 }
 
 /* --- ingests --- */

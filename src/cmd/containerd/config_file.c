@@ -14,11 +14,13 @@ enum kind {
 	ID,
 	COUNT,
 	NUMBER,
+	SIGNED,
 	SIZE,
 	SCORE,
 	SHARE,
 	RATIO,
 	DURATION,
+	LINE_SIZE,
 	BOOL,
 	LEVEL,
 	FORMAT,
@@ -31,7 +33,9 @@ enum { MESSAGE_MAX = 64 * 1024 * 1024 };
 
 #define TIMEOUT "timeouts/io.containerd.timeout."
 #define NRI "plugins/io.containerd.nri.v1.nri/"
+#define VERIFIER "plugins/io.containerd.image-verifier.v1."
 #define RULE NRI "default_validator/"
+#define PUBLISH "plugins/io.casco.network.v1.builtin/"
 #define GC "plugins/io.containerd.gc.v1.scheduler/"
 
 /* Parts of a path are joined by "/".  In plugin names of version 2 and 3 both, where they differ.
@@ -52,6 +56,10 @@ static const struct known {
 	{ "plugin_dir", QUIET },
 	{ "disabled_plugins", LIST, AT(disabled_plugins), AT(n_disabled_plugins) },
 	{ "grpc/address", TEXT, AT(grpc.address) },
+	{ "grpc/tcp_address", TEXT, AT(tcp.address) },
+	{ "grpc/tcp_tls_ca", TEXT, AT(tcp.tls_ca) },
+	{ "grpc/tcp_tls_cert", TEXT, AT(tcp.tls_cert) },
+	{ "grpc/tcp_tls_key", TEXT, AT(tcp.tls_key) },
 	{ "grpc/uid", ID, AT(grpc.uid) },
 	{ "grpc/gid", ID, AT(grpc.gid) },
 	{ "grpc/max_recv_message_size", SIZE, AT(max_recv) },
@@ -85,6 +93,7 @@ static const struct known {
 	{ TIMEOUT "shim.shutdown", DURATION, AT(timeouts.shutdown) },
 	{ TIMEOUT "shim.cleanup", DURATION, AT(timeouts.cleanup) },
 	{ TIMEOUT "task.state", DURATION, AT(timeouts.state) },
+	{ TIMEOUT "task.start", DURATION, AT(timeouts.start) }, /* ours */
 	{ TIMEOUT "metrics.shimstats", DURATION, AT(timeouts.stats) },
 	{ TIMEOUT "bolt.open", QUIET },
 	{ TIMEOUT "cri.defercleanup", QUIET },
@@ -104,6 +113,10 @@ static const struct known {
 	{ NRI "plugin_config_path", TEXT, AT(nri.plugin_config) },
 	{ NRI "plugin_registration_timeout", DURATION, AT(nri.registration_timeout) },
 	{ NRI "plugin_request_timeout", DURATION, AT(nri.request_timeout) },
+	{ VERIFIER "bindir/bin_dir", TEXT, AT(verifier.bin_dir) },
+	{ VERIFIER "bindir/max_verifiers", SIGNED, AT(verifier.max_verifiers) },
+	{ VERIFIER "bindir/per_verifier_timeout", DURATION, AT(verifier.timeout) },
+	{ VERIFIER "policy/path", TEXT, AT(verifier.policy) },
 	{ RULE "enable", BOOL, AT(nri.rules.enable) },
 	{ RULE "reject_oci_hook_adjustment", BOOL, AT(nri.rules.reject_hooks) },
 	{ RULE "reject_runtime_default_seccomp_adjustment", BOOL,
@@ -120,6 +133,8 @@ static const struct known {
 	{ GC "schedule_delay", DURATION, AT(gc.schedule_delay) },
 	{ GC "startup_delay", DURATION, AT(gc.startup_delay) },
 	{ "plugins/io.containerd.internal.v1.restart/interval", DURATION, AT(restart_interval) },
+	{ "plugins/io.containerd.monitor.container.v1.restart/interval", DURATION,
+	  AT(restart_interval) },
 	{ "plugins/io.containerd.transfer.v1.local/config_path", TEXT, AT(registry_config) },
 	{ "plugins/io.containerd.transfer.v1.local/max_concurrent_downloads", COUNT,
 	  AT(max_downloads) },
@@ -130,12 +145,59 @@ static const struct known {
 	{ "plugins/io.containerd.grpc.v1.cri/cni/bin_dir", TEXT, AT(cni_bin_dir) },
 	{ "plugins/io.containerd.cri.v1.runtime/cni/bin_dirs", LIST, AT(cni_bin_dirs),
 	  AT(n_cni_bin_dirs) },
+	{ PUBLISH "publish_address", TEXT, AT(publish_address) },
+	{ PUBLISH "publish_policy", TEXT, AT(publish_policy) },
+/* the same key in version 3 and in version 2 */
+#define BOTH(key, ...)                                                \
+	{ "plugins/io.containerd.cri.v1.runtime/" key, __VA_ARGS__ }, \
+	{                                                             \
+		"plugins/io.containerd.grpc.v1.cri/" key, __VA_ARGS__ \
+	}
+	BOTH("containerd/default_runtime_name", TEXT, AT(cri.default_runtime)),
+	BOTH("enable_unprivileged_ports", BOOL, AT(cri.unprivileged_ports)),
+	BOTH("enable_unprivileged_icmp", BOOL, AT(cri.unprivileged_icmp)),
+	BOTH("unset_seccomp_profile", TEXT, AT(cri.unset_seccomp)),
+	BOTH("restrict_oom_score_adj", BOOL, AT(cri.restrict_oom_score_adj)),
+	BOTH("device_ownership_from_security_context", BOOL, AT(cri.device_ownership)),
+	BOTH("ignore_image_defined_volumes", BOOL, AT(cri.ignore_image_volumes)),
+	BOTH("enable_selinux", BOOL, AT(cri.enable_selinux)),
+	BOTH("disable_apparmor", BOOL, AT(cri.disable_apparmor)),
+	BOTH("drain_exec_sync_io_timeout", DURATION, AT(cri.drain_exec_io)),
+	BOTH("max_container_log_line_size", LINE_SIZE, AT(cri.log_line_max)),
+	/* what is so here in any case, or does not exist here */
+	BOTH("tolerate_missing_hugetlb_controller", QUIET),
+	BOTH("disable_hugetlb_controller", QUIET),
+	BOTH("disable_cgroup", QUIET),
+	BOTH("disable_proc_mount", QUIET),
+	BOTH("netns_mounts_under_state_dir", QUIET),
+	BOTH("enable_cdi", QUIET),
+	BOTH("max_concurrent_downloads_per_image", QUIET),
+	BOTH("containerd/ignore_blockio_not_enabled_errors", QUIET),
+	BOTH("containerd/ignore_rdt_not_enabled_errors", QUIET),
+	BOTH("cni/max_conf_num", QUIET),
+	BOTH("cni/setup_serially", QUIET),
+	{ "plugins/io.containerd.cri.v1.images/pinned_images/sandbox", QUIET },
+	{ "plugins/io.containerd.grpc.v1.cri/sandbox_image", QUIET },
+#undef BOTH
 	{ "plugins/io.containerd.cri.v1.images/snapshotter", TEXT, AT(snapshotter) },
 	{ "plugins/io.containerd.cri.v1.images/max_concurrent_downloads", COUNT,
 	  AT(max_downloads) },
 	{ "plugins/io.containerd.grpc.v1.cri/registry/config_path", TEXT, AT(registry_config) },
 	{ "plugins/io.containerd.grpc.v1.cri/containerd/snapshotter", TEXT, AT(snapshotter) },
 	{ "plugins/io.containerd.grpc.v1.cri/max_concurrent_downloads", COUNT, AT(max_downloads) },
+#define STREAM "plugins/io.containerd.grpc.v1.cri/"
+	{ STREAM "disable_tcp_service", QUIET }, /* there is no other than the socket's */
+	{ STREAM "stream_server_address", TEXT, AT(stream.address) },
+	{ STREAM "stream_server_port", TEXT, AT(stream.port) },
+	{ STREAM "stream_idle_timeout", DURATION, AT(stream.idle_timeout) },
+	{ STREAM "enable_tls_streaming", BOOL, AT(stream.tls) },
+	{ STREAM "x509_key_pair_streaming/tls_cert_file", TEXT, AT(stream.cert) },
+	{ STREAM "x509_key_pair_streaming/tls_key_file", TEXT, AT(stream.key) },
+#undef STREAM
+	{ "plugins/io.containerd.cri.v1.images/image_pull_progress_timeout", DURATION,
+	  AT(pull_progress_timeout) },
+	{ "plugins/io.containerd.grpc.v1.cri/image_pull_progress_timeout", DURATION,
+	  AT(pull_progress_timeout) },
 	{ "plugins/io.containerd.shim.v1.manager/env", LIST, AT(shim_env), AT(n_shim_env) },
 	{ "plugins/io.containerd.runtime.v2.task/platforms", QUIET },
 #define SNAPSHOTTER(name, key) "plugins/io.containerd.snapshotter.v1." name "/" key
@@ -252,6 +314,11 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 			return wrong_type(src, k->path, "a number that is not negative", e);
 		*(uint32_t *)to = (uint32_t)i;
 		return 0;
+	case SIGNED:
+		if (!is_int || i < INT32_MIN || i > INT32_MAX)
+			return wrong_type(src, k->path, "a number", e);
+		*(int32_t *)to = (int32_t)i;
+		return 0;
 	case SHARE:
 		if (!is_int && !json_object_is_type(v, json_type_double))
 			return wrong_type(src, k->path, "a number from 0.0 to 0.5", e);
@@ -271,6 +338,11 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 			return wrong_type(src, k->path, "a number of bytes up to 67108864", e);
 		if (i) /* 0 is the default, as for the originals */
 			*(uint32_t *)to = (uint32_t)i;
+		return 0;
+	case LINE_SIZE:
+		if (!is_int || i > UINT32_MAX)
+			return wrong_type(src, k->path, "a number of bytes", e);
+		*(uint32_t *)to = i > 0 ? (uint32_t)i : UINT32_MAX; /* not above 0: no bound */
 		return 0;
 	case SCORE:
 		if (!is_int || i < -1000 || i > 1000)
@@ -407,6 +479,8 @@ static int apply_value(struct config *c, const struct config_source *src, const 
 		if (!strcmp(known[i].path, path))
 			return set_key(c, src, &known[i], v, e);
 	if (apply_pattern(c, path, v))
+		return 0;
+	if (config_is_unused_default(path, v))
 		return 0;
 	if (!json_object_is_type(v, json_type_object)) {
 		char where[32];

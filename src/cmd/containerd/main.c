@@ -1,4 +1,5 @@
 /* containerd: options, then the daemon's life (serve.c). */
+#include "api/containerd/content_proxy.h"
 #include "api/containerd/snapshot_proxy.h"
 #include "base/log.h"
 #include "cmd/containerd/config_load.h"
@@ -150,6 +151,7 @@ static int daemon_command(const struct config_flags *flags, struct err *e)
 		umask(077);
 		for (size_t i = 0; i < cfg.n_proxies; i++)
 			cfg.proxies[i].remote = &snapshot_proxy_remote;
+		cfg.content.remote = &content_proxy_remote;
 		r = serve(&cfg, e);
 	}
 	arena_free(cfg.arena);
