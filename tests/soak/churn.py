@@ -24,7 +24,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from soak import IMAGE, Broken, Soak, Worker, main  # noqa: E402
+from soak import IMAGE, RUN, Broken, Soak, Worker, main  # noqa: E402
 from netspace import PLUGINS, Netspace, bridge_list, leftovers, write_conf  # noqa: E402
 from casco import cgroups, is_namespace, network_namespaces, processes, program  # noqa: E402
 
@@ -48,25 +48,25 @@ class Cycler(Worker):
             self.problem = e
 
     def attached(self, name, *more):
-        self.ctr("run", "--rm", *more, IMAGE, name, "true")
+        self.ctr(*RUN, "--rm", *more, IMAGE, name, "true")
 
     def attached_by_runc(self, name):
         self.attached(name, "--runc-binary", self.soak.runc)
 
     def detached(self, name):
-        self.ctr("run", "-d", IMAGE, name, *SHORT)
+        self.ctr(*RUN, "-d", IMAGE, name, *SHORT)
 
     def executed(self, name):
-        self.ctr("run", "-d", IMAGE, name, *LONG)
+        self.ctr(*RUN, "-d", IMAGE, name, *LONG)
         self.ctr("tasks", "exec", "--exec-id", "one", name, "true")
         self.ctr("tasks", "exec", "-d", "--exec-id", "two", name, *SHORT)
 
     def paused(self, name):
-        self.ctr("run", "-d", IMAGE, name, *LONG)
+        self.ctr(*RUN, "-d", IMAGE, name, *LONG)
         self.ctr("tasks", "pause", name)
 
     def killed(self, name):
-        self.ctr("run", "-d", IMAGE, name, *LONG)
+        self.ctr(*RUN, "-d", IMAGE, name, *LONG)
         self.ctr("tasks", "kill", "-a", "-s", "SIGKILL", name)
 
     def pulled(self, _):
@@ -79,7 +79,7 @@ class Cycler(Worker):
         self.attached(name, "--cni")
 
     def published(self, name):
-        self.ctr("run", "-d", "--cni", "-p", f"127.0.0.1:{20000 + self.number}:80", IMAGE, name, *LONG)
+        self.ctr(*RUN, "-d", "--cni", "-p", f"127.0.0.1:{20000 + self.number}:80", IMAGE, name, *LONG)
 
     def finish(self, name):
         """Deletes it, whatever there is of it."""
