@@ -17,7 +17,9 @@ class Stack:
     def __init__(self, tmp, ours):
         self.name = "ours" if ours else "debian"  # of its container, too: cgroups are shared
         self.folder = tmp / self.name
-        self.folder.mkdir()
+        (self.folder / "state").mkdir(parents=True)
+        # The state is on a tmpfs, as /run is wherever systemd runs.
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", self.folder / "state"], check=True)
         self.socket = self.folder / "c.sock"
         self.bin = BIN if ours else PEER
         self.env = dict(os.environ, PATH=f"{self.bin}:{PLAIN_PATH}")

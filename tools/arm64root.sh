@@ -4,7 +4,7 @@
 # lists stay as they are.
 set -eu
 packages="libc6 libc6-dev linux-libc-dev musl musl-dev libmd-dev libjson-c-dev libprotobuf-c-dev libseccomp-dev libssl-dev
-	libnghttp2-dev liblmdb-dev libcap-dev libcurl4-openssl-dev libisal-dev libisal2 libzstd-dev libsystemd-dev"
+	libnghttp2-dev liblmdb-dev libcap-dev libcurl4-openssl-dev libisal-dev libisal2 libzstd-dev zlib1g-dev libyaml-dev libsystemd-dev"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$1" "$scratch/state/lists/partial" "$scratch/cache/archives/partial" "$scratch/debs"

@@ -56,13 +56,13 @@ def sources():
     return sorted(str(p) for root in ("src", "tests", "bench") for p in (TOP / root).rglob("*.[ch]"))
 
 
-def setup(build, *options, env=None):
+def setup(build, *options, env=None, targets=()):
     """A build folder of its own for each set of options, made once, and built."""
     if not (build / "build.ninja").exists():
         r = run(["meson", "setup", str(build), *options], env=env)
         if r.returncode:
             return r
-    return run(["ninja", "-C", str(build)], env=env)
+    return run(["ninja", "-C", str(build), *targets], env=env)
 
 
 def lint(build, tally):
@@ -86,6 +86,10 @@ def lint(build, tally):
         libc = "auto" if compiler == "gcc" else "glibc"
         r = setup(build / f"werror-{compiler}", "-Dwerror=true", f"-Dlibc={libc}", env=dict(os.environ, CC=cc(compiler)))
         tally.note(r.returncode == 0, f"lint: {compiler} without warnings", r.stdout[-6000:])
+    # As they are released, but for the time that the optimizer needs: fortified headers and musl's have macros of their own.
+    r = setup(build / "werror-clang-musl", "-Dwerror=true", "--buildtype=release", "-Doptimization=1", "-Db_lto=false",
+              env=dict(os.environ, CC=cc("clang")), targets=("src/cmd/runc/runc", "src/cmd/shim/containerd-shim-runc-v2"))
+    tally.note(r.returncode == 0, "lint: clang without warnings, runc and the shim as released", r.stdout[-6000:])
     clang_tidy(build / "werror-clang", tally, "lint: clang-tidy",
                [f"--extra-arg={a}" for a in ("-Xclang", "-analyzer-config", "-Xclang", f"max-nodes={QUICK_NODES}")])
 

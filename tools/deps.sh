@@ -4,7 +4,7 @@ set -eu
 
 build="gcc make meson ninja-build pkg-config protobuf-c-compiler protobuf-compiler
 libprotobuf-c-dev libnghttp2-dev liblmdb-dev libjson-c-dev libseccomp-dev libcap-dev
-libcurl4-openssl-dev libssl-dev libisal-dev libzstd-dev libsystemd-dev libyaml-dev
+libcurl4-openssl-dev libssl-dev libisal-dev libzstd-dev zlib1g-dev libsystemd-dev libyaml-dev
 musl-dev libmd-dev libc6-dev linux-libc-dev python3 busybox-static ca-certificates"
 
 # Peers (runc, containerd with ctr, podman) start no service: their tests run them privately.

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-SERVED = ("containerd/services", "containerd/events", "containerd/types", "grpc")
+SERVED = ("containerd/services", "containerd/events", "containerd/types", "grpc", "runtime")
 # What to leave out and where to go on, by field number of descriptor.proto's messages.
 SET, FILE, MESSAGE, FIELD = range(4)
 INSIDE = {SET: {1: FILE}, FILE: {4: MESSAGE, 7: FIELD}, MESSAGE: {2: FIELD, 3: MESSAGE, 6: FIELD}, FIELD: {}}

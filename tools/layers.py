@@ -23,8 +23,9 @@ LAYERS = {
     "task":    "base os loop wire proto oci store",
     "nri":     "base os loop wire proto",
     "engine":  "base os loop oci cgroup store image net task nri",
-    "api":     "base os loop wire proto oci engine image store task",
-    "cmd":     "base os loop wire proto oci cgroup runtime shim store image net task nri engine api",
+    "cri":     "base os loop proto oci cgroup store image net task engine",
+    "api":     "base os loop wire proto oci engine cri image store task",
+    "cmd":     "base os loop wire proto oci cgroup runtime shim store image net task nri engine cri api",
 }
 PROTO_ROOTS = {"containerd", "google", "grpc", "ttrpc", "cgroups", "criu", "opentelemetry"}
 

@@ -13,7 +13,7 @@ rm -rf "$folder"
 mkdir -p "$folder/compiler"
 ln -s "$include/$machine/asm" "$folder/asm"
 ln -s "$("$@" -print-file-name=include)"/*.h "$folder/compiler"
-for h in linux asm-generic json-c protobuf-c seccomp.h seccomp-syscalls.h sha2.h; do
+for h in linux asm-generic json-c protobuf-c seccomp.h seccomp-syscalls.h sha2.h nghttp2 yaml.h zlib.h zconf.h; do
 	ln -s "$include/$h" "$folder/$h"
 	[ -e "$folder/$h" ] || { echo "muslinc: no $h" >&2 && exit 1; }
 done

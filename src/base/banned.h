@@ -8,6 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#undef sprintf /* glibc's macros for clang where a build is fortified: a macro's name can't be \
+		  poisoned */
+#undef vsprintf
 /* Poisoned words are an error wherever they stand after this line; system headers came before. */
 #pragma GCC poison strcpy strcat sprintf vsprintf strncpy strncat strtok gmtime localtime
 #pragma GCC poison atoi atol atoll popen mktemp tmpnam gets

@@ -88,6 +88,13 @@ struct config_nri {
 	struct nri_rules rules;
 };
 
+struct config_verifier {
+	const char *bin_dir; /* programs that are asked about every pull */
+	int32_t max_verifiers; /* negative: all of them */
+	uint64_t timeout; /* ns, of each */
+	const char *policy; /* a containers-policy.json, or "" */
+};
+
 struct config {
 	struct arena *arena;
 	const char *root, *state; /* absolute */
@@ -124,6 +131,7 @@ struct config {
 	uint64_t restart_interval; /* of the restart monitor; ns */
 	struct config_gc gc;
 	struct config_nri nri;
+	struct config_verifier verifier;
 	const char *blockio_file; /* classes of block devices (nri/blockio.h), or "" */
 	struct config_tracing tracing;
 	const char *otlp_endpoint, *otlp_protocol; /* as configured; tracing is what they came to */

@@ -351,6 +351,11 @@ int network_task_delete(const struct call *call, struct task *t, const char *exe
 	return 0;
 }
 
+int network_ready(const struct engine_network *n, struct err *e)
+{
+	return network_check_default(&n->env, e);
+}
+
 /* --- what others take away --- */
 
 /* Names that are attached now, "NS/ID". */

@@ -27,6 +27,9 @@ struct engine_network *network_new(struct engine *en);
 void network_stop(struct engine_network *n); /* the loop's thread, while the pool works */
 void network_free(struct engine_network *n); /* NULL is fine */
 
+/* Would a container get into the default network? */
+int network_ready(const struct engine_network *n, struct err *e);
+
 /* task_create() and the network; on failure neither is left. */
 int network_task_create(const struct call *call, const struct container_record *r,
 			struct task_new *t, uint32_t *ret_pid, struct err *e);

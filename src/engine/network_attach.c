@@ -1,4 +1,5 @@
 #include "engine/network_attach.h"
+#include "loop/trace.h"
 
 #include "net/builtin.h"
 #include "net/files.h"
@@ -42,6 +43,22 @@ static int load_network(const struct cni_env *env, const char *name, struct cni_
 		return -1;
 	err_clear(e);
 	return builtin_default(ret, e);
+}
+
+/* The built-in one needs nothing, so it is always ready. */
+int network_check_default(const struct cni_env *env, struct err *e)
+{
+	AUTO_CNI_NET struct cni_net *net = NULL;
+
+	if (cni_net_load(env, NULL, &net, e) < 0) {
+		if (e->code != ERR_NOT_FOUND)
+			return -1;
+		err_clear(e);
+		return 0;
+	}
+	return net->is_builtin                     ? 0
+	       : cni_find_plugins(env, net, e) < 0 ? -1
+						   : cni_status(env, net, e);
 }
 
 static int load_networks(const struct cni_env *env, json_object *names, struct plan *p,
@@ -213,6 +230,7 @@ static int attach_foreign(const struct place *place, struct err *e)
 int network_attach(const struct cni_env *env, const struct place *place,
 		   const struct network_job *job, struct err *e)
 {
+	TRACE_STEP("network");
 	CLEANUP(plan_done) struct plan p = { 0 };
 
 	if (!job->wishes)

@@ -14,6 +14,9 @@ struct network_job {
 	struct cancel *cancel; /* or NULL */
 };
 
+/* Is there a default network that can take containers? */
+int network_check_default(const struct cni_env *env, struct err *e);
+
 /* ADD to each network, as eth0, eth1, …  After a failure network_detach() is due. */
 int network_attach(const struct cni_env *env, const struct place *p, const struct network_job *job,
 		   struct err *e);

@@ -134,6 +134,17 @@ ssize_t socket_send_fds(int sock, const void *bytes, size_t n, const int *fds, s
 	return r < 0 ? -errno : r;
 }
 
+/* CMSG_NXTHDR: musl's compares a size with a difference of pointers, which clang warns of. */
+static struct cmsghdr *next_control(const struct msghdr *msg, struct cmsghdr *c)
+{
+	size_t left = msg->msg_controllen - (size_t)((char *)c - (char *)msg->msg_control);
+	size_t step = CMSG_ALIGN((size_t)c->cmsg_len);
+
+	if (c->cmsg_len < sizeof *c || step >= left || left - step < sizeof *c)
+		return NULL;
+	return (void *)((char *)c + step);
+}
+
 ssize_t socket_recv_fds(int sock, void *bytes, size_t n, int *fds, size_t *n_fds)
 {
 	struct iovec iov = { bytes, n };
@@ -152,7 +163,7 @@ ssize_t socket_recv_fds(int sock, void *bytes, size_t n, int *fds, size_t *n_fds
 	*n_fds = 0;
 	if (r < 0)
 		return -errno;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = next_control(&msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);

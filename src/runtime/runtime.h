@@ -26,6 +26,8 @@ struct runtime {
 	const char *root; /* "/run/runc", or the shim's ROOT/NAMESPACE; made when missing */
 	bool systemd_cgroup; /* cgroupsPath is slice:prefix:name */
 	bool rootless; /* cgroup permission errors are forgiven */
+	struct steps
+		*steps; /* where it and its children note what they are at (os/steps.h), or NULL */
 };
 
 /* First thing in main() of a program that uses this library: goes on as a copy of the program
@@ -80,6 +82,10 @@ struct runtime_create {
 	 * caller's that shall go with it.  NULL: none. */
 	int (*on_dir)(int dirfd, void *arg, struct err *e);
 	void *on_dir_arg;
+	/* Called when state and cgroup are made and the rootfs is what is needed next: for a caller
+	 * that makes it meanwhile, to wait.  NULL: it is there. */
+	int (*on_root)(void *arg, struct err *e);
+	void *on_root_arg;
 };
 
 /* BUNDLE/config.json read and parsed into the arena; spec->warnings are the caller's to log. */
@@ -94,6 +100,10 @@ int runtime_run(const struct runtime *rt, const struct runtime_create *c,
 		struct runtime_process *ret, struct err *e);
 
 int runtime_start(const struct runtime *rt, const char *id, struct err *e);
+
+/* The same for a caller that must not wait: 1 when it is started; 0, and nothing was done, when it
+ * has poststart hooks, which are waited for. */
+int runtime_start_now(const struct runtime *rt, const char *id, struct err *e);
 
 /* The init process, or all processes of the container's cgroup.
  * Stopped: ERR_FAILED_PRECONDITION "container not running", which for all means nobody left. */
@@ -151,7 +161,9 @@ enum runtime_status {
 extern const char *const runtime_status_names[];
 
 struct runtime_state {
-	const char *id, *bundle, *rootfs, *oci_version;
+	const char *id, *bundle, *rootfs;
+	const char *oci_version; /* of the spec that this state complies with, whatever
+				    config.json's is */
 	pid_t pid; /* 0 when stopped */
 	enum runtime_status status;
 	struct timespec created;

@@ -8,6 +8,7 @@
 #include "shim/actions_priv.h"
 #include "shim/address.h"
 #include "shim/exit_file.h"
+#include "shim/logger_record.h"
 #include "shim/oci.h"
 #include "shim/rootfs.h"
 
@@ -119,6 +120,7 @@ static int delete (struct arena *a, const struct shim_args *args, const char *se
 		log_warn(LOG({ "id", args->id }, { "error", error.msg }),
 			 "failed to cleanup rootfs mount");
 	err_clear(&error);
+	logger_record_end_all(fd);
 	if (exit_file_read(fd, &x, &error) < 0) {
 		x = (struct exit_record){ .pid = read_pid(fd), .status = 128 + 9 };
 		clock_gettime(CLOCK_REALTIME, &x.at);

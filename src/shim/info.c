@@ -7,10 +7,17 @@
 #include "shim/actions_priv.h"
 #include "shim/options.h"
 
+/* The forms of log that the built-in driver writes: a client asks before it names one to a shim
+ * that may be another's (cmd/ctr/log_uri.c). */
+#define SHIM_LOG_ANNOTATION "casco.log-drivers"
+
 static int info(struct arena *a, struct err *e)
 {
 	Containerd__Types__RuntimeInfo r = CONTAINERD__TYPES__RUNTIME_INFO__INIT;
 	Containerd__Types__RuntimeVersion v = CONTAINERD__TYPES__RUNTIME_VERSION__INIT;
+	Containerd__Types__RuntimeInfo__AnnotationsEntry
+		annotation = CONTAINERD__TYPES__RUNTIME_INFO__ANNOTATIONS_ENTRY__INIT,
+		*annotations[] = { &annotation };
 	AUTO_FREE char *bytes = NULL;
 	size_t n;
 	Google__Protobuf__Any *options = NULL;
@@ -25,6 +32,10 @@ static int info(struct arena *a, struct err *e)
 		google__protobuf__any__free_unpacked(options, NULL);
 		return -1;
 	}
+	annotation.key = (char *)SHIM_LOG_ANNOTATION;
+	annotation.value = (char *)"cri,json";
+	r.annotations = annotations;
+	r.n_annotations = ARRAY_LEN(annotations);
 	v.version = (char *)CASCO_VERSION;
 	r.name = (char *)"io.containerd.runc.v2";
 	r.version = &v;

@@ -3,8 +3,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "loop/loop.h"
+#include "os/fd.h"
 #include "os/spawn.h"
 #include "shim/log_uri.h"
+#include "shim/logger_record.h"
 #include "shim/reaper.h"
 
 #include <errno.h>
@@ -13,12 +15,14 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { READY_SECONDS = 30, STOP_SECONDS = 12 };
+enum { READY_SECONDS = 30, STOP_SECONDS = 10 };
 
 struct logger {
 	struct loop *loop;
 	struct reaper *reaper;
 	pid_t pid; /* 0: reaped */
+	char *path; /* of the program */
+	int bundlefd;
 	int ready_fd;
 	struct loop_io *ready_io;
 	struct loop_timer *timer;
@@ -74,9 +78,9 @@ static void on_ready(UNUSED struct loop_io *io, UNUSED uint32_t events, void *ar
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0)
-		err_sys(&e, errno, "failed to read from logging binary");
+		err_sys(&e, errno, "failed to read from logging binary %s", g->path);
 	else if (n == 0 && g->must_speak)
-		err_set(&e, ERR_UNKNOWN, "logging binary ended before it was ready");
+		err_set(&e, ERR_UNKNOWN, "logging binary %s ended before it was ready", g->path);
 	tell(g, e.code ? &e : NULL);
 }
 
@@ -85,31 +89,41 @@ static void on_late(UNUSED struct loop_timer *t, void *arg)
 	struct logger *g = arg;
 	struct err e = { 0 };
 
-	err_set(&e, ERR_DEADLINE_EXCEEDED, "logging binary was not ready within %d seconds",
-		READY_SECONDS);
+	err_set(&e, ERR_DEADLINE_EXCEEDED, "logging binary %s was not ready within %d seconds",
+		g->path, READY_SECONDS);
 	tell(g, &e);
+}
+
+static void logger_free(struct logger *g)
+{
+	close_fd(&g->bundlefd);
+	free(g->path);
+	free(g);
 }
 
 static void on_logger_end(UNUSED uint32_t status, UNUSED struct timespec at, void *arg)
 {
 	struct logger *g = arg;
+	struct reaper *r = g->reaper;
 
+	logger_record_remove(g->bundlefd, g->pid);
 	g->pid = 0;
 	if (!g->is_stopping)
 		return;
 	loop_timer_remove(g->timer);
-	free(g);
+	logger_free(g);
+	reaper_ended(r);
 }
 
-static int start(struct logger *g, const char *uri, const char *id, const char *ns,
-		 const int fds[6], struct err *e)
+static int start(struct logger *g, const struct logger_config *cfg, const int fds[6], struct err *e)
 {
 	AUTO_STRV struct strv argv = { 0 }, env = { 0 };
 	AUTO_FD int pidfd = -1;
 
-	uri_argv(strstr(uri, "://") + 3, &argv);
-	strv_addf(&env, "CONTAINER_ID=%s", id);
-	strv_addf(&env, "CONTAINER_NAMESPACE=%s", ns);
+	uri_argv(strstr(cfg->uri, "://") + 3, &argv);
+	strv_addf(&env, "CONTAINER_ID=%s", cfg->id);
+	strv_addf(&env, "CONTAINER_NAMESPACE=%s", cfg->ns);
+	g->path = xstrdup(argv.v[0]);
 
 	struct spawn s = { .path = argv.v[0],
 			   .argv = argv.v,
@@ -121,10 +135,11 @@ static int start(struct logger *g, const char *uri, const char *id, const char *
 
 	if (r < 0)
 		return err_sys(e, -r, "failed to start binary process: fork/exec %s", argv.v[0]);
+	logger_record(g->bundlefd, g->pid);
 	return 0;
 }
 
-int logger_start(struct loop *l, struct reaper *r, const char *uri, const char *id, const char *ns,
+int logger_start(struct loop *l, struct reaper *r, const struct logger_config *cfg,
 		 logger_ready_fn *ready, void *arg, struct logger **ret, int ret_fds[2],
 		 struct err *e)
 {
@@ -134,16 +149,16 @@ int logger_start(struct loop *l, struct reaper *r, const char *uri, const char *
 
 	*g = (struct logger){ .loop = l,
 			      .reaper = r,
+			      .bundlefd = fd_copy(cfg->bundlefd),
 			      .ready_fd = -1,
 			      .ready = ready,
 			      .arg = arg,
-			      .must_speak = str_starts(uri, "binary-v2:") };
+			      .must_speak = str_starts(cfg->uri, "binary-v2:") };
 	for (int i = 0; i < 3 && !rc; i++)
 		if (pipe2(p[i], O_CLOEXEC) < 0)
 			rc = err_sys(e, errno, "failed to create pipes of logging binary");
 	if (!rc)
-		rc = start(g, uri, id, ns, (const int[]){ -1, -1, -1, p[0][0], p[1][0], p[2][1] },
-			   e);
+		rc = start(g, cfg, (const int[]){ -1, -1, -1, p[0][0], p[1][0], p[2][1] }, e);
 	close_fd(&p[0][0]);
 	close_fd(&p[1][0]);
 	close_fd(&p[2][1]);
@@ -151,7 +166,7 @@ int logger_start(struct loop *l, struct reaper *r, const char *uri, const char *
 		close_fd(&p[0][1]);
 		close_fd(&p[1][1]);
 		close_fd(&p[2][0]);
-		free(g);
+		logger_free(g);
 		return -1;
 	}
 	ret_fds[0] = p[0][1];
@@ -180,10 +195,11 @@ void logger_stop(struct logger *g)
 	loop_timer_remove(g->timer);
 	g->timer = NULL;
 	if (!g->pid) {
-		free(g);
+		logger_free(g);
 		return;
 	}
 	g->is_stopping = true;
+	reaper_ending(g->reaper);
 	(void)kill(g->pid, SIGTERM);
 	g->timer = loop_timer_add(g->loop, STOP_SECONDS * 1000000000ull, on_stubborn, g);
 }

@@ -11,9 +11,14 @@ struct logger;
 /* uri: "binary:///path?k=v&…" or binary-v2.  *ret_fds are the write ends of its stdout and stderr
  * pipes, the caller's.  ready(e, arg) runs from the loop when it is ready or has failed. */
 typedef void logger_ready_fn(const struct err *e, void *arg);
-int logger_start(struct loop *l, struct reaper *r, const char *uri, const char *id, const char *ns,
+struct logger_config {
+	const char *uri, *id, *ns;
+	int bundlefd; /* of its container: logger_record.h */
+};
+int logger_start(struct loop *l, struct reaper *r, const struct logger_config *cfg,
 		 logger_ready_fn *ready, void *arg, struct logger **ret, int ret_fds[2],
 		 struct err *e);
 
-/* SIGTERM, and SIGKILL 12 s later if it is still there. ready is not called any more. */
+/* SIGTERM, and SIGKILL some seconds later if it is still there, which the shim's end waits for.
+ * ready is not called any more. */
 void logger_stop(struct logger *g);

@@ -1,9 +1,10 @@
 /* One call to an OCI runtime, without blocking the loop.
  *
- * Our own runtime is called as a library in a short-lived copy of this process: what it needs of
- * memory goes with it, a hook that hangs can be killed, and the container it makes becomes ours as
- * every orphan does.  Any other runtime is run by its command line, as containerd's shim runs runc.
- * Both give the same answers here. */
+ * Our own runtime is called as a library in a short-lived copy of this process (a start without
+ * hooks, which waits for nothing, in this one): what it needs of memory goes with it, a hook that
+ * hangs can be killed, and the container it makes becomes ours as every orphan does.  Any other
+ * runtime is run by its command line, as containerd's shim runs runc. Both give the same answers
+ * here. */
 #pragma once
 
 #include "base/err.h"
@@ -14,6 +15,7 @@
 
 struct loop;
 struct reaper;
+struct ttrpc_call;
 
 struct oci_runtime {
 	char *binary; /* NULL: our own, as a library */
@@ -66,6 +68,14 @@ struct oci_request {
 	const char *json; /* exec: the process; update: the resources */
 	size_t json_len;
 	const struct oci_criu *criu; /* checkpoint, restore */
+	/* create: mounts the rootfs, which our own runtime needs last only: it does all else
+	 * beside. NULL: it is mounted.  Its error is told as it is.  Called from inside oci_call().
+	 */
+	int (*make_root)(void *arg, struct err *e);
+	void *root_arg;
+	/* Whom it is done for, or NULL: the runtime has the caller's time, less what the answer
+	 * needs, and its steps are told to a caller who wants a trace. */
+	struct ttrpc_call *call;
 };
 
 /* e is NULL on success.  pid and console (the callee's to close, or -1) are of create, exec and
@@ -73,7 +83,8 @@ struct oci_request {
 typedef void oci_done_fn(const struct err *e, pid_t pid, int console, void *arg);
 
 /* done runs later, on the loop; never from inside.  The runtime is killed when it takes longer than
- * the verb's time (five minutes where hooks run in it, or memory is written). */
+ * the verb's time (five minutes where hooks run in it, or memory is written); the error then says
+ * what it was at, and what each step before took. */
 void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
 	      const struct oci_request *q, oci_done_fn *done, void *arg);
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* A bundle's shim says where it listens in the file `address`. */
 static bool has_live_shim(const char *bundle)
@@ -46,9 +47,28 @@ static int create_anew(const struct runtime *rt, const struct runtime_create *c,
 	return runtime_create(rt, c, p, e);
 }
 
-static int create(const struct runtime *rt, const struct oci_request *q, struct arena *a,
+struct root {
+	int sock;
+	bool is_there;
+};
+
+static int wait_for_root(void *arg, struct err *e)
+{
+	struct root *r = arg;
+	struct err made;
+
+	if (r->is_there)
+		return 0;
+	if (recv(r->sock, &made, sizeof made, 0) != sizeof made)
+		return err_set(e, ERR_INTERNAL, "the shim ended before it made the rootfs");
+	r->is_there = true;
+	return made.code ? err_copy(e, &made) : 0;
+}
+
+static int create(const struct runtime *rt, const struct oci_request *q, int sock, struct arena *a,
 		  struct runtime_process *p, struct err *e)
 {
+	struct root root = { .sock = sock };
 	struct oci_spec *spec;
 	struct runtime_create c = {
 		.id = q->id,
@@ -61,6 +81,10 @@ static int create(const struct runtime *rt, const struct oci_request *q, struct 
 	if (runtime_load_spec(a, q->bundle, &spec, e) < 0)
 		return -1;
 	c.spec = spec;
+	if (sock >= 0 && q->make_root) {
+		c.on_root = wait_for_root;
+		c.on_root_arg = &root;
+	}
 	c.io.pid_file = q->pid_file;
 	if (q->terminal)
 		c.io.console = RUNTIME_CONSOLE_RETURN;
@@ -113,12 +137,12 @@ static int update(const struct runtime *rt, const struct oci_request *q, struct 
 	return runtime_update(rt, q->id, r, e);
 }
 
-static int run(const struct runtime *rt, const struct oci_request *q, struct arena *a,
+static int run(const struct runtime *rt, const struct oci_request *q, int sock, struct arena *a,
 	       struct runtime_process *p, struct err *e)
 {
 	switch (q->verb) {
 	case OCI_CREATE:
-		return create(rt, q, a, p, e);
+		return create(rt, q, sock, a, p, e);
 	case OCI_START:
 		return runtime_start(rt, q->id, e);
 	case OCI_EXEC:
@@ -140,14 +164,27 @@ static int run(const struct runtime *rt, const struct oci_request *q, struct are
 	BUG("unknown runtime verb");
 }
 
-void oci_own_run(const struct oci_runtime *rt, const struct oci_request *q, struct oci_answer *ret)
+bool oci_own_now(const struct oci_runtime *rt, const struct oci_request *q, struct steps *steps,
+		 struct err *ret_e)
+{
+	struct runtime lib = { .root = rt->root,
+			       .systemd_cgroup = rt->systemd_cgroup,
+			       .steps = steps };
+
+	return q->verb == OCI_START && runtime_start_now(&lib, q->id, ret_e) != 0;
+}
+
+void oci_own_run(const struct oci_runtime *rt, const struct oci_request *q, int sock,
+		 struct steps *steps, struct oci_answer *ret)
 {
 	AUTO_ARENA struct arena *a = arena_new();
-	struct runtime lib = { .root = rt->root, .systemd_cgroup = rt->systemd_cgroup };
+	struct runtime lib = { .root = rt->root,
+			       .systemd_cgroup = rt->systemd_cgroup,
+			       .steps = steps };
 	struct runtime_process p = RUNTIME_PROCESS_NONE;
 
 	*ret = (struct oci_answer){ .console = -1 };
-	if (run(&lib, q, a, &p, &ret->error) < 0 && !ret->error.code)
+	if (run(&lib, q, sock, a, &p, &ret->error) < 0 && !ret->error.code)
 		BUG("the runtime failed without an error");
 	ret->pid = p.pid;
 	ret->console = p.console;

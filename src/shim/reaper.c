@@ -23,7 +23,9 @@ struct exited {
 struct reaper {
 	struct watch *watches;
 	struct exited *exited; /* of pids that nobody watches, while held */
-	unsigned holds;
+	unsigned holds, ending;
+	void (*none_ending)(void *arg);
+	void *none_ending_arg;
 };
 
 static struct watch *watch_take(struct reaper *r, pid_t pid)
@@ -114,6 +116,34 @@ void reaper_release(struct reaper *r)
 		r->exited = x->next;
 		free(x);
 	}
+}
+
+static void check_ending(struct reaper *r)
+{
+	void (*fn)(void *arg) = r->none_ending;
+
+	if (r->ending || !fn)
+		return;
+	r->none_ending = NULL;
+	fn(r->none_ending_arg);
+}
+
+void reaper_ending(struct reaper *r)
+{
+	r->ending++;
+}
+
+void reaper_ended(struct reaper *r)
+{
+	r->ending--;
+	check_ending(r);
+}
+
+void reaper_on_none_ending(struct reaper *r, void (*fn)(void *arg), void *arg)
+{
+	r->none_ending = fn;
+	r->none_ending_arg = arg;
+	check_ending(r);
 }
 
 void reaper_free(struct reaper *r)

@@ -26,3 +26,9 @@ void reaper_unwatch(struct reaper *r, pid_t pid);
 
 void reaper_hold(struct reaper *r);
 void reaper_release(struct reaper *r);
+
+/* Children that were told to end and are not ours to leave behind: one more, one less.  fn(arg)
+ * runs once there are none, from inside when that is so already. */
+void reaper_ending(struct reaper *r);
+void reaper_ended(struct reaper *r);
+void reaper_on_none_ending(struct reaper *r, void (*fn)(void *arg), void *arg);

@@ -33,13 +33,21 @@ static void on_disconnected(void *arg)
 	loop_stop(s->loop);
 }
 
+/* A log program that was told to end has its time, and is killed after that: none stays. */
+static void on_left(void *arg)
+{
+	struct shim *s = arg;
+
+	reaper_on_none_ending(s->reaper, on_disconnected, s);
+}
+
 /* What closing leaves to do is posted to the loop, and so is the end, behind it. */
 static void on_drained(void *arg)
 {
 	struct shim *s = arg;
 
 	events_disconnect(s->events);
-	loop_post(s->loop, on_disconnected, s);
+	loop_post(s->loop, on_left, s);
 }
 
 static void on_flushed(void *arg)

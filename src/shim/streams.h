@@ -26,6 +26,7 @@ struct streams_config {
 	uid_t uid; /* owner of the pipes */
 	gid_t gid;
 	const char *id, *ns; /* told to a log program */
+	int bundlefd; /* where it is written down */
 };
 
 /* ready runs once the container's ends can be used (a log program says so), from inside or from

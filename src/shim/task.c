@@ -202,6 +202,23 @@ static void drop_foreign(struct oci_pairs *p)
 	p->n = kept;
 }
 
+static bool is_ours(struct arena *a, const struct oci_pairs *p)
+{
+	AUTO_CGROUP struct cgroup *cg = NULL;
+	struct err ignored = { 0 };
+	struct oci_pairs own;
+	size_t same = 0;
+
+	if (cgroup_load_pid(getpid(), &cg, &ignored) < 0)
+		return false;
+	cgroup_paths(cg, a, &own);
+	for (size_t i = 0; i < p->n; i++)
+		for (size_t k = 0; k < own.n; k++)
+			same += !strcmp(p->v[i].key, own.v[k].key) &&
+				!strcmp(p->v[i].value, own.v[k].value);
+	return same == p->n;
+}
+
 void container_note_cgroup(struct container *c)
 {
 	AUTO_CGROUP struct cgroup *cg = NULL;
@@ -211,6 +228,7 @@ void container_note_cgroup(struct container *c)
 		return;
 	c->cgroup_arena = arena_new();
 	cgroup_paths(cg, c->cgroup_arena, &c->cgroup_paths);
+	c->has_own_cgroup = !c->runtime.binary || !is_ours(c->cgroup_arena, &c->cgroup_paths);
 	if (cgroup_layout_of(cg) != CGROUP_V2)
 		drop_foreign(&c->cgroup_paths);
 }

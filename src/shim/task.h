@@ -98,6 +98,7 @@ struct container {
 	/* Where init was born: later it may be deeper, in a cgroup of its own making. */
 	struct arena *cgroup_arena;
 	struct oci_pairs cgroup_paths;
+	bool has_own_cgroup; /* another's runtime may leave it in ours */
 	struct cgroup_oom oom;
 	struct loop_io *oom_io;
 	struct container *next;

@@ -22,8 +22,10 @@ static char *rootfs_path(const struct container *c)
 	return xasprintf("%s/rootfs", c->bundle);
 }
 
-static int mount_rootfs(struct container *c, const create_request *q, struct err *e)
+static int mount_rootfs(void *arg, struct err *e)
 {
+	struct container *c = arg;
+	const create_request *q = c->init.op->req;
 	AUTO_FREE char *rootfs = rootfs_path(c);
 	AUTO_FREE struct rootfs_mount *m = xcalloc(q->n_rootfs + 1, sizeof *m);
 
@@ -162,6 +164,9 @@ static void on_streams(const struct err *e, void *arg)
 		.terminal = c->init.terminal,
 		.no_pivot_root = c->no_pivot_root,
 		.no_new_keyring = c->no_new_keyring,
+		.make_root = mount_rootfs,
+		.root_arg = c,
+		.call = c->init.op,
 	};
 
 	oci_call(c->shim->loop, c->shim->reaper, &c->runtime, &q, on_created, c);
@@ -227,7 +232,7 @@ void task_create(struct ttrpc_call *call)
 	c->bundlefd = open(c->bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (c->bundlefd < 0)
 		err_sys(&e, errno, "open bundle %s", c->bundle);
-	if (e.code || take_options(c, q, &e) < 0 || mount_rootfs(c, q, &e) < 0) {
+	if (e.code || take_options(c, q, &e) < 0 || (c->checkpoint && mount_rootfs(c, &e) < 0)) {
 		create_failed(c, &e);
 		return;
 	}
@@ -239,7 +244,8 @@ void task_create(struct ttrpc_call *call)
 				      .uid = c->io_uid,
 				      .gid = c->io_gid,
 				      .id = c->id,
-				      .ns = s->ns };
+				      .ns = s->ns,
+				      .bundlefd = c->bundlefd };
 
 	if (streams_open(s->loop, s->reaper, &cfg, on_streams, c, &p->io, &e) < 0) {
 		err_wrap(&e, "failed to create init process I/O");

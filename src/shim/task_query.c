@@ -106,18 +106,39 @@ static Google__Protobuf__Any *details_of(struct arena *a, const struct container
 	return NULL;
 }
 
+static void add_pid(struct cgroup_pids *l, const struct proc *p)
+{
+	if (p->pid && p->state != PROC_STOPPED)
+		l->v[l->n++] = p->pid;
+}
+
+/* Without a cgroup of its own, what it has started besides init and execs is not known here. */
+static int list_pids(const struct container *c, struct cgroup_pids *ret, struct err *e)
+{
+	AUTO_CGROUP struct cgroup *cg = NULL;
+	size_t n = 1;
+
+	if (c->has_own_cgroup)
+		return container_load_cgroup(c, &cg, e) < 0 ? -1 : cgroup_list_pids(cg, ret, e);
+	for (const struct proc *p = c->execs; p; p = p->next)
+		n++;
+	ret->v = xcalloc(n, sizeof *ret->v);
+	add_pid(ret, &c->init);
+	for (const struct proc *p = c->execs; p; p = p->next)
+		add_pid(ret, p);
+	return 0;
+}
+
 void task_pids(struct ttrpc_call *call)
 {
 	const Containerd__Task__V3__PidsRequest *q = call->req;
 	Containerd__Task__V3__PidsResponse r = CONTAINERD__TASK__V3__PIDS_RESPONSE__INIT;
 	AUTO_ARENA struct arena *a = arena_new();
-	AUTO_CGROUP struct cgroup *cg = NULL;
 	AUTO_CGROUP_PIDS struct cgroup_pids pids = { 0 };
 	struct err e = { 0 };
 	struct container *c = container_get(call->user, q->id, &e);
 
-	if (!c || (c->init.state != PROC_STOPPED && (container_load_cgroup(c, &cg, &e) < 0 ||
-						     cgroup_list_pids(cg, &pids, &e) < 0))) {
+	if (!c || (c->init.state != PROC_STOPPED && list_pids(c, &pids, &e) < 0)) {
 		ttrpc_fail(call, &e);
 		return;
 	}

@@ -54,6 +54,21 @@ int runtime_to_shim(const char *runtime, const char *self, char **ret, struct er
 	return 0;
 }
 
+bool tasks_shim_is_own(const struct tasks *ts, const char *runtime)
+{
+	const char *self = ts->env->self, *slash = strrchr(self, '/');
+	AUTO_FREE char *shim = NULL;
+	struct err none = { 0 };
+	struct stat a, b;
+
+	if (!slash || runtime_to_shim(runtime, self, &shim, &none) < 0)
+		return false;
+	AUTO_FREE char *own =
+		xasprintf("%.*s/%s", (int)(slash - self), self, strrchr(shim, '/') + 1);
+
+	return !stat(shim, &a) && !stat(own, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 static int set_result(struct bootstrap *ret, int64_t version, const char *address,
 		      const char *protocol, struct err *e)
 {

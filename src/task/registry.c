@@ -60,6 +60,7 @@ struct task *task_new(struct tasks *ts, const char *ns, const char *id)
 	struct task *t = NEW(struct task);
 
 	t->refs = 1;
+	t->starter = -1;
 	t->ts = ts;
 	t->ns = xstrdup(ns);
 	t->id = xstrdup(id);

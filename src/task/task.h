@@ -32,13 +32,15 @@ struct task_timeouts {
 	uint64_t shutdown; /* to end, once told */
 	uint64_t cleanup; /* for the delete verb of a dead one */
 	uint64_t state, stats;
+	uint64_t start; /* creation, start, exec, deletion: hooks and slow disks count */
 };
 #define TASK_TIMEOUTS_DEFAULT                            \
 	((struct task_timeouts){ .load = 5000000000,     \
 				 .shutdown = 3000000000, \
 				 .cleanup = 5000000000,  \
 				 .state = 5000000000,    \
-				 .stats = 5000000000 })
+				 .stats = 5000000000,    \
+				 .start = 120000000000 })
 
 /* What the registry needs of the daemon; borrowed for its life. */
 struct tasks_env {
@@ -72,6 +74,9 @@ void tasks_free(struct tasks *ts); /* NULL is fine */
  * options: a google.protobuf.Any's bytes for it, or none.  Blocks until the shim has ended. */
 int tasks_shim_info(const struct tasks *ts, const char *runtime, const void *options, size_t n,
 		    struct arena *a, struct any *ret, struct err *e);
+
+/* Is the shim of a runtime's name the one that came with this daemon?  PATH may lead to another. */
+bool tasks_shim_is_own(const struct tasks *ts, const char *runtime);
 
 /* Serves shims' events (ttrpc) on a listening socket.  The loop's thread only, both. */
 void tasks_listen(struct tasks *ts, int fd_take);

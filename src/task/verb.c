@@ -1,6 +1,7 @@
 /* Runs the shim binary: its verbs `start` and `delete`. */
 #include "task/internal.h"
 
+#include "base/jsonr.h"
 #include "base/log.h"
 #include "loop/loop.h"
 #include "os/fd.h"
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { OUTPUT_MAX = 64 * 1024, DELETE_AGAIN = 5 };
+enum { OUTPUT_MAX = 64 * 1024, DELETE_AGAIN = 5, STARTER_MS = 10000 };
 
 struct verb {
 	const struct task *t;
@@ -22,6 +23,7 @@ struct verb {
 	size_t input_n;
 	bool is_combined; /* stderr goes where stdout goes; else to our own */
 	int timeout_ms;
+	int *starter; /* of `start`: takes its pidfd when it has answered and not ended; or NULL */
 };
 
 static void common_argv(struct verb *v)
@@ -83,10 +85,25 @@ static int input_fd(const void *p, size_t n, struct err *e)
 	return TAKE_FD(fd);
 }
 
-/* Until the program has ended (its children may keep the pipe open) or the time is over. */
-static int collect(int pidfd, int out_fd, int timeout_ms, struct str *out, struct err *e)
+/* The JSON object that a `start` ends with. */
+static bool is_answer(const struct str *out)
 {
-	uint64_t end = loop_now() + (uint64_t)timeout_ms * 1000000;
+	AUTO_JSON json_object *o = NULL;
+	struct err not_yet = { 0 };
+
+	if (!out->len || out->over || out->ptr[0] != '{')
+		return false;
+	char last = out->ptr[out->len - 1];
+
+	return (last == '}' || last == '\n') && jsonr_parse(out->ptr, out->len, &o, &not_yet) == 0;
+}
+
+/* Until the program has ended (its children may keep the pipe open), has answered: then true in
+ * *ret_is_early; or the time is over. */
+static int collect(const struct verb *v, int pidfd, int out_fd, struct str *out, bool *ret_is_early,
+		   struct err *e)
+{
+	uint64_t end = loop_now() + (uint64_t)v->timeout_ms * 1000000;
 
 	for (;;) {
 		struct pollfd fds[] = { { .fd = out_fd, .events = POLLIN },
@@ -101,14 +118,19 @@ static int collect(int pidfd, int out_fd, int timeout_ms, struct str *out, struc
 			return err_sys(e, errno, "poll");
 		if (!r)
 			return err_set(e, ERR_DEADLINE_EXCEEDED, "did not end within %d s",
-				       timeout_ms / 1000);
+				       v->timeout_ms / 1000);
 		ssize_t n = fds[0].revents ? read(out_fd, buf, sizeof buf) : 0;
 
-		if (n > 0)
+		if (n > 0) {
 			str_addn(out, buf, (size_t)n);
-		else if (fds[1].revents)
+			*ret_is_early = v->starter && is_answer(out);
+			if (*ret_is_early)
+				return 0;
+			continue;
+		}
+		if (fds[1].revents)
 			return 0;
-		else if (fds[0].revents && poll(&fds[1], 1, 10) < 0) /* end of file: await exit */
+		if (fds[0].revents && poll(&fds[1], 1, 10) < 0) /* end of file: await exit */
 			return err_sys(e, errno, "poll");
 	}
 }
@@ -116,10 +138,16 @@ static int collect(int pidfd, int out_fd, int timeout_ms, struct str *out, struc
 static int run_spawned(const struct verb *v, int pidfd, int out_fd, struct str *out, struct err *e)
 {
 	int status = 0;
+	bool is_early = false;
 	struct err failed = { 0 };
 
-	if (collect(pidfd, out_fd, v->timeout_ms, out, &failed) < 0)
+	if (collect(v, pidfd, out_fd, out, &is_early, &failed) < 0)
 		(void)sys_pidfd_send_signal(pidfd, SIGKILL, NULL, 0); /* may have just ended */
+	if (is_early) {
+		*v->starter = fd_copy(pidfd);
+		if (*v->starter >= 0)
+			return 0;
+	}
 	int r = spawn_wait(pidfd, -1, &status);
 
 	if (failed.code)
@@ -186,11 +214,31 @@ static void *encode_any(const struct any *any, size_t *ret_n)
 	return p;
 }
 
-int shim_start(const struct task *t, const struct any *options, struct bootstrap *ret,
-	       struct err *e)
+/* What it said was enough to go on with; that it said it and then failed is worth a line. */
+void shim_start_end(struct task *t)
+{
+	int status = 0;
+
+	if (t->starter < 0)
+		return;
+	if (spawn_wait(t->starter, STARTER_MS, &status) == -ETIMEDOUT) {
+		/* it may just have ended */
+		(void)sys_pidfd_send_signal(t->starter, SIGKILL, NULL, 0);
+		(void)spawn_wait(t->starter, -1, &status);
+	}
+	if (status)
+		log_warn(LOG({ "id", t->id }),
+			 "the shim's start answered, and ended with status %d", status);
+	close_fd(&t->starter);
+	t->starter = -1;
+}
+
+int shim_start(struct task *t, const struct any *options, struct bootstrap *ret, struct err *e)
 {
 	AUTO_STR struct str out = STR_INIT(OUTPUT_MAX);
-	struct verb v = { .t = t, .is_combined = true, .timeout_ms = TASK_START_MS };
+	struct verb v = {
+		.t = t, .is_combined = true, .timeout_ms = TASK_START_MS, .starter = &t->starter
+	};
 	AUTO_FREE void *input = encode_any(options, &v.input_n);
 
 	v.input = input;

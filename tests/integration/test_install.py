@@ -37,8 +37,8 @@ class Install(unittest.TestCase):
         left = [p for p in self.scratch.path.rglob("*") if p.is_file()]
         self.assertEqual([p.name for p in left], ["config.toml"])  # the administrator's
 
-    def test_runc_and_shim_need_no_library(self):
-        for name in ("runc", "containerd-shim-runc-v2"):
+    def test_runc_shim_and_ctr_need_no_library(self):
+        for name in ("runc", "containerd-shim-runc-v2", "ctr"):
             r = run(["readelf", "-dl", TOP / "build" / "bin" / name])
             self.assertNotIn("NEEDED", r.stdout, name)
             self.assertNotIn("INTERP", r.stdout, name)

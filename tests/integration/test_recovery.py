@@ -58,7 +58,7 @@ class Recovery(DaemonTest):
         self.assertEqual(len(shims), 1)
         os.kill(shims[0], signal.SIGKILL)
         wait_for("the container's end", lambda: not os.path.exists(f"/proc/{pid}") or
-                 "State:\tZ" in open(f"/proc/{pid}/status").read())
+                 "State:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text())
         wait_for("the task to be gone or stopped", lambda: "RUNNING" not in self.task_line("orphan"))
         self.ctr("tasks", "delete", "orphan", check=False)
         self.ctr("containers", "delete", "orphan")

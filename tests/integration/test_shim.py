@@ -256,6 +256,28 @@ class Start(unittest.TestCase):
         self.assertEqual(c.call("Shutdown", one)[0], 0)
         self.assertFalse(os.path.exists(path), "the socket goes before the answer: a kill in between leaves none")
 
+    def test_a_rootfs_that_cannot_be_mounted(self):
+        # The runtime has begun its own work by then: none of it stays, and the mount's own words are told.
+        id = "no-root"
+        b = Bundle(self.scratch.path / id)
+        b.config["linux"]["cgroupsPath"] = f"/casco-{id}"
+        b.write()
+        _, address = self.start(b.path, self.NEW, self.boot(id))
+        c = Client(address)
+        self.addCleanup(c.close)
+        mount = field(3, field(1, "casco-fs") + field(2, "none"))
+        code, text, _ = c.call("Create", field(1, id) + field(2, str(b.path)) + mount)
+        self.assertEqual(code, 2)
+        self.assertIn("casco-fs", text)
+        self.assertNotIn("OCI runtime create failed", text)
+        self.assertEqual(c.call("State", field(1, id))[:2], (5, "container not created: not found"))
+        self.assertFalse(os.path.exists(f"/run/containerd/runc/default/{id}"))
+        self.assertEqual([p for p in pathlib.Path("/sys/fs/cgroup").glob(f"**/casco-{id}")], [])
+        # and once more with one that can be
+        mount = field(3, field(1, "bind") + field(2, str(b.path / "rootfs")) + field(4, "rbind"))
+        self.assertEqual(c.call("Create", field(1, id) + field(2, str(b.path)) + mount)[:2], (0, ""))
+        self.assertEqual(c.call("Delete", field(1, id))[:2], (0, ""))
+
     def test_sandbox_api(self):
         _, path = self.start(self.bundle("sb"), self.NEW, self.boot("sb"))
         c, waiting, gone = Client(path), Client(path), Client(path)

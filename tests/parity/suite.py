@@ -126,11 +126,15 @@ def busybox_image(result):
     layer.unlink()
 
 
+# What no test runs or reads: three quarters of the files, which many tests unpack anew.
+UNUSED = ("./dev/*", "./proc/*", "./sys/*", "./usr/share/*", "./var/cache/*", "./var/lib/apt/*", "./var/lib/dpkg/*",
+          "./usr/lib/apt/*", "./usr/lib/*/perl*", "./usr/lib/*/gconv/*")
+
+
 def debian_image(result, scratch):
     root = scratch / "debian"
     images.command("debootstrap", "--variant=minbase", images.SUITE, root, images.mirror())
-    shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
-    images.command("tar", "-C", root, "--exclude=./dev/*", "--exclude=./proc/*", "--exclude=./sys/*", "-cf", result, ".")
+    images.command("tar", "-C", root, *(f"--exclude={pattern}" for pattern in UNUSED), "-cf", result, ".")
 
 
 def prepared(release=None):

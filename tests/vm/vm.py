@@ -66,25 +66,25 @@ class Machine:
     """One boot, from power on to power off.  `drives` come after the disk, `more` files into /casco."""
 
     def __init__(self, scripts, programs=("runc",), disk=None, append="", memory=640, drives=(), modules=(), more=None,
-                 processors=2):
+                 processors=2, cpu="max"):
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="casco-vm-"))
         try:
             if not shutil.which("qemu-system-x86_64"):
                 raise images.Missing("qemu-system-x86_64 is not installed")
             (self.scratch / "initrd").write_bytes(payload(scripts, programs, modules, more or {}))
-            self.command = self.qemu([disk] if disk else [], drives, append, memory, processors)
+            self.command = self.qemu([disk] if disk else [], drives, append, memory, processors, cpu)
         except BaseException:
             self.remove()
             raise
 
-    def qemu(self, disks, drives, append, memory, processors):
+    def qemu(self, disks, drives, append, memory, processors, cpu):
         for name in ("data", "console", "results"):
             (self.scratch / name).touch()
         os.truncate(self.scratch / "data", 64 << 20)  # /dev/vda: a device to limit
-        words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", processors, "-m", memory,
+        words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", cpu, "-smp", processors, "-m", memory,
                  "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                  "-kernel", images.kernel() / "vmlinuz", "-initrd", self.scratch / "initrd",
-                 "-append", f"console=ttyS0 quiet panic=-1 {'casco.disk' if disks else ''} {append}",
+                 "-append", f"console=ttyS0 quiet panic=-1 no_timer_check {'casco.disk' if disks else ''} {append}",
                  "-serial", f"file:{self.scratch}/console", "-serial", f"file:{self.scratch}/results"]
         for d in (self.scratch / "data", *disks, *drives):
             words += ["-drive", f"file={d},if=virtio,format=raw,snapshot=on"]

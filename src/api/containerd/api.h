@@ -4,6 +4,10 @@
 #include "engine/engine.h"
 #include "wire/rpc.h"
 
+/* The version of containerd's API that is spoken here, as a semantic version: nerdctl uses
+ * Transfer from 2.0.0 on, and compares.  Ours stands behind it as build metadata. */
+#define API_VERSION "2.3.4+casco." CASCO_VERSION
+
 static inline struct engine *api_engine(const struct rpc_call *c)
 {
 	return c->user;

@@ -33,6 +33,7 @@ typedef Containerd__Types__Platform platform_msg;
 #define METADATA "io.containerd.metadata.v1"
 #define MONITOR "io.containerd.monitor.container.v1"
 #define MOUNTS "io.containerd.mount-manager.v1"
+#define IMAGE_VERIFIER "io.containerd.image-verifier.v1"
 #define NRI "io.containerd.nri.v1"
 #define RUNTIME "io.containerd.runtime.v2"
 #define SANDBOX_CONTROLLER "io.containerd.sandbox.controller.v1"
@@ -56,6 +57,8 @@ static const struct plugin {
 	{ GC, "scheduler", { METADATA }, false, NULL },
 	{ MOUNTS, "bolt", { METADATA }, false, "containerd.services.mounts.v1.Mounts" },
 	{ DIFFER, "walking", { METADATA }, true, "containerd.services.diff.v1.Diff" },
+	{ IMAGE_VERIFIER, "bindir", { NULL }, false, NULL },
+	{ IMAGE_VERIFIER, "policy", { NULL }, false, NULL },
 	{ INTERNAL, "opt", { NULL }, false, NULL },
 	{ LEASE, "manager", { METADATA, GC }, false, NULL },
 	{ SERVICE, "containers-service", { EVENT, METADATA }, false, NULL },
@@ -104,7 +107,7 @@ static const struct plugin {
 	{ GRPC, "tasks", { SERVICE }, false, "containerd.services.tasks.v1.Tasks" },
 	{ TRANSFER,
 	  "local",
-	  { LEASE, METADATA, DIFFER, SNAPSHOTTER },
+	  { LEASE, METADATA, DIFFER, IMAGE_VERIFIER, SNAPSHOTTER },
 	  false,
 	  "containerd.services.transfer.v1.Transfer" },
 	{ GRPC,
@@ -165,11 +168,14 @@ static void set_export(struct arena *a, plugin_msg *m, const char *key, const ch
 }
 
 /* Where clients of this machine find what the daemon and the shims keep beside the records. */
-static void set_task_exports(struct arena *a, plugin_msg *m, const struct config *c)
+static void set_task_exports(struct arena *a, plugin_msg *m, const struct engine *en)
 {
+	const struct config *c = en->cfg;
+	bool is_own = tasks_shim_is_own(en->tasks, "io.containerd.runc.v2");
 	struct label v[] = { { "history", history_root(c, a) },
 			     { "logs", history_log_root(c, a) },
 			     { "networks", network_root(c, a) },
+			     { "shim", is_own ? "own" : "foreign" },
 			     { "publish-address", c->publish_address },
 			     { "publish-policy", c->publish_policy } };
 	struct labels l = { v, ARRAY_LEN(v) };
@@ -195,7 +201,7 @@ static plugin_msg *plain_plugin(struct arena *a, const struct plugin *p, const s
 	if (strcmp(p->type, CONTENT) == 0)
 		set_export(a, m, "root", arena_printf(a, "%s/" CONTENT ".content", en->cfg->root));
 	if (strcmp(p->type, RUNTIME) == 0)
-		set_task_exports(a, m, en->cfg);
+		set_task_exports(a, m, en);
 	if (strcmp(p->type, INTERNAL) == 0)
 		set_export(a, m, "path", en->cfg->opt_path);
 	if (strcmp(p->type, METADATA) == 0)

@@ -1,5 +1,7 @@
 #include "api/containerd/services.h"
 
+#include "api/cri/services.h"
+
 const struct rpc_service api_services[] = {
 	{ "containerd.services.containers.v1.Containers", containers_methods },
 	{ "containerd.services.content.v1.Content", content_methods },
@@ -20,6 +22,8 @@ const struct rpc_service api_services[] = {
 	{ "grpc.health.v1.Health", health_methods },
 	{ "grpc.reflection.v1.ServerReflection", reflection_methods },
 	{ "grpc.reflection.v1alpha.ServerReflection", reflection_methods },
+	{ "runtime.v1.ImageService", cri_image_methods },
+	{ "runtime.v1.RuntimeService", cri_runtime_methods },
 	{ NULL, NULL },
 };
 

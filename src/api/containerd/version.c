@@ -1,14 +1,11 @@
 /* The Version service. */
+#include "api/containerd/api.h"
 #include "api/containerd/services.h"
 
 #include "base/mem.h"
 
 #include "containerd/services/version/v1/version.pb-c.h"
 #include "google/protobuf/empty.pb-c.h"
-
-/* The version of containerd's API that is spoken here, as a semantic version: nerdctl uses
- * Transfer from 2.0.0 on, and compares.  Ours stands behind it as build metadata. */
-#define API_VERSION "2.3.4+casco." CASCO_VERSION
 
 static int version(UNUSED struct rpc_call *c, UNUSED const void *req, void *rsp,
 		   UNUSED struct err *e)

@@ -14,6 +14,7 @@ enum kind {
 	ID,
 	COUNT,
 	NUMBER,
+	SIGNED,
 	SIZE,
 	SCORE,
 	SHARE,
@@ -31,6 +32,7 @@ enum { MESSAGE_MAX = 64 * 1024 * 1024 };
 
 #define TIMEOUT "timeouts/io.containerd.timeout."
 #define NRI "plugins/io.containerd.nri.v1.nri/"
+#define VERIFIER "plugins/io.containerd.image-verifier.v1."
 #define RULE NRI "default_validator/"
 #define PUBLISH "plugins/io.casco.network.v1.builtin/"
 #define GC "plugins/io.containerd.gc.v1.scheduler/"
@@ -90,6 +92,7 @@ static const struct known {
 	{ TIMEOUT "shim.shutdown", DURATION, AT(timeouts.shutdown) },
 	{ TIMEOUT "shim.cleanup", DURATION, AT(timeouts.cleanup) },
 	{ TIMEOUT "task.state", DURATION, AT(timeouts.state) },
+	{ TIMEOUT "task.start", DURATION, AT(timeouts.start) }, /* ours */
 	{ TIMEOUT "metrics.shimstats", DURATION, AT(timeouts.stats) },
 	{ TIMEOUT "bolt.open", QUIET },
 	{ TIMEOUT "cri.defercleanup", QUIET },
@@ -109,6 +112,10 @@ static const struct known {
 	{ NRI "plugin_config_path", TEXT, AT(nri.plugin_config) },
 	{ NRI "plugin_registration_timeout", DURATION, AT(nri.registration_timeout) },
 	{ NRI "plugin_request_timeout", DURATION, AT(nri.request_timeout) },
+	{ VERIFIER "bindir/bin_dir", TEXT, AT(verifier.bin_dir) },
+	{ VERIFIER "bindir/max_verifiers", SIGNED, AT(verifier.max_verifiers) },
+	{ VERIFIER "bindir/per_verifier_timeout", DURATION, AT(verifier.timeout) },
+	{ VERIFIER "policy/path", TEXT, AT(verifier.policy) },
 	{ RULE "enable", BOOL, AT(nri.rules.enable) },
 	{ RULE "reject_oci_hook_adjustment", BOOL, AT(nri.rules.reject_hooks) },
 	{ RULE "reject_runtime_default_seccomp_adjustment", BOOL,
@@ -260,6 +267,11 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 		if (!is_int || i < 0 || i > INT32_MAX)
 			return wrong_type(src, k->path, "a number that is not negative", e);
 		*(uint32_t *)to = (uint32_t)i;
+		return 0;
+	case SIGNED:
+		if (!is_int || i < INT32_MIN || i > INT32_MAX)
+			return wrong_type(src, k->path, "a number", e);
+		*(int32_t *)to = (int32_t)i;
 		return 0;
 	case SHARE:
 		if (!is_int && !json_object_is_type(v, json_type_double))

@@ -51,6 +51,10 @@ static void set_defaults(struct config *c)
 				      .plugin_config = "/etc/nri/conf.d",
 				      .registration_timeout = 5000000000,
 				      .request_timeout = 2000000000 };
+	c->verifier = (struct config_verifier){ .bin_dir = "/opt/containerd/image-verifier/bin",
+						.max_verifiers = 10,
+						.timeout = 10000000000,
+						.policy = "" };
 	c->otlp_endpoint = c->otlp_protocol = c->blockio_file = "";
 	c->tracing = (struct config_tracing){ .endpoint = "",
 					      .service = "containerd",

@@ -49,6 +49,7 @@ static void put_timeouts(struct str *out, const struct task_timeouts *t)
 	put_duration(out, "  ", "io.containerd.timeout.shim.cleanup", t->cleanup);
 	put_duration(out, "  ", "io.containerd.timeout.shim.load", t->load);
 	put_duration(out, "  ", "io.containerd.timeout.shim.shutdown", t->shutdown);
+	put_duration(out, "  ", "io.containerd.timeout.task.start", t->start);
 	put_duration(out, "  ", "io.containerd.timeout.task.state", t->state);
 }
 
@@ -73,6 +74,16 @@ static void put_nri(struct str *out, const struct config_nri *nri)
 	put_text(out, "    ", "plugin_config_path", nri->plugin_config);
 	put_duration(out, "    ", "plugin_registration_timeout", nri->registration_timeout);
 	put_duration(out, "    ", "plugin_request_timeout", nri->request_timeout);
+}
+
+static void put_verifier(struct str *out, const struct config_verifier *v)
+{
+	str_add(out, "\n  [plugins.'io.containerd.image-verifier.v1.bindir']\n");
+	put_text(out, "    ", "bin_dir", v->bin_dir);
+	str_addf(out, "    max_verifiers = %d\n", v->max_verifiers);
+	put_duration(out, "    ", "per_verifier_timeout", v->timeout);
+	str_add(out, "\n  [plugins.'io.containerd.image-verifier.v1.policy']\n");
+	put_text(out, "    ", "path", v->policy);
 }
 
 static void put_tracing(struct str *out, const struct config *c)
@@ -200,6 +211,7 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.opt']\n");
 	put_text(out, "    ", "path", c->opt_path);
 	put_gc(out, &c->gc);
+	put_verifier(out, &c->verifier);
 	str_add(out, "\n  [plugins.'io.containerd.monitor.container.v1.restart']\n");
 	put_duration(out, "    ", "interval", c->restart_interval);
 	put_nri(out, &c->nri);

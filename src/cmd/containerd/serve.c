@@ -11,6 +11,7 @@
 #include "cmd/containerd/otlp.h"
 #include "cmd/containerd/process.h"
 #include "cmd/containerd/tcp.h"
+#include "cri/cri.h"
 #include "engine/collector.h"
 #include "engine/engine.h"
 #include "engine/network.h"
@@ -173,7 +174,8 @@ static void open_engine(void *arg)
 {
 	struct daemon *d = arg;
 
-	d->is_open = engine_open(d->cfg, d->loop, d->pool, &d->engine, &d->failure) == 0;
+	d->is_open = engine_open(d->cfg, d->loop, d->pool, &d->engine, &d->failure) == 0 &&
+		     cri_open(d->engine, &d->engine->cri, &d->failure) == 0;
 	loop_post(d->loop, opened, d);
 }
 
@@ -261,6 +263,7 @@ static void close_all(struct daemon *d)
 	if (d->engine) {
 		streams_free(d->engine->streams);
 		history_free(d->engine->history);
+		cri_free(d->engine->cri);
 		engine_close(d->engine);
 	}
 	loop_free(d->loop);

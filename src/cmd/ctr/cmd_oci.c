@@ -3,10 +3,10 @@
 
 #include "base/jsonr.h"
 #include "cmd/ctr/json_print.h"
+#include "cmd/ctr/logs.h"
 #include "oci/generate.h"
 #include "oci/platform.h"
 
-#include "containerd/types/introspection.pb-c.h"
 #include "google/protobuf/empty.pb-c.h"
 
 static int oci_spec(struct ctr *ctr, const struct args *args, struct err *e)
@@ -142,19 +142,13 @@ static void add_features(struct jsonw *w, const Google__Protobuf__Any *any)
 	json_value(w, o);
 }
 
-static int print_runtime(const Google__Protobuf__Any *extra, struct err *e)
+static void print_runtime(const Containerd__Types__RuntimeInfo *info)
 {
 	struct str out AUTO_STR = STR_INIT(4 << 20);
 	struct arena *a AUTO_ARENA = arena_new();
-	Containerd__Types__RuntimeInfo *info = NULL;
 	struct labels l;
 	struct jsonw w;
 
-	if (extra)
-		info = containerd__types__runtime_info__unpack(NULL, extra->value.len,
-							       extra->value.data);
-	if (!info)
-		return err_set(e, ERR_UNKNOWN, "the answer is no containerd.types.RuntimeInfo");
 	jsonw_init(&w, &out, 4);
 	jsonw_object(&w);
 	jsonw_kstring(&w, "Name", info->name);
@@ -169,26 +163,40 @@ static int print_runtime(const Google__Protobuf__Any *extra, struct err *e)
 	labels_from_pb(a, info->annotations, info->n_annotations, &l);
 	json_labels(&w, &l);
 	jsonw_end(&w);
-	containerd__types__runtime_info__free_unpacked(info, NULL);
 	puts(str_c(&out));
-	return 0;
 }
 
-int inspect_runtime_run(struct ctr *ctr, const struct args *args, struct err *e)
+int runtime_info(struct ctr *ctr, const char *runtime, Google__Protobuf__Any *options,
+		 Containerd__Types__RuntimeInfo **ret, struct err *e)
 {
 	Containerd__Types__RuntimeRequest ask = CONTAINERD__TYPES__RUNTIME_REQUEST__INIT;
 	INTROSPECTION(PluginInfoRequest) req = INTROSPECTION_INIT(PLUGIN_INFO_REQUEST);
 	INTROSPECTION(PluginInfoResponse) * rsp;
 
-	ask.runtime_path = PB(args_string(args, "runtime"));
-	ask.options = runtime_options(ctr, args);
+	ask.runtime_path = PB(runtime);
+	ask.options = options;
 	req.type = PB("io.containerd.runtime.v2");
 	req.id = PB("task");
 	req.options = pack(ctr->arena, "containerd.types.RuntimeRequest", &ask.base);
 	if (CTR_CALL(ctr, "introspection.v1.Introspection/PluginInfo", &req,
 		     introspection__v1__plugin_info_response, &rsp, e) < 0)
 		return -1;
-	return print_runtime(rsp->extra, e);
+	*ret = rsp->extra ? containerd__types__runtime_info__unpack(NULL, rsp->extra->value.len,
+								    rsp->extra->value.data)
+			  : NULL;
+	return *ret ? 0 : err_set(e, ERR_UNKNOWN, "the answer is no containerd.types.RuntimeInfo");
+}
+
+int inspect_runtime_run(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	Containerd__Types__RuntimeInfo *info;
+
+	if (runtime_info(ctr, args_string(args, "runtime"), runtime_options(ctr, args), &info, e) <
+	    0)
+		return -1;
+	print_runtime(info);
+	containerd__types__runtime_info__free_unpacked(info, NULL);
+	return 0;
 }
 
 static const struct flag spec_flags[] = {

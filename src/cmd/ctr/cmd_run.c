@@ -1,6 +1,7 @@
 /* ctr run */
 #include "cmd/ctr/logs.h"
 #include "cmd/ctr/network.h"
+#include "cmd/ctr/trace_file.h"
 
 #include "os/kernel.h"
 
@@ -31,7 +32,7 @@ static int add_restart_log(struct ctr *ctr, const struct args *args, const struc
 
 	if (!opt->detach || opt->null_io || !*args_string(args, "restart"))
 		return 0;
-	if (!*uri && log_uri_make(ctr, opt, &nobody, &uri, e) < 0)
+	if (!*uri && log_uri_make(ctr, args_string(args, "runtime"), opt, &nobody, &uri, e) < 0)
 		return -1;
 	if (uri)
 		labels_add(ctr->arena, more, "containerd.io/restart.loguri", uri);
@@ -62,7 +63,7 @@ static void spare_the_disk(struct arena *a, SNAPSHOTS(PrepareSnapshotResponse) *
 	}
 }
 
-int run_run(struct ctr *ctr, const struct args *args, struct err *e)
+static int run(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	bool rm = args_bool(args, "rm"), detach = args_bool(args, "detach");
 	CONTAINERS(Container) * c;
@@ -89,4 +90,9 @@ int run_run(struct ctr *ctr, const struct args *args, struct err *e)
 		return 0;
 	}
 	return r;
+}
+
+int run_run(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	return traced(ctr, args, "ctr run", run, e);
 }

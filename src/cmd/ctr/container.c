@@ -5,6 +5,7 @@
 
 #include "base/ident.h"
 #include "base/jsonr.h"
+#include "loop/trace.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -181,9 +182,19 @@ static int prepare_root(struct draft *d, struct err *e)
 	size_t n;
 	const char *const *words = args_list(d->args, "snapshotter-label", &n);
 
+	labels_parse(ctr->arena, words, n, &l);
+	/* Nearly always it is unpacked: then to ask is a round trip more. */
+	if (!d->idmaps.uids.n) {
+		struct err absent = { 0 };
+
+		if (snapshot_prepare(ctr, d->snapshotter, d->id, d->image.chain_id, &l, &d->root,
+				     &absent) == 0)
+			return 0;
+		if (absent.code != ERR_NOT_FOUND)
+			return err_copy(e, &absent);
+	}
 	if (image_unpack(ctr, &d->image, d->snapshotter, e) < 0)
 		return -1;
-	labels_parse(ctr->arena, words, n, &l);
 	if (choose_parent(d, &l, &parent, e) < 0)
 		return -1;
 	return snapshot_prepare(ctr, d->snapshotter, d->id, parent, &l, &d->root, e);
@@ -214,6 +225,7 @@ static int load_image(struct draft *d, struct err *e)
 
 static int write_spec(struct draft *d, struct err *e)
 {
+	TRACE_STEP("make the spec");
 	const char *user = args_string(d->args, "user");
 	struct generate g;
 

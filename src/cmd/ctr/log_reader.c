@@ -3,13 +3,13 @@
 #include "cmd/ctr/logs.h"
 
 #include "base/num.h"
-#include "image/inflate.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #define NAME "container.log"
 enum { FILES_MAX = 4096, RECORD_MAX = 1 << 20, CHUNK = 64 << 10 };
@@ -171,18 +171,23 @@ static int read_whole(struct log_reader *r, uint32_t number, const struct output
 {
 	int fd AUTO_FD = open_number(r, number);
 	char *buf AUTO_FREE = xmalloc(CHUNK);
-	struct inflate *z;
-	ssize_t n;
-	int rc = 0;
+	int n, rc = 0, error = Z_OK;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "open a log in %s", r->dir);
-	z = inflate_new(fd, INFLATE_GUESS);
-	while (rc == 0 && (n = inflate_read(z, buf, CHUNK, e)) > 0)
+	gzFile z = gzdopen(fd, "rb"); /* what is not compressed it reads as it is */
+
+	if (!z)
+		return err_sys(e, ENOMEM, "read a log in %s", r->dir);
+	fd = -1;
+	while (rc == 0 && (n = gzread(z, buf, CHUNK)) > 0)
 		rc = take_bytes(r, buf, (size_t)n, o) < 0 ? 1 : 0;
-	inflate_free(z);
+	if (rc == 0 && n < 0)
+		rc = err_set(e, ERR_DATA_LOSS, "log %s/" NAME ".%06u: %s", r->dir, number,
+			     gzerror(z, &error));
+	(void)gzclose_r(z);
 	str_reset(&r->line);
-	return rc ? rc : n < 0 ? err_wrap(e, "log %s/" NAME ".%06u", r->dir, number) : 0;
+	return rc;
 }
 
 static int read_current(struct log_reader *r, const struct output *o, struct err *e)

@@ -22,7 +22,7 @@ int kept_find(struct ctr *ctr, struct kept *ret, struct err *e)
 	INTROSPECTION(PluginsResponse) * rsp;
 	char *filter = arena_strdup(ctr->arena, "type==io.containerd.runtime.v2,id==task");
 
-	*ret = (struct kept){ "", "", "", "", "" };
+	*ret = (struct kept){ "", "", "", false, "", "" };
 	req.filters = &filter;
 	req.n_filters = 1;
 	if (CTR_CALL(ctr, "introspection.v1.Introspection/Plugins", &req,
@@ -32,6 +32,7 @@ int kept_find(struct ctr *ctr, struct kept *ret, struct err *e)
 		ret->logs = export_of(ctr, rsp->plugins[i], "logs");
 		ret->history = export_of(ctr, rsp->plugins[i], "history");
 		ret->networks = export_of(ctr, rsp->plugins[i], "networks");
+		ret->has_own_shim = !strcmp(export_of(ctr, rsp->plugins[i], "shim"), "own");
 		ret->publish_address = export_of(ctr, rsp->plugins[i], "publish-address");
 		ret->publish_policy = export_of(ctr, rsp->plugins[i], "publish-policy");
 	}
@@ -66,8 +67,27 @@ static int add_options(struct str *s, const char *const *words, struct err *e)
 	return 0;
 }
 
-int log_uri_make(struct ctr *ctr, const struct task_options *opt, const struct task_io *io,
-		 const char **ret, struct err *e)
+/* The daemon's own shim has the driver; any other is asked.  One that cannot say anything about
+ * itself (containerd's before 2.0) has none. */
+static bool keeps_logs(struct ctr *ctr, const struct kept *kept, const char *runtime)
+{
+	Containerd__Types__RuntimeInfo *info;
+	struct err old = { 0 };
+	struct labels l;
+
+	if (kept->has_own_shim && !strcmp(runtime, DEFAULT_RUNTIME))
+		return true;
+	if (runtime_info(ctr, runtime, NULL, &info, &old) < 0)
+		return false;
+	labels_from_pb(ctr->arena, info->annotations, info->n_annotations, &l); /* borrows */
+	bool r = labels_get(&l, "casco.log-drivers");
+
+	containerd__types__runtime_info__free_unpacked(info, NULL);
+	return r;
+}
+
+int log_uri_make(struct ctr *ctr, const char *runtime, const struct task_options *opt,
+		 const struct task_io *io, const char **ret, struct err *e)
 {
 	struct str s AUTO_STR = STR_INIT(16 << 10);
 	struct kept kept;
@@ -83,6 +103,12 @@ int log_uri_make(struct ctr *ctr, const struct task_options *opt, const struct t
 		return -1;
 	if (!*kept.logs)
 		return 0;
+	if (!keeps_logs(ctr, &kept, runtime))
+		return opt->is_log_asked ? err_set(e, ERR_UNIMPLEMENTED,
+						   "the shim of runtime %s has no log driver: "
+						   "--log-driver none or --log-uri is expected",
+						   runtime)
+					 : 0;
 	str_add(&s, SCHEME);
 	add_escaped(&s, kept.logs);
 	str_addf(&s, "/%s/%s?format=%s", ctr->ns, io->id, opt->log_driver);

@@ -6,14 +6,21 @@
 /* Folders that our daemon exports; "" where the daemon is another one. */
 struct kept {
 	const char *logs, *history, *networks; /* without namespace and id */
+	bool has_own_shim; /* behind the default runtime's name is its own, and no other from PATH
+			    */
 	const char *publish_address, *publish_policy; /* of its network configuration */
 };
 int kept_find(struct ctr *ctr, struct kept *ret, struct err *e);
 
+/* What the daemon's host has to say of a runtime; the caller frees it. options: NULL is none. */
+int runtime_info(struct ctr *ctr, const char *runtime, Google__Protobuf__Any *options,
+		 Containerd__Types__RuntimeInfo **ret, struct err *e);
+
 /* --log-driver and --log-opt as the address that a task's streams get; out and err are the fifos
- * for those who attach.  *ret NULL: no log is kept. */
-int log_uri_make(struct ctr *ctr, const struct task_options *opt, const struct task_io *io,
-		 const char **ret, struct err *e);
+ * for those who attach.  *ret NULL: no log is kept, as where the runtime's shim is another's and
+ * has no such driver; asked for one by name, that is an error. */
+int log_uri_make(struct ctr *ctr, const char *runtime, const struct task_options *opt,
+		 const struct task_io *io, const char **ret, struct err *e);
 
 /* The folder of a container's log; ERR_NOT_FOUND when it has none. */
 int log_folder(struct ctr *ctr, const char *id, const char **ret, struct err *e);

@@ -2,6 +2,7 @@
 #include "cmd/ctr/network.h"
 
 #include "base/num.h"
+#include "base/signame.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -38,17 +39,15 @@ int signal_parse(const char *s, uint32_t *ret, struct err *e)
 		*ret = n;
 		return 0;
 	}
-	for (int i = 1; i < SIGRTMIN; i++) {
-		const char *name = sigabbrev_np(i);
+	int named = signal_by_name(bare);
 
-		if (name && !strcasecmp(name, bare)) {
-			*ret = (uint32_t)i;
-			return 0;
-		}
+	if (named) {
+		*ret = (uint32_t)named;
+		return 0;
 	}
 	if (!strncasecmp(bare, "RTMIN+", 6) && num_u32(bare + 6, &n) == 0 &&
-	    n <= (uint32_t)(SIGRTMAX - SIGRTMIN)) {
-		*ret = (uint32_t)SIGRTMIN + n;
+	    n <= (uint32_t)(SIGRTMAX - SIGNAL_RTMIN)) {
+		*ret = (uint32_t)SIGNAL_RTMIN + n;
 		return 0;
 	}
 	return err_set(e, ERR_UNKNOWN, "invalid signal: %s", s);
@@ -122,6 +121,7 @@ void task_options_from(const struct args *args, struct task_options *ret)
 		.fifo_dir = args_string(args, "fifo-dir"),
 		.pid_file = args_string(args, "pid-file"),
 		.log_driver = args_string(args, "log-driver"),
+		.is_log_asked = args_is_set(args, "log-driver"),
 		.log_opts = args_list(args, "log-opt", NULL),
 	};
 }
@@ -254,7 +254,9 @@ static int make_io(struct ctr *ctr, const CONTAINERS(Container) * c, const struc
 	}
 	if (task_io_create(ctr, opt->fifo_dir, c->id, "", tty, ret, e) < 0)
 		return -1;
-	if (!opt->detach || log_uri_make(ctr, opt, ret, &ret->log, e) == 0)
+	const char *runtime = c->runtime ? c->runtime->name : DEFAULT_RUNTIME;
+
+	if (!opt->detach || log_uri_make(ctr, runtime, opt, ret, &ret->log, e) == 0)
 		return 0;
 	task_io_remove(ret);
 	return -1;

@@ -8,8 +8,10 @@
 int task_get(struct ctr *ctr, const char *id, const char *exec_id,
 	     Containerd__V1__Types__Process **ret, struct err *e);
 
+#define DEFAULT_RUNTIME "io.containerd.runc.v2"
+
 struct task_options {
-	bool null_io, detach, no_pivot;
+	bool null_io, detach, no_pivot, is_log_asked; /* log_driver is not the default */
 	const char *log_uri, *fifo_dir, *pid_file; /* "" when absent */
 	const char *log_driver; /* "cri", "json", "none" */
 	const char *const *log_opts; /* ends with NULL */

@@ -1,0 +1,9 @@
+/* The services of Kubernetes' container runtime interface, on the same socket as containerd's.
+ *
+ * They need no namespace header: everything of theirs is in the namespace k8s.io. */
+#pragma once
+
+#include "wire/rpc.h"
+
+extern const struct rpc_method cri_runtime_methods[];
+extern const struct rpc_method cri_image_methods[];

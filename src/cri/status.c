@@ -1,0 +1,81 @@
+/* Is the node ready?  What kubelet asks every few seconds. */
+#include "cri/private.h"
+#include "engine/network.h"
+
+#include <string.h>
+
+typedef Runtime__V1__RuntimeCondition condition_msg;
+typedef Runtime__V1__RuntimeHandler handler_msg;
+
+enum { CONDITIONS = 3 };
+
+static condition_msg *condition_new(struct arena *a, const char *type, bool is_met,
+				    const char *reason, const char *message)
+{
+	condition_msg *m = ARENA_NEW(a, condition_msg);
+
+	runtime__v1__runtime_condition__init(m);
+	m->type = (char *)type;
+	m->status = is_met;
+	m->reason = (char *)reason;
+	m->message = (char *)message;
+	return m;
+}
+
+static condition_msg *network_condition(struct cri *cri, struct arena *a)
+{
+	struct err e = { 0 };
+
+	if (network_ready(cri->en->network, &e) == 0)
+		return condition_new(a, "NetworkReady", true, "", "");
+	return condition_new(a, "NetworkReady", false, "NetworkPluginNotReady",
+			     arena_printf(a, "Network plugin returns error: %s", e.msg));
+}
+
+static handler_msg *handler_new(struct arena *a, const char *name)
+{
+	handler_msg *m = ARENA_NEW(a, handler_msg);
+
+	runtime__v1__runtime_handler__init(m);
+	m->name = (char *)name;
+	m->features = ARENA_NEW(a, Runtime__V1__RuntimeHandlerFeatures);
+	runtime__v1__runtime_handler_features__init(m->features);
+	m->features->recursive_read_only_mounts = true;
+	m->features->user_namespaces = true;
+	return m;
+}
+
+/* Each runtime by its name, and the default one as "", which is how a pod without a runtime class
+ * asks for it. */
+static void add_handlers(const struct config *cfg, struct arena *a, Runtime__V1__StatusResponse *r)
+{
+	bool has_default = false;
+
+	r->runtime_handlers = arena_alloc(a, (cfg->n_runtimes + 2) * sizeof *r->runtime_handlers);
+	r->runtime_handlers[r->n_runtime_handlers++] = handler_new(a, "");
+	for (size_t i = 0; i < cfg->n_runtimes; i++) {
+		has_default |= !strcmp(cfg->runtimes[i].name, CRI_RUNTIME);
+		r->runtime_handlers[r->n_runtime_handlers++] =
+			handler_new(a, cfg->runtimes[i].name);
+	}
+	if (!has_default)
+		r->runtime_handlers[r->n_runtime_handlers++] = handler_new(a, CRI_RUNTIME);
+}
+
+void cri_status(struct cri *cri, struct arena *a, UNUSED bool is_verbose,
+		Runtime__V1__StatusResponse *r)
+{
+	Runtime__V1__RuntimeStatus *s = ARENA_NEW(a, Runtime__V1__RuntimeStatus);
+
+	runtime__v1__runtime_status__init(s);
+	s->conditions = arena_alloc(a, CONDITIONS * sizeof *s->conditions);
+	s->conditions[s->n_conditions++] = condition_new(a, "RuntimeReady", true, "", "");
+	s->conditions[s->n_conditions++] = network_condition(cri, a);
+	s->conditions[s->n_conditions++] =
+		condition_new(a, "ContainerdHasNoDeprecationWarnings", true, "", "");
+	r->status = s;
+	add_handlers(cri->en->cfg, a, r);
+	r->features = ARENA_NEW(a, Runtime__V1__RuntimeFeatures);
+	runtime__v1__runtime_features__init(r->features);
+	r->features->supplemental_groups_policy = true;
+}
