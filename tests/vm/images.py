@@ -104,19 +104,6 @@ def apparmor_profile():
     return made_once(CACHE / f"apparmor-{digest(source.read_text())}.bin", make)
 
 
-def apparmor_tar():
-    """apparmor_parser and what profiles include, for a disk's root."""
-    def make(result, scratch):
-        unpack("apparmor", scratch / "root", scratch)
-        os.makedirs(scratch / "tree/usr/sbin")
-        os.makedirs(scratch / "tree/etc/apparmor.d")
-        shutil.copy(scratch / "root/sbin/apparmor_parser", scratch / "tree/usr/sbin")
-        for name in ("abi", "abstractions", "tunables"):
-            shutil.copytree(scratch / "root/etc/apparmor.d" / name, scratch / "tree/etc/apparmor.d" / name)
-        command("tar", "-C", scratch / "tree", "-czf", result, "usr/sbin/apparmor_parser", "etc/apparmor.d")
-    return made_once(CACHE / "apparmor-1.tar.gz", make)
-
-
 def mirror():
     """Where apt has the suite from."""
     for line in command("apt-get", "indextargets", "--format", "$(SUITE) $(COMPONENT) $(SITE) $(REPO_URI)").stdout.splitlines():

@@ -42,7 +42,6 @@ def payload(scripts, programs, modules, more):
         c.file(f"casco/bin/{name}", source)
     if "containerd" in programs:
         c.file("casco/share/busybox.tar", SHARE / "busybox.tar")
-        c.file("casco/apparmor.tar.gz", images.apparmor_tar())
     for name, source in {"run-tests": GUEST / "run-tests", "lib.sh": GUEST / "lib.sh", **more}.items():
         if isinstance(source, bytes):
             c.bytes(f"casco/{name}", source)
