@@ -23,7 +23,7 @@ LAYERS = {
     "task":    "base os loop wire proto oci store",
     "nri":     "base os loop wire proto",
     "engine":  "base os loop oci cgroup store image net task nri",
-    "cri":     "base os loop proto oci cgroup store image net task engine",
+    "cri":     "base os loop proto oci cgroup store image net task nri engine",
     "api":     "base os loop wire proto oci engine cri image store task",
     "cmd":     "base os loop wire proto oci cgroup runtime shim store image net task nri engine cri api",
 }

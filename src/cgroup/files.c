@@ -101,7 +101,9 @@ static int make_one(int *parentfd, const char *name, const char *path,
 	*ret_made = mkdirat(*parentfd, name, 0755) == 0;
 	if (!*ret_made && errno != EEXIST)
 		return err_sys(e, errno, "cannot make the cgroup %s", path);
-	r = open_below(*parentfd, name);
+	/* Whatever our umask: the process of a user namespace finds its own cgroup by this way. */
+	r = *ret_made && fchmodat(*parentfd, name, 0755, 0) < 0 ? -errno
+								: open_below(*parentfd, name);
 	if (r < 0 && *ret_made)
 		(void)unlinkat(*parentfd, name, AT_REMOVEDIR); /* e has the reason */
 	if (r < 0)

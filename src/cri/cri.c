@@ -1,17 +1,75 @@
 #include "cri/cri.h"
 
 #include "cri/private.h"
+#include "cri/security.h"
+#include "engine/events.h"
+#include "os/file.h"
 
-int cri_open(struct engine *en, struct cri **ret, UNUSED struct err *e)
+#include <errno.h>
+
+static int open_parts(struct cri *cri, struct err *e)
+{
+	const char *const folders[] = { "sandboxes", "containers" };
+
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", cri->state, folders[i]);
+		int r = file_mkdirs(path, 0711);
+
+		if (r < 0)
+			return err_sys(e, -r, "mkdir %s", path);
+	}
+	if (pause_root_make(cri, e) < 0 || cri_watch_oom(cri, e) < 0)
+		return -1;
+	return cri_recover(cri, e);
+}
+
+int cri_open(struct engine *en, struct cri **ret, struct err *e)
 {
 	struct cri *cri = NEW(struct cri);
+	pthread_condattr_t monotonic;
 
 	cri->en = en;
-	*ret = cri;
-	return 0;
+	cri->root = xasprintf("%s/" CRI_FOLDER, en->cfg->root);
+	cri->state = xasprintf("%s/" CRI_FOLDER, en->cfg->state);
+	cri->pause_root = xasprintf("%s/pause", cri->root);
+	cri->oom_floor = security_oom_floor(en->cfg->cri.restrict_oom_score_adj);
+	pthread_mutex_init(&cri->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&cri->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	*ret = cri; /* also on failure: it is freed with the engine */
+	return open_parts(cri, e) < 0 ? err_wrap(e, "failed to start the CRI service") : 0;
+}
+
+void cri_stop(struct cri *cri)
+{
+	if (!cri)
+		return;
+	pthread_mutex_lock(&cri->lock);
+	cri->is_stopping = true;
+	for (struct pod *p = cri->pods; p; p = p->next)
+		if (p->wait)
+			task_wait_cancel(cri->en->tasks, p->wait);
+	for (struct box *b = cri->boxes; b; b = b->next)
+		if (b->wait)
+			task_wait_cancel(cri->en->tasks, b->wait);
+	pthread_mutex_unlock(&cri->lock);
 }
 
 void cri_free(struct cri *cri)
 {
+	if (!cri)
+		return;
+	while (cri->boxes)
+		box_drop(cri->boxes);
+	while (cri->pods)
+		pod_drop(cri->pods);
+	events_unsubscribe(cri->oom);
+	pthread_cond_destroy(&cri->changed);
+	pthread_mutex_destroy(&cri->lock);
+	free(cri->root);
+	free(cri->state);
+	free(cri->pause_root);
 	free(cri);
 }

@@ -81,6 +81,28 @@ struct config_proxy {
 };
 extern const char *const config_proxy_types[CONFIG_PROXY_TYPES]; /* "content" … */
 
+/* Kubernetes' service: what of [plugins.'io.containerd.cri.v1.runtime'] has an effect here. */
+struct config_cri {
+	const char *default_runtime; /* a name of runtimes */
+	const char *unset_seccomp; /* for who names no profile */
+	bool unprivileged_ports, unprivileged_icmp;
+	bool restrict_oom_score_adj;
+	bool device_ownership; /* devices belong to the container's user */
+	bool ignore_image_volumes;
+	bool enable_selinux;
+	bool disable_apparmor;
+	uint32_t log_line_max; /* bytes of one record; what is longer becomes several */
+	uint64_t drain_exec_io; /* ns; 0: for as long as it takes */
+};
+
+/* CRI's streaming server. */
+struct config_stream {
+	const char *address, *port; /* an address ("": 127.0.0.1) and a number; "0": any */
+	uint64_t idle_timeout; /* ns; 0: none */
+	bool tls;
+	const char *cert, *key; /* PEM files, or "" */
+};
+
 struct config_nri {
 	bool disable, disable_connections;
 	const char *socket, *plugins, *plugin_config; /* socket: a path; folders */
@@ -116,6 +138,10 @@ struct config {
 	struct snapshot_options snapshotters[CONFIG_SNAPSHOTTERS];
 	struct snapshot_proxy *proxies; /* .remote is the program's to set */
 	size_t n_proxies;
+	struct config_stream stream;
+	uint64_t
+		pull_progress_timeout; /* ns without a byte after which CRI's pull ends; 0: never */
+	struct config_cri cri;
 	const char *cni_conf_dir; /* network configurations */
 	const char *cni_bin_dir; /* as older files have it, or "" */
 	const char *const *cni_bin_dirs; /* of their plugins; ends with NULL */

@@ -26,6 +26,8 @@ struct history;
 struct engine_nri;
 struct engine_network;
 struct cri;
+struct cri_pulls;
+struct stream_server;
 
 struct engine {
 	const struct config *cfg;
@@ -39,6 +41,8 @@ struct engine {
 	struct streams *streams; /* api/containerd/streaming.h: the program's, set before serving */
 	struct history *history; /* api/containerd/history.h: likewise */
 	struct cri *cri; /* cri/cri.h: likewise */
+	struct cri_pulls *cri_pulls; /* api/cri/image.h: likewise */
+	struct stream_server *stream_server; /* api/cri/stream.h: likewise; NULL: CRI is off */
 	struct collector *collector; /* engine/collector.h: background collection */
 	struct engine_nri *nri; /* engine/nri.h; NULL: disabled */
 	struct engine_network *network; /* engine/network.h */

@@ -6,6 +6,7 @@
 #include "engine/network_place.h"
 #include "engine/network_repair.h"
 #include "loop/pool.h"
+#include "net/files.h"
 #include "net/nft.h"
 #include "net/publish.h"
 #include "store/container.h"
@@ -407,6 +408,36 @@ size_t network_restore_all(struct engine_network *n)
 		give(n, x);
 	}
 	return restored;
+}
+
+const char *network_netns(const struct engine_network *n, const char *ns, const char *id,
+			  struct arena *a)
+{
+	AUTO_PLACE struct place p;
+
+	place_init(&p, n->root, ns, id);
+	return arena_strdup(a, p.netns);
+}
+
+int network_addresses(const struct engine_network *n, const char *ns, const char *id,
+		      struct strv *ret, struct err *e)
+{
+	AUTO_JSON json_object *record = NULL;
+	json_object *list = NULL, *result = NULL;
+	AUTO_PLACE struct place p;
+
+	place_init(&p, n->root, ns, id);
+	if (place_read(&p, &record, e) <= 0)
+		return e->code ? -1 : 0;
+	if (jsonr_array(record, "attachments", &list, e) < 0)
+		return -1;
+	if (!list || !json_object_array_length(list))
+		return 0;
+	if (jsonr_object(json_object_array_get_idx(list, 0), "result", &result, e) < 0)
+		return -1;
+	if (result)
+		files_addresses(result, ret);
+	return 0;
 }
 
 /* --- start and end --- */

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "task/task.h"
 
 struct call;
@@ -43,6 +44,14 @@ size_t network_restore_all(struct engine_network *n);
 
 /* The host's rules have changed: where they decide about published ports, they do so anew. */
 void network_ask_again(struct engine_network *n);
+
+/* What the container was given: its addresses, the first network's first.  Empty without one. */
+struct strv;
+int network_addresses(const struct engine_network *n, const char *ns, const char *id,
+		      struct strv *ret, struct err *e);
+/* The mount of its network namespace, in the arena. */
+const char *network_netns(const struct engine_network *n, const char *ns, const char *id,
+			  struct arena *a);
 
 /* ROOT/io.casco.network */
 const char *network_root(const struct config *cfg, struct arena *a);

@@ -18,6 +18,8 @@ struct plan {
 	size_t n;
 	json_object *args; /* capabilityArgs of the wishes, or NULL: the first network's */
 	json_object *dns;
+	const char *cni_args; /* "K=V;K=V" */
+	bool is_lenient; /* wishes that no plugin would hear of are let go */
 	json_object *record, *attachments; /* attachments is borrowed from record */
 };
 
@@ -100,7 +102,7 @@ static int check_wishes(const struct plan *p, struct err *e)
 {
 	static const char *const optional[] = { "dns", "aliases", NULL };
 
-	if (!p->args)
+	if (!p->args || p->is_lenient)
 		return 0;
 	json_object_object_foreach(p->args, key, value)
 	{
@@ -123,7 +125,9 @@ static int make_plan(const struct cni_env *env, const struct network_job *job, s
 
 	if (jsonr_array(wishes, "networks", &names, e) < 0 ||
 	    jsonr_object(wishes, "capabilityArgs", &p->args, e) < 0 ||
-	    jsonr_object(wishes, "dns", &p->dns, e) < 0)
+	    jsonr_object(wishes, "dns", &p->dns, e) < 0 ||
+	    jsonr_string(wishes, "args", &p->cni_args, e) < 0 ||
+	    jsonr_bool(wishes, "isLenient", &p->is_lenient, e) < 0)
 		return err_wrap(e, "the wishes of the container's network");
 	if (*job->publish_address && p->args &&
 	    json_object_object_get_ex(p->args, "portMappings", &ports) &&
@@ -144,6 +148,8 @@ static int make_plan(const struct cni_env *env, const struct network_job *job, s
 		json_object_object_add(o, "config", json_object_new_string(p->nets[i]->text));
 		if (i == 0 && p->args)
 			json_object_object_add(o, "capabilityArgs", json_object_get(p->args));
+		if (p->cni_args)
+			json_object_object_add(o, "args", json_object_new_string(p->cni_args));
 		json_object_array_add(p->attachments, o);
 	}
 	return check_wishes(p, e);
@@ -176,6 +182,7 @@ static struct cni_attachment attachment_of(const struct place *place, const stru
 					.netns = place->netns,
 					.ifname = ifname,
 					.capability_args = i ? NULL : p->args,
+					.args = p->cni_args ?: "",
 					.lock = lock };
 }
 
@@ -262,19 +269,21 @@ static int attachment_read(const struct place *place, json_object *o, int lock,
 			   struct cni_net **ret_net, struct cni_attachment *ret, struct err *e)
 {
 	json_object *args = NULL;
-	const char *config = "", *ifname = "";
+	const char *config = "", *ifname = "", *cni_args = "";
 
 	if (!json_object_is_type(o, json_type_object))
 		return err_set(e, ERR_DATA_LOSS, "an attachment is no object");
 	/* of a former daemon's, the cache has the wishes: it was written after the last ADD */
 	if (jsonr_string(o, "config", &config, e) < 0 ||
 	    jsonr_string(o, "ifName", &ifname, e) < 0 ||
+	    jsonr_string(o, "args", &cni_args, e) < 0 ||
 	    jsonr_object(o, "capabilityArgs", &args, e) < 0)
 		return -1;
 	*ret = (struct cni_attachment){ .container = place->container,
 					.netns = place_netns(place),
 					.ifname = ifname,
 					.capability_args = args,
+					.args = cni_args,
 					.lock = lock };
 	return cni_net_parse(config, strlen(config), true, NULL, ret_net, e);
 }

@@ -31,6 +31,7 @@ int worker_open_registry(struct worker *w, struct reference *ref, struct err *e)
 					     .cert = p->cert,
 					     .key = p->key,
 					     .debug = p->debug,
+					     .stall_seconds = p->stall_seconds,
 					     .auth = p->has_auth ? ask_credentials : NULL,
 					     .arg = w };
 	AUTO_FREE char *name = NULL;

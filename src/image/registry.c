@@ -216,8 +216,8 @@ int registry_ask(struct registry *r, struct endpoint *ep, struct request *q, str
 
 		if (try_once(r, ep, q, x, &now) == 0)
 			return 0;
-		bool retry = is_worth_a_retry(x) ||
-			     (x->status < 300 && !x->sink_failed && !x->is_untrusted);
+		bool retry = is_worth_a_retry(x) || (x->status < 300 && !x->sink_failed &&
+						     !x->is_untrusted && !x->is_stalled);
 		uint64_t wait = wait_of(x, try);
 		struct strv challenges = x->challenges;
 		/* storage behind the registry must not ask for the registry's secret */

@@ -23,6 +23,7 @@ struct registry_config {
 	bool skip_verify; /* these are for the registry itself, beside what a hosts.toml says */
 	const char *ca, *cert, *key; /* files; NULL or "": none */
 	enum transfer_debug debug;
+	unsigned stall_seconds; /* 0: 30 */
 	/* Asked once a host when it wants credentials; NULL: there are none. One call at a time. */
 	int (*auth)(struct arena *a, const char *host, const char *const *www_authenticate,
 		    struct transfer_credentials *ret, void *arg, struct err *e);

@@ -59,6 +59,7 @@ struct transfer_pull {
 	bool skip_verify;
 	const char *ca, *cert, *key; /* files; "" or NULL: none */
 	enum transfer_debug debug;
+	unsigned stall_seconds; /* without a byte, after which a request ends; 0: 30 */
 };
 
 struct transfer_import {

@@ -62,6 +62,7 @@ static void write_pull(struct jsonw *w, const struct transfer_pull *p)
 	jsonw_kstring(w, "reference", p->reference);
 	jsonw_kstring(w, "scheme", p->default_scheme ? p->default_scheme : "");
 	jsonw_ku64(w, "max_downloads", p->max_downloads);
+	jsonw_ku64(w, "stall_seconds", p->stall_seconds);
 	jsonw_kbool(w, "has_auth", p->has_auth);
 	write_list(w, "hosts_dirs", p->hosts_dirs);
 	write_list(w, "headers", p->headers);
@@ -252,6 +253,7 @@ static int read_pull(struct arena *a, json_object *o, struct transfer_pull *ret,
 	if (read_text(a, o, "reference", &ret->reference, e) < 0 ||
 	    read_text(a, o, "scheme", &ret->default_scheme, e) < 0 ||
 	    read_u32(o, "max_downloads", &ret->max_downloads, e) < 0 ||
+	    read_u32(o, "stall_seconds", &ret->stall_seconds, e) < 0 ||
 	    jsonr_bool(o, "has_auth", &ret->has_auth, e) < 0 ||
 	    read_list(a, o, "hosts_dirs", &ret->hosts_dirs, e) < 0 ||
 	    read_list(a, o, "headers", &ret->headers, e) < 0)

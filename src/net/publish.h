@@ -3,7 +3,9 @@
  *
  *	{"networks": ["name", …],		empty: the default one
  *	 "capabilityArgs": {"portMappings": […], "ips": […], "mac": "…", "dns": {…}},
- *	 "dns": {"servers": […], "searches": […], "options": […]}}
+ *	 "dns": {"servers": […], "searches": […], "options": […]},
+ *	 "args": "K=V;K=V",			CNI_ARGS
+ *	 "isLenient": true}			a capability that no plugin has is let go
  */
 #pragma once
 

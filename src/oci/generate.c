@@ -81,8 +81,24 @@ static int put_capabilities(struct jsonw *w, const struct generate *g, struct er
 	jsonw_object(w);
 	for (size_t i = 0; caps.n && i < ARRAY_LEN(sets); i++)
 		put_strings(w, sets[i], (const char *const *)caps.v);
+	if (g->cap_ambient && *g->cap_ambient) {
+		put_strings(w, "inheritable", g->cap_ambient);
+		put_strings(w, "ambient", g->cap_ambient);
+	}
 	jsonw_end(w);
 	return 0;
+}
+
+static void put_rlimits(struct jsonw *w)
+{
+	jsonw_key(w, "rlimits");
+	jsonw_array(w);
+	jsonw_object(w);
+	jsonw_kstring(w, "type", "RLIMIT_NOFILE");
+	jsonw_ku64(w, "hard", 1024);
+	jsonw_ku64(w, "soft", 1024);
+	jsonw_end(w);
+	jsonw_end(w);
 }
 
 static int put_process(struct jsonw *w, const struct generate *g, struct err *e)
@@ -107,38 +123,53 @@ static int put_process(struct jsonw *w, const struct generate *g, struct err *e)
 	jsonw_kstring(w, "cwd", g->cwd && *g->cwd ? g->cwd : "/");
 	if (put_capabilities(w, g, e) < 0)
 		return -1;
-	jsonw_key(w, "rlimits");
-	jsonw_array(w);
-	jsonw_object(w);
-	jsonw_kstring(w, "type", "RLIMIT_NOFILE");
-	jsonw_ku64(w, "hard", 1024);
-	jsonw_ku64(w, "soft", 1024);
-	jsonw_end(w);
-	jsonw_end(w);
+	if (!g->no_rlimits)
+		put_rlimits(w);
 	if (!g->allow_new_privileges)
 		jsonw_kbool(w, "noNewPrivileges", true);
 	if (g->apparmor_profile)
 		jsonw_kstring(w, "apparmorProfile", g->apparmor_profile);
+	if (g->selinux_label)
+		jsonw_kstring(w, "selinuxLabel", g->selinux_label);
+	if (g->oom_score_adj.has)
+		jsonw_ki64(w, "oomScoreAdj", g->oom_score_adj.v);
 	jsonw_end(w);
 	return 0;
 }
 
-static void put_mount(struct jsonw *w, const char *destination, const char *type,
-		      const char *source, const char *const *options, size_t n)
+static void put_mappings(struct jsonw *w, const char *key, const struct oci_idmappings *m)
 {
-	jsonw_object(w);
-	jsonw_kstring(w, "destination", destination);
-	if (type)
-		jsonw_kstring(w, "type", type);
-	if (source)
-		jsonw_kstring(w, "source", source);
-	if (n) {
-		jsonw_key(w, "options");
-		jsonw_array(w);
-		for (size_t i = 0; i < n; i++)
-			jsonw_string(w, options[i]);
+	if (!m->n)
+		return;
+	jsonw_key(w, key);
+	jsonw_array(w);
+	for (size_t i = 0; i < m->n; i++) {
+		jsonw_object(w);
+		jsonw_ku64(w, "containerID", m->v[i].container_id);
+		jsonw_ku64(w, "hostID", m->v[i].host_id);
+		jsonw_ku64(w, "size", m->v[i].size);
 		jsonw_end(w);
 	}
+	jsonw_end(w);
+}
+
+static void put_mount(struct jsonw *w, const struct oci_mount *m)
+{
+	jsonw_object(w);
+	jsonw_kstring(w, "destination", m->destination);
+	if (m->type)
+		jsonw_kstring(w, "type", m->type);
+	if (m->source)
+		jsonw_kstring(w, "source", m->source);
+	if (m->options.n) {
+		jsonw_key(w, "options");
+		jsonw_array(w);
+		for (size_t i = 0; i < m->options.n; i++)
+			jsonw_string(w, m->options.v[i]);
+		jsonw_end(w);
+	}
+	put_mappings(w, "uidMappings", &m->uid_mappings);
+	put_mappings(w, "gidMappings", &m->gid_mappings);
 	jsonw_end(w);
 }
 
@@ -162,20 +193,20 @@ static void put_default_mount(struct jsonw *w, const struct generate *g,
 		if (g->privileged && is_sys && !strcmp(options[n], "ro"))
 			options[n] = "rw";
 	}
-	put_mount(w, m->destination, m->type, m->source, options, n);
+	put_mount(w, &(struct oci_mount){ .destination = m->destination,
+					  .type = m->type,
+					  .source = m->source,
+					  .options = { options, n } });
 }
 
 static void put_mounts(struct jsonw *w, const struct generate *g)
 {
 	jsonw_key(w, "mounts");
 	jsonw_array(w);
-	for (size_t i = 0; i < ARRAY_LEN(default_mounts); i++)
+	for (size_t i = 0; !g->bare_mounts && i < ARRAY_LEN(default_mounts); i++)
 		put_default_mount(w, g, &default_mounts[i]);
-	for (size_t i = 0; i < g->n_mounts; i++) {
-		const struct oci_mount *m = &g->mounts[i];
-
-		put_mount(w, m->destination, m->type, m->source, m->options.v, m->options.n);
-	}
+	for (size_t i = 0; i < g->n_mounts; i++)
+		put_mount(w, &g->mounts[i]);
 	jsonw_end(w);
 }
 
@@ -214,6 +245,45 @@ static void put_cpu(struct jsonw *w, const struct generate *g)
 	jsonw_end(w);
 }
 
+static void put_memory(struct jsonw *w, const struct generate *g)
+{
+	if (!g->memory_limit.has && !g->memory_swap.has)
+		return;
+	jsonw_key(w, "memory");
+	jsonw_object(w);
+	if (g->memory_limit.has)
+		jsonw_ki64(w, "limit", g->memory_limit.v);
+	if (g->memory_swap.has)
+		jsonw_ki64(w, "swap", g->memory_swap.v);
+	jsonw_end(w);
+}
+
+static void put_hugepages(struct jsonw *w, const struct generate *g)
+{
+	if (!g->n_hugepages)
+		return;
+	jsonw_key(w, "hugepageLimits");
+	jsonw_array(w);
+	for (size_t i = 0; i < g->n_hugepages; i++) {
+		jsonw_object(w);
+		jsonw_kstring(w, "pageSize", g->hugepages[i].page_size);
+		jsonw_ku64(w, "limit", g->hugepages[i].limit);
+		jsonw_end(w);
+	}
+	jsonw_end(w);
+}
+
+static void put_pairs(struct jsonw *w, const char *key, const struct oci_pairs *p)
+{
+	if (!p->n)
+		return;
+	jsonw_key(w, key);
+	jsonw_object(w);
+	for (size_t i = 0; i < p->n; i++)
+		jsonw_kstring(w, p->v[i].key, p->v[i].value);
+	jsonw_end(w);
+}
+
 static void put_limit(struct jsonw *w, const char *key, const struct oci_i64 *limit)
 {
 	if (!limit->has)
@@ -239,9 +309,11 @@ static void put_resources(struct jsonw *w, const struct generate *g)
 				g->devices[i].minor,
 				g->devices[i].access ? g->devices[i].access : "rwm");
 	jsonw_end(w);
-	put_limit(w, "memory", &g->memory_limit);
+	put_memory(w, g);
 	put_cpu(w, g);
 	put_limit(w, "pids", &g->pids_limit);
+	put_hugepages(w, g);
+	put_pairs(w, "unified", &g->unified);
 	jsonw_end(w);
 }
 
@@ -253,7 +325,8 @@ static void put_namespace(struct jsonw *w, const struct generate *g, enum oci_ns
 	jsonw_kstring(w, "type", oci_ns_names[type]);
 	for (size_t i = 0; i < g->n_namespaces; i++)
 		if (g->namespaces[i].type == type) {
-			jsonw_kstring(w, "path", g->namespaces[i].path);
+			if (*g->namespaces[i].path)
+				jsonw_kstring(w, "path", g->namespaces[i].path);
 			break;
 		}
 	jsonw_end(w);
@@ -285,22 +358,6 @@ static void put_namespaces(struct jsonw *w, const struct generate *g)
 	jsonw_end(w);
 }
 
-static void put_mappings(struct jsonw *w, const char *key, const struct oci_idmappings *m)
-{
-	if (!m->n)
-		return;
-	jsonw_key(w, key);
-	jsonw_array(w);
-	for (size_t i = 0; i < m->n; i++) {
-		jsonw_object(w);
-		jsonw_ku64(w, "containerID", m->v[i].container_id);
-		jsonw_ku64(w, "hostID", m->v[i].host_id);
-		jsonw_ku64(w, "size", m->v[i].size);
-		jsonw_end(w);
-	}
-	jsonw_end(w);
-}
-
 static void put_devices(struct jsonw *w, const struct generate *g)
 {
 	if (!g->n_devices)
@@ -329,6 +386,7 @@ static void put_linux(struct jsonw *w, const struct generate *g)
 	jsonw_object(w);
 	put_mappings(w, "uidMappings", &g->uid_mappings);
 	put_mappings(w, "gidMappings", &g->gid_mappings);
+	put_pairs(w, "sysctl", &g->sysctl);
 	put_resources(w, g);
 	if (g->cgroups_path && *g->cgroups_path)
 		jsonw_kstring(w, "cgroupsPath", g->cgroups_path);
@@ -340,10 +398,12 @@ static void put_linux(struct jsonw *w, const struct generate *g)
 	}
 	if (g->rootfs_propagation)
 		jsonw_kstring(w, "rootfsPropagation", g->rootfs_propagation);
-	if (!g->privileged) {
-		put_strings(w, "maskedPaths", masked_paths);
-		put_strings(w, "readonlyPaths", readonly_paths);
-	}
+	if (g->mount_label)
+		jsonw_kstring(w, "mountLabel", g->mount_label);
+	if (g->masked_paths || !g->privileged)
+		put_strings(w, "maskedPaths", g->masked_paths ?: masked_paths);
+	if (g->readonly_paths || !g->privileged)
+		put_strings(w, "readonlyPaths", g->readonly_paths ?: readonly_paths);
 	if (g->rdt_class) {
 		jsonw_key(w, "intelRdt");
 		jsonw_object(w);
@@ -392,13 +452,7 @@ int generate_spec(const struct generate *g, char **ret, struct err *e)
 		jsonw_kstring(&w, "hostname", g->hostname);
 	put_mounts(&w, g);
 	put_hooks(&w, g);
-	if (g->annotations.n) {
-		jsonw_key(&w, "annotations");
-		jsonw_object(&w);
-		for (size_t i = 0; i < g->annotations.n; i++)
-			jsonw_kstring(&w, g->annotations.v[i].key, g->annotations.v[i].value);
-		jsonw_end(&w);
-	}
+	put_pairs(&w, "annotations", &g->annotations);
 	put_linux(&w, g);
 	jsonw_end(&w);
 	if (out.over)

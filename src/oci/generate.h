@@ -24,7 +24,7 @@ struct gen_device {
 	const char *access; /* of "rwm" */
 };
 
-/* A join by path, or NULL path: no namespace of that type (the host's). */
+/* A join by path; NULL: no namespace of that type (the host's); "": a new one. */
 struct gen_namespace {
 	enum oci_ns type;
 	const char *path;
@@ -39,12 +39,17 @@ struct generate {
 	const char *const *env; /* "K=V" sets or replaces; "K" alone removes */
 	const char *cwd; /* NULL: "/" */
 	struct oci_user user;
-	bool terminal, allow_new_privileges, all_capabilities;
+	bool terminal, allow_new_privileges, all_capabilities, no_default_capabilities;
 	const char *const *cap_add, *const *cap_drop; /* "CAP_CHOWN" or "chown" */
+	const char *const *cap_ambient; /* in the kernel's names; inheritable, too */
+	bool no_rlimits; /* those of the daemon; else 1024 open files */
+	struct oci_i64 oom_score_adj;
+	const char *selinux_label, *mount_label; /* or NULL */
 	/* file system */
 	const char *root_path; /* NULL: "rootfs" */
 	bool root_readonly;
 	const struct oci_mount *mounts; /* after the default ones */
+	bool bare_mounts; /* without the default ones */
 	size_t n_mounts;
 	const char *rootfs_propagation;
 	/* isolation */
@@ -56,9 +61,15 @@ struct generate {
 	enum gen_seccomp seccomp;
 	const char *seccomp_profile;
 	const char *apparmor_profile;
+	/* in place of the default ones, also when privileged; NULL: those */
+	const char *const *masked_paths, *const *readonly_paths;
+	struct oci_pairs sysctl;
 	struct oci_idmappings uid_mappings, gid_mappings; /* a user namespace when not empty */
 	/* resources; 0 or !has: not limited */
-	struct oci_i64 memory_limit, cpu_quota, pids_limit;
+	struct oci_i64 memory_limit, memory_swap, cpu_quota, pids_limit;
+	const struct oci_hugepage *hugepages;
+	size_t n_hugepages;
+	struct oci_pairs unified; /* files of cgroup v2 */
 	struct oci_u64 cpu_period, cpu_shares;
 	const char *cpuset_cpus, *cpuset_mems; /* "1-2,4", or NULL */
 	const char *rdt_class; /* a resctrl group, or NULL */
@@ -72,6 +83,10 @@ struct generate {
 
 /* The spec as JSON on one line, fields in the order Go writes them.  The caller frees *ret. */
 int generate_spec(const struct generate *g, char **ret, struct err *e);
+
+/* The profile that containerd's clients give, a linux.seccomp object: what an ordinary program
+ * needs, and what these capabilities would be useless without.  The caller frees it. */
+char *seccomp_default_profile(const struct strv *capabilities);
 
 /* The capabilities that `cap_add` and `cap_drop` leave, in the kernel's names. ERR_INVALID_ARGUMENT
  * for a name that is none. */

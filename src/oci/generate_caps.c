@@ -102,7 +102,7 @@ int generate_capabilities(const struct generate *g, struct strv *ret, struct err
 		for (size_t i = 0; i < ARRAY_LEN(names); i++)
 			add(ret, names[i]);
 	else
-		for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
+		for (size_t i = 0; !g->no_default_capabilities && i < ARRAY_LEN(defaults); i++)
 			add(ret, defaults[i]);
 	for (const char *const *c = g->cap_add; c && *c; c++) {
 		cap = find(*c, e);

@@ -11,7 +11,12 @@
 #include <time.h>
 
 /* A byte needs up to six in JSON. */
-enum { BATCH = 16 << 10, RECORD_MAX = 7 * PLOG_LINE_MAX + 256 };
+enum { BATCH = 16 << 10 };
+
+static size_t record_max(const struct plog_options *o)
+{
+	return 7 * (size_t)o->max_line + 256;
+}
 
 struct plog {
 	struct plog_options opt;
@@ -28,10 +33,10 @@ int plog_open(struct reaper *r, struct plog_options *o_take, struct plog **ret, 
 	struct plog *g = NEW(struct plog);
 
 	*g = (struct plog){ .opt = *o_take,
-			    .begun = { STR_INIT(PLOG_LINE_MAX), STR_INIT(PLOG_LINE_MAX) },
-			    .out = STR_INIT(BATCH + RECORD_MAX) };
+			    .begun = { STR_INIT(o_take->max_line), STR_INIT(o_take->max_line) },
+			    .out = STR_INIT(BATCH + record_max(o_take)) };
 	*o_take = (struct plog_options){ 0 };
-	if (log_file_open(r, &g->opt, &g->file, e) < 0) {
+	if ((!g->opt.file || *g->opt.file) && log_file_open(r, &g->opt, &g->file, e) < 0) {
 		plog_close(g);
 		return -1;
 	}
@@ -54,7 +59,7 @@ void plog_close(struct plog *g)
 /* A line may hold NUL bytes, which the writer of JSON takes for its end. */
 static void add_json_text(struct str *out, const char *s, size_t n)
 {
-	AUTO_STR struct str quoted = STR_INIT(RECORD_MAX);
+	AUTO_STR struct str quoted = STR_INIT(out->max);
 
 	for (size_t at = 0; at <= n;) {
 		size_t len = strnlen(s + at, n - at);
@@ -94,7 +99,7 @@ static int note_loss(struct plog *g, const char *time)
 	struct str records = g->out;
 	int r;
 
-	g->out = STR_INIT(RECORD_MAX);
+	g->out = STR_INIT(record_max(&g->opt));
 	add_record(g, PLOG_STDERR, time, text, (size_t)n, true);
 	r = log_file_write(g->file, g->out.ptr, g->out.len);
 	str_done(&g->out);
@@ -106,6 +111,10 @@ static void write_records(struct plog *g, const char *time)
 {
 	if (!g->out.len)
 		return;
+	if (!g->file) { /* nobody keeps it */
+		str_reset(&g->out);
+		return;
+	}
 	if (g->lost && note_loss(g, time) == 0)
 		g->lost = 0;
 	if (g->lost || log_file_write(g->file, g->out.ptr, g->out.len) < 0)
@@ -127,8 +136,10 @@ static void add_piece(struct plog *g, int stream, const char *time, const char *
 {
 	struct str *begun = &g->begun[stream];
 
-	while (begun->len + n > PLOG_LINE_MAX || (!is_end && begun->len + n == PLOG_LINE_MAX)) {
-		size_t take = PLOG_LINE_MAX - begun->len;
+	const size_t max = g->opt.max_line;
+
+	while (begun->len + n > max || (!is_end && begun->len + n == max)) {
+		size_t take = max - begun->len;
 
 		str_addn(begun, s, take);
 		add_record(g, stream, time, begun->ptr, begun->len, false);

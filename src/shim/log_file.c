@@ -60,13 +60,19 @@ static uint32_t find_last(int dirfd)
 	return last;
 }
 
+static const char *name_in_folder(const struct log_file *f)
+{
+	return f->opt->file ?: LOG_FILE_NAME;
+}
+
 static int reopen(struct log_file *f)
 {
 	struct stat st;
 
 	close_fd(&f->fd);
-	f->fd = openat(f->dirfd, LOG_FILE_NAME,
-		       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	f->fd = openat(f->dirfd, name_in_folder(f),
+		       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+		       f->opt->file ? 0640 : 0600);
 	if (f->fd < 0)
 		return -errno;
 	f->size = fstat(f->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
@@ -78,7 +84,7 @@ int log_file_open(struct reaper *reaper, const struct plog_options *o, struct lo
 {
 	struct log_file *f;
 	AUTO_FD int dirfd = -1;
-	int r = file_mkdirs(o->dir, 0700);
+	int r = file_mkdirs(o->dir, o->file ? 0755 : 0700);
 
 	if (r < 0)
 		return err_sys(e, -r, "mkdir %s", o->dir);
@@ -87,11 +93,11 @@ int log_file_open(struct reaper *reaper, const struct plog_options *o, struct lo
 		return err_sys(e, errno, "open %s", o->dir);
 	f = NEW(struct log_file);
 	*f = (struct log_file){ .opt = o, .reaper = reaper, .dirfd = TAKE_FD(dirfd), .fd = -1 };
-	f->last = find_last(f->dirfd);
+	f->last = o->file ? 0 : find_last(f->dirfd);
 	r = reopen(f);
 	if (r < 0 && r != -ENOSPC && r != -EDQUOT) { /* a full disk is no reason not to start */
 		log_file_free(f);
-		return err_sys(e, -r, "open %s/%s", o->dir, LOG_FILE_NAME);
+		return err_sys(e, -r, "open %s/%s", o->dir, o->file ?: LOG_FILE_NAME);
 	}
 	*ret = f;
 	return 0;
@@ -195,7 +201,7 @@ static void check_name(struct log_file *f)
 		return;
 	f->checked = now.tv_sec;
 	if (f->fd < 0 || fstat(f->fd, &ours) < 0 ||
-	    fstatat(f->dirfd, LOG_FILE_NAME, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fstatat(f->dirfd, name_in_folder(f), &named, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    ours.st_ino != named.st_ino || ours.st_dev != named.st_dev)
 		(void)reopen(f);
 }
@@ -205,7 +211,7 @@ int log_file_write(struct log_file *f, const char *bytes, size_t n)
 	size_t done = 0;
 
 	check_name(f);
-	if (f->size && f->size + n > f->opt->max_size)
+	if (!f->opt->file && f->size && f->size + n > f->opt->max_size)
 		rotate(f);
 	while (f->fd >= 0 && done < n) {
 		ssize_t w = write(f->fd, bytes + done, n - done);

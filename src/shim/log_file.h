@@ -16,7 +16,9 @@ struct log_file;
 
 #define LOG_FILE_NAME "container.log"
 
-/* Makes the folder.  o is borrowed for the file's life. */
+/* Or FOLDER/o->file alone, which others rotate.
+ *
+ * Makes the folder.  o is borrowed for the file's life. */
 int log_file_open(struct reaper *r, const struct plog_options *o, struct log_file **ret,
 		  struct err *e);
 void log_file_free(struct log_file *f); /* NULL is fine */

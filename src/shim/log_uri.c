@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { SIZE_MIN = 4096, FILES_MAX = 1000 };
+enum { SIZE_MIN = 4096, FILES_MAX = 1000, LINE_DEFAULT = 16 << 10, LINE_MAX = 1 << 20 };
 
 static int hex(char c)
 {
@@ -56,6 +56,14 @@ static int set_option(struct plog_options *o, const char *key, const char *value
 	} else if (!strcmp(key, "compress")) {
 		o->compress = !strcmp(value, "true");
 		is_bad = strcmp(value, "true") != 0 && strcmp(value, "false") != 0;
+	} else if (!strcmp(key, "file")) {
+		is_bad = strchr(value, '/') || !strcmp(value, ".") || !strcmp(value, "..");
+		free(o->file);
+		o->file = xstrdup(value);
+	} else if (!strcmp(key, "max-line")) {
+		is_bad = num_u32(value, &o->max_line) < 0 || !o->max_line;
+		if (o->max_line > LINE_MAX) /* it is kept in memory */
+			o->max_line = LINE_MAX;
 	} else if (!strcmp(key, "attach-stdout")) {
 		return set_fifo(o, 0, value, e);
 	} else if (!strcmp(key, "attach-stderr")) {
@@ -92,7 +100,8 @@ int plog_options_parse(const char *uri, struct plog_options *ret, struct err *e)
 
 	*ret = (struct plog_options){ .dir = uri_unescape(path, n, false),
 				      .max_size = 20 << 20,
-				      .max_files = 5 };
+				      .max_files = 5,
+				      .max_line = LINE_DEFAULT };
 	if (ret->dir[0] != '/')
 		err_set(e, ERR_INVALID_ARGUMENT, "log folder \"%s\" is not an absolute path",
 			ret->dir);
@@ -105,6 +114,7 @@ int plog_options_parse(const char *uri, struct plog_options *ret, struct err *e)
 void plog_options_done(struct plog_options *o)
 {
 	free(o->dir);
+	free(o->file);
 	free(o->fifo[0]);
 	free(o->fifo[1]);
 	*o = (struct plog_options){ 0 };

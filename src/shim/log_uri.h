@@ -1,6 +1,10 @@
 /* The log driver's address, as a request's stdout and stderr name it:
  *
  *	casco-log:///var/lib/…/DIR?format=cri&max-size=20m&max-file=5&compress=false
+
+ * or, where somebody else rotates it (FILE may be empty: there is none, only attaching),
+ *
+ *	casco-log:///var/log/pods/…?format=cri&file=0.log&max-line=16384
  *
  * and, for those who want to attach as well, attach-stdout=/FIFO&attach-stderr=/FIFO. */
 #pragma once
@@ -15,6 +19,8 @@ enum plog_format { PLOG_FORMAT_CRI, PLOG_FORMAT_JSON };
 
 struct plog_options {
 	char *dir; /* absolute */
+	char *file; /* in dir, never rotated here; "": none; NULL: ours, LOG_FILE_NAME */
+	uint32_t max_line; /* bytes of one record */
 	enum plog_format format;
 	uint64_t max_size; /* of one file, bytes */
 	uint32_t max_files; /* with the one being written */

@@ -112,7 +112,7 @@ def cgroups():
 
 def is_namespace(folder):
     """A containerd namespace's own cgroup folder stays when it is empty, as with the originals."""
-    return os.path.basename(folder) == "default" and not [e for e in os.scandir(folder) if e.is_dir()]
+    return os.path.basename(folder) in ("default", "k8s.io") and not [e for e in os.scandir(folder) if e.is_dir()]
 
 
 def network_namespaces():

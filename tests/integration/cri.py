@@ -2,6 +2,7 @@
 
 Debian's gRPC for Python speaks; it may belong to another Python than the test's, so it runs as a program of its own: cri.py ADDRESS reads
 calls as lines of JSON and writes what comes back as lines of JSON."""
+import base64
 import itertools
 import json
 import pathlib
@@ -13,6 +14,12 @@ import threading
 import rpc
 
 PROTO = "runtime/v1/api.proto"
+
+
+def text(data):
+    """Of a field of bytes, which JSON has in base64."""
+    return base64.b64decode(data).decode()
+
 
 
 class Cri:

@@ -67,6 +67,15 @@ static struct descriptor target_of(struct arena *a, const struct oci_descriptor 
 	return t;
 }
 
+int transfer_put_image(const struct call *call, const char *name,
+		       const struct oci_descriptor *target, const struct labels *labels,
+		       struct err *e)
+{
+	struct descriptor t = target_of(call->arena, target);
+
+	return store_one(call, name, &t, labels, e);
+}
+
 /* The reference that says how names of an archive are taken: ctr sends one prefix. */
 static const image_reference *prefix_of(const image_store *dest)
 {

@@ -20,6 +20,7 @@ enum kind {
 	SHARE,
 	RATIO,
 	DURATION,
+	LINE_SIZE,
 	BOOL,
 	LEVEL,
 	FORMAT,
@@ -146,12 +147,57 @@ static const struct known {
 	  AT(n_cni_bin_dirs) },
 	{ PUBLISH "publish_address", TEXT, AT(publish_address) },
 	{ PUBLISH "publish_policy", TEXT, AT(publish_policy) },
+/* the same key in version 3 and in version 2 */
+#define BOTH(key, ...)                                                \
+	{ "plugins/io.containerd.cri.v1.runtime/" key, __VA_ARGS__ }, \
+	{                                                             \
+		"plugins/io.containerd.grpc.v1.cri/" key, __VA_ARGS__ \
+	}
+	BOTH("containerd/default_runtime_name", TEXT, AT(cri.default_runtime)),
+	BOTH("enable_unprivileged_ports", BOOL, AT(cri.unprivileged_ports)),
+	BOTH("enable_unprivileged_icmp", BOOL, AT(cri.unprivileged_icmp)),
+	BOTH("unset_seccomp_profile", TEXT, AT(cri.unset_seccomp)),
+	BOTH("restrict_oom_score_adj", BOOL, AT(cri.restrict_oom_score_adj)),
+	BOTH("device_ownership_from_security_context", BOOL, AT(cri.device_ownership)),
+	BOTH("ignore_image_defined_volumes", BOOL, AT(cri.ignore_image_volumes)),
+	BOTH("enable_selinux", BOOL, AT(cri.enable_selinux)),
+	BOTH("disable_apparmor", BOOL, AT(cri.disable_apparmor)),
+	BOTH("drain_exec_sync_io_timeout", DURATION, AT(cri.drain_exec_io)),
+	BOTH("max_container_log_line_size", LINE_SIZE, AT(cri.log_line_max)),
+	/* what is so here in any case, or does not exist here */
+	BOTH("tolerate_missing_hugetlb_controller", QUIET),
+	BOTH("disable_hugetlb_controller", QUIET),
+	BOTH("disable_cgroup", QUIET),
+	BOTH("disable_proc_mount", QUIET),
+	BOTH("netns_mounts_under_state_dir", QUIET),
+	BOTH("enable_cdi", QUIET),
+	BOTH("max_concurrent_downloads_per_image", QUIET),
+	BOTH("containerd/ignore_blockio_not_enabled_errors", QUIET),
+	BOTH("containerd/ignore_rdt_not_enabled_errors", QUIET),
+	BOTH("cni/max_conf_num", QUIET),
+	BOTH("cni/setup_serially", QUIET),
+	{ "plugins/io.containerd.cri.v1.images/pinned_images/sandbox", QUIET },
+	{ "plugins/io.containerd.grpc.v1.cri/sandbox_image", QUIET },
+#undef BOTH
 	{ "plugins/io.containerd.cri.v1.images/snapshotter", TEXT, AT(snapshotter) },
 	{ "plugins/io.containerd.cri.v1.images/max_concurrent_downloads", COUNT,
 	  AT(max_downloads) },
 	{ "plugins/io.containerd.grpc.v1.cri/registry/config_path", TEXT, AT(registry_config) },
 	{ "plugins/io.containerd.grpc.v1.cri/containerd/snapshotter", TEXT, AT(snapshotter) },
 	{ "plugins/io.containerd.grpc.v1.cri/max_concurrent_downloads", COUNT, AT(max_downloads) },
+#define STREAM "plugins/io.containerd.grpc.v1.cri/"
+	{ STREAM "disable_tcp_service", QUIET }, /* there is no other than the socket's */
+	{ STREAM "stream_server_address", TEXT, AT(stream.address) },
+	{ STREAM "stream_server_port", TEXT, AT(stream.port) },
+	{ STREAM "stream_idle_timeout", DURATION, AT(stream.idle_timeout) },
+	{ STREAM "enable_tls_streaming", BOOL, AT(stream.tls) },
+	{ STREAM "x509_key_pair_streaming/tls_cert_file", TEXT, AT(stream.cert) },
+	{ STREAM "x509_key_pair_streaming/tls_key_file", TEXT, AT(stream.key) },
+#undef STREAM
+	{ "plugins/io.containerd.cri.v1.images/image_pull_progress_timeout", DURATION,
+	  AT(pull_progress_timeout) },
+	{ "plugins/io.containerd.grpc.v1.cri/image_pull_progress_timeout", DURATION,
+	  AT(pull_progress_timeout) },
 	{ "plugins/io.containerd.shim.v1.manager/env", LIST, AT(shim_env), AT(n_shim_env) },
 	{ "plugins/io.containerd.runtime.v2.task/platforms", QUIET },
 #define SNAPSHOTTER(name, key) "plugins/io.containerd.snapshotter.v1." name "/" key
@@ -292,6 +338,11 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 			return wrong_type(src, k->path, "a number of bytes up to 67108864", e);
 		if (i) /* 0 is the default, as for the originals */
 			*(uint32_t *)to = (uint32_t)i;
+		return 0;
+	case LINE_SIZE:
+		if (!is_int || i > UINT32_MAX)
+			return wrong_type(src, k->path, "a number of bytes", e);
+		*(uint32_t *)to = i > 0 ? (uint32_t)i : UINT32_MAX; /* not above 0: no bound */
 		return 0;
 	case SCORE:
 		if (!is_int || i < -1000 || i > 1000)

@@ -41,6 +41,17 @@ static void set_defaults(struct config *c)
 	c->cni_conf_dir = CNI_CONF_DIR;
 	c->cni_bin_dir = c->publish_address = "";
 	c->publish_policy = "all";
+	c->cri = (struct config_cri){ .default_runtime = "runc",
+				      .unset_seccomp = "",
+				      .unprivileged_ports = true,
+				      .unprivileged_icmp = true,
+				      .log_line_max = 16 << 10 };
+	c->stream = (struct config_stream){ .address = "127.0.0.1",
+					    .port = "0",
+					    .idle_timeout = 4 * 3600 * 1000000000ull,
+					    .cert = "",
+					    .key = "" };
+	c->pull_progress_timeout = 5 * 60 * 1000000000ull;
 	c->restart_interval = 10000000000u;
 	c->gc = (struct config_gc){ .pause_threshold = 0.02,
 				    .mutation_threshold = 100,

@@ -160,6 +160,18 @@ static void put_service(struct str *out, const struct config_proxy *p)
 	put_text(out, "  ", "address", p->address);
 }
 
+static void put_stream(struct str *out, const struct config_stream *s)
+{
+	str_add(out, "\n  [plugins.'io.containerd.grpc.v1.cri']\n");
+	put_text(out, "    ", "stream_server_address", s->address);
+	put_text(out, "    ", "stream_server_port", s->port);
+	put_duration(out, "    ", "stream_idle_timeout", s->idle_timeout);
+	str_addf(out, "    enable_tls_streaming = %s\n", s->tls ? "true" : "false");
+	str_add(out, "    [plugins.'io.containerd.grpc.v1.cri'.x509_key_pair_streaming]\n");
+	put_text(out, "      ", "tls_cert_file", s->cert);
+	put_text(out, "      ", "tls_key_file", s->key);
+}
+
 void config_print(const struct config *c, struct str *out)
 {
 	static const char *const own_differ[] = { "walking" };
@@ -198,6 +210,7 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "\n[plugins]\n  [plugins.'io.containerd.cri.v1.images']\n");
 	put_text(out, "    ", "snapshotter", c->snapshotter);
 	str_addf(out, "    max_concurrent_downloads = %u\n", c->max_downloads);
+	put_duration(out, "    ", "image_pull_progress_timeout", c->pull_progress_timeout);
 	str_add(out, "    [plugins.'io.containerd.cri.v1.images'.registry]\n");
 	put_text(out, "      ", "config_path", c->registry_config);
 	str_add(out, "\n  [plugins.'io.containerd.cri.v1.runtime'.cni]\n");
@@ -208,6 +221,7 @@ void config_print(const struct config *c, struct str *out)
 	put_text(out, "    ", "publish_policy", c->publish_policy);
 	for (size_t i = 0; i < c->n_runtimes; i++)
 		put_runtime(out, &c->runtimes[i]);
+	put_stream(out, &c->stream);
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.opt']\n");
 	put_text(out, "    ", "path", c->opt_path);
 	put_gc(out, &c->gc);

@@ -5,6 +5,8 @@
 #include "api/containerd/plugins.h"
 #include "api/containerd/services.h"
 #include "api/containerd/streaming.h"
+#include "api/cri/image.h"
+#include "api/cri/stream.h"
 #include "base/log.h"
 #include "cmd/containerd/debug.h"
 #include "cmd/containerd/http.h"
@@ -139,6 +141,13 @@ static int listen_all(struct daemon *d, struct err *e)
 	return tcp_new(d->engine, set_up, &d->tcp, e);
 }
 
+static int start_streams(struct daemon *d)
+{
+	if (config_plugin_is_disabled(d->cfg, "io.containerd.grpc.v1", "cri"))
+		return 0;
+	return stream_server_start(d->engine, &d->engine->stream_server, &d->failure);
+}
+
 /* On the loop's thread, after the engine has been opened (or not). */
 static void opened(void *arg)
 {
@@ -151,6 +160,7 @@ static void opened(void *arg)
 	}
 	api_attach(d->engine);
 	d->engine->streams = streams_new();
+	d->engine->cri_pulls = cri_pulls_new();
 	d->server = grpc_server_new(d->loop, d->pool, api_services, d->engine);
 	d->debug = (struct debug){ d->engine, requests_new(api_services, d->cfg->metrics_histogram),
 				   d->started };
@@ -158,7 +168,8 @@ static void opened(void *arg)
 	set_up(d->server, d->cfg);
 	if (otlp_new(&d->cfg->tracing, d->loop, d->pool, &d->traces, &d->failure) < 0 ||
 	    history_start(d->engine, &d->failure) < 0 ||
-	    plugins_check_required(d->engine, &d->failure) < 0 || listen_all(d, &d->failure) < 0) {
+	    plugins_check_required(d->engine, &d->failure) < 0 || start_streams(d) < 0 ||
+	    listen_all(d, &d->failure) < 0) {
 		loop_stop(d->loop);
 		return;
 	}
@@ -240,6 +251,10 @@ static void close_all(struct daemon *d)
 		restarter_stop(d->engine->restarter);
 	if (d->engine)
 		history_stop(d->engine->history);
+	if (d->engine)
+		stream_server_stop(d->engine->stream_server);
+	if (d->engine)
+		cri_stop(d->engine->cri);
 	if (d->engine && d->engine->network)
 		network_stop(d->engine->network);
 	if (d->engine && d->engine->nri)
@@ -262,6 +277,8 @@ static void close_all(struct daemon *d)
 	requests_free(d->debug.requests);
 	if (d->engine) {
 		streams_free(d->engine->streams);
+		stream_server_free(d->engine->stream_server);
+		cri_pulls_free(d->engine->cri_pulls);
 		history_free(d->engine->history);
 		cri_free(d->engine->cri);
 		engine_close(d->engine);

@@ -51,15 +51,6 @@ void idmap_flags_labels(struct arena *a, const struct idmap_flags *maps, struct 
 int idmap_flags_check(const struct idmap_flags *maps, const Containerd__Types__Mount *m,
 		      const char *snapshotter, struct err *e);
 
-/* --device PATH: a device, or every device below a folder. */
-struct device_list {
-	struct gen_device *v;
-	size_t n, cap;
-	struct arena *arena;
-};
-int devices_add(struct device_list *l, const char *path, struct err *e);
-int devices_add_host(struct device_list *l, struct err *e); /* all of /dev, as --privileged wants */
-
 /* The user of a container, looked up in the rootfs that mounts make (or in the folder path). */
 int rootfs_user(struct ctr *ctr, Containerd__Types__Mount **mounts, size_t n, const char *path,
 		const char *user, struct oci_user *ret, struct err *e);
@@ -70,6 +61,3 @@ int image_unpack(struct ctr *ctr, const struct image *img, const char *snapshott
 int image_unpack_sync(struct ctr *ctr, const struct image *img, const char *snapshotter, bool sync,
 		      struct err *e);
 
-/* The seccomp profile that --seccomp stands for, as JSON: by the capabilities the container has.
- * The caller frees. */
-char *seccomp_default_profile(const struct strv *capabilities);

@@ -5,6 +5,7 @@
 
 #include "base/jsonr.h"
 #include "base/num.h"
+#include "cgroup/host_devices.h"
 #include "nri/blockio.h"
 #include "nri/cdi.h"
 #include "nri/member.h"
@@ -284,11 +285,11 @@ static int build_devices(const struct args *args, struct generate *g, struct err
 	g->privileged = args_bool(args, "privileged");
 	if (g->privileged && !args_bool(args, "privileged-without-host-devices")) {
 		g->all_devices = true;
-		r = devices_add_host(&l, e);
+		r = host_devices_all(&l, e);
 	}
 	for (size_t i = 0; r == 0 && i < n; i++)
 		if (!cdi_is_name(words[i]))
-			r = devices_add(&l, words[i], e);
+			r = host_devices_add(&l, words[i], e);
 	if (l.n)
 		g->devices = arena_memdup(args->arena, l.v, l.n * sizeof *l.v);
 	g->n_devices = l.n;

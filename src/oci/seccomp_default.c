@@ -1,6 +1,6 @@
 /* The default seccomp profile of containerd's clients: what an ordinary program needs, and what the
  * container's capabilities would be useless without. */
-#include "cmd/ctr/container.h"
+#include "oci/generate.h"
 
 #include "base/jsonw.h"
 

@@ -1,5 +1,6 @@
-/* --device and the devices of --privileged: walks of the host's own /dev. */
-#include "cmd/ctr/container.h"
+#include "cgroup/host_devices.h"
+
+#include "base/mem.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -60,7 +61,7 @@ static int walk(struct device_list *l, const char *path, unsigned depth, struct 
 	return 0;
 }
 
-int devices_add(struct device_list *l, const char *path, struct err *e)
+int host_devices_add(struct device_list *l, const char *path, struct err *e)
 {
 	struct stat st;
 
@@ -74,7 +75,7 @@ int devices_add(struct device_list *l, const char *path, struct err *e)
 	return 0;
 }
 
-int devices_add_host(struct device_list *l, struct err *e)
+int host_devices_all(struct device_list *l, struct err *e)
 {
 	return walk(l, "/dev", DEPTH_MAX, e);
 }
