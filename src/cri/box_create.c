@@ -175,7 +175,7 @@ static int make(struct box *box, const struct call *call, const char *image_name
 	if (image_find(call, image_name, &image, e) < 0)
 		return err_wrap(e, "failed to resolve image \"%s\"", image_name);
 	box->image_id = arena_strdup(box->arena, image.id);
-	box->image_ref = arena_strdup(box->arena, image.id);
+	box->image_ref = arena_strdup(box->arena, image.ref);
 	box->snapshotter = arena_strdup(
 		box->arena, snapshotter && *snapshotter ? snapshotter : snapshotter_default(s));
 	box->stop_signal = wished_signal(box, &image);

@@ -14,14 +14,14 @@ RUNNING, EXITED = "CONTAINER_RUNNING", "CONTAINER_EXITED"
 
 class CriTest(DaemonTest):
     images = False
-    more_config = ""
+    config_start = more_config = ""
 
     @classmethod
     def setUpClass(cls):
         cls.scratch = Scratch()
         cls.addClassCleanup(cls.scratch.remove)
         # no network configuration: the built-in bridge
-        cls.daemon = Daemon(cls.scratch.path, config=CONFIG + f"\n[plugins.'io.containerd.cri.v1.runtime'.cni]\n  conf_dir = '{cls.scratch.path}/net.d'\n" + cls.more_config)
+        cls.daemon = Daemon(cls.scratch.path, config=cls.config_start + CONFIG + f"\n[plugins.'io.containerd.cri.v1.runtime'.cni]\n  conf_dir = '{cls.scratch.path}/net.d'\n" + cls.more_config)
         cls.daemon.start()
         cls.addClassCleanup(cls.daemon.stop)
         cls.k8s("images", "import", SHARE / "busybox.tar")
@@ -152,6 +152,7 @@ class Pods(CriTest):
         s = self.status(box)
         self.assertEqual((s["state"], s["labels"], s["user"]["linux"]["uid"]), (RUNNING, {"c": "d"}, "0"))
         self.assertRegex(s["image_id"], "^sha256:")
+        self.assertRegex(s["image_ref"], "^docker.io/library/busybox@sha256:")
         wait_for("the log", lambda: "err" in self.log(box))
         lines = [line.split(" ") for line in self.log(box).splitlines()]
         self.assertEqual(sorted(line[1:] for line in lines), [["stderr", "F", "err"], ["stdout", "F", "out"]])
@@ -418,6 +419,9 @@ class Isolation(CriTest):
         for path in ("/ro/x", "/rro/x", "/x"):
             self.assertIn("Read-only", self.exec(box, "touch", path)[2])
         self.assertEqual(self.out(box, "cat", "/etc/passwd"), "")
+        box = self.container(self.pod("image"), "sleep", "300", mounts=[{"container_path": "/image", "image": {"image": "busybox"}}])
+        self.assertEqual(self.out(box, "/image/bin/busybox", "echo", "from the image"), "from the image\n")
+        self.assertIn("Read-only", self.exec(box, "touch", "/image/x")[2])
         with self.assertRaises(rpc.RpcError):
             self.container(self.pod("wrong"), "true", mounts=[{"container_path": "/x", "host_path": str(host), "recursive_read_only": True}])
 
@@ -431,3 +435,16 @@ class Isolation(CriTest):
         self.out(box, "sh", "-c", "echo x > /dev/shm/x; ip addr add 10.9.9.9/32 dev lo")
         pid = json.loads(self.cri("ContainerStatus", {"container_id": box, "verbose": True})["info"]["info"])["pid"]
         self.assertEqual(os.stat(f"/proc/{pid}").st_uid, 100000)
+
+
+class Disabled(CriTest):
+    """As in the configuration of Docker's packages."""
+    config_start = "disabled_plugins = ['cri']\n"
+
+    def tearDown(self):
+        pass
+
+    def test_no_service(self):
+        with self.assertRaises(rpc.RpcError) as e:
+            self.cri("Version")
+        self.assertEqual((e.exception.code, e.exception.text.partition(":")[0]), ("UNIMPLEMENTED", "unknown service runtime.v1.RuntimeService"))
