@@ -141,6 +141,7 @@ static int add_image(struct list *l, const struct box *box, const CRI(Mount) * m
 	struct mounts mounts;
 
 	labels_set(l->arena, &labels, "containerd.io/gc.bref.container", box->id);
+	box_add_expiry(l->arena, &labels);
 	if (image_find(&call, m->image->image, &image, e) < 0 ||
 	    snapshot_view(call.engine->store, &at, l->arena, key, image.chain, &labels, &mounts,
 			  e) < 0)

@@ -116,14 +116,6 @@ static void recover_box(struct cri *cri, struct box *box)
 	AUTO_TASK struct task *t = NULL;
 	struct task_state s;
 
-	if (!*box->image_id) { /* its creation was cut in two: nobody has heard of it */
-		struct err e = { 0 };
-
-		if (box_remove(box, &e) < 0)
-			log_warn(LOG({ "id", box->id }, { "error", e.msg }),
-				 "a container that was never made stays");
-		return;
-	}
 	if (state_of(cri, box->id, a, &t, &s) < 0) {
 		if (box->state != exited && box->state != created)
 			box_set_exited(box, UNKNOWN_EXIT, "Unknown", NULL, cri_now());
