@@ -20,6 +20,12 @@ struct config_socket {
 	gid_t gid;
 };
 
+/* [grpc] tcp_*: HOST:PORT or "", and PEM files: clear text without a certificate; with a ca clients
+ * need one, too. */
+struct config_tcp {
+	const char *address, *tls_cert, *tls_key, *tls_ca;
+};
+
 /* Places in config.snapshotters. */
 enum config_snapshotter {
 	CONFIG_BLOCKFILE,
@@ -89,6 +95,14 @@ struct config_cri {
 	uint64_t drain_exec_io; /* ns; 0: for as long as it takes */
 };
 
+/* CRI's streaming server. */
+struct config_stream {
+	const char *address, *port; /* an address ("": 127.0.0.1) and a number; "0": any */
+	uint64_t idle_timeout; /* ns; 0: none */
+	bool tls;
+	const char *cert, *key; /* PEM files, or "" */
+};
+
 struct config_nri {
 	bool disable, disable_connections;
 	const char *socket, *plugins, *plugin_config; /* socket: a path; folders */
@@ -96,11 +110,19 @@ struct config_nri {
 	struct nri_rules rules;
 };
 
+struct config_verifier {
+	const char *bin_dir; /* programs that are asked about every pull */
+	int32_t max_verifiers; /* negative: all of them */
+	uint64_t timeout; /* ns, of each */
+	const char *policy; /* a containers-policy.json, or "" */
+};
+
 struct config {
 	struct arena *arena;
 	const char *root, *state; /* absolute */
 	const char *temp; /* TMPDIR of the daemon and its children, or "" */
 	struct config_socket grpc, ttrpc;
+	struct config_tcp tcp;
 	struct config_socket debug; /* HTTP; address "" is none */
 	uint32_t max_recv, max_send; /* bytes of one gRPC message */
 	const char *metrics_address; /* HOST:PORT, or "" */
@@ -116,11 +138,16 @@ struct config {
 	struct snapshot_options snapshotters[CONFIG_SNAPSHOTTERS];
 	struct snapshot_proxy *proxies; /* .remote is the program's to set */
 	size_t n_proxies;
+	struct config_stream stream;
+	uint64_t
+		pull_progress_timeout; /* ns without a byte after which CRI's pull ends; 0: never */
 	struct config_cri cri;
 	const char *cni_conf_dir; /* network configurations */
 	const char *cni_bin_dir; /* as older files have it, or "" */
 	const char *const *cni_bin_dirs; /* of their plugins; ends with NULL */
 	size_t n_cni_bin_dirs;
+	const char *publish_address; /* of ports that are published without one, or "" */
+	const char *publish_policy; /* "all", "host-firewall" */
 	const struct config_proxy *services; /* in other programs */
 	size_t n_services;
 	struct content_proxy content; /* .name NULL: our own; .remote is the program's to set */
@@ -130,6 +157,7 @@ struct config {
 	uint64_t restart_interval; /* of the restart monitor; ns */
 	struct config_gc gc;
 	struct config_nri nri;
+	struct config_verifier verifier;
 	const char *blockio_file; /* classes of block devices (nri/blockio.h), or "" */
 	struct config_tracing tracing;
 	const char *otlp_endpoint, *otlp_protocol; /* as configured; tracing is what they came to */

@@ -19,11 +19,15 @@ struct events;
 struct store;
 struct streams;
 struct collector;
+struct flights;
+struct verifier;
 struct restarter;
 struct history;
 struct engine_nri;
 struct engine_network;
 struct cri;
+struct cri_pulls;
+struct stream_server;
 
 struct engine {
 	const struct config *cfg;
@@ -37,9 +41,13 @@ struct engine {
 	struct streams *streams; /* api/containerd/streaming.h: the program's, set before serving */
 	struct history *history; /* api/containerd/history.h: likewise */
 	struct cri *cri; /* cri/cri.h: likewise */
+	struct cri_pulls *cri_pulls; /* api/cri/image.h: likewise */
+	struct stream_server *stream_server; /* api/cri/stream.h: likewise; NULL: CRI is off */
 	struct collector *collector; /* engine/collector.h: background collection */
 	struct engine_nri *nri; /* engine/nri.h; NULL: disabled */
 	struct engine_network *network; /* engine/network.h */
+	struct verifier *verifier; /* image/verify.h; NULL: every image may come in */
+	struct flights *flights; /* image/flight.h: pulls that are going on */
 	struct restarter *restarter; /* engine/restart.h */
 	atomic_uint n_elsewhere; /* calls that wait for another program's answer */
 	char uuid[37]; /* the daemon's identity: ROOT/io.containerd.grpc.v1.introspection/uuid */

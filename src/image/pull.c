@@ -31,6 +31,7 @@ int worker_open_registry(struct worker *w, struct reference *ref, struct err *e)
 					     .cert = p->cert,
 					     .key = p->key,
 					     .debug = p->debug,
+					     .stall_seconds = p->stall_seconds,
 					     .auth = p->has_auth ? ask_credentials : NULL,
 					     .arg = w };
 	AUTO_FREE char *name = NULL;
@@ -60,6 +61,8 @@ static int pull(struct worker *w, const struct reference *ref, struct transfer_r
 
 	announce(w, "Resolving from OCI Registry");
 	if (registry_resolve(w->registry, w->arena, &image->target, e) < 0)
+		return -1;
+	if (worker_ask_verdict(w, &image->target, e) < 0)
 		return -1;
 	announce(w, "Pulling from OCI Registry");
 	const struct transfer_progress p = { .event = "fetching image content", .name = w->name };

@@ -23,6 +23,7 @@ struct registry_config {
 	bool skip_verify; /* these are for the registry itself, beside what a hosts.toml says */
 	const char *ca, *cert, *key; /* files; NULL or "": none */
 	enum transfer_debug debug;
+	unsigned stall_seconds; /* 0: 30 */
 	/* Asked once a host when it wants credentials; NULL: there are none. One call at a time. */
 	int (*auth)(struct arena *a, const char *host, const char *const *www_authenticate,
 		    struct transfer_credentials *ret, void *arg, struct err *e);
@@ -37,6 +38,10 @@ void registry_close(struct registry *r); /* NULL is fine */
 /* What the reference's tag or digest is: media type, digest, size. */
 int registry_resolve(struct registry *r, struct arena *a, struct oci_descriptor *ret,
 		     struct err *e);
+
+/* The same of another tag of the repository. */
+int registry_resolve_tag(struct registry *r, struct arena *a, const char *tag,
+			 struct oci_descriptor *ret, struct err *e);
 
 /* A manifest, index or config: at most IMAGE_DOC_MAX bytes, digest and size compared. */
 int registry_get_document(struct registry *r, struct arena *a, const struct oci_descriptor *d,

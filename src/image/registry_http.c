@@ -205,7 +205,6 @@ static struct curl_slist *set_request(CURL *c, const struct exchange *x, const c
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "casco/" CASCO_VERSION);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);
 	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L * 1024);
 	if (strcmp(x->method, "HEAD") == 0)
 		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
@@ -275,8 +274,10 @@ static int perform(struct registry *r, struct exchange *x, const char *url, bool
 	CURL *c = take_handle(r);
 	struct hop h = { .x = x, .curl = c, .e = e };
 	struct curl_slist *headers = set_request(c, x, url, is_own);
+	long stall = r->cfg.stall_seconds ? (long)r->cfg.stall_seconds : STALL_SECONDS;
 	curl_off_t length = -1;
 
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, stall);
 	keep(&x->content_type, xstrdup(""));
 	strv_done(&x->challenges);
 	str_done(&x->error_body);
@@ -296,6 +297,7 @@ static int perform(struct registry *r, struct exchange *x, const char *url, bool
 	curl_easy_getinfo(c, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 	x->length = length;
 	x->tls_failed = code == CURLE_SSL_CONNECT_ERROR;
+	x->is_stalled = code == CURLE_OPERATION_TIMEDOUT && r->cfg.stall_seconds;
 	x->is_untrusted = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM;
 	curl_slist_free_all(headers);
 	long os_error = 0;

@@ -66,6 +66,7 @@ struct exchange {
 	bool is_partial; /* 206: the body starts at offset */
 	bool sink_failed; /* *e is the sink's: no retry helps */
 	bool tls_failed; /* the other side speaks no TLS */
+	bool is_stalled; /* for as long as the caller's patience lasts: no retry */
 	bool is_untrusted; /* or has, or we have, a certificate that does not do: no retry helps */
 };
 

@@ -1,8 +1,8 @@
 /* A request's head, then WebSocket frames with Kubernetes' channels in them: the first byte of the
  * input chooses the protocol and how the rest is cut. */
 #include "base/mem.h"
-#include "wire/channel.h"
 #include "wire/http1.h"
+#include "wire/kube_channel.h"
 
 #include <string.h>
 
@@ -10,22 +10,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static void read_frames(const char *protocol, uint8_t *bytes, size_t n, size_t step)
 {
-	struct channel_in *c = NEW(struct channel_in);
+	struct kube_channel_in *c = NEW(struct kube_channel_in);
 	struct ws w = WS_INIT;
 
-	c->protocol = channel_choose(protocol);
+	c->protocol = kube_channel_choose(protocol);
 	for (size_t at = 0; at < n;) {
 		size_t len = n - at < step ? n - at : step;
-		struct channel_event got;
+		struct kube_channel_event got;
 		struct ws_event ev;
 		size_t used = ws_push(&w, bytes + at, len, &ev);
 
 		if (!used || used > len || w.out.over)
 			__builtin_trap();
 		at += used;
-		if (ev.kind == WS_PIECE && !channel_read(c, &ev, &got) && got.number >= 0 &&
+		if (ev.kind == WS_PIECE && !kube_channel_read(c, &ev, &got) && got.number >= 0 &&
 		    !got.is_close && got.n <= WS_DATA_MAX)
-			channel_send(&w, c->protocol, 1, got.bytes, got.n);
+			kube_channel_send(&w, c->protocol, 1, got.bytes, got.n);
 		str_reset(&w.out);
 	}
 	ws_done(&w);

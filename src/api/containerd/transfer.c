@@ -5,8 +5,8 @@
 
 #include "api/containerd/api.h"
 #include "api/containerd/convert.h"
-#include "api/containerd/publish.h"
 #include "api/containerd/services.h"
+#include "api/containerd/transfer_events.h"
 #include "api/containerd/transfer_image.h"
 #include "api/containerd/transfer_stream.h"
 #include "api/containerd/worker_run.h"
@@ -14,8 +14,6 @@
 #include "base/timefmt.h"
 #include "store/lease.h"
 
-#include "containerd/events/content.pb-c.h"
-#include "containerd/events/snapshot.pb-c.h"
 #include "containerd/services/transfer/v1/transfer.pb-c.h"
 #include "containerd/types/transfer/imagestore.pb-c.h"
 #include "containerd/types/transfer/importexport.pb-c.h"
@@ -31,49 +29,11 @@ typedef Containerd__Types__Transfer__OCIRegistry oci_registry;
 
 /* One transfer on its way; what the hooks get. */
 struct transfer {
-	struct call call;
+	struct call call; /* first: of the hooks that publish */
 	struct stream *progress, *auth;
 	struct transfer_job job;
 	const char *reference; /* of the registry, for the credentials' question */
 };
-
-static void on_content(const char *digest, uint64_t size, void *arg)
-{
-	Containerd__Events__ContentCreate m = CONTAINERD__EVENTS__CONTENT_CREATE__INIT;
-
-	m.digest = (char *)digest;
-	m.size = (int64_t)size;
-	api_publish(&((struct transfer *)arg)->call, "/content/create", &m.base);
-}
-
-static void on_prepared(const char *snapshotter, const char *key, const char *parent, void *arg)
-{
-	Containerd__Events__SnapshotPrepare m = CONTAINERD__EVENTS__SNAPSHOT_PREPARE__INIT;
-
-	m.key = (char *)key;
-	m.parent = (char *)parent;
-	m.snapshotter = (char *)snapshotter;
-	api_publish(&((struct transfer *)arg)->call, "/snapshot/prepare", &m.base);
-}
-
-static void on_committed(const char *snapshotter, const char *key, const char *name, void *arg)
-{
-	Containerd__Events__SnapshotCommit m = CONTAINERD__EVENTS__SNAPSHOT_COMMIT__INIT;
-
-	m.key = (char *)key;
-	m.name = (char *)name;
-	m.snapshotter = (char *)snapshotter;
-	api_publish(&((struct transfer *)arg)->call, "/snapshot/commit", &m.base);
-}
-
-static void on_removed(const char *snapshotter, const char *key, void *arg)
-{
-	Containerd__Events__SnapshotRemove m = CONTAINERD__EVENTS__SNAPSHOT_REMOVE__INIT;
-
-	m.key = (char *)key;
-	m.snapshotter = (char *)snapshotter;
-	api_publish(&((struct transfer *)arg)->call, "/snapshot/remove", &m.base);
-}
 
 static void on_progress(const struct transfer_progress *p, void *arg)
 {
@@ -224,14 +184,11 @@ static void drop_lease(struct transfer *t)
 
 static int run_worker(struct transfer *t, struct transfer_result *ret, struct err *e)
 {
-	const struct transfer_hooks hooks = { .arg = t,
-					      .progress = t->progress ? on_progress : NULL,
-					      .auth = t->auth ? on_auth : NULL,
-					      .content_created = on_content,
-					      .snapshot_prepared = on_prepared,
-					      .snapshot_committed = on_committed,
-					      .snapshot_removed = on_removed };
+	struct transfer_hooks hooks = { .arg = t,
+					.progress = t->progress ? on_progress : NULL,
+					.auth = t->auth ? on_auth : NULL };
 
+	transfer_publish(&hooks);
 	t->job.hooks = &hooks;
 	int r = worker_run(&t->call, &t->job, ret, e);
 

@@ -2,6 +2,7 @@
 
 #include "api/containerd/convert.h"
 #include "api/containerd/publish.h"
+#include "api/containerd/worker_run.h"
 #include "base/str.h"
 #include "store/image.h"
 
@@ -64,6 +65,15 @@ static struct descriptor target_of(struct arena *a, const struct oci_descriptor 
 	for (size_t i = 0; i < d->n_annotations; i++)
 		labels_set(a, &t.annotations, d->annotations[i].key, d->annotations[i].value);
 	return t;
+}
+
+int transfer_put_image(const struct call *call, const char *name,
+		       const struct oci_descriptor *target, const struct labels *labels,
+		       struct err *e)
+{
+	struct descriptor t = target_of(call->arena, target);
+
+	return store_one(call, name, &t, labels, e);
 }
 
 /* The reference that says how names of an archive are taken: ctr sends one prefix. */
@@ -153,6 +163,8 @@ int transfer_tag(const struct call *call, const char *source, const image_store 
 	if (!*dest->name)
 		return err_set(e, ERR_INVALID_ARGUMENT, "the new image has no name");
 	if (image_get(call->engine->store, call->ns, call->arena, source, &r, e) < 0)
+		return -1;
+	if (worker_admit(call, dest->name, &r.target, e) < 0)
 		return -1;
 	return store_one(call, dest->name, &r.target, &labels, e);
 }

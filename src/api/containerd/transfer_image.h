@@ -10,6 +10,11 @@ int transfer_store_images(const struct call *call,
 			  const Containerd__Types__Transfer__ImageStore *dest,
 			  const struct transfer_result *result, struct err *e);
 
+/* A new record, or the old one turned to the new target; with its event. */
+int transfer_put_image(const struct call *call, const char *name,
+		       const struct oci_descriptor *target, const struct labels *labels,
+		       struct err *e);
+
 /* dest's name for what `source` names. */
 int transfer_tag(const struct call *call, const char *source,
 		 const Containerd__Types__Transfer__ImageStore *dest, struct err *e);

@@ -5,11 +5,14 @@
 #include "api/containerd/plugins.h"
 #include "api/containerd/services.h"
 #include "api/containerd/streaming.h"
+#include "api/cri/image.h"
+#include "api/cri/stream.h"
 #include "base/log.h"
 #include "cmd/containerd/debug.h"
 #include "cmd/containerd/http.h"
 #include "cmd/containerd/otlp.h"
 #include "cmd/containerd/process.h"
+#include "cmd/containerd/tcp.h"
 #include "cri/cri.h"
 #include "engine/collector.h"
 #include "engine/engine.h"
@@ -42,7 +45,9 @@ struct daemon {
 	struct http *metrics, *debugging; /* NULL: not configured */
 	struct otlp *traces; /* the same */
 	uint64_t started;
+	struct tcp *tcp; /* the same */
 	bool is_open, is_serving, is_stopping;
+	unsigned n_stopping; /* servers with calls */
 	struct err failure;
 };
 
@@ -112,6 +117,13 @@ static int listen_http(struct daemon *d, struct err *e)
 	return 0;
 }
 
+static void set_up(struct grpc_server *s, const struct config *cfg)
+{
+	grpc_server_on_start(s, requests_started);
+	grpc_server_log(s, requests_ended);
+	grpc_server_limits(s, cfg->max_recv, cfg->max_send);
+}
+
 static int listen_all(struct daemon *d, struct err *e)
 {
 	int fd;
@@ -126,7 +138,14 @@ static int listen_all(struct daemon *d, struct err *e)
 	int r = grpc_server_listen(d->server, fd);
 	if (r < 0)
 		return err_sys(e, -r, "serve %s", d->cfg->grpc.address);
-	return 0;
+	return tcp_new(d->engine, set_up, &d->tcp, e);
+}
+
+static int start_streams(struct daemon *d)
+{
+	if (config_plugin_is_disabled(d->cfg, "io.containerd.grpc.v1", "cri"))
+		return 0;
+	return stream_server_start(d->engine, &d->engine->stream_server, &d->failure);
 }
 
 /* On the loop's thread, after the engine has been opened (or not). */
@@ -141,16 +160,16 @@ static void opened(void *arg)
 	}
 	api_attach(d->engine);
 	d->engine->streams = streams_new();
+	d->engine->cri_pulls = cri_pulls_new();
 	d->server = grpc_server_new(d->loop, d->pool, api_services, d->engine);
 	d->debug = (struct debug){ d->engine, requests_new(api_services, d->cfg->metrics_histogram),
 				   d->started };
 	requests_watch(d->debug.requests);
-	grpc_server_on_start(d->server, requests_started);
-	grpc_server_log(d->server, requests_ended);
-	grpc_server_limits(d->server, d->cfg->max_recv, d->cfg->max_send);
+	set_up(d->server, d->cfg);
 	if (otlp_new(&d->cfg->tracing, d->loop, d->pool, &d->traces, &d->failure) < 0 ||
 	    history_start(d->engine, &d->failure) < 0 ||
-	    plugins_check_required(d->engine, &d->failure) < 0 || listen_all(d, &d->failure) < 0) {
+	    plugins_check_required(d->engine, &d->failure) < 0 || start_streams(d) < 0 ||
+	    listen_all(d, &d->failure) < 0) {
 		loop_stop(d->loop);
 		return;
 	}
@@ -199,6 +218,14 @@ static void drained(void *arg)
 	loop_stop(d->loop);
 }
 
+static void stopped(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (!--d->n_stopping)
+		loop_stop(d->loop);
+}
+
 static void on_signal(const struct signalfd_siginfo *si, void *arg)
 {
 	struct daemon *d = arg;
@@ -210,9 +237,11 @@ static void on_signal(const struct signalfd_siginfo *si, void *arg)
 	d->is_stopping = true;
 	log_info(LOG({ "signal", sigabbrev_np((int)si->ssi_signo) }), "stop serving");
 	(void)sd_notify(0, "STOPPING=1");
-	if (d->is_serving)
-		grpc_server_stop(d->server, GRACE_NS, drained, d);
-	/* else opened() sees it */
+	if (!d->is_serving)
+		return; /* opened() sees it */
+	d->n_stopping = 2;
+	grpc_server_stop(d->server, GRACE_NS, stopped, d);
+	tcp_stop(d->tcp, GRACE_NS, stopped, d);
 }
 
 /* Runs what was posted so far, and what that posted. */
@@ -232,6 +261,7 @@ static void close_all(struct daemon *d)
 		if (d->debugging)
 			(void)unlink(d->cfg->debug.address);
 	}
+	tcp_close(d->tcp);
 	if (d->engine && d->engine->tasks)
 		tasks_unlisten(d->engine->tasks);
 	otlp_stop(d->traces);
@@ -239,6 +269,8 @@ static void close_all(struct daemon *d)
 		restarter_stop(d->engine->restarter);
 	if (d->engine)
 		history_stop(d->engine->history);
+	if (d->engine)
+		stream_server_stop(d->engine->stream_server);
 	if (d->engine)
 		cri_stop(d->engine->cri);
 	if (d->engine && d->engine->network)
@@ -255,6 +287,7 @@ static void close_all(struct daemon *d)
 	drain_loop(d);
 	http_free(d->metrics);
 	http_free(d->debugging);
+	tcp_free(d->tcp);
 	if (d->server)
 		grpc_server_free(d->server);
 	otlp_free(d->traces);
@@ -262,6 +295,8 @@ static void close_all(struct daemon *d)
 	requests_free(d->debug.requests);
 	if (d->engine) {
 		streams_free(d->engine->streams);
+		stream_server_free(d->engine->stream_server);
+		cri_pulls_free(d->engine->cri_pulls);
 		history_free(d->engine->history);
 		cri_free(d->engine->cri);
 		engine_close(d->engine);

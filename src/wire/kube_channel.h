@@ -6,9 +6,9 @@
 
 #include "wire/websocket.h"
 
-enum { CHANNEL_CLOSE = 255, CHANNEL_PIECE = 16 << 10 };
+enum { KUBE_CHANNEL_CLOSE = 255, KUBE_CHANNEL_PIECE = 16 << 10 };
 
-struct channel_protocol {
+struct kube_channel_protocol {
 	const char *name; /* of the subprotocol; "" where the client names none */
 	bool is_base64;
 	bool has_status; /* the error stream brings metav1.Status, and not a sentence */
@@ -17,28 +17,28 @@ struct channel_protocol {
 
 /* The first of the client's list (of a header: names with commas) that is known, or NULL.  No list
  * is the protocol without a name. */
-const struct channel_protocol *channel_choose(const char *list);
+const struct kube_channel_protocol *kube_channel_choose(const char *list);
 
-struct channel_in {
-	const struct channel_protocol *protocol;
+struct kube_channel_in {
+	const struct kube_channel_protocol *protocol;
 	int number; /* of the message at hand; -1: it has not come yet */
 	uint8_t quad[4];
 	unsigned n_quad;
 	bool is_padded;
-	uint8_t out[CHANNEL_PIECE];
+	uint8_t out[KUBE_CHANNEL_PIECE];
 };
 
-struct channel_event {
+struct kube_channel_event {
 	int number; /* -1: nothing yet */
 	bool is_close; /* of stream number */
 	const uint8_t *bytes; /* borrowed from the event or from c, until the next call */
 	size_t n;
 };
 
-/* Of a piece of at most CHANNEL_PIECE bytes; NULL, or what is wrong. */
-const char *channel_read(struct channel_in *c, const struct ws_event *piece,
-			 struct channel_event *ret);
+/* Of a piece of at most KUBE_CHANNEL_PIECE bytes; NULL, or what is wrong. */
+const char *kube_channel_read(struct kube_channel_in *c, const struct ws_event *piece,
+			      struct kube_channel_event *ret);
 
 /* n is at most WS_DATA_MAX. */
-void channel_send(struct ws *w, const struct channel_protocol *p, unsigned number,
-		  const void *bytes, size_t n);
+void kube_channel_send(struct ws *w, const struct kube_channel_protocol *p, unsigned number,
+		       const void *bytes, size_t n);

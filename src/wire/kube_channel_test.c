@@ -1,24 +1,24 @@
-#include "wire/channel.h"
+#include "wire/kube_channel.h"
 
 #include "base/test.h"
 
 TEST(the_first_known_protocol_of_the_client)
 {
-	CHECK_STR(channel_choose("v4.channel.k8s.io")->name, "v4.channel.k8s.io");
-	CHECK_STR(channel_choose("v9.x, v5.channel.k8s.io,v4.channel.k8s.io")->name,
+	CHECK_STR(kube_channel_choose("v4.channel.k8s.io")->name, "v4.channel.k8s.io");
+	CHECK_STR(kube_channel_choose("v9.x, v5.channel.k8s.io,v4.channel.k8s.io")->name,
 		  "v5.channel.k8s.io");
-	CHECK_STR(channel_choose(NULL)->name, "");
-	CHECK(!channel_choose("chat") && !channel_choose(""));
-	CHECK(channel_choose("v5.channel.k8s.io")->has_close);
-	CHECK(!channel_choose("v4.channel.k8s.io")->has_close);
-	CHECK(!channel_choose("base64.channel.k8s.io")->has_status);
+	CHECK_STR(kube_channel_choose(NULL)->name, "");
+	CHECK(!kube_channel_choose("chat") && !kube_channel_choose(""));
+	CHECK(kube_channel_choose("v5.channel.k8s.io")->has_close);
+	CHECK(!kube_channel_choose("v4.channel.k8s.io")->has_close);
+	CHECK(!kube_channel_choose("base64.channel.k8s.io")->has_status);
 }
 
 /* "3:text " for each event, "x3 " for a close; the reason where it fails. */
 static const char *read_all(const char *protocol, const char *message, size_t n, size_t step)
 {
 	static char got[4096];
-	struct channel_in c = { .protocol = channel_choose(protocol) };
+	struct kube_channel_in c = { .protocol = kube_channel_choose(protocol) };
 	size_t len = 0, at = 0;
 	int last = -1;
 
@@ -30,8 +30,8 @@ static const char *read_all(const char *protocol, const char *message, size_t n,
 					  .is_last = at + take == n,
 					  .bytes = (const uint8_t *)message + at,
 					  .n = take };
-		struct channel_event ev;
-		const char *bad = channel_read(&c, &piece, &ev);
+		struct kube_channel_event ev;
+		const char *bad = kube_channel_read(&c, &piece, &ev);
 
 		if (bad)
 			return bad;
@@ -84,8 +84,8 @@ TEST(what_is_sent)
 {
 	CLEANUP(ws_done) struct ws w = WS_INIT;
 
-	channel_send(&w, channel_choose("v4.channel.k8s.io"), 2, "ab", 2);
-	channel_send(&w, channel_choose("v4.base64.channel.k8s.io"), 2, "ab", 2);
+	kube_channel_send(&w, kube_channel_choose("v4.channel.k8s.io"), 2, "ab", 2);
+	kube_channel_send(&w, kube_channel_choose("v4.base64.channel.k8s.io"), 2, "ab", 2);
 	CHECK(w.out.len == 12 && !memcmp(w.out.ptr,
 					 "\x82\x03\x02"
 					 "ab\x81\x05"

@@ -1,10 +1,10 @@
-#include "wire/channel.h"
+#include "wire/kube_channel.h"
 
 #include <string.h>
 
 enum { DIGITS = 10 };
 
-static const struct channel_protocol protocols[] = {
+static const struct kube_channel_protocol protocols[] = {
 	{ "v5.channel.k8s.io", false, true, true },
 	{ "v4.channel.k8s.io", false, true, false },
 	{ "v4.base64.channel.k8s.io", true, true, false },
@@ -13,7 +13,7 @@ static const struct channel_protocol protocols[] = {
 	{ "", false, false, false },
 };
 
-static const struct channel_protocol *find(const char *name, size_t n)
+static const struct kube_channel_protocol *find(const char *name, size_t n)
 {
 	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
 		if (strlen(protocols[i].name) == n && memcmp(protocols[i].name, name, n) == 0)
@@ -21,13 +21,13 @@ static const struct channel_protocol *find(const char *name, size_t n)
 	return NULL;
 }
 
-const struct channel_protocol *channel_choose(const char *list)
+const struct kube_channel_protocol *kube_channel_choose(const char *list)
 {
 	if (!list)
 		return find("", 0);
 	while (*list) {
 		size_t blank = strspn(list, " \t,"), n = strcspn(list + blank, " \t,");
-		const struct channel_protocol *p = n ? find(list + blank, n) : NULL;
+		const struct kube_channel_protocol *p = n ? find(list + blank, n) : NULL;
 
 		if (p)
 			return p;
@@ -64,7 +64,7 @@ static int decode_quad(const uint8_t q[4], uint8_t *ret)
 	return 3 - pad;
 }
 
-static const char *decode(struct channel_in *c, const uint8_t *p, size_t n, size_t *ret_n)
+static const char *decode(struct kube_channel_in *c, const uint8_t *p, size_t n, size_t *ret_n)
 {
 	*ret_n = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -88,7 +88,7 @@ static const char *decode(struct channel_in *c, const uint8_t *p, size_t n, size
 /* --- messages
  * ----------------------------------------------------------------------------------- */
 
-static const char *start(struct channel_in *c, uint8_t first)
+static const char *start(struct kube_channel_in *c, uint8_t first)
 {
 	c->n_quad = 0;
 	c->is_padded = false;
@@ -101,14 +101,14 @@ static const char *start(struct channel_in *c, uint8_t first)
 	return NULL;
 }
 
-const char *channel_read(struct channel_in *c, const struct ws_event *piece,
-			 struct channel_event *ret)
+const char *kube_channel_read(struct kube_channel_in *c, const struct ws_event *piece,
+			      struct kube_channel_event *ret)
 {
 	const uint8_t *p = piece->bytes;
 	const char *bad = NULL;
 	size_t n = piece->n;
 
-	*ret = (struct channel_event){ .number = -1 };
+	*ret = (struct kube_channel_event){ .number = -1 };
 	if (piece->is_first)
 		c->number = -1;
 	if (c->number < 0 && n) {
@@ -117,9 +117,9 @@ const char *channel_read(struct channel_in *c, const struct ws_event *piece,
 	}
 	if (c->number < 0 || bad)
 		return bad;
-	if (c->protocol->has_close && c->number == CHANNEL_CLOSE) {
+	if (c->protocol->has_close && c->number == KUBE_CHANNEL_CLOSE) {
 		if (n)
-			*ret = (struct channel_event){ .number = *p, .is_close = true };
+			*ret = (struct kube_channel_event){ .number = *p, .is_close = true };
 		return n > 1 ? "more than one channel to close" : NULL;
 	}
 	if (c->protocol->is_base64) {
@@ -128,12 +128,12 @@ const char *channel_read(struct channel_in *c, const struct ws_event *piece,
 		if (!bad && piece->is_last && c->n_quad)
 			bad = "base64 that is cut off";
 	}
-	*ret = (struct channel_event){ .number = c->number, .bytes = p, .n = n };
+	*ret = (struct kube_channel_event){ .number = c->number, .bytes = p, .n = n };
 	return bad;
 }
 
-void channel_send(struct ws *w, const struct channel_protocol *p, unsigned number,
-		  const void *bytes, size_t n)
+void kube_channel_send(struct ws *w, const struct kube_channel_protocol *p, unsigned number,
+		       const void *bytes, size_t n)
 {
 	AUTO_STR struct str text = STR_INIT(2 * WS_DATA_MAX);
 	char first = (char)(p->is_base64 ? '0' + number : number);

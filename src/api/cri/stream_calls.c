@@ -1,0 +1,130 @@
+/* Exec, Attach and PortForward: checked here, done by the streaming server when the client comes
+ * with the URL. */
+#include "api/containerd/api.h"
+#include "api/cri/services.h"
+#include "api/cri/stream.h"
+#include "cri/cri.h"
+
+enum { FORWARD_PORTS = 64 };
+
+static struct stream_server *server_of(struct rpc_call *c, struct err *e)
+{
+	struct stream_server *s = api_engine(c)->stream_server;
+
+	if (!s)
+		err_set(e, ERR_UNIMPLEMENTED, "the CRI plugin is disabled");
+	return s;
+}
+
+/* The streams that a client wants, as kubelet's own server checks them. */
+static int check_streams(bool tty, bool in, bool out, bool err, struct err *e)
+{
+	if (tty && err)
+		return err_set(e, ERR_INVALID_ARGUMENT, "tty and stderr cannot both be true");
+	if (!in && !out && !err)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "one of stdin, stdout, or stderr must be set");
+	return 0;
+}
+
+static int check_running(struct rpc_call *c, const char *id, const char *what, struct err *e)
+{
+	struct task *t AUTO_TASK = NULL;
+	struct task_state s;
+
+	if (task_get(api_engine(c)->tasks, CRI_NAMESPACE, id, &t, e) < 0)
+		return err_wrap(e, "failed to find %s \"%s\" in store", what, id);
+	if (task_state(t, "", c->arena, &s, e) < 0)
+		return err_wrap(e, "failed to get state of %s \"%s\"", what, id);
+	if (s.status == TASK_RUNNING)
+		return 0;
+	return err_set(e, ERR_UNKNOWN, "%s is in %s state", what,
+		       s.status == TASK_CREATED   ? "CONTAINER_CREATED"
+		       : s.status == TASK_STOPPED ? "CONTAINER_EXITED"
+						  : "CONTAINER_UNKNOWN");
+}
+
+int cri_exec_url(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	const Runtime__V1__ExecRequest *q = req;
+	Runtime__V1__ExecResponse *a = rsp;
+	struct stream_server *s = server_of(c, e);
+
+	if (!s)
+		return -1;
+	if (!*q->container_id)
+		return err_set(e, ERR_INVALID_ARGUMENT, "missing required container_id");
+	if (check_streams(q->tty, q->stdin, q->stdout, q->stderr, e) < 0)
+		return -1;
+	if (!q->n_cmd)
+		return err_set(e, ERR_INVALID_ARGUMENT, "a command is required");
+	if (check_running(c, q->container_id, "container", e) < 0)
+		return -1;
+
+	struct stream_request *r = stream_request_new(STREAM_EXEC, q->container_id);
+	const char **cmd = arena_array(r->arena, q->n_cmd, sizeof *cmd);
+
+	for (size_t i = 0; i < q->n_cmd; i++)
+		cmd[i] = arena_strdup(r->arena, q->cmd[i]);
+	r->cmd = cmd;
+	r->n_cmd = q->n_cmd;
+	r->tty = q->tty;
+	r->in = q->stdin;
+	r->out = q->stdout;
+	r->err = q->stderr;
+	return stream_server_url(s, r, c->arena, (const char **)&a->url, e);
+}
+
+int cri_attach_url(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	const Runtime__V1__AttachRequest *q = req;
+	Runtime__V1__AttachResponse *a = rsp;
+	struct stream_server *s = server_of(c, e);
+
+	if (!s)
+		return -1;
+	if (!*q->container_id)
+		return err_set(e, ERR_INVALID_ARGUMENT, "missing required container_id");
+	if (check_streams(q->tty, q->stdin, q->stdout, q->stderr, e) < 0 ||
+	    check_running(c, q->container_id, "container", e) < 0)
+		return -1;
+
+	struct stream_request *r = stream_request_new(STREAM_ATTACH, q->container_id);
+
+	r->tty = q->tty;
+	r->in = q->stdin;
+	r->out = q->stdout;
+	r->err = q->stderr;
+	return stream_server_url(s, r, c->arena, (const char **)&a->url, e);
+}
+
+int cri_forward_url(struct rpc_call *c, const void *req, void *rsp, struct err *e)
+{
+	const Runtime__V1__PortForwardRequest *q = req;
+	Runtime__V1__PortForwardResponse *a = rsp;
+	struct stream_server *s = server_of(c, e);
+
+	if (!s)
+		return -1;
+	if (!*q->pod_sandbox_id)
+		return err_set(e, ERR_INVALID_ARGUMENT, "missing required pod_sandbox_id");
+	if (q->n_port > FORWARD_PORTS)
+		return err_set(e, ERR_INVALID_ARGUMENT, "%zu ports, at most %d", q->n_port,
+			       FORWARD_PORTS);
+	if (check_running(c, q->pod_sandbox_id, "sandbox", e) < 0)
+		return -1;
+
+	struct stream_request *r = stream_request_new(STREAM_FORWARD, q->pod_sandbox_id);
+	uint16_t *ports = arena_array(r->arena, q->n_port, sizeof *ports);
+
+	for (size_t i = 0; i < q->n_port; i++) {
+		if (q->port[i] <= 0 || q->port[i] > UINT16_MAX) {
+			stream_request_free(r);
+			return err_set(e, ERR_INVALID_ARGUMENT, "invalid port %d", q->port[i]);
+		}
+		ports[i] = (uint16_t)q->port[i];
+	}
+	r->ports = ports;
+	r->n_ports = q->n_port;
+	return stream_server_url(s, r, c->arena, (const char **)&a->url, e);
+}
