@@ -274,6 +274,7 @@ class Pods(CriTest):
         self.wait_for_end(ended)
         pids = {b: json.loads(self.cri("ContainerStatus", {"container_id": b, "verbose": True})["info"]["info"])["pid"] for b in (running, dies)}
         before = {b: self.status(b) for b in (running, ended, created)}
+        self.cri.close()
         self.daemon.kill()
         os.kill(pids[dies], 9)
         self.daemon.start()
@@ -283,6 +284,14 @@ class Pods(CriTest):
         self.assertEqual(self.cri("PodSandboxStatus", {"pod_sandbox_id": pod[0]})["status"], status)
         s = self.wait_for_end(dies)
         self.assertEqual(s["exit_code"], 137)
+        self.cri.close()
+        self.daemon.stop()
+        self.assertEqual(self.daemon.process.returncode, 0)
+        self.daemon.start()
+        type(self).cri = cri.Cri(self.daemon.address)
+        self.addClassCleanup(self.cri.close)
+        self.assertEqual({b: self.status(b) for b in before}, before)
+        self.assertEqual(self.status(dies)["exit_code"], 137)
         self.cri("StartContainer", {"container_id": created})
         self.assertEqual(self.wait_for_end(created)["exit_code"], 0)
         self.assertEqual(self.exec(running, "echo", "y"), (0, "y\n", ""))

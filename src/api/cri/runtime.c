@@ -250,6 +250,9 @@ DOOR(pod_stats);
 DOOR(list_pod_stats);
 DOOR(update_runtime_config);
 DOOR(status);
+DOOR(cri_exec_url);
+DOOR(cri_attach_url);
+DOOR(cri_forward_url);
 DOOR(events);
 DOOR(runtime_config);
 
