@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure casco against its peers and against the kernel's floor: ratios from one run.
 
-    bench/run.py [runc] [ctr] [load] [pull] [stress] [memory] [sizes] [all]
+    bench/run.py [runc] [ctr] [load] [pull] [stress] [supervision] [memory] [sizes] [all]
 
 Prints a line a row and writes build/bench/table.md and plot.svg.  Needs root, and Debian's packages
 runc, crun, containerd, nghttp2-client and golang-github-containers-common for the rows of peers.
@@ -19,6 +19,7 @@ from measure import BIN, Report, TOP
 from pull import bench_pull
 from stack import bench_ctr, bench_memory
 from stress import bench_stress
+from supervision import bench_supervision
 
 
 def bench_sizes(report, _):
@@ -40,7 +41,7 @@ def main():
     report = Report()
     if sys.argv[1:2] == ["--inner"]:
         return runtime.inner(report, pathlib.Path(sys.argv[3]))
-    known = {"runc": runtime.bench, "ctr": bench_ctr, "load": bench_load, "pull": bench_pull, "stress": bench_stress, "memory": bench_memory,
+    known = {"runc": runtime.bench, "ctr": bench_ctr, "load": bench_load, "pull": bench_pull, "stress": bench_stress, "supervision": bench_supervision, "memory": bench_memory,
              "sizes": bench_sizes}
     names = sys.argv[1:] or ["all"]
     if names == ["all"]:

@@ -20,6 +20,12 @@ struct config_socket {
 	gid_t gid;
 };
 
+/* [grpc] tcp_*: HOST:PORT or "", and PEM files: clear text without a certificate; with a ca clients
+ * need one, too. */
+struct config_tcp {
+	const char *address, *tls_cert, *tls_key, *tls_ca;
+};
+
 /* Places in config.snapshotters. */
 enum config_snapshotter {
 	CONFIG_BLOCKFILE,
@@ -104,11 +110,19 @@ struct config_nri {
 	struct nri_rules rules;
 };
 
+struct config_verifier {
+	const char *bin_dir; /* programs that are asked about every pull */
+	int32_t max_verifiers; /* negative: all of them */
+	uint64_t timeout; /* ns, of each */
+	const char *policy; /* a containers-policy.json, or "" */
+};
+
 struct config {
 	struct arena *arena;
 	const char *root, *state; /* absolute */
 	const char *temp; /* TMPDIR of the daemon and its children, or "" */
 	struct config_socket grpc, ttrpc;
+	struct config_tcp tcp;
 	struct config_socket debug; /* HTTP; address "" is none */
 	uint32_t max_recv, max_send; /* bytes of one gRPC message */
 	const char *metrics_address; /* HOST:PORT, or "" */
@@ -132,6 +146,8 @@ struct config {
 	const char *cni_bin_dir; /* as older files have it, or "" */
 	const char *const *cni_bin_dirs; /* of their plugins; ends with NULL */
 	size_t n_cni_bin_dirs;
+	const char *publish_address; /* of ports that are published without one, or "" */
+	const char *publish_policy; /* "all", "host-firewall" */
 	const struct config_proxy *services; /* in other programs */
 	size_t n_services;
 	struct content_proxy content; /* .name NULL: our own; .remote is the program's to set */
@@ -141,6 +157,7 @@ struct config {
 	uint64_t restart_interval; /* of the restart monitor; ns */
 	struct config_gc gc;
 	struct config_nri nri;
+	struct config_verifier verifier;
 	const char *blockio_file; /* classes of block devices (nri/blockio.h), or "" */
 	struct config_tracing tracing;
 	const char *otlp_endpoint, *otlp_protocol; /* as configured; tracing is what they came to */

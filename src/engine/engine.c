@@ -6,6 +6,8 @@
 #include "engine/network.h"
 #include "engine/nri.h"
 #include "engine/restart.h"
+#include "image/flight.h"
+#include "image/verify.h"
 #include "os/file.h"
 #include "task/sandbox.h"
 
@@ -147,6 +149,31 @@ static void load_uuid(struct engine *en)
 			 "cannot keep the daemon's uuid: it is another one after the next start");
 }
 
+static struct verifier *verifier_new(const struct config *cfg)
+{
+	static const char type[] = "io.containerd.image-verifier.v1";
+	struct verifier v = { .bin_dir = cfg->verifier.bin_dir ?: "",
+			      .max_verifiers = cfg->verifier.max_verifiers,
+			      .timeout = cfg->verifier.timeout,
+			      .policy = cfg->verifier.policy ?: "" };
+
+	if (config_plugin_is_disabled(cfg, type, "bindir"))
+		v.bin_dir = "";
+	if (config_plugin_is_disabled(cfg, type, "policy"))
+		v.policy = "";
+	if (!*v.bin_dir && !*v.policy)
+		return NULL;
+	v.marks = xasprintf("%s/%s.policy", cfg->root, type);
+	return memcpy(xmalloc(sizeof v), &v, sizeof v);
+}
+
+static void verifier_free(struct verifier *v)
+{
+	if (v)
+		free((char *)v->marks);
+	free(v);
+}
+
 static int open_parts(struct engine *en, struct err *e)
 {
 	const struct config *cfg = en->cfg;
@@ -168,6 +195,8 @@ static int open_parts(struct engine *en, struct err *e)
 					   .mounts_path = mounts };
 	if (store_open_with(cfg->root, &opt, &en->store, e) < 0)
 		return -1;
+	en->verifier = verifier_new(cfg);
+	en->flights = flights_new();
 	en->collector = collector_new(en->store, &cfg->gc, en->loop, en->pool);
 	if (open_tasks(en, e) < 0)
 		return -1;
@@ -204,6 +233,8 @@ void engine_close(struct engine *en)
 	tasks_free(en->tasks);
 	tasks_free(en->sandboxes);
 	collector_free(en->collector);
+	flights_free(en->flights);
+	verifier_free(en->verifier);
 	store_close(en->store);
 	if (en->events)
 		events_free(en->events);

@@ -19,6 +19,8 @@ struct events;
 struct store;
 struct streams;
 struct collector;
+struct flights;
+struct verifier;
 struct restarter;
 struct history;
 struct engine_nri;
@@ -44,6 +46,8 @@ struct engine {
 	struct collector *collector; /* engine/collector.h: background collection */
 	struct engine_nri *nri; /* engine/nri.h; NULL: disabled */
 	struct engine_network *network; /* engine/network.h */
+	struct verifier *verifier; /* image/verify.h; NULL: every image may come in */
+	struct flights *flights; /* image/flight.h: pulls that are going on */
 	struct restarter *restarter; /* engine/restart.h */
 	atomic_uint n_elsewhere; /* calls that wait for another program's answer */
 	char uuid[37]; /* the daemon's identity: ROOT/io.containerd.grpc.v1.introspection/uuid */

@@ -4,8 +4,10 @@
 #include "engine/engine.h"
 #include "engine/network_attach.h"
 #include "engine/network_place.h"
+#include "engine/network_repair.h"
 #include "loop/pool.h"
 #include "net/files.h"
+#include "net/nft.h"
 #include "net/publish.h"
 #include "store/container.h"
 
@@ -39,6 +41,7 @@ struct engine_network {
 	struct entry *entries;
 	uint64_t last_serial;
 	bool is_stopping;
+	struct network_repair *repair; /* the loop's thread */
 };
 
 const char *network_root(const struct config *cfg, struct arena *a)
@@ -273,6 +276,7 @@ static int create_attached(struct engine_network *n, const struct call *call, st
 					 .id = t->id,
 					 .hostname = hostname,
 					 .pid = *ret_pid,
+					 .publish_address = call->engine->cfg->publish_address,
 					 .cancel = call->cancel };
 
 	if (network_attach(&n->env, p, &job, e) < 0 ||
@@ -351,6 +355,59 @@ int network_task_delete(const struct call *call, struct task *t, const char *exe
 int network_ready(const struct engine_network *n, struct err *e)
 {
 	return network_check_default(&n->env, e);
+}
+
+/* --- what others take away --- */
+
+/* Names that are attached now, "NS/ID". */
+static void attached_names(struct engine_network *n, struct strv *ret)
+{
+	pthread_mutex_lock(&n->lock);
+	for (const struct entry *x = n->entries; x; x = x->next)
+		if (x->is_attached)
+			strv_addf(ret, "%s/%s", x->ns, x->id);
+	pthread_mutex_unlock(&n->lock);
+}
+
+static bool restore_one(struct engine_network *n, const struct entry *x)
+{
+	AUTO_PLACE struct place p;
+	struct err e = { 0 };
+	bool did = false;
+
+	place_init(&p, n->root, x->ns, x->id);
+	if (network_restore(&n->env, &p, &did, &e) < 0)
+		log_warn(LOG({ "id", x->id }, { "namespace", x->ns }, { "error", e.msg }),
+			 "rules of the container's network are not there");
+	return did;
+}
+
+void network_ask_again(struct engine_network *n)
+{
+	struct err e = { 0 };
+
+	if (n->env.is_screened && nft_forget_askers(&e) < 0)
+		log_warn(LOG({ "error", e.msg }), "who may use published ports is not asked again");
+}
+
+size_t network_restore_all(struct engine_network *n)
+{
+	AUTO_STRV struct strv names = { 0 };
+	size_t restored = 0;
+
+	attached_names(n, &names);
+	for (size_t i = 0; i < names.n; i++) {
+		char *id = strchr(names.v[i], '/');
+
+		*id++ = 0;
+		struct entry *x = take(n, names.v[i], id, false);
+
+		if (!x)
+			continue; /* it went meanwhile */
+		restored += x->is_attached && restore_one(n, x);
+		give(n, x);
+	}
+	return restored;
 }
 
 const char *network_netns(const struct engine_network *n, const char *ns, const char *id,
@@ -455,10 +512,12 @@ struct engine_network *network_new(struct engine *en)
 	n->env = CNI_ENV_DEFAULT;
 	n->env.conf_dir = cfg->cni_conf_dir;
 	n->env.bin_dirs = cfg->cni_bin_dirs;
+	n->env.is_screened = strcmp(cfg->publish_policy, "all") != 0;
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_cond_init(&n->freed, NULL);
 	each_folder(n->root, scan_namespace, n);
 	pool_run(en->pool, sweep_job, n);
+	n->repair = network_repair_new(n, en->loop, en->pool);
 	return n;
 }
 
@@ -470,6 +529,7 @@ void network_stop(struct engine_network *n)
 		if (x->wait)
 			task_wait_cancel(n->en->tasks, x->wait);
 	pthread_mutex_unlock(&n->lock);
+	network_repair_free(TAKE_PTR(n->repair));
 }
 
 void network_free(struct engine_network *n)

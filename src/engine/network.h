@@ -38,6 +38,13 @@ int network_task_create(const struct call *call, const struct container_record *
 int network_task_delete(const struct call *call, struct task *t, const char *exec_id,
 			struct task_exit *ret, struct err *e);
 
+/* Rules that somebody has flushed, of all that is attached; how many had lost any.  A pool thread.
+ */
+size_t network_restore_all(struct engine_network *n);
+
+/* The host's rules have changed: where they decide about published ports, they do so anew. */
+void network_ask_again(struct engine_network *n);
+
 /* What the container was given: its addresses, the first network's first.  Empty without one. */
 struct strv;
 int network_addresses(const struct engine_network *n, const char *ns, const char *id,

@@ -1,7 +1,9 @@
 #include "engine/network_attach.h"
+#include "loop/trace.h"
 
 #include "net/builtin.h"
 #include "net/files.h"
+#include "net/publish.h"
 #include "os/fd.h"
 #include "os/file.h"
 
@@ -116,9 +118,10 @@ static int check_wishes(const struct plan *p, struct err *e)
 	return 0;
 }
 
-static int make_plan(const struct cni_env *env, json_object *wishes, struct plan *p, struct err *e)
+static int make_plan(const struct cni_env *env, const struct network_job *job, struct plan *p,
+		     struct err *e)
 {
-	json_object *names = NULL;
+	json_object *wishes = job->wishes, *names = NULL, *ports = NULL;
 
 	if (jsonr_array(wishes, "networks", &names, e) < 0 ||
 	    jsonr_object(wishes, "capabilityArgs", &p->args, e) < 0 ||
@@ -126,6 +129,10 @@ static int make_plan(const struct cni_env *env, json_object *wishes, struct plan
 	    jsonr_string(wishes, "args", &p->cni_args, e) < 0 ||
 	    jsonr_bool(wishes, "isLenient", &p->is_lenient, e) < 0)
 		return err_wrap(e, "the wishes of the container's network");
+	if (*job->publish_address && p->args &&
+	    json_object_object_get_ex(p->args, "portMappings", &ports) &&
+	    json_object_is_type(ports, json_type_array))
+		publish_set_address(ports, job->publish_address);
 	if (load_networks(env, names, p, e) < 0)
 		return -1;
 	p->record = json_object_new_object();
@@ -230,6 +237,7 @@ static int attach_foreign(const struct place *place, struct err *e)
 int network_attach(const struct cni_env *env, const struct place *place,
 		   const struct network_job *job, struct err *e)
 {
+	TRACE_STEP("network");
 	CLEANUP(plan_done) struct plan p = { 0 };
 
 	if (!job->wishes)
@@ -244,7 +252,7 @@ int network_attach(const struct cni_env *env, const struct place *place,
 	if (lock < 0)
 		return -1;
 	/* The record comes before the first ADD: who is killed in the middle has a DEL to do. */
-	if (make_plan(env, job->wishes, &p, e) < 0 || check_all_free(env, place, &p, lock, e) < 0 ||
+	if (make_plan(env, job, &p, e) < 0 || check_all_free(env, place, &p, lock, e) < 0 ||
 	    place_pin(place, job->pid, e) < 0 || place_write(place, p.record, e) < 0)
 		return -1;
 	if (add_all(env, place, &p, lock, job->cancel, e) < 0)
@@ -256,10 +264,10 @@ int network_attach(const struct cni_env *env, const struct place *place,
 
 /* --- the end --- */
 
-static int del_one(const struct cni_env *env, const struct place *place, json_object *o, int lock,
-		   struct err *e)
+/* One of a record's attachments; *ret_net is the caller's. */
+static int attachment_read(const struct place *place, json_object *o, int lock,
+			   struct cni_net **ret_net, struct cni_attachment *ret, struct err *e)
 {
-	AUTO_CNI_NET struct cni_net *net = NULL;
 	json_object *args = NULL;
 	const char *config = "", *ifname = "", *cni_args = "";
 
@@ -271,16 +279,22 @@ static int del_one(const struct cni_env *env, const struct place *place, json_ob
 	    jsonr_string(o, "args", &cni_args, e) < 0 ||
 	    jsonr_object(o, "capabilityArgs", &args, e) < 0)
 		return -1;
-	if (cni_net_parse(config, strlen(config), true, NULL, &net, e) < 0)
-		return -1;
-	const struct cni_attachment at = { .container = place->container,
-					   .netns = place_netns(place),
-					   .ifname = ifname,
-					   .capability_args = args,
-					   .args = cni_args,
-					   .lock = lock };
+	*ret = (struct cni_attachment){ .container = place->container,
+					.netns = place_netns(place),
+					.ifname = ifname,
+					.capability_args = args,
+					.args = cni_args,
+					.lock = lock };
+	return cni_net_parse(config, strlen(config), true, NULL, ret_net, e);
+}
 
-	return cni_del(env, net, &at, e);
+static int del_one(const struct cni_env *env, const struct place *place, json_object *o, int lock,
+		   struct err *e)
+{
+	AUTO_CNI_NET struct cni_net *net = NULL;
+	struct cni_attachment at;
+
+	return attachment_read(place, o, lock, &net, &at, e) < 0 ? -1 : cni_del(env, net, &at, e);
 }
 
 /* All of them, also behind one that fails; the first failure is told. */
@@ -316,6 +330,28 @@ bool network_is_foreign(const struct place *p)
 	struct err e = { 0 };
 
 	return place_read(p, &record, &e) > 0 && is_foreign(record);
+}
+
+int network_restore(const struct cni_env *env, const struct place *p, bool *ret_did, struct err *e)
+{
+	AUTO_JSON json_object *record = NULL;
+	json_object *list = NULL;
+	int r = place_read(p, &record, e);
+
+	if (r <= 0 || is_foreign(record))
+		return r < 0 ? -1 : 0;
+	if (jsonr_array(record, "attachments", &list, e) < 0)
+		return -1;
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		AUTO_CNI_NET struct cni_net *net = NULL;
+		struct cni_attachment at;
+
+		if (attachment_read(p, json_object_array_get_idx(list, i), 0, &net, &at, e) < 0)
+			return -1;
+		if (net->is_builtin && builtin_restore(env, net, &at, ret_did, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int network_detach(const struct cni_env *env, const struct place *p, struct err *e)

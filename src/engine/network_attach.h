@@ -10,6 +10,7 @@ struct network_job {
 	json_object *wishes; /* net/publish.h; NULL: the client attaches it himself */
 	const char *id, *hostname;
 	uint32_t pid;
+	const char *publish_address; /* for ports without one, or "" */
 	struct cancel *cancel; /* or NULL */
 };
 
@@ -22,6 +23,9 @@ int network_attach(const struct cni_env *env, const struct place *p, const struc
 
 /* DEL by the record, and the folder goes.  Without a folder there is nothing to do. */
 int network_detach(const struct cni_env *env, const struct place *p, struct err *e);
+
+/* Rules of the built-in network that somebody has taken away.  Plugins have no such call. */
+int network_restore(const struct cni_env *env, const struct place *p, bool *ret_did, struct err *e);
 
 /* Does the record say that its client attaches it? */
 bool network_is_foreign(const struct place *p);

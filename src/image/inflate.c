@@ -12,7 +12,9 @@
 enum { INPUT = 256 * 1024, ZSTD_WINDOW_LOG = 27 };
 
 struct inflate {
-	int fd;
+	inflate_source_fn *source;
+	void *arg;
+	int fd; /* of the source that inflate_new() makes */
 	enum inflate_kind kind;
 	bool eof, in_member, started;
 	uint8_t *in;
@@ -51,13 +53,36 @@ int inflate_kind_of(const char *media_type, enum inflate_kind *ret, struct err *
 		       media_type);
 }
 
-struct inflate *inflate_new(int fd, enum inflate_kind kind)
+static ssize_t read_file(void *arg, void *buf, size_t n, struct err *e)
+{
+	const struct inflate *z = arg;
+
+	for (;;) {
+		ssize_t r = read(z->fd, buf, n);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		return r < 0 ? err_sys(e, errno, "read layer") : r;
+	}
+}
+
+struct inflate *inflate_new_from(inflate_source_fn *source, void *arg, enum inflate_kind kind)
 {
 	struct inflate *z = NEW(struct inflate);
 
-	z->fd = fd;
+	z->source = source;
+	z->arg = arg;
 	z->kind = kind;
 	z->in = xmalloc(INPUT);
+	return z;
+}
+
+struct inflate *inflate_new(int fd, enum inflate_kind kind)
+{
+	struct inflate *z = inflate_new_from(read_file, NULL, kind);
+
+	z->arg = z;
+	z->fd = fd;
 	return z;
 }
 
@@ -76,18 +101,13 @@ static int fill(struct inflate *z, struct err *e)
 {
 	if (z->at < z->end || z->eof)
 		return 0;
-	for (;;) {
-		ssize_t r = read(z->fd, z->in, INPUT);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r < 0)
-			return err_sys(e, errno, "read layer");
-		z->at = 0;
-		z->end = (size_t)r;
-		z->eof = r == 0;
-		return 0;
-	}
+	ssize_t r = z->source(z->arg, z->in, INPUT, e);
+	if (r < 0)
+		return -1;
+	z->at = 0;
+	z->end = (size_t)r;
+	z->eof = r == 0;
+	return 0;
 }
 
 static int guess(struct inflate *z, struct err *e)

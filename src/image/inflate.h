@@ -16,8 +16,12 @@ int inflate_kind_of(const char *media_type, enum inflate_kind *ret, struct err *
 
 struct inflate;
 
+/* More compressed bytes, at most n; 0 at their end. May block. */
+typedef ssize_t inflate_source_fn(void *arg, void *buf, size_t n, struct err *e);
+
 /* fd is borrowed. */
 struct inflate *inflate_new(int fd, enum inflate_kind kind);
+struct inflate *inflate_new_from(inflate_source_fn *source, void *arg, enum inflate_kind kind);
 void inflate_free(struct inflate *z);
 
 /* Up to n bytes; 0 at the end of a whole stream. */

@@ -268,7 +268,7 @@ int peer_snapshot_dirs(struct peer *p, const char *snapshotter, const char *key,
 }
 
 int peer_snapshot_commit(struct peer *p, const char *snapshotter, const char *name, const char *key,
-			 struct err *e)
+			 const char *parent, struct err *e)
 {
 	AUTO_REQUEST struct request q;
 
@@ -276,6 +276,8 @@ int peer_snapshot_commit(struct peer *p, const char *snapshotter, const char *na
 	jsonw_kstring(&q.w, "snapshotter", snapshotter);
 	jsonw_kstring(&q.w, "name", name);
 	jsonw_kstring(&q.w, "key", key);
+	jsonw_kstring(&q.w, "parent", parent);
+	jsonw_kbool(&q.w, "synced", true);
 	return ask_plain(p, &q, e);
 }
 
@@ -305,6 +307,18 @@ void peer_progress(struct peer *p, const struct transfer_progress *what)
 		wire_write_descriptor(&q.w, what->desc);
 	}
 	tell(p, &q);
+}
+
+int peer_verify(struct peer *p, const struct peer_verdict *v, struct err *e)
+{
+	AUTO_REQUEST struct request q;
+
+	begin(&q, "verify");
+	jsonw_kstring(&q.w, "name", v->name);
+	jsonw_key(&q.w, "target");
+	wire_write_descriptor(&q.w, v->target);
+	wire_write_signatures(&q.w, v->v, v->n);
+	return ask_plain(p, &q, e);
 }
 
 int peer_auth(struct peer *p, struct arena *a, const char *host,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "image/channel.h"
+#include "image/sigstore.h"
 #include "image/transfer.h"
 
 #include <pthread.h>
@@ -48,11 +49,22 @@ int peer_snapshot_prepare(struct peer *p, const char *snapshotter, const char *k
 /* Descriptors: upper, then lowers top-most first.  The packet owns them. */
 int peer_snapshot_dirs(struct peer *p, const char *snapshotter, const char *key,
 		       struct channel_packet *ret, bool *ret_overlay, struct err *e);
+/* On parent, where it was prepared on none ("": on what it was prepared on).  Its files are on the
+ * disk already: the daemon answers one request at a time, and must not wait for the disk in one. */
 int peer_snapshot_commit(struct peer *p, const char *snapshotter, const char *name, const char *key,
-			 struct err *e);
+			 const char *parent, struct err *e);
 void peer_snapshot_remove(struct peer *p, const char *snapshotter, const char *key);
 
 void peer_progress(struct peer *p, const struct transfer_progress *what);
+/* May this image come in?  With the signatures that were found. */
+enum { PEER_SIGNATURES = 16 };
+struct peer_verdict {
+	const char *name;
+	const struct oci_descriptor *target;
+	struct sigstore_signature v[PEER_SIGNATURES];
+	size_t n;
+};
+int peer_verify(struct peer *p, const struct peer_verdict *q, struct err *e);
 int peer_auth(struct peer *p, struct arena *a, const char *host,
 	      const char *const *www_authenticate, struct transfer_credentials *ret, struct err *e);
 

@@ -62,6 +62,8 @@ static int pull(struct worker *w, const struct reference *ref, struct transfer_r
 	announce(w, "Resolving from OCI Registry");
 	if (registry_resolve(w->registry, w->arena, &image->target, e) < 0)
 		return -1;
+	if (worker_ask_verdict(w, &image->target, e) < 0)
+		return -1;
 	announce(w, "Pulling from OCI Registry");
 	const struct transfer_progress p = { .event = "fetching image content", .name = w->name };
 	peer_progress(&w->peer, &p);

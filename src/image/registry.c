@@ -298,7 +298,7 @@ static const char *media_of(struct arena *a, const char *content_type)
 }
 
 /* HEAD told too little: the document itself says it. */
-static int resolve_by_get(struct registry *r, struct arena *a, struct request *q,
+static int resolve_by_get(struct registry *r, struct arena *a, struct request *q, const char *want,
 			  struct oci_descriptor *ret, struct err *e)
 {
 	AUTO_STR struct str body = STR_INIT(IMAGE_DOC_MAX);
@@ -315,15 +315,15 @@ static int resolve_by_get(struct registry *r, struct arena *a, struct request *q
 		return -1;
 	ret->media_type = media_of(a, x.content_type);
 	exchange_done(&x);
-	digest_like(r->ref.digest ?: "", str_c(&body), body.len, digest);
+	digest_like(want ?: "", str_c(&body), body.len, digest);
 	ret->digest = arena_strdup(a, digest);
 	ret->size = body.len;
 	return 0;
 }
 
-int registry_resolve(struct registry *r, struct arena *a, struct oci_descriptor *ret, struct err *e)
+static int resolve(struct registry *r, struct arena *a, const char *object, const char *want,
+		   struct oci_descriptor *ret, struct err *e)
 {
-	const char *object = r->ref.digest ? r->ref.digest : r->ref.tag;
 	struct request q = { .method = "HEAD", .accept = registry_document_types };
 	AUTO_FREE char *path = xasprintf("%s/manifests/%s", r->ref.path, object);
 	struct exchange x;
@@ -333,7 +333,7 @@ int registry_resolve(struct registry *r, struct arena *a, struct oci_descriptor 
 	q.path = path;
 	if (registry_ask_any(r, &q, true, &x, e) < 0)
 		return err_wrap(e, "failed to resolve reference \"%s/%s%s%s\"", r->ref.domain,
-				r->ref.path, r->ref.digest ? "@" : ":", object);
+				r->ref.path, want ? "@" : ":", object);
 	ret->media_type = media_of(a, x.content_type);
 	ret->digest = x.digest ? arena_strdup(a, x.digest) : "";
 	ret->size = x.length > 0 ? (uint64_t)x.length : 0;
@@ -341,11 +341,22 @@ int registry_resolve(struct registry *r, struct arena *a, struct oci_descriptor 
 			(media_is_index(ret->media_type) || media_is_manifest(ret->media_type));
 	exchange_done(&x);
 	if (!complete)
-		rc = resolve_by_get(r, a, &q, ret, e);
-	if (rc == 0 && r->ref.digest && strcmp(r->ref.digest, ret->digest) != 0)
-		rc = err_set(e, ERR_DATA_LOSS, "asked for %s, the registry answered %s",
-			     r->ref.digest, ret->digest);
+		rc = resolve_by_get(r, a, &q, want, ret, e);
+	if (rc == 0 && want && strcmp(want, ret->digest) != 0)
+		rc = err_set(e, ERR_DATA_LOSS, "asked for %s, the registry answered %s", want,
+			     ret->digest);
 	return rc < 0 ? err_wrap(e, "failed to resolve reference") : 0;
+}
+
+int registry_resolve(struct registry *r, struct arena *a, struct oci_descriptor *ret, struct err *e)
+{
+	return resolve(r, a, r->ref.digest ? r->ref.digest : r->ref.tag, r->ref.digest, ret, e);
+}
+
+int registry_resolve_tag(struct registry *r, struct arena *a, const char *tag,
+			 struct oci_descriptor *ret, struct err *e)
+{
+	return resolve(r, a, tag, NULL, ret, e);
 }
 
 int registry_get_document(struct registry *r, struct arena *a, const struct oci_descriptor *d,

@@ -39,6 +39,10 @@ void registry_close(struct registry *r); /* NULL is fine */
 int registry_resolve(struct registry *r, struct arena *a, struct oci_descriptor *ret,
 		     struct err *e);
 
+/* The same of another tag of the repository. */
+int registry_resolve_tag(struct registry *r, struct arena *a, const char *tag,
+			 struct oci_descriptor *ret, struct err *e);
+
 /* A manifest, index or config: at most IMAGE_DOC_MAX bytes, digest and size compared. */
 int registry_get_document(struct registry *r, struct arena *a, const struct oci_descriptor *d,
 			  char **ret, size_t *ret_n, struct err *e);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "image/verify.h"
 #include "image/wire.h"
 #include "store/content.h"
 #include "store/lease.h"
@@ -306,13 +307,19 @@ static int commit_snapshot(struct session *s, json_object *q, UNUSED struct answ
 	struct labels labels = { 0 };
 	struct snapshot_at at;
 	struct err why = { 0 };
-	const char *key, *name;
+	const char *key, *name, *parent;
+	bool is_synced = false;
 
 	if (where(s, q, &at, e) < 0 || text(q, "key", &key, e) < 0 ||
-	    text(q, "name", &name, e) < 0 || check_own(s, at.snapshotter, key, e) < 0)
+	    text(q, "name", &name, e) < 0 || text(q, "parent", &parent, e) < 0 ||
+	    jsonr_bool(q, "synced", &is_synced, e) < 0 || check_own(s, at.snapshotter, key, e) < 0)
 		return -1;
 	labels_set(s->arena, &labels, "containerd.io/snapshot.ref", name);
-	if (snapshot_commit(s->job->store, &at, name, key, &labels, &why) < 0) {
+	int r = is_synced
+			? snapshot_commit_synced(s->job->store, &at, name, key, parent, &labels,
+						 &why)
+			: snapshot_commit_on(s->job->store, &at, name, key, parent, &labels, &why);
+	if (r < 0) {
 		/* Somebody was faster with the same layers: theirs is as good. */
 		if (why.code != ERR_ALREADY_EXISTS)
 			return err_copy(e, &why);
@@ -395,6 +402,44 @@ static void progress(struct session *s, json_object *q)
 	s->job->hooks->progress(&p, s->job->hooks->arg);
 }
 
+/* The worker brings the signatures; the judges are of this side. */
+static int verify(struct session *s, json_object *q, UNUSED struct answer *a, struct err *e)
+{
+	struct verify_request v = { .transport = "docker" };
+	struct oci_descriptor target;
+	json_object *o = NULL;
+
+	if (text(q, "name", &v.name, e) < 0 || jsonr_object(q, "target", &o, e) < 0 ||
+	    oci_descriptor_parse(s->arena, o, &target, e) < 0 ||
+	    wire_read_signatures(s->arena, q, &v.signatures, &v.n_signatures, e) < 0)
+		return -1;
+	v.target = &target;
+	if (s->job->verifier && verifier_judge(s->job->verifier, s->job, &v, e) < 0)
+		return -1;
+	snprintf(s->verified, sizeof s->verified, "%s", target.digest);
+	return 0;
+}
+
+/* A pull's image is the one that was judged; an archive's are judged now. */
+static int check_result(struct session *s, const struct transfer_result *r, struct err *e)
+{
+	const struct transfer_job *j = s->job;
+
+	for (size_t i = 0; j->verifier && i < r->n_images; i++) {
+		const struct verify_request q = { .transport = "oci-archive",
+						  .name = r->images[i].name,
+						  .target = &r->images[i].target };
+
+		if (j->kind == TRANSFER_PULL && strcmp(q.target->digest, s->verified) != 0)
+			return err_set(e, ERR_PERMISSION_DENIED,
+				       "the transfer worker brought %s, which nobody has verified",
+				       q.target->digest);
+		if (j->kind == TRANSFER_IMPORT && verifier_judge(j->verifier, j, &q, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* --- one packet
  * ----------------------------------------------------------------------------------- */
 
@@ -415,6 +460,7 @@ static const struct op {
 	{ "snapshot_commit", commit_snapshot, false },
 	{ "snapshot_remove", remove_snapshot, false },
 	{ "auth", auth, false },
+	{ "verify", verify, false },
 };
 
 static int answer(struct session *s, const struct op *op, json_object *q, struct err *e)
@@ -464,7 +510,10 @@ static int dispatch(struct session *s, json_object *q, struct arena *a,
 		return 0;
 	}
 	if (strcmp(op, "done") == 0)
-		return wire_read_result(a, q, ret_result, e) < 0 ? -1 : 1;
+		return wire_read_result(a, q, ret_result, e) < 0 ||
+				       check_result(s, ret_result, e) < 0
+			       ? -1
+			       : 1;
 	if (strcmp(op, "fail") == 0) {
 		*ret_failed = true;
 		return channel_read_err(q, e) > 0 ? 1 : -1;

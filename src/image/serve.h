@@ -18,6 +18,7 @@ struct session {
 	int sock;
 	struct arena *arena; /* of one request */
 	struct ingest *ingests[SERVE_INGESTS];
+	char verified[136]; /* digest of what may be pulled; "": nothing yet */
 	struct served_snapshot *active; /* prepared, neither committed nor removed */
 };
 

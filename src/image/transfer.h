@@ -32,7 +32,8 @@ enum transfer_kind {
 	TRANSFER_FETCH,
 	TRANSFER_PUT,
 	TRANSFER_CONVERT,
-	TRANSFER_INSTALL
+	TRANSFER_INSTALL,
+	TRANSFER_VERIFY /* image: what; verify.h */
 };
 
 /* Snapshots wanted of the image for that platform. */
@@ -114,6 +115,16 @@ struct transfer_install {
 	bool libs, replace;
 };
 
+struct sigstore_signature;
+
+/* A pull: its worker asks for a verdict before it fetches (policy NULL: it does not; "": what the
+ * signatures are does not matter). The job "verify": all of it. */
+struct transfer_verify {
+	const char *policy, *transport;
+	const struct sigstore_signature *signatures;
+	size_t n_signatures;
+};
+
 /* One line of progress; the names are containerd's. Strings "" or NULL when absent. */
 struct transfer_progress {
 	const char *event, *name, *parent;
@@ -167,6 +178,8 @@ struct transfer_job {
 		struct transfer_install install;
 	};
 	struct transfer_fetch fetch; /* with pull */
+	struct transfer_verify verify;
+	const struct verifier *verifier; /* of what comes in; NULL: all may */
 	bool allow_nondistributable; /* push: layers that are marked so go, too */
 	/* What to fetch; none: every platform of an index. */
 	const struct platform *platforms;

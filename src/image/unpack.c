@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "image/inflate.h"
+#include "image/stage.h"
 #include "image/tar.h"
 #include "image/unpack_entry.h"
 #include "image/unpack_walk.h"
@@ -12,29 +12,32 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { BUFFER = 256 * 1024, MAX_ENTRIES = 10 * 1000 * 1000 };
+enum { MAX_ENTRIES = 10 * 1000 * 1000 };
 /* Of one uncompressed layer.  Real layers shrink to a fifth or so; what grows by more than
  * MAX_RATIO beyond the first FREE_BYTES was made to fill a disk. */
 static const uint64_t MAX_BYTES = 512ull << 30, FREE_BYTES = 1ull << 30, MAX_RATIO = 200;
 
 /* The uncompressed stream: every byte passes the digest on its way to the tar reader. */
 struct stream {
-	struct inflate *z;
+	struct stage *stage;
 	struct sha256 sha;
-	uint8_t *buf;
+	const uint8_t *buf; /* a piece of the stage's */
 	size_t at, end;
 	uint64_t total, max;
 };
 
 /* A pipe has no size that could be compared. */
-static uint64_t byte_limit(int blob_fd)
+static uint64_t size_of(int blob_fd)
 {
 	struct stat st;
 
-	if (fstat(blob_fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    (uint64_t)st.st_size >= (MAX_BYTES - FREE_BYTES) / MAX_RATIO)
-		return MAX_BYTES;
-	return FREE_BYTES + (uint64_t)st.st_size * MAX_RATIO;
+	return fstat(blob_fd, &st) < 0 || !S_ISREG(st.st_mode) ? MAX_BYTES : (uint64_t)st.st_size;
+}
+
+static uint64_t byte_limit(uint64_t packed)
+{
+	return packed >= (MAX_BYTES - FREE_BYTES) / MAX_RATIO ? MAX_BYTES
+							      : FREE_BYTES + packed * MAX_RATIO;
 }
 
 static ssize_t pull(void *arg, void *buf, size_t n, struct err *e)
@@ -42,10 +45,12 @@ static ssize_t pull(void *arg, void *buf, size_t n, struct err *e)
 	struct stream *s = arg;
 
 	if (s->at == s->end) {
-		ssize_t r = inflate_read(s->z, s->buf, BUFFER, e);
+		const void *piece;
+		ssize_t r = stage_read(s->stage, &piece, e);
 
 		if (r <= 0)
 			return r;
+		s->buf = piece;
 		s->at = 0;
 		s->end = (size_t)r;
 		s->total += (size_t)r;
@@ -152,6 +157,23 @@ static int apply_all(const struct unpack_dirs *dirs, struct unpacker *u, struct 
 	}
 }
 
+static int unpack(struct inflate *z, uint64_t packed, const struct unpack_dirs *dirs,
+		  struct unpack_result *ret, struct err *e)
+{
+	struct stream s = { .stage = stage_start(z, packed), .max = byte_limit(packed) };
+	struct unpacker *u = unpacker_new(dirs);
+	struct tar *t = tar_new(pull, &s);
+	int r = -1;
+
+	sha256_init(&s.sha);
+	if (apply_all(dirs, u, t, e) == 0 && unpack_finish(u, e) == 0)
+		r = finish_digest(&s, ret, e);
+	tar_free(t);
+	unpacker_free(u);
+	stage_end(s.stage);
+	return r < 0 ? err_wrap(e, "failed to extract layer") : 0;
+}
+
 int unpack_layer(int blob_fd, const char *media_type, const struct unpack_dirs *dirs,
 		 struct unpack_result *ret, struct err *e)
 {
@@ -159,22 +181,23 @@ int unpack_layer(int blob_fd, const char *media_type, const struct unpack_dirs *
 
 	if (inflate_kind_of(media_type, &kind, e) < 0)
 		return -1;
+	struct inflate *z = inflate_new(blob_fd, kind);
+	int r = unpack(z, size_of(blob_fd), dirs, ret, e);
 
-	struct stream s = { .z = inflate_new(blob_fd, kind),
-			    .buf = xmalloc(BUFFER),
-			    .max = byte_limit(blob_fd) };
-	struct unpacker *u = unpacker_new(dirs);
-	struct tar *t = tar_new(pull, &s);
-	mode_t old = umask(0); /* modes are the layer's, exactly */
-	int r = -1;
+	inflate_free(z);
+	return r;
+}
 
-	sha256_init(&s.sha);
-	if (apply_all(dirs, u, t, e) == 0 && unpack_finish(u, e) == 0)
-		r = finish_digest(&s, ret, e);
-	umask(old);
-	tar_free(t);
-	unpacker_free(u);
-	free(s.buf);
-	inflate_free(s.z);
-	return r < 0 ? err_wrap(e, "failed to extract layer") : 0;
+int unpack_layer_from(const struct unpack_source *from, const char *media_type,
+		      const struct unpack_dirs *dirs, struct unpack_result *ret, struct err *e)
+{
+	enum inflate_kind kind;
+
+	if (inflate_kind_of(media_type, &kind, e) < 0)
+		return -1;
+	struct inflate *z = inflate_new_from(from->read, from->arg, kind);
+	int r = unpack(z, from->size, dirs, ret, e);
+
+	inflate_free(z);
+	return r;
 }

@@ -3,12 +3,14 @@
  * Everything is done by descriptors below `upper`; the bytes of the layer choose names inside it
  * and nothing else.  Every entry's parent is resolved anew (openat2 in the root, symlinks inside
  * followed as the container would), the last component is never followed: an entry that a former
- * one replaced by a link cannot mislead the next.  Meant for the transfer worker: one thread, a
- * process that may be killed at any time. */
+ * one replaced by a link cannot mislead the next.  Meant for the transfer worker, a process that
+ * may be killed at any time and has no umask: modes are the layer's, exactly.  Several layers may
+ * be unpacked at once, each by a thread. */
 #pragma once
 
 #include "base/err.h"
 #include "base/sha256.h"
+#include "image/inflate.h"
 
 #include <stdbool.h>
 
@@ -21,6 +23,10 @@ struct unpack_dirs {
 	 * mode, owner and time from there; a hard link's target is copied up from there. */
 	const int *lowers;
 	size_t n_lowers;
+	/* NULL: they are whole.  Else called before the first look at them: blocks until they are,
+	 * and says whether they ever will be. */
+	bool (*lowers_ready)(void *arg);
+	void *lowers_arg;
 	/* Whiteouts become overlayfs' (device 0:0, trusted.overlay.opaque); false: upper is the
 	 * whole tree and they remove. */
 	bool overlay;
@@ -41,3 +47,12 @@ struct unpack_result {
  * none or breaks a bound, ERR_UNIMPLEMENTED for an unknown type, system errors with the name. */
 int unpack_layer(int blob_fd, const char *media_type, const struct unpack_dirs *dirs,
 		 struct unpack_result *ret, struct err *e);
+
+/* The same of bytes that are still coming, size of them. */
+struct unpack_source {
+	inflate_source_fn *read;
+	void *arg;
+	uint64_t size;
+};
+int unpack_layer_from(const struct unpack_source *from, const char *media_type,
+		      const struct unpack_dirs *dirs, struct unpack_result *ret, struct err *e);

@@ -68,6 +68,7 @@ static int unpack(struct str *layer, const struct place *p, bool overlay, bool w
 				 .overlay = overlay };
 	AUTO_FD int fd = open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
+	umask(0); /* as the worker has it */
 	tar_end(layer);
 	CHECK(fd >= 0 && !layer->over && fd_write_all(fd, layer->ptr, layer->len) == 0);
 	CHECK(lseek(fd, 0, SEEK_SET) == 0);

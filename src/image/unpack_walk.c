@@ -112,6 +112,8 @@ int walk_real(const struct unpack_dirs *d, const char *folder)
 /* name in the lower layers' folders at w->at: an O_PATH fd or -ENOENT. */
 static int lookup_lower(struct walk *w, const char *name)
 {
+	if (w->limit && w->d->lowers_ready && !w->d->lowers_ready(w->d->lowers_arg))
+		return -ECANCELED;
 	for (size_t k = 0; k < w->limit; k++) {
 		AUTO_FD int dir = open_real(w->d->lowers[k], str_c(&w->at));
 		struct stat st;
@@ -253,8 +255,8 @@ static int step(struct walk *w, const char *name, bool make)
 			return follow(w, lower);
 		if (!S_ISDIR(st.st_mode))
 			return -ENOTDIR;
-	} else if (!make) {
-		return -ENOENT;
+	} else if (!make || lower != -ENOENT) {
+		return lower;
 	}
 	if (make) {
 		int r = make_folder(w, name, lower, false);

@@ -3,14 +3,17 @@
 #include "base/ident.h"
 #include "base/mem.h"
 #include "image/inflate.h"
+#include "image/sigstore.h"
 
 #include <string.h>
 
 static const char *const kinds[] = {
-	[TRANSFER_PULL] = "pull",       [TRANSFER_PUSH] = "push",   [TRANSFER_IMPORT] = "import",
-	[TRANSFER_EXPORT] = "export",   [TRANSFER_APPLY] = "apply", [TRANSFER_DIFF] = "diff",
-	[TRANSFER_FETCH] = "fetch",     [TRANSFER_PUT] = "put",     [TRANSFER_CONVERT] = "convert",
-	[TRANSFER_INSTALL] = "install",
+	[TRANSFER_PULL] = "pull",       [TRANSFER_PUSH] = "push",
+	[TRANSFER_IMPORT] = "import",   [TRANSFER_EXPORT] = "export",
+	[TRANSFER_APPLY] = "apply",     [TRANSFER_DIFF] = "diff",
+	[TRANSFER_FETCH] = "fetch",     [TRANSFER_PUT] = "put",
+	[TRANSFER_CONVERT] = "convert", [TRANSFER_INSTALL] = "install",
+	[TRANSFER_VERIFY] = "verify",
 };
 
 enum { LIST_MAX = 4096 };
@@ -94,14 +97,38 @@ static void write_diff(struct jsonw *w, const struct transfer_diff *d)
 	jsonw_end(w);
 }
 
+void wire_write_signatures(struct jsonw *w, const struct sigstore_signature *v, size_t n)
+{
+	jsonw_key(w, "signatures");
+	jsonw_array(w);
+	for (size_t i = 0; i < n; i++) {
+		jsonw_object(w);
+		jsonw_kstring(w, "payload", v[i].payload);
+		jsonw_kstring(w, "signature", v[i].base64);
+		jsonw_end(w);
+	}
+	jsonw_end(w);
+}
+
+static void write_verify(struct jsonw *w, const struct transfer_verify *v)
+{
+	if (!v->policy)
+		return;
+	jsonw_kstring(w, "policy", v->policy);
+	jsonw_kstring(w, "transport", v->transport ? v->transport : "");
+	wire_write_signatures(w, v->signatures, v->n_signatures);
+}
+
 void wire_write_job(struct jsonw *w, const struct transfer_job *job)
 {
 	jsonw_object(w);
 	jsonw_kstring(w, "kind", kinds[job->kind]);
 	if (job->kind == TRANSFER_PULL || job->kind == TRANSFER_PUSH)
 		write_pull(w, &job->pull);
-	if (job->kind == TRANSFER_PUSH)
+	if (job->kind == TRANSFER_PUSH || job->kind == TRANSFER_VERIFY)
 		write_images(w, &job->image, 1);
+	if (job->kind == TRANSFER_PULL || job->kind == TRANSFER_VERIFY)
+		write_verify(w, &job->verify);
 	if (job->kind == TRANSFER_APPLY) {
 		jsonw_key(w, "blob");
 		wire_write_descriptor(w, &job->apply.blob);
@@ -353,6 +380,37 @@ static int read_diff(struct arena *a, json_object *o, struct transfer_diff *ret,
 	return wire_read_labels(a, o, "labels", &ret->labels, e);
 }
 
+int wire_read_signatures(struct arena *a, json_object *o, const struct sigstore_signature **ret,
+			 size_t *ret_n, struct err *e)
+{
+	json_object *list;
+
+	if (read_array(o, "signatures", &list, ret_n, e) < 0)
+		return -1;
+	struct sigstore_signature *v = arena_array(a, *ret_n + 1, sizeof *v);
+
+	for (size_t i = 0; i < *ret_n; i++) {
+		json_object *s = json_object_array_get_idx(list, i);
+
+		if (read_text(a, s, "payload", &v[i].payload, e) < 0 ||
+		    read_text(a, s, "signature", &v[i].base64, e) < 0)
+			return -1;
+		v[i].n = strlen(v[i].payload);
+	}
+	*ret = v;
+	return 0;
+}
+
+static int read_verify(struct arena *a, json_object *o, struct transfer_verify *ret, struct err *e)
+{
+	if (!json_object_object_get_ex(o, "policy", NULL))
+		return 0;
+	if (read_text(a, o, "policy", &ret->policy, e) < 0 ||
+	    read_text(a, o, "transport", &ret->transport, e) < 0)
+		return -1;
+	return wire_read_signatures(a, o, &ret->signatures, &ret->n_signatures, e);
+}
+
 static bool is_with_registry(enum transfer_kind k)
 {
 	return k == TRANSFER_PULL || k == TRANSFER_PUSH || k == TRANSFER_FETCH || k == TRANSFER_PUT;
@@ -375,8 +433,11 @@ int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, str
 	if (is_with_registry(ret->kind) && read_pull(a, o, &ret->pull, e) < 0)
 		return -1;
 	if ((ret->kind == TRANSFER_PUSH || ret->kind == TRANSFER_PUT ||
-	     ret->kind == TRANSFER_CONVERT || ret->kind == TRANSFER_INSTALL) &&
+	     ret->kind == TRANSFER_CONVERT || ret->kind == TRANSFER_INSTALL ||
+	     ret->kind == TRANSFER_VERIFY) &&
 	    read_pushed(a, o, &ret->image, e) < 0)
+		return -1;
+	if (read_verify(a, o, &ret->verify, e) < 0)
 		return -1;
 	if (ret->kind == TRANSFER_FETCH && read_fetch(a, o, &ret->fetch, e) < 0)
 		return -1;

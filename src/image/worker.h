@@ -58,6 +58,10 @@ int worker_convert(struct worker *w, struct transfer_result *ret, struct err *e)
 /* The images of an import, whose plain layers become gzip. */
 int worker_compress(struct worker *w, struct transfer_result *ret, struct err *e);
 
+/* verify_job.c: the job; and in a pull, before anything but the top document is fetched. */
+int worker_verify(struct worker *w, struct err *e);
+int worker_ask_verdict(struct worker *w, const struct oci_descriptor *target, struct err *e);
+
 /* install.c: into the folder fd. */
 int worker_install(struct worker *w, int fd, struct err *e);
 
@@ -82,11 +86,26 @@ int worker_get_document(struct worker *w, const struct oci_descriptor *d, char *
 struct fetch;
 struct fetch *fetch_start(struct worker *w);
 int fetch_wait(struct fetch *f, const char *digest, struct err *e); /* NULL f: nothing to fetch */
+/* The bytes of a layer as they come, unverified until fetch_wait() has said that it is whole; *ret
+ * NULL: it is whole already.  The reader goes before the fetch does. */
+struct fetch_reader;
+int fetch_read_along(struct fetch *f, const struct oci_descriptor *d, struct fetch_reader **ret,
+		     struct err *e);
+ssize_t fetch_reader_read(void *reader, void *buf, size_t n, struct err *e);
+void fetch_reader_free(struct fetch_reader *r); /* NULL is fine */
 int fetch_end(struct fetch *f, struct err *e); /* of the first failure; frees f */
 void fetch_stop(struct fetch *f); /* after a failure elsewhere; then fetch_end() */
 
 /* image_unpack.c: the snapshots that the job asks for. */
 int worker_unpack(struct worker *w, struct fetch *f, struct err *e);
+
+/* unpack_layers.c: these layers, bottom first, as snapshots of which none is there yet. */
+struct layer_plan {
+	const struct oci_descriptor *desc;
+	const char *parent, *chain, *diff_id; /* parent "": none */
+};
+int worker_unpack_layers(struct worker *w, struct fetch *f, const char *snapshotter,
+			 const struct layer_plan *v, size_t n, struct err *e);
 
 /* "manifest-sha256:…": how progress and ingests name an object. */
 const char *worker_object_name(struct arena *a, const struct oci_descriptor *d);

@@ -1,5 +1,8 @@
 #include "loop/trace.h"
 
+#include "base/str.h"
+
+#include <inttypes.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -24,7 +27,12 @@ bool trace_is_on(void)
 	return sink.fn;
 }
 
-static uint64_t now(void)
+static _Thread_local struct {
+	struct str *text;
+	const char *who;
+} asked;
+
+uint64_t trace_now(void)
 {
 	struct timespec t;
 
@@ -64,14 +72,14 @@ void trace_begin(struct trace_span *s, const struct trace_id *parent)
 	}
 	make_id(s->id.span, sizeof s->id.span);
 	s->id.is_set = true;
-	s->start = now();
+	s->start = trace_now();
 }
 
 void trace_end(const struct trace_span *s, struct trace_call *c)
 {
 	if (!s->id.is_set || !s->id.is_sampled || !sink.fn)
 		return;
-	c->end = now();
+	c->end = trace_now();
 	sink.fn(s, c, sink.arg);
 }
 
@@ -83,6 +91,56 @@ const struct trace_id *trace_current(void)
 void trace_enter(const struct trace_id *id)
 {
 	current = id ? *id : (struct trace_id){ 0 };
+}
+
+/* --- for the one who asked --- */
+
+void trace_log_enter(struct str *log, const char *who)
+{
+	asked.text = log;
+	asked.who = who;
+}
+
+struct str *trace_log(void)
+{
+	return asked.text;
+}
+
+void trace_log_put(struct str *log, const char *who, const char *step, uint64_t begin, uint64_t end)
+{
+	if (log->len < TRACE_LOG_MAX - 512)
+		str_addf(log, "%s|%.200s|%" PRIu64 "|%" PRIu64 ";", who, step, begin, end);
+}
+
+void trace_log_add(const char *step, uint64_t begin, uint64_t end)
+{
+	if (asked.text)
+		trace_log_put(asked.text, asked.who, step, begin, end);
+}
+
+/* Whole records, as many as there is room for. */
+void trace_log_merge(struct str *log, const char *text)
+{
+	while (*text) {
+		size_t n = strcspn(text, ";");
+
+		if (text[n] != ';' || log->len + n + 1 >= TRACE_LOG_MAX)
+			return;
+		for (size_t i = 0; i <= n; i++)
+			str_addc(log, text[i] >= ' ' && text[i] <= '~' ? text[i] : '?');
+		text += n + 1;
+	}
+}
+
+struct trace_step trace_step_begin(const char *name)
+{
+	return (struct trace_step){ name, asked.text ? trace_now() : 0 };
+}
+
+void trace_step_end(struct trace_step *s)
+{
+	if (s->begin)
+		trace_log_add(s->name, s->begin, trace_now());
 }
 
 /* --- text --- */

@@ -49,6 +49,31 @@ bool trace_is_on(void);
 void trace_begin(struct trace_span *s, const struct trace_id *parent);
 void trace_end(const struct trace_span *s, struct trace_call *c); /* sets c->end */
 
+/* Where a call's time goes, for the one who asked for that with it (TRACE_ASK among its metadata):
+ * records "WHO|STEP|BEGIN|END;" of printable text, times in ns since 1970.  The thread that serves
+ * the call has a log to add to; without one, adding costs a test.  What other processes say of
+ * their part is merged as it is, bounded and printable. */
+#define TRACE_ASK "casco-trace"
+enum { TRACE_LOG_MAX = 24 << 10 };
+struct str;
+void trace_log_enter(struct str *log, const char *who); /* NULL leaves; both borrowed */
+struct str *trace_log(void); /* NULL: nobody asked */
+void trace_log_add(const char *step, uint64_t begin, uint64_t end); /* to it, if there is one */
+void trace_log_put(struct str *log, const char *who, const char *step, uint64_t begin,
+		   uint64_t end);
+void trace_log_merge(struct str *log, const char *text);
+uint64_t trace_now(void);
+
+/* A step of this thread that ends with its scope. */
+struct trace_step {
+	const char *name;
+	uint64_t begin; /* 0: nobody asked */
+};
+struct trace_step trace_step_begin(const char *name);
+void trace_step_end(struct trace_step *s);
+#define TRACE_STEP(name) \
+	CLEANUP(trace_step_end) UNUSED struct trace_step trace_step_ = trace_step_begin(name)
+
 /* The span this thread works in: NULL for none. */
 const struct trace_id *trace_current(void);
 void trace_enter(const struct trace_id *id); /* NULL leaves */

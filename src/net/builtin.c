@@ -4,6 +4,7 @@
 #include "base/sha256.h"
 #include "net/builtin_conf.h"
 #include "net/ipam.h"
+#include "net/nft_state.h"
 
 #include <errno.h>
 #include <string.h>
@@ -101,13 +102,14 @@ static int connect_cable(const struct cni_attachment *at, struct adding *a, stru
 	return link_cable(&a->sockets, &c, e);
 }
 
-static struct nft_change change_of(const struct adding *a)
+static struct nft_change change_of(const struct cni_env *env, const struct adding *a)
 {
 	return (struct nft_change){ .bridge = a->conf.bridge,
 				    .masqueraded = a->addresses,
 				    .n_masqueraded = a->conf.is_masqueraded ? a->n : 0,
 				    .ports = a->ports,
-				    .n_ports = a->n_ports };
+				    .n_ports = a->n_ports,
+				    .is_screened = env->is_screened };
 }
 
 /* What the host must do for packets that are not its own. */
@@ -176,15 +178,16 @@ static json_object *result_json(const struct cni_net *net, const struct cni_atta
 /* --- the verbs --- */
 
 /* Of addresses that are this container's; the store is open. */
-static int take_away(const struct ipam *store, const struct cni_attachment *at, struct adding *a,
-		     json_object *args, struct err *e)
+static int take_away(const struct cni_env *env, const struct ipam *store,
+		     const struct cni_attachment *at, struct adding *a, json_object *args,
+		     struct err *e)
 {
 	struct nft_change c;
 
 	/* The address is given back last: until then the ports are ours to take away. */
 	if (builtin_ports(args, a->addresses, a->n, &a->ports, &a->n_ports, e) < 0)
 		return -1;
-	c = change_of(a);
+	c = change_of(env, a);
 	if (a->n && nft_remove(&c, e) < 0)
 		return -1;
 	cable_name(at, a->cable);
@@ -209,7 +212,7 @@ int builtin_del(const struct cni_env *env, const struct cni_net *net,
 		return -1;
 	r = ipam_find(&store, at->container, at->ifname, a.addresses, RANGES_MAX, &a.n, e);
 	if (r == 0)
-		r = take_away(&store, at, &a, args, e);
+		r = take_away(env, &store, at, &a, args, e);
 	ipam_close(&store);
 	return r;
 }
@@ -222,7 +225,7 @@ static int add_steps(const struct cni_env *env, const struct cni_net *net,
 	if (reserve(env, net, at, a, e) < 0 || connect_cable(at, a, e) < 0 ||
 	    builtin_ports(at->capability_args, a->addresses, a->n, &a->ports, &a->n_ports, e) < 0)
 		return -1;
-	c = change_of(a);
+	c = change_of(env, a);
 	if (nft_add(&c, e) < 0)
 		return -1;
 	let_through(a);
@@ -255,6 +258,33 @@ int builtin_add(const struct cni_env *env, const struct cni_net *net,
 		return err_wrap(e, "network %s", net->name);
 	}
 	*ret = result_json(net, at, &a);
+	return 0;
+}
+
+int builtin_restore(const struct cni_env *env, const struct cni_net *net,
+		    const struct cni_attachment *at, bool *ret_did, struct err *e)
+{
+	CLEANUP(adding_done)
+	struct adding a = { .sockets = { -1, -1, -1 } };
+	struct ipam store;
+	int r;
+
+	if (builtin_read(net, &a.conf, e) < 0 ||
+	    ipam_open(env->cache_dir, net->name, &store, e) < 0)
+		return -1;
+	r = ipam_find(&store, at->container, at->ifname, a.addresses, RANGES_MAX, &a.n, e);
+	ipam_close(&store);
+	if (r < 0 || !a.n || /* it is not attached any more */
+	    builtin_ports(at->capability_args, a.addresses, a.n, &a.ports, &a.n_ports, e) < 0)
+		return r;
+	const struct nft_change c = change_of(env, &a);
+
+	if (nft_is_whole(&c))
+		return 0;
+	*ret_did = true;
+	if (nft_add(&c, e) < 0)
+		return err_wrap(e, "network %s", net->name);
+	let_through(&a);
 	return 0;
 }
 

@@ -19,5 +19,8 @@ int builtin_add(const struct cni_env *env, const struct cni_net *net,
 		const struct cni_attachment *at, json_object **ret, struct err *e);
 int builtin_del(const struct cni_env *env, const struct cni_net *net,
 		const struct cni_attachment *at, json_object *args, struct err *e);
+/* What somebody took from the table of nf_tables comes back; *ret_did: something had. */
+int builtin_restore(const struct cni_env *env, const struct cni_net *net,
+		    const struct cni_attachment *at, bool *ret_did, struct err *e);
 int builtin_check(const struct cni_env *env, const struct cni_net *net,
 		  const struct cni_attachment *at, struct err *e);

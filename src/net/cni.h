@@ -25,6 +25,7 @@ struct cni_env {
 	const char *conf_dir, *cache_dir;
 	const char *const *bin_dirs; /* ends with NULL */
 	uint64_t timeout; /* of one plugin, ns */
+	bool is_screened; /* of the built-in network: net/nft.h */
 };
 #define CNI_ENV_DEFAULT                                \
 	((struct cni_env){ .conf_dir = CNI_CONF_DIR,   \

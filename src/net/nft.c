@@ -1,12 +1,3 @@
-/* The table:
- *
- *	chain raw          (prerouting, raw)   nobody outside has, or reaches, 127.0.0.0/8
- *	chain prerouting   (dstnat)            what is for the host -> publish
- *	chain output       (dstnat)            what is for the host -> publish
- *	chain publish                          ports4, any4, ports6, any6: the container's address
- *	chain postrouting  (srcnat)            containers to elsewhere, and back to themselves
- *	chain forward      (filter)            into a bridge: answers, published ports, neighbours
- */
 #include "net/nft.h"
 
 #include "base/mem.h"
@@ -15,263 +6,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <net/if.h>
 #include <string.h>
-
-enum { RAW = -300, DSTNAT = -100, FILTER = 0, SRCNAT = 100 };
-/* nft's numbers for types of data: so that `nft list` can show the sets */
-enum { TYPE_IPADDR = 7, TYPE_IP6ADDR = 8, TYPE_PROTO = 12, TYPE_SERVICE = 13, TYPE_IFNAME = 41 };
-#define CONCAT2(a, b) ((a) << 6 | (b))
-#define CONCAT3(a, b, c) (CONCAT2(a, b) << 6 | (c))
-
-struct set {
-	const char *name;
-	uint32_t key_type, key_len, data_type, data_len; /* data_len 0: a set, no map */
-};
-
-static const struct set sets[] = {
-	{ "bridges", TYPE_IFNAME, IFNAMSIZ, 0, 0 },
-	{ "neighbours", CONCAT2(TYPE_IFNAME, TYPE_IFNAME), 2 * IFNAMSIZ, 0, 0 },
-	{ "masq4", TYPE_IPADDR, 4, 0, 0 },
-	{ "masq6", TYPE_IP6ADDR, 16, 0, 0 },
-	{ "ports4", CONCAT3(TYPE_PROTO, TYPE_IPADDR, TYPE_SERVICE), 12,
-	  CONCAT2(TYPE_IPADDR, TYPE_SERVICE), 8 },
-	{ "any4", CONCAT2(TYPE_PROTO, TYPE_SERVICE), 8, CONCAT2(TYPE_IPADDR, TYPE_SERVICE), 8 },
-	{ "ports6", CONCAT3(TYPE_PROTO, TYPE_IP6ADDR, TYPE_SERVICE), 24,
-	  CONCAT2(TYPE_IP6ADDR, TYPE_SERVICE), 20 },
-	{ "any6", CONCAT2(TYPE_PROTO, TYPE_SERVICE), 8, CONCAT2(TYPE_IP6ADDR, TYPE_SERVICE), 20 },
-};
-
-static const struct chain {
-	const char *name, *type; /* type NULL: only jumped to */
-	uint32_t hook;
-	int priority;
-} chains[] = {
-	{ "publish", NULL, 0, 0 },
-	{ "raw", "filter", NF_INET_PRE_ROUTING, RAW },
-	{ "prerouting", "nat", NF_INET_PRE_ROUTING, DSTNAT },
-	{ "output", "nat", NF_INET_LOCAL_OUT, DSTNAT },
-	{ "postrouting", "nat", NF_INET_POST_ROUTING, SRCNAT },
-	{ "forward", "filter", NF_INET_FORWARD, FILTER },
-};
-
-/* --- the table --- */
-
-static void batch(struct nlmsg *m, uint16_t type)
-{
-	const struct nfgenmsg f = { .nfgen_family = AF_UNSPEC,
-				    .version = NFNETLINK_V0,
-				    .res_id = htons(NFNL_SUBSYS_NFTABLES) };
-
-	nlmsg_begin_no_ack(m, type, &f, sizeof f);
-}
-
-static void put_chain(struct nlmsg *m, const struct chain *c)
-{
-	nft_begin(m, NFT_MSG_NEWCHAIN, NLM_F_CREATE, NFPROTO_INET);
-	nlmsg_text(m, NFTA_CHAIN_TABLE, NFT_TABLE);
-	nlmsg_text(m, NFTA_CHAIN_NAME, c->name);
-	if (!c->type)
-		return;
-	size_t hook = nlmsg_nest(m, NFTA_CHAIN_HOOK);
-
-	nlmsg_be32(m, NFTA_HOOK_HOOKNUM, c->hook);
-	nlmsg_be32(m, NFTA_HOOK_PRIORITY, (uint32_t)c->priority);
-	nlmsg_end_nest(m, hook);
-	nlmsg_text(m, NFTA_CHAIN_TYPE, c->type);
-}
-
-static void put_set(struct nlmsg *m, const struct set *s, uint32_t id)
-{
-	nft_begin(m, NFT_MSG_NEWSET, NLM_F_CREATE, NFPROTO_INET);
-	nlmsg_text(m, NFTA_SET_TABLE, NFT_TABLE);
-	nlmsg_text(m, NFTA_SET_NAME, s->name);
-	nlmsg_be32(m, NFTA_SET_ID, id);
-	nlmsg_be32(m, NFTA_SET_KEY_TYPE, s->key_type);
-	nlmsg_be32(m, NFTA_SET_KEY_LEN, s->key_len);
-	if (!s->data_len)
-		return;
-	nlmsg_be32(m, NFTA_SET_FLAGS, NFT_SET_MAP);
-	nlmsg_be32(m, NFTA_SET_DATA_TYPE, s->data_type);
-	nlmsg_be32(m, NFTA_SET_DATA_LEN, s->data_len);
-}
-
-/* Goes on for this family alone. */
-static void only_family(struct nft_rule *r, uint8_t family)
-{
-	nft_meta(r, NFT_META_NFPROTO, 0);
-	nft_cmp(r, 0, true, &family, 1);
-}
-
-static void is_translated(struct nft_rule *r)
-{
-	const uint32_t dnat = IPS_DST_NAT, zero = 0;
-
-	nft_ct(r, NFT_CT_STATUS, 0);
-	nft_mask(r, 0, &dnat, sizeof dnat);
-	nft_cmp(r, 0, false, &zero, sizeof zero);
-}
-
-/* No packet from outside goes to 127.0.0.1 or claims to come from there: bridges route such
- * addresses, so that the host reaches published ports by its own (route_localnet). */
-static void put_raw(struct nlmsg *m)
-{
-	static const uint32_t ends[] = { 12, 16 }; /* where it says that it comes from, and goes */
-	const uint8_t loopback = 127;
-	const char lo[IFNAMSIZ] = "lo";
-	struct nft_rule r;
-
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		nft_rule_begin(&r, m, "raw");
-		only_family(&r, NFPROTO_IPV4);
-		nft_meta(&r, NFT_META_IIFNAME, 0);
-		nft_cmp(&r, 0, false, lo, sizeof lo);
-		nft_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, ends[i], 1, 0);
-		nft_cmp(&r, 0, true, &loopback, 1);
-		nft_verdict(&r, NF_DROP, NULL);
-		nft_rule_end(&r);
-	}
-}
-
-static void put_jump(struct nlmsg *m, const char *chain)
-{
-	struct nft_rule r;
-
-	nft_rule_begin(&r, m, chain);
-	nft_local_destination(&r, 0); /* only what is addressed to the host (CVE-2025-67499) */
-	nft_verdict(&r, NFT_JUMP, "publish");
-	nft_rule_end(&r);
-}
-
-/* The port of one address first, then that of all. */
-static void put_publish(struct nlmsg *m, bool is_v6)
-{
-	const uint8_t family = is_v6 ? NFPROTO_IPV6 : NFPROTO_IPV4;
-	const uint32_t words = is_v6 ? 4 : 1;
-	struct nft_rule r;
-
-	nft_rule_begin(&r, m, "publish");
-	only_family(&r, family);
-	nft_meta(&r, NFT_META_L4PROTO, 0);
-	nft_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, is_v6 ? 24 : 16, words * 4, 1);
-	nft_payload(&r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, 1 + words);
-	nft_lookup(&r, is_v6 ? "ports6" : "ports4", 0, 8, false);
-	nft_dnat(&r, family, 8, 8 + words);
-	nft_rule_end(&r);
-
-	nft_rule_begin(&r, m, "publish");
-	only_family(&r, family);
-	nft_meta(&r, NFT_META_L4PROTO, 0);
-	nft_payload(&r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, 1);
-	nft_lookup(&r, is_v6 ? "any6" : "any4", 0, 8, false);
-	nft_dnat(&r, family, 8, 8 + words);
-	nft_rule_end(&r);
-}
-
-/* From a container to elsewhere, and to a published port of a container on its own bridge. */
-static void put_masquerade(struct nlmsg *m, bool is_v6, bool is_hairpin)
-{
-	const uint8_t multicast = is_v6 ? 0xff : 0xe0, mask = is_v6 ? 0xff : 0xf0;
-	struct nft_rule r;
-
-	nft_rule_begin(&r, m, "postrouting");
-	only_family(&r, is_v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
-	nft_meta(&r, NFT_META_OIFNAME, 0);
-	nft_lookup(&r, "bridges", 0, -1, !is_hairpin);
-	nft_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, is_v6 ? 8 : 12, is_v6 ? 16 : 4, 0);
-	nft_lookup(&r, is_v6 ? "masq6" : "masq4", 0, -1, false);
-	if (is_hairpin) {
-		is_translated(&r);
-	} else {
-		nft_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, is_v6 ? 24 : 16, 1, 0);
-		nft_mask(&r, 0, &mask, 1);
-		nft_cmp(&r, 0, false, &multicast, 1);
-	}
-	nft_masquerade(&r);
-	nft_rule_end(&r);
-}
-
-/* The host's own packets from 127.0.0.1 to a container: their answers need a way back. */
-static void put_loopback_masquerade(struct nlmsg *m)
-{
-	const uint8_t loopback = 127;
-	struct nft_rule r;
-
-	nft_rule_begin(&r, m, "postrouting");
-	only_family(&r, NFPROTO_IPV4);
-	nft_meta(&r, NFT_META_OIFNAME, 0);
-	nft_lookup(&r, "bridges", 0, -1, false);
-	nft_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, 12, 1, 0);
-	nft_cmp(&r, 0, true, &loopback, 1);
-	nft_masquerade(&r);
-	nft_rule_end(&r);
-}
-
-/* Into a bridge comes what was asked for, what is published, and what is from the same bridge;
- * everything else, also from one bridge to another, does not.  What is not for a bridge is not
- * ours: the policy stays accept, other tables decide. */
-static void put_forward(struct nlmsg *m)
-{
-	const uint32_t answers = 2 | 4, zero = 0; /* established, related */
-	struct nft_rule r;
-
-	nft_rule_begin(&r, m, "forward");
-	nft_meta(&r, NFT_META_OIFNAME, 0);
-	nft_lookup(&r, "bridges", 0, -1, true);
-	nft_verdict(&r, NF_ACCEPT, NULL);
-	nft_rule_end(&r);
-
-	nft_rule_begin(&r, m, "forward");
-	nft_ct(&r, NFT_CT_STATE, 0);
-	nft_mask(&r, 0, &answers, sizeof answers);
-	nft_cmp(&r, 0, false, &zero, sizeof zero);
-	nft_verdict(&r, NF_ACCEPT, NULL);
-	nft_rule_end(&r);
-
-	nft_rule_begin(&r, m, "forward");
-	is_translated(&r);
-	nft_verdict(&r, NF_ACCEPT, NULL);
-	nft_rule_end(&r);
-
-	nft_rule_begin(&r, m, "forward");
-	nft_meta(&r, NFT_META_IIFNAME, 0);
-	nft_meta(&r, NFT_META_OIFNAME, 4);
-	nft_lookup(&r, "neighbours", 0, -1, false);
-	nft_verdict(&r, NF_ACCEPT, NULL);
-	nft_rule_end(&r);
-
-	nft_rule_begin(&r, m, "forward");
-	nft_verdict(&r, NF_DROP, NULL);
-	nft_rule_end(&r);
-}
-
-static void put_table(struct nlmsg *m)
-{
-	nft_begin(m, NFT_MSG_NEWTABLE, NLM_F_CREATE, NFPROTO_INET);
-	nlmsg_text(m, NFTA_TABLE_NAME, NFT_TABLE);
-	for (size_t i = 0; i < ARRAY_LEN(chains); i++)
-		put_chain(m, &chains[i]);
-	for (size_t i = 0; i < ARRAY_LEN(sets); i++)
-		put_set(m, &sets[i], (uint32_t)i + 1);
-	/* all rules of the table go, and come anew in the same transaction */
-	nft_begin(m, NFT_MSG_DELRULE, 0, NFPROTO_INET);
-	nlmsg_text(m, NFTA_RULE_TABLE, NFT_TABLE);
-	put_raw(m);
-	put_jump(m, "prerouting");
-	put_jump(m, "output");
-	put_publish(m, false);
-	put_publish(m, true);
-	put_loopback_masquerade(m);
-	for (int v6 = 0; v6 < 2; v6++) {
-		put_masquerade(m, v6, true);
-		put_masquerade(m, v6, false);
-	}
-	put_forward(m);
-}
 
 /* --- elements --- */
 
@@ -344,7 +83,16 @@ static void put_port(struct nlmsg *m, uint16_t type, const struct nft_port *p)
 	put_element(m, type, name, key, n + 4, data, type == NFT_MSG_NEWSETELEM ? data_n : 0);
 }
 
-/* --- the two transactions --- */
+/* --- the transactions --- */
+
+static void batch(struct nlmsg *m, uint16_t type)
+{
+	const struct nfgenmsg f = { .nfgen_family = AF_UNSPEC,
+				    .version = NFNETLINK_V0,
+				    .res_id = htons(NFNL_SUBSYS_NFTABLES) };
+
+	nlmsg_begin_no_ack(m, type, &f, sizeof f);
+}
 
 static void end_batch(struct nlmsg *m)
 {
@@ -369,7 +117,7 @@ int nft_add(const struct nft_change *c, struct err *e)
 	uint32_t first_port, seq = 0;
 
 	batch(&m, NFNL_MSG_BATCH_BEGIN);
-	put_table(&m);
+	nft_put_table(&m, c->is_screened);
 	put_bridge(&m, c->bridge);
 	for (size_t i = 0; i < c->n_masqueraded; i++)
 		put_masqueraded(&m, NFT_MSG_NEWSETELEM, &c->masqueraded[i]);
@@ -388,26 +136,53 @@ int nft_add(const struct nft_change *c, struct err *e)
 		       c->ports[seq - first_port].host_port);
 }
 
-/* A port that one asked for may have been another's all the time. */
-static bool is_published(int sock, const struct nft_port *port)
+/* What a set has under the key that m asks for: the data of a map in ret (n bytes of it), or just
+ * that it is there. */
+static bool ask_element(struct nlmsg *m, int sock, const uint8_t *data, size_t data_n)
 {
 	static const uint16_t way[] = { NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_LIST_ELEM,
 					NFTA_SET_ELEM_DATA, NFTA_DATA_VALUE };
 	_Alignas(struct nlmsghdr) char buf[4096];
-	AUTO_NLMSG struct nlmsg m = NLMSG_INIT;
 	const size_t head = NLMSG_LENGTH(sizeof(struct nfgenmsg));
-	uint8_t data[20];
-	size_t data_n = port_data(port, data), n;
+	const void *p = buf + head;
+	size_t n, steps = data ? ARRAY_LEN(way) : 2;
+	ssize_t r = nlmsg_ask(m, sock, buf, sizeof buf);
 
-	put_port(&m, NFT_MSG_GETSETELEM, port);
-	ssize_t r = nlmsg_ask(&m, sock, buf, sizeof buf);
 	if (r < (ssize_t)head)
 		return false; /* nobody's */
-	const void *p = buf + head;
 	n = (size_t)r - head;
-	for (size_t i = 0; p && i < ARRAY_LEN(way); i++)
+	for (size_t i = 0; p && i < steps; i++)
 		p = nlmsg_find(p, n, way[i], &n);
-	return p && n == data_n && !memcmp(p, data, n);
+	return p && (!data || (n == data_n && !memcmp(p, data, n)));
+}
+
+/* A port that one asked for may have been another's all the time. */
+bool nft_has_port(int sock, const struct nft_port *port)
+{
+	AUTO_NLMSG struct nlmsg m = NLMSG_INIT;
+	uint8_t data[20];
+	size_t data_n = port_data(port, data);
+
+	put_port(&m, NFT_MSG_GETSETELEM, port);
+	return ask_element(&m, sock, data, data_n);
+}
+
+bool nft_has_masqueraded(int sock, const struct address *a)
+{
+	AUTO_NLMSG struct nlmsg m = NLMSG_INIT;
+
+	put_masqueraded(&m, NFT_MSG_GETSETELEM, a);
+	return ask_element(&m, sock, NULL, 0);
+}
+
+bool nft_has_bridge(int sock, const char *bridge)
+{
+	AUTO_NLMSG struct nlmsg m = NLMSG_INIT;
+	char name[IFNAMSIZ] = "";
+
+	memcpy(name, bridge, strnlen(bridge, IFNAMSIZ - 1));
+	put_element(&m, NFT_MSG_GETSETELEM, "bridges", name, IFNAMSIZ, NULL, 0);
+	return ask_element(&m, sock, NULL, 0);
 }
 
 /* The caller frees. */
@@ -424,7 +199,7 @@ static int find_published(const struct nft_change *c, struct nft_port **ret, siz
 		return err_sys(e, -sock, "nf_tables");
 	*ret = xcalloc(c->n_ports, sizeof **ret);
 	for (size_t i = 0; i < c->n_ports; i++)
-		if (is_published(sock, &c->ports[i]))
+		if (nft_has_port(sock, &c->ports[i]))
 			(*ret)[(*ret_n)++] = c->ports[i];
 	return 0;
 }
@@ -481,4 +256,18 @@ int nft_remove(const struct nft_change *whole, struct err *e)
 	if (transact(&m, NULL, &all) == 0)
 		return 0;
 	return all.errnum == ENOENT ? remove_each(c, e) : err_copy(e, &all);
+}
+
+int nft_forget_askers(struct err *e)
+{
+	static const char *const sets[] = { "asked4", "asked6" };
+	AUTO_NLMSG struct nlmsg m = NLMSG_INIT;
+
+	batch(&m, NFNL_MSG_BATCH_BEGIN);
+	for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
+		nft_begin(&m, NFT_MSG_DELSETELEM, 0, NFPROTO_INET);
+		nlmsg_text(&m, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
+		nlmsg_text(&m, NFTA_SET_ELEM_LIST_SET, sets[i]);
+	}
+	return remove_one(&m, e);
 }

@@ -22,10 +22,14 @@ struct nft_change {
 	size_t n_masqueraded;
 	const struct nft_port *ports;
 	size_t n_ports;
+	bool is_screened; /* the host's rules for what comes in decide about ports (all of them) */
 };
 
 /* ERR_ALREADY_EXISTS for a port that another container has published; then nothing is changed. */
 int nft_add(const struct nft_change *c, struct err *e);
+
+/* Of a screened table: the host's rules have changed, everybody is to ask again. */
+int nft_forget_askers(struct err *e);
 
 /* What is not there (any more) is fine, and a port that leads to another container stays.  The
  * bridge stays known. */

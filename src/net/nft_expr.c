@@ -128,6 +128,17 @@ void nft_lookup(struct nft_rule *r, const char *set, uint32_t reg, int to, bool 
 	end(r, x);
 }
 
+void nft_note(struct nft_rule *r, const char *set, uint32_t reg, uint64_t ms)
+{
+	struct expression x = begin(r, "dynset");
+
+	nlmsg_text(r->m, NFTA_DYNSET_SET_NAME, set);
+	nlmsg_be32(r->m, NFTA_DYNSET_OP, NFT_DYNSET_OP_ADD);
+	put_register(r, NFTA_DYNSET_SREG_KEY, reg);
+	nlmsg_be64(r->m, NFTA_DYNSET_TIMEOUT, ms);
+	end(r, x);
+}
+
 void nft_local_destination(struct nft_rule *r, uint32_t reg)
 {
 	const uint32_t local = RTN_LOCAL;

@@ -124,6 +124,48 @@ int publish_check_ip(const char *text, struct err *e)
 	return 0;
 }
 
+int publish_check_address(const char *text, struct err *e)
+{
+	return is_address(text)
+		       ? 0
+		       : err_set(e, ERR_INVALID_ARGUMENT, "invalid IP address \"%.100s\"", text);
+}
+
+void publish_set_address(json_object *ports, const char *address)
+{
+	for (size_t i = 0; i < json_object_array_length(ports); i++) {
+		json_object *o = json_object_array_get_idx(ports, i), *ip = NULL;
+
+		if (!json_object_is_type(o, json_type_object))
+			continue; /* whoever reads it says so */
+		if (!json_object_object_get_ex(o, "hostIP", &ip) ||
+		    (json_object_is_type(ip, json_type_string) && !*json_object_get_string(ip)))
+			json_object_object_add(o, "hostIP", json_object_new_string(address));
+	}
+}
+
+int publish_parse_rate(const char *text, uint64_t *ret)
+{
+	static const char units[] = "kMGT";
+	AUTO_FREE char *digits = xstrndup(text, strspn(text, "0123456789"));
+	const char *unit = text + strlen(digits), *which;
+	bool is_binary = *unit && unit[1] == 'i';
+	uint64_t rate;
+
+	if (num_u64(digits, &rate) < 0 || !rate || (*unit && unit[1 + is_binary]))
+		return -1;
+	which = *unit ? strchr(units, *unit == 'K' ? 'k' : *unit) : NULL;
+	if (*unit && !which)
+		return -1;
+	for (ptrdiff_t n = which ? which - units + 1 : 0; n; n--) {
+		if (rate > (UINT64_C(1) << 53) / 1024)
+			return -1;
+		rate *= is_binary ? 1024 : 1000;
+	}
+	*ret = rate;
+	return 0;
+}
+
 int publish_check_mac(const char *text, struct err *e)
 {
 	static const char form[] = "xx:xx:xx:xx:xx:xx";

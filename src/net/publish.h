@@ -26,5 +26,13 @@ int publish_parse(const char *text, json_object *ports, struct err *e);
 int publish_check_ip(const char *text, struct err *e);
 int publish_check_mac(const char *text, struct err *e);
 
+int publish_check_address(const char *text, struct err *e); /* without "/24" */
+
+/* The mappings of a "portMappings" that have no hostIP get this one. */
+void publish_set_address(json_object *ports, const char *address);
+
+/* "10M", "1500k", "2G", "64Ki": bits a second, up to 2^53; -1. */
+int publish_parse_rate(const char *text, uint64_t *ret);
+
 /* "127.0.0.1:8080->80/tcp, 53->53/udp", ranges joined. */
 void publish_print(json_object *ports, struct str *out);

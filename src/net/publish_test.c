@@ -72,6 +72,52 @@ TEST(what_is_none)
 	}
 }
 
+TEST(rates)
+{
+	static const struct {
+		const char *text;
+		uint64_t bits;
+	} rows[] = { { "1", 1 },
+		     { "500k", 500000 },
+		     { "500K", 500000 },
+		     { "10M", 10000000 },
+		     { "2G", 2000000000 },
+		     { "64Ki", 65536 },
+		     { "1Mi", 1048576 },
+		     { "0", 0 },
+		     { "", 0 },
+		     { "M", 0 },
+		     { "1m", 0 },
+		     { "1MB", 0 },
+		     { "-1", 0 },
+		     { "1.5M", 0 },
+		     { "1Ki ", 0 },
+		     { "99999999999999999G", 0 } };
+	uint64_t bits;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int r = publish_parse_rate(rows[i].text, &bits);
+
+		if (rows[i].bits ? r < 0 || bits != rows[i].bits : r == 0)
+			FAIL_("%s: %d", rows[i].text, r);
+	}
+}
+
+TEST(default_address)
+{
+	AUTO_JSON json_object *ports = json_object_new_array();
+	AUTO_STR struct str out = STR_INIT(200);
+	struct err e = { 0 };
+
+	CHECK_OK(publish_parse("80:80", ports, &e), &e);
+	CHECK_OK(publish_parse("192.0.2.1:81:81", ports, &e), &e);
+	json_object_array_add(ports, json_tokener_parse("{\"hostPort\":82,\"containerPort\":82}"));
+	json_object_array_add(ports, json_object_new_int(5));
+	publish_set_address(ports, "127.0.0.1");
+	publish_print(ports, &out);
+	CHECK_STR(str_c(&out), "127.0.0.1:80->80/tcp, 192.0.2.1:81->81/tcp, 127.0.0.1:82->82/tcp");
+}
+
 TEST(addresses)
 {
 	struct err e = { 0 };

@@ -1,6 +1,7 @@
 #include "os/nlmsg.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <linux/netlink.h>
 #include <string.h>
@@ -74,6 +75,12 @@ void nlmsg_text(struct nlmsg *m, uint16_t type, const char *s)
 
 void nlmsg_u32(struct nlmsg *m, uint16_t type, uint32_t v)
 {
+	nlmsg_put(m, type, &v, sizeof v);
+}
+
+void nlmsg_be64(struct nlmsg *m, uint16_t type, uint64_t v)
+{
+	v = htobe64(v);
 	nlmsg_put(m, type, &v, sizeof v);
 }
 

@@ -29,6 +29,8 @@ void nlmsg_text(struct nlmsg *m, uint16_t type, const char *s); /* with its NUL 
 void nlmsg_u32(struct nlmsg *m, uint16_t type, uint32_t v);
 void nlmsg_be32(struct nlmsg *m, uint16_t type, uint32_t v); /* as nf_tables has its numbers */
 
+void nlmsg_be64(struct nlmsg *m, uint16_t type, uint64_t v);
+
 /* A nest is open from begin to end; what begin returns is where it is. */
 size_t nlmsg_nest(struct nlmsg *m, uint16_t type);
 void nlmsg_end_nest(struct nlmsg *m, size_t nest);

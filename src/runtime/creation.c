@@ -1,6 +1,7 @@
 #include "runtime/creation.h"
 
 #include "base/log.h"
+#include "os/steps.h"
 #include "os/syscall.h"
 #include "runtime/bundle.h"
 #include "runtime/delegate.h"
@@ -35,6 +36,7 @@ void creation_init(struct creation *k, const struct runtime *rt, const struct ru
 			    .no_pivot = c->no_pivot,
 			    .no_new_keyring = c->no_new_keyring,
 			    .hooks = &c->spec->hooks,
+			    .steps = rt->steps,
 			    .end = { .procfd = -1,
 				     .sync = -1,
 				     .host_ptmx = -1,
@@ -321,11 +323,24 @@ static int begin_netns(struct creation *k, struct err *e)
 	return netns_begin(&k->net, e);
 }
 
-int creation_prepare(struct creation *k, bool is_run, struct err *e)
+/* The rootfs is needed now; a caller that makes it meanwhile is waited for. */
+static int take_root(struct creation *k, struct err *e)
 {
 	const struct runtime_create *c = k->c;
 
-	if (begin_netns(k, e) < 0 || make_plan(k, e) < 0 || (!c->on_root && check_rootfs(k, e) < 0))
+	if (!c->on_root)
+		return 0;
+	steps_begin(k->rt->steps, STEPS_RUNTIME, "wait for the rootfs");
+	return c->on_root(c->on_root_arg, e) < 0 ? -1 : check_rootfs(k, e);
+}
+
+int creation_prepare(struct creation *k, bool is_run, struct err *e)
+{
+	struct steps *steps = k->rt->steps;
+
+	steps_begin(steps, STEPS_RUNTIME, "plan");
+	if (begin_netns(k, e) < 0 || make_plan(k, e) < 0 ||
+	    (!k->c->on_root && check_rootfs(k, e) < 0))
 		return -1;
 	k->launch.end.procfd = procfs_open(e);
 	if (k->launch.end.procfd < 0)
@@ -333,11 +348,18 @@ int creation_prepare(struct creation *k, bool is_run, struct err *e)
 	if (birth_prepare_io(&k->plan.process, &k->c->io, &k->birth, &k->launch.end.host_ptmx, e) <
 	    0)
 		return -1;
-	if (check_more(k, e) < 0 || open_joins(k, e) < 0 || compile_seccomp(k, e) < 0 ||
-	    make_state(k, is_run, e) < 0 || make_cgroup(k, e) < 0)
+	if (check_more(k, e) < 0 || open_joins(k, e) < 0)
 		return -1;
-	if (c->on_root && (c->on_root(c->on_root_arg, e) < 0 || check_rootfs(k, e) < 0))
+	steps_begin(steps, STEPS_RUNTIME, "seccomp filter");
+	if (compile_seccomp(k, e) < 0)
 		return -1;
+	steps_begin(steps, STEPS_RUNTIME, "state folder");
+	if (make_state(k, is_run, e) < 0)
+		return -1;
+	steps_begin(steps, STEPS_RUNTIME, "cgroups");
+	if (make_cgroup(k, e) < 0 || take_root(k, e) < 0)
+		return -1;
+	steps_begin(steps, STEPS_RUNTIME, "mount sources");
 	if (trees_open(&k->launch, k->arena, e) < 0)
 		return -1;
 	k->launch.state = &k->state.pub;

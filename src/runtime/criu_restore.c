@@ -279,8 +279,10 @@ static int run_hooks(struct restore *k, struct err *e)
 	runtime_state_json(&s, &out);
 	/* hooks set up the host's side: they belong to its mounts */
 	if (go_to_mounts(k, k->own_mounts, e) < 0 ||
-	    hooks_run(&h->prestart, "prestart", str_c(&out), s.bundle, e) < 0 ||
-	    hooks_run(&h->create_runtime, "createRuntime", str_c(&out), s.bundle, e) < 0)
+	    hooks_run(&h->prestart, HOOKS_AT("prestart", NULL, STEPS_RUNTIME), str_c(&out),
+		      s.bundle, e) < 0 ||
+	    hooks_run(&h->create_runtime, HOOKS_AT("createRuntime", NULL, STEPS_RUNTIME),
+		      str_c(&out), s.bundle, e) < 0)
 		return -1;
 	return go_to_mounts(k, k->private_mounts, e);
 }

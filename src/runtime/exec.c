@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "os/clone.h"
 #include "os/pidfd.h"
+#include "os/steps.h"
 #include "os/syscall.h"
 #include "runtime/birth.h"
 #include "runtime/lsm.h"
@@ -371,12 +372,14 @@ static int set_from_outside(struct execution *k, struct err *e)
 	return process_set_oom_score(k->end.procfd, k->birth.pid, &k->process, e);
 }
 
-static int start_process(struct execution *k, struct err *e)
+static int start_process(struct execution *k, struct steps *steps, struct err *e)
 {
 	enum stage step;
 
+	steps_begin(steps, STEPS_RUNTIME, "clone");
 	if (give_birth(k, e) < 0)
 		return -1;
+	steps_begin(steps, STEPS_RUNTIME, "cgroups and limits");
 	bool is_placed = k->birth.enters || k->birth.in_cgroup;
 	if (!is_placed && cgroup_attach(k->own, k->birth.pid, e) < 0) {
 		if (!k->is_rootless || (e->errnum != EACCES && e->errnum != EPERM))
@@ -391,6 +394,7 @@ static int start_process(struct execution *k, struct err *e)
 	bool ahead = !k->x->io.pid_file && !k->x->io.pidfd_socket && !k->birth.listener.path &&
 		     k->x->io.console == RUNTIME_CONSOLE_NONE;
 
+	steps_begin(steps, STEPS_RUNTIME, "wait for the process");
 	/* it is where it belongs now, and START is what it waits for before anything runs */
 	if ((ahead && birth_permit(&k->birth, e) < 0) ||
 	    birth_next(&k->birth, k->x->io.console, &step, e) < 0)
@@ -422,9 +426,10 @@ int runtime_exec(const struct runtime *rt, const struct runtime_exec *x,
 	*ret = RUNTIME_PROCESS_NONE;
 	k.end.process = &k.process;
 	k.end.seccomp = &k.seccomp;
+	steps_begin(rt->steps, STEPS_RUNTIME, "state and plan");
 	if (prepare(&k, rt, e) < 0)
 		return -1;
-	if (start_process(&k, e) < 0 && birth_explain(&k.birth, e) < 0)
+	if (start_process(&k, rt->steps, e) < 0 && birth_explain(&k.birth, e) < 0)
 		return err_wrap(e, "unable to start container process");
 	birth_take(&k.birth, ret);
 	return 0;

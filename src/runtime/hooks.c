@@ -134,19 +134,32 @@ static int run_one(const struct oci_hook *h, const char *state, const char *dir,
 	return wait_hook(&r, pidfd, e);
 }
 
-int hooks_run_one(const struct oci_hook_list *l, size_t i, const char *kind, const char *state_json,
-		  const char *dir, struct err *e)
+static void note(struct hooks_at at, size_t i, const char *path)
 {
+	char name[STEPS_NAME];
+	size_t n = strlen(path), room = sizeof name - 26; /* the path's end says more */
+
+	if (!at.steps)
+		return;
+	snprintf(name, sizeof name, "%s hook #%zu %s", at.kind, i,
+		 path + (n > room ? n - room : 0));
+	steps_begin(at.steps, at.who, name);
+}
+
+int hooks_run_one(const struct oci_hook_list *l, size_t i, struct hooks_at at,
+		  const char *state_json, const char *dir, struct err *e)
+{
+	note(at, i, l->v[i].path);
 	if (run_one(&l->v[i], state_json, dir, e) < 0)
-		return err_wrap(e, "error running %s hook #%zu", kind, i);
+		return err_wrap(e, "error running %s hook #%zu", at.kind, i);
 	return 0;
 }
 
-int hooks_run(const struct oci_hook_list *l, const char *kind, const char *state_json,
+int hooks_run(const struct oci_hook_list *l, struct hooks_at at, const char *state_json,
 	      const char *dir, struct err *e)
 {
 	for (size_t i = 0; i < l->n; i++)
-		if (hooks_run_one(l, i, kind, state_json, dir, e) < 0)
+		if (hooks_run_one(l, i, at, state_json, dir, e) < 0)
 			return -1;
 	return 0;
 }

@@ -2,13 +2,22 @@
 #pragma once
 
 #include "oci/spec.h"
+#include "os/steps.h"
 
-/* In order; the first failure ends it.  kind is for the sentence ("prestart").  The environment is
+/* Which hooks they are, for sentences ("prestart"), and who notes which of them runs. */
+struct hooks_at {
+	const char *kind;
+	struct steps *steps; /* or NULL */
+	enum steps_who who;
+};
+#define HOOKS_AT(kind, steps, who) ((struct hooks_at){ kind, steps, who })
+
+/* In order; the first failure ends it.  The environment is
  * what the hook has and nothing else.  dir: where they start (the bundle, which may be gone by
  * then: no error); NULL: where we are. */
-int hooks_run(const struct oci_hook_list *l, const char *kind, const char *state_json,
+int hooks_run(const struct oci_hook_list *l, struct hooks_at at, const char *state_json,
 	      const char *dir, struct err *e);
 
 /* One of them. */
-int hooks_run_one(const struct oci_hook_list *l, size_t i, const char *kind, const char *state_json,
-		  const char *dir, struct err *e);
+int hooks_run_one(const struct oci_hook_list *l, size_t i, struct hooks_at at,
+		  const char *state_json, const char *dir, struct err *e);

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "os/clone.h"
 #include "os/path.h"
+#include "os/steps.h"
 #include "os/syscall.h"
 #include "runtime/device.h"
 #include "runtime/hooks.h"
@@ -106,7 +107,7 @@ static int run_own_hooks(const struct launch *l, const struct oci_hook_list *hoo
 	s.status = status;
 	s.pid = getpid();
 	runtime_state_json(&s, &text);
-	return hooks_run(hooks, kind, str_c(&text), NULL, e);
+	return hooks_run(hooks, HOOKS_AT(kind, l->steps, STEPS_INIT), str_c(&text), NULL, e);
 }
 
 /* They are programs of the container: without an environment of their own they have its. */
@@ -256,16 +257,21 @@ static int make_cwd(const struct launch *l, int rootfd, struct err *e)
 
 static int build_root(const struct launch *l, int rootfd, struct err *e)
 {
+	steps_begin(l->steps, STEPS_INIT, "mounts and devices");
 	if (mount_all(l, rootfd, e) < 0 || device_make_all(l, rootfd, e) < 0)
 		return -1;
+	steps_begin(l->steps, STEPS_INIT, "network namespace");
 	if (l->net && netns_enter(l->net, e) < 0) /* at the latest: hooks look at it */
 		return -1;
 	if (l->go == LAUNCH_BEFORE_HOOKS && stage_wait(l->end.sync, STAGE_GO, e) < 0)
 		return -1;
+	steps_begin(l->steps, STEPS_INIT, "wait for the runtime");
+	if (run_hooks(l, rootfd, e) < 0)
+		return -1;
+	steps_begin(l->steps, STEPS_INIT, "masks and root");
 	/* Masks while the host's own /dev/null is still at hand. */
-	if (run_hooks(l, rootfd, e) < 0 || mask_protect_paths(l, rootfd, e) < 0 ||
-	    mask_paths(l, rootfd, e) < 0 || rootfs_enter(l, rootfd, e) < 0 ||
-	    make_cwd(l, rootfd, e) < 0)
+	if (mask_protect_paths(l, rootfd, e) < 0 || mask_paths(l, rootfd, e) < 0 ||
+	    rootfs_enter(l, rootfd, e) < 0 || make_cwd(l, rootfd, e) < 0)
 		return -1;
 	/* after the hooks, and still before anything of the container's could run */
 	if (process_connect(&l->end, rootfd, l->plan->make_devices, e) < 0)
@@ -278,6 +284,7 @@ static int build_root(const struct launch *l, int rootfd, struct err *e)
 
 static int init_prepare(const struct launch *l, char **ret_path, struct err *e)
 {
+	steps_begin(l->steps, STEPS_INIT, "cgroups and namespaces");
 	if (enter_namespaces(l, e) < 0 || process_begin(&l->end, e) < 0 ||
 	    (!l->no_new_keyring && process_join_keyring(l->plan->id, e) < 0))
 		return -1;
@@ -286,10 +293,12 @@ static int init_prepare(const struct launch *l, char **ret_path, struct err *e)
 	if (rootfd < 0 || build_root(l, rootfd, e) < 0)
 		return err_wrap(e, "error during container init");
 	umask(0022);
+	steps_begin(l->steps, STEPS_INIT, "user, rights, seccomp");
 	if (process_become(&l->end, TAKE_FD(rootfd), ret_path, e) < 0)
 		return -1;
 	if (l->end.is_shown)
 		rootless_show_self();
+	steps_end(l->steps, STEPS_INIT);
 	return 0;
 }
 

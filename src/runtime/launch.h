@@ -58,6 +58,7 @@ struct launch {
 	bool in_cgroup; /* born in cgroup_dirfd() */
 	bool no_pivot, no_new_keyring;
 	enum launch_go go;
+	struct steps *steps; /* or NULL */
 	bool in_two_steps; /* new namespaces inside a joined user namespace: see init_main() */
 };
 

@@ -2,6 +2,7 @@
 #include "base/ident.h"
 #include "base/log.h"
 #include "os/pidfd.h"
+#include "os/steps.h"
 #include "os/syscall.h"
 #include "runtime/hooks.h"
 #include "runtime/procfs.h"
@@ -49,19 +50,20 @@ static int open_cgroup(struct open_container *o, struct err *e)
 	return 0;
 }
 
-static int run_poststart(const struct open_container *o, struct err *e)
+static int run_poststart(const struct open_container *o, struct steps *steps, struct err *e)
 {
 	AUTO_STR struct str out = STR_INIT(RUNTIME_STATE_TEXT_MAX);
 	struct runtime_state s = o->state.pub;
 
 	s.status = RUNTIME_RUNNING;
 	runtime_state_json(&s, &out);
-	return hooks_run(&o->state.poststart, "poststart", str_c(&out), s.bundle, e);
+	return hooks_run(&o->state.poststart, HOOKS_AT("poststart", steps, STEPS_RUNTIME),
+			 str_c(&out), s.bundle, e);
 }
 
 /* The container is gone whatever they say: a failing hook is a warning, and the next one runs
  * (spec, Lifecycle). */
-static void run_poststop(const struct open_container *o)
+static void run_poststop(const struct open_container *o, struct steps *steps)
 {
 	const struct oci_hook_list *l = &o->state.poststop;
 	AUTO_STR struct str out = STR_INIT(RUNTIME_STATE_TEXT_MAX);
@@ -74,7 +76,8 @@ static void run_poststop(const struct open_container *o)
 	for (size_t i = 0; i < l->n; i++) {
 		struct err e = { 0 };
 
-		if (hooks_run_one(l, i, "poststop", str_c(&out), s.bundle, &e) < 0)
+		if (hooks_run_one(l, i, HOOKS_AT("poststop", steps, STEPS_RUNTIME), str_c(&out),
+				  s.bundle, &e) < 0)
 			log_warn(LOG({ "id", s.id }), "%s", e.msg);
 	}
 }
@@ -102,7 +105,7 @@ static void wait_for_execve(int fifo)
 		;
 }
 
-static int start(struct open_container *o, struct err *e)
+static int start(struct open_container *o, struct steps *steps, struct err *e)
 {
 	int dirfd = o->state.dirfd;
 
@@ -125,13 +128,14 @@ static int start(struct open_container *o, struct err *e)
 		return errno == ENOENT ? err_set(e, ERR_FAILED_PRECONDITION,
 						 "cannot start an already running container")
 				       : err_sys(e, errno, "open " STATE_FIFO);
+	steps_begin(steps, STEPS_RUNTIME, "execve");
 	if (write(fifo, "", 1) != 1) {
 		(void)err_sys(e, errno, "start container %s", o->state.pub.id);
 	} else {
 		if (!o->state.poststart.n)
 			return 0;
 		wait_for_execve(fifo);
-		if (run_poststart(o, e) == 0)
+		if (run_poststart(o, steps, e) == 0)
 			return 0;
 	}
 	/* the spec: an error, and the container is stopped */
@@ -144,7 +148,7 @@ int runtime_start(const struct runtime *rt, const char *id, struct err *e)
 {
 	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
 
-	return container_open(rt, id, &o, e) < 0 ? -1 : start(&o, e);
+	return container_open(rt, id, &o, e) < 0 ? -1 : start(&o, rt->steps, e);
 }
 
 int runtime_start_now(const struct runtime *rt, const char *id, struct err *e)
@@ -155,7 +159,7 @@ int runtime_start_now(const struct runtime *rt, const char *id, struct err *e)
 		return -1;
 	if (o.state.poststart.n)
 		return 0;
-	return start(&o, e) < 0 ? -1 : 1;
+	return start(&o, rt->steps, e) < 0 ? -1 : 1;
 }
 
 /* Without a pid namespace of its own, init's death ends nobody else, who may also outlive it. */
@@ -244,6 +248,7 @@ static void remove_rdt(const struct rdt_state *s)
 static int delete_open(const struct runtime *rt, const char *id, struct open_container *o,
 		       bool force, struct err *e)
 {
+	steps_begin(rt->steps, STEPS_RUNTIME, "processes");
 	if (o->state.pub.status != RUNTIME_STOPPED) {
 		/* A created one has not run anything of the user's: it may go without force. */
 		if (!force && o->state.pub.status != RUNTIME_CREATED)
@@ -258,11 +263,13 @@ static int delete_open(const struct runtime *rt, const char *id, struct open_con
 	}
 	if (o->state.rdt.group)
 		remove_rdt(&o->state.rdt);
+	steps_begin(rt->steps, STEPS_RUNTIME, "cgroups");
 	if (cgroup_destroy(o->cgroup, e) < 0)
 		return err_wrap(e, "unable to remove container cgroup");
+	steps_begin(rt->steps, STEPS_RUNTIME, "state folder");
 	if (state_remove_dir(rt->root, id, e) < 0)
 		return -1;
-	run_poststop(o);
+	run_poststop(o, rt->steps);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* runtime_create and runtime_run: from the clone on, on the caller's side. */
 #include "base/log.h"
+#include "os/steps.h"
 #include "os/syscall.h"
 #include "runtime/creation.h"
 #include "runtime/hooks.h"
@@ -218,9 +219,13 @@ static int accompany(struct creation *k, struct err *e)
 			return err_set(e, ERR_INTERNAL, "unexpected start stage %d", step);
 		const char *state = state_text(k, RUNTIME_CREATING, k->birth.pid);
 		const char *dir = k->plan.bundle;
-		if (hooks_run(&h->prestart, "prestart", state, dir, e) < 0 ||
-		    hooks_run(&h->create_runtime, "createRuntime", state, dir, e) < 0)
+		struct steps *steps = k->rt->steps;
+		if (hooks_run(&h->prestart, HOOKS_AT("prestart", steps, STEPS_RUNTIME), state, dir,
+			      e) < 0 ||
+		    hooks_run(&h->create_runtime, HOOKS_AT("createRuntime", steps, STEPS_RUNTIME),
+			      state, dir, e) < 0)
 			return err_wrap(e, "error during container init");
+		steps_begin(steps, STEPS_RUNTIME, "wait for init");
 		if (stage_send(k->birth.sync, STAGE_RESUME, -1, e) < 0)
 			return -1;
 	}
@@ -241,9 +246,16 @@ static bool may_start_ahead(const struct creation *k)
 static int start_process(struct creation *k, bool is_run, struct err *e)
 {
 	bool ahead = is_run && may_start_ahead(k);
+	struct steps *steps = k->rt->steps;
 
-	if (give_birth(k, e) < 0 || set_up_child(k, e) < 0 || record_child(k, e) < 0 ||
-	    (ahead && birth_permit(&k->birth, e) < 0) || accompany(k, e) < 0 ||
+	steps_begin(steps, STEPS_RUNTIME, "clone");
+	if (give_birth(k, e) < 0)
+		return -1;
+	steps_begin(steps, STEPS_RUNTIME, "limits and state");
+	if (set_up_child(k, e) < 0 || record_child(k, e) < 0)
+		return -1;
+	steps_begin(steps, STEPS_RUNTIME, "wait for init");
+	if ((ahead && birth_permit(&k->birth, e) < 0) || accompany(k, e) < 0 ||
 	    birth_send_pidfd(&k->birth, "standard", e) < 0 ||
 	    birth_write_pid_file(k->c->io.pid_file, k->birth.pid, e) < 0)
 		return -1;
@@ -266,8 +278,9 @@ static int create(const struct runtime *rt, const struct runtime_create *c, bool
 		return -1;
 	if (start_process(&k, is_run, e) < 0 && birth_explain(&k.birth, e) < 0)
 		return err_wrap(e, "unable to start container process");
-	if (is_run && hooks_run(&c->spec->hooks.poststart, "poststart",
-				state_text(&k, RUNTIME_RUNNING, k.birth.pid), k.plan.bundle, e) < 0)
+	if (is_run &&
+	    hooks_run(&c->spec->hooks.poststart, HOOKS_AT("poststart", rt->steps, STEPS_RUNTIME),
+		      state_text(&k, RUNTIME_RUNNING, k.birth.pid), k.plan.bundle, e) < 0)
 		return -1;
 	birth_take(&k.birth, ret);
 	k.is_done = true;

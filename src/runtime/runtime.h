@@ -26,6 +26,8 @@ struct runtime {
 	const char *root; /* "/run/runc", or the shim's ROOT/NAMESPACE; made when missing */
 	bool systemd_cgroup; /* cgroupsPath is slice:prefix:name */
 	bool rootless; /* cgroup permission errors are forgiven */
+	struct steps
+		*steps; /* where it and its children note what they are at (os/steps.h), or NULL */
 };
 
 /* First thing in main() of a program that uses this library: goes on as a copy of the program

@@ -13,7 +13,7 @@
 
 enum { QUEUE_MAX = 2048, TRIES = 5 };
 
-static const uint64_t second = 1000000000u;
+static const uint64_t second = 1000000000u, first_pause = 100000000u, longest_pause = 5000000000u;
 
 struct event {
 	char *topic;
@@ -33,6 +33,7 @@ struct events {
 	size_t n;
 	bool is_sending;
 	struct loop_timer *again, *limit;
+	uint64_t pause; /* until the next try for a daemon that is away; 0: it was there */
 	void (*flushed)(void *arg);
 	void *flushed_arg;
 };
@@ -67,7 +68,16 @@ static void on_again(UNUSED struct loop_timer *t, void *arg)
 	send_first(arg);
 }
 
-static void failed(struct events *ev, const char *text)
+static void try_again(struct events *ev, uint64_t pause)
+{
+	if (ev->again)
+		loop_timer_set(ev->again, pause);
+	else
+		ev->again = loop_timer_add(ev->loop, pause, on_again, ev);
+}
+
+/* One that the daemon refuses is dropped in the end. */
+static void refused(struct events *ev, const char *text)
 {
 	struct event *x = ev->first;
 
@@ -77,10 +87,17 @@ static void failed(struct events *ev, const char *text)
 		send_first(ev);
 		return;
 	}
-	if (ev->again)
-		loop_timer_set(ev->again, x->tries * second);
-	else
-		ev->again = loop_timer_add(ev->loop, x->tries * second, on_again, ev);
+	try_again(ev, x->tries * second);
+}
+
+/* A daemon that is away is waited for: what happened meanwhile is told to the next one, however
+ * long that takes; the queue has an end. */
+static void away(struct events *ev)
+{
+	ev->pause = !ev->pause                      ? first_pause
+		    : ev->pause < longest_pause / 2 ? 2 * ev->pause
+						    : longest_pause;
+	try_again(ev, ev->pause);
 }
 
 void events_disconnect(struct events *ev)
@@ -99,10 +116,15 @@ static void on_done(const struct err *e, UNUSED const uint8_t *payload, UNUSED s
 	struct events *ev = arg;
 
 	ev->is_sending = false;
-	if (e) {
-		failed(ev, e->msg);
+	if (e && (e->code == ERR_UNAVAILABLE || e->code == ERR_CANCELLED)) {
+		away(ev);
 		return;
 	}
+	if (e) {
+		refused(ev, e->msg);
+		return;
+	}
+	ev->pause = 0;
 	event_drop(ev);
 	send_first(ev);
 }
@@ -134,7 +156,7 @@ static void send_first(struct events *ev)
 	if (!x || ev->is_sending)
 		return;
 	if (!ev->client && !connect_to(ev)) {
-		failed(ev, "no connection");
+		away(ev);
 		return;
 	}
 	at.seconds = x->at.tv_sec;

@@ -3,12 +3,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/loop.h"
+#include "loop/trace.h"
 #include "os/fd.h"
 #include "os/file.h"
 #include "os/socket.h"
 #include "os/spawn.h"
+#include "os/steps.h"
 #include "os/syscall.h"
+#include "shim/oci_steps.h"
 #include "shim/reaper.h"
+#include "wire/ttrpc_server.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,6 +36,10 @@ struct oci_call {
 	size_t log_size;
 	struct oci_answer answer;
 	struct err root; /* why there is none; code 0: there is */
+	struct steps *steps; /* NULL: no memory for them */
+	struct ttrpc_call *call; /* done()'s to answer, or NULL */
+	char *program; /* another's runtime */
+	uint64_t limit; /* ns */
 	oci_done_fn *done;
 	void *arg;
 };
@@ -199,9 +207,11 @@ static void call_free(struct oci_call *c)
 	loop_timer_remove(c->timer);
 	temporary_remove(&c->temporary);
 	close_fd(&c->sock);
+	steps_free(c->steps);
 	free(c->console_socket);
 	free(c->pid_file);
 	free(c->log);
+	free(c->program);
 	free(c);
 }
 
@@ -220,9 +230,21 @@ static void call_finish(struct oci_call *c)
 		close_fd(&a->console);
 		a->console = -1;
 	}
+	if (c->call && c->call->trace)
+		oci_steps_log(c->steps, trace_now(), c->call->trace);
 	c->done(e.code ? &e : NULL, a->pid, a->console, c->arg);
 	reaper_release(c->reaper);
 	call_free(c);
+}
+
+static void late_error(const struct oci_call *c, struct err *e)
+{
+	AUTO_STR struct str steps = STR_INIT(700);
+	char own[] = "the runtime";
+
+	oci_steps_say(c->steps, trace_now(), &steps);
+	err_set(e, ERR_DEADLINE_EXCEEDED, "%s was killed after %u ms (%s)", c->program ?: own,
+		(unsigned)(c->limit / 1000000u), str_c(&steps));
 }
 
 static void on_end(uint32_t status, UNUSED struct timespec at, void *arg)
@@ -230,7 +252,7 @@ static void on_end(uint32_t status, UNUSED struct timespec at, void *arg)
 	struct oci_call *c = arg;
 
 	if (c->is_late)
-		err_set(&c->answer.error, ERR_DEADLINE_EXCEEDED, "the runtime took too long");
+		late_error(c, &c->answer.error);
 	else if (c->is_own)
 		answer_own(c, status);
 	else
@@ -285,7 +307,7 @@ static void close_others(const int *keep, size_t n)
 }
 
 NORETURN static void own_child(const struct oci_runtime *rt, const struct oci_request *q, int sock,
-			       pid_t shim)
+			       struct steps *steps, pid_t shim)
 {
 	int keep[4] = { sock, -1, -1, -1 };
 	struct oci_answer a;
@@ -302,7 +324,7 @@ NORETURN static void own_child(const struct oci_runtime *rt, const struct oci_re
 		memcpy(keep + 1, q->stdio, 3 * sizeof *keep);
 	close_others(keep, ARRAY_LEN(keep));
 	log_setup(-1, LOG_TEXT, LOG_ERROR);
-	oci_own_run(rt, q, sock, &a);
+	oci_own_run(rt, q, sock, steps, &a);
 	(void)socket_send_fds(sock, &a, sizeof a, &a.console, a.console >= 0);
 	_exit(0);
 }
@@ -312,12 +334,13 @@ static int own_start(struct oci_call *c, const struct oci_runtime *rt, const str
 {
 	int pair[2];
 
+	steps_begin(c->steps, STEPS_SHIM, "copy the shim");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, errno, "socketpair");
 	pid_t self = getpid();
 	c->pid = fork();
 	if (c->pid == 0)
-		own_child(rt, q, pair[1], self);
+		own_child(rt, q, pair[1], c->steps, self);
 	int error = errno;
 	close(pair[1]);
 	if (c->pid < 0) {
@@ -360,6 +383,7 @@ static int command_start(struct oci_call *c, const struct oci_runtime *rt,
 	c->pid_file = xstrdup(q->pid_file);
 	if (oci_command(rt, q, c->console_socket, &argv, &c->temporary, e) < 0)
 		return -1;
+	c->program = xstrdup(argv.v[0]);
 
 	struct spawn s = {
 		.path = argv.v[0],
@@ -381,12 +405,36 @@ static void finish_posted(void *arg)
 	call_finish(arg);
 }
 
+/* The verb's time, or a little less than the caller's: a late answer that says why would meet one
+ * who has stopped to listen. */
+static uint64_t time_for(const struct oci_request *q)
+{
+	static const uint64_t second = 1000000000u;
+	bool is_long = q->verb == OCI_CHECKPOINT || q->verb == OCI_RESTORE ||
+		       q->verb == OCI_CREATE || q->verb == OCI_EXEC;
+	uint64_t limit = (is_long ? 300 : 60) * second, now = loop_now();
+
+	if (!q->call || !q->call->deadline)
+		return limit;
+
+	uint64_t left = q->call->deadline > now ? q->call->deadline - now : 0;
+	uint64_t margin = left / 10 < 3 * second ? left / 10 : 3 * second;
+
+	return left - margin < limit ? left - margin : limit;
+}
+
+static void make_root(struct oci_call *c, const struct oci_request *q)
+{
+	steps_begin(c->steps, STEPS_SHIM, "mount the rootfs");
+	(void)q->make_root(q->root_arg, &c->root);
+	steps_end(c->steps, STEPS_SHIM);
+}
+
 void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
 	      const struct oci_request *q, oci_done_fn *done, void *arg)
 {
 	struct oci_call *c = NEW(struct oci_call);
 	bool by_criu = q->verb == OCI_CHECKPOINT || q->verb == OCI_RESTORE;
-	uint64_t seconds = by_criu || q->verb == OCI_CREATE || q->verb == OCI_EXEC ? 300 : 60;
 
 	*c = (struct oci_call){
 		.loop = l,
@@ -395,23 +443,27 @@ void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
 		.sock = -1,
 		.is_own = !rt->binary && !by_criu,
 		.answer = { .console = -1 },
+		.steps = steps_new(),
+		.call = q->call,
+		.limit = time_for(q),
 		.done = done,
 		.arg = arg,
 	};
 	reaper_hold(r);
 	if (!c->is_own && q->make_root)
-		(void)q->make_root(q->root_arg, &c->root);
-	if (c->root.code || (c->is_own && oci_own_now(rt, q, &c->answer.error)) ||
+		make_root(c, q);
+	if (c->root.code || (c->is_own && oci_own_now(rt, q, c->steps, &c->answer.error)) ||
 	    (c->is_own ? own_start : command_start)(c, rt, q, &c->answer.error) < 0) {
 		loop_post(l, finish_posted, c);
 		return;
 	}
 	if (c->is_own && q->make_root) {
-		(void)q->make_root(q->root_arg, &c->root);
+		make_root(c, q);
 		/* or the copy has failed already */
 		(void)send(c->sock, &c->root, sizeof c->root, MSG_NOSIGNAL);
 	}
-	c->timer = loop_timer_add(l, seconds * 1000000000u, on_timeout, c);
+	steps_begin(c->steps, STEPS_SHIM, c->is_own ? "wait for the runtime" : c->program);
+	c->timer = loop_timer_add(l, c->limit, on_timeout, c);
 	if (c->is_own && loop_io_add(l, c->sock, EPOLLIN, on_answer, c, &c->io) < 0)
 		c->io = NULL; /* the answer is read at its end */
 	reaper_watch(r, c->pid, on_end, c);
@@ -451,7 +503,7 @@ int oci_call_wait(const struct oci_runtime *rt, const struct oci_request *q, str
 	struct err error = { 0 };
 
 	if (!rt->binary) {
-		oci_own_run(rt, q, -1, &c.answer);
+		oci_own_run(rt, q, -1, NULL, &c.answer);
 		error = c.answer.error;
 	} else {
 		AUTO_STRV struct strv argv = { 0 };

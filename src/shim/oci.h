@@ -15,6 +15,7 @@
 
 struct loop;
 struct reaper;
+struct ttrpc_call;
 
 struct oci_runtime {
 	char *binary; /* NULL: our own, as a library */
@@ -72,6 +73,9 @@ struct oci_request {
 	 */
 	int (*make_root)(void *arg, struct err *e);
 	void *root_arg;
+	/* Whom it is done for, or NULL: the runtime has the caller's time, less what the answer
+	 * needs, and its steps are told to a caller who wants a trace. */
+	struct ttrpc_call *call;
 };
 
 /* e is NULL on success.  pid and console (the callee's to close, or -1) are of create, exec and
@@ -79,7 +83,8 @@ struct oci_request {
 typedef void oci_done_fn(const struct err *e, pid_t pid, int console, void *arg);
 
 /* done runs later, on the loop; never from inside.  The runtime is killed when it takes longer than
- * the verb's time (five minutes where hooks run in it, or memory is written). */
+ * the verb's time (five minutes where hooks run in it, or memory is written); the error then says
+ * what it was at, and what each step before took. */
 void oci_call(struct loop *l, struct reaper *r, const struct oci_runtime *rt,
 	      const struct oci_request *q, oci_done_fn *done, void *arg);
 

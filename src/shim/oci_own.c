@@ -164,18 +164,23 @@ static int run(const struct runtime *rt, const struct oci_request *q, int sock, 
 	BUG("unknown runtime verb");
 }
 
-bool oci_own_now(const struct oci_runtime *rt, const struct oci_request *q, struct err *ret_e)
+bool oci_own_now(const struct oci_runtime *rt, const struct oci_request *q, struct steps *steps,
+		 struct err *ret_e)
 {
-	struct runtime lib = { .root = rt->root, .systemd_cgroup = rt->systemd_cgroup };
+	struct runtime lib = { .root = rt->root,
+			       .systemd_cgroup = rt->systemd_cgroup,
+			       .steps = steps };
 
 	return q->verb == OCI_START && runtime_start_now(&lib, q->id, ret_e) != 0;
 }
 
 void oci_own_run(const struct oci_runtime *rt, const struct oci_request *q, int sock,
-		 struct oci_answer *ret)
+		 struct steps *steps, struct oci_answer *ret)
 {
 	AUTO_ARENA struct arena *a = arena_new();
-	struct runtime lib = { .root = rt->root, .systemd_cgroup = rt->systemd_cgroup };
+	struct runtime lib = { .root = rt->root,
+			       .systemd_cgroup = rt->systemd_cgroup,
+			       .steps = steps };
 	struct runtime_process p = RUNTIME_PROCESS_NONE;
 
 	*ret = (struct oci_answer){ .console = -1 };

@@ -12,12 +12,14 @@ struct oci_answer {
 };
 
 /* sock: where a struct err comes when the rootfs is made, with code 0, or is not; -1: it is there.
- */
+ * steps: where it notes what it is at, or NULL. */
+struct steps;
 void oci_own_run(const struct oci_runtime *rt, const struct oci_request *q, int sock,
-		 struct oci_answer *ret);
+		 struct steps *steps, struct oci_answer *ret);
 
 /* What takes no time is done here and now: true, and *ret_e says how it went. */
-bool oci_own_now(const struct oci_runtime *rt, const struct oci_request *q, struct err *ret_e);
+bool oci_own_now(const struct oci_runtime *rt, const struct oci_request *q, struct steps *steps,
+		 struct err *ret_e);
 
 /* The command line; files named by it are listed in ret_temporary. */
 int oci_command(const struct oci_runtime *rt, const struct oci_request *q,

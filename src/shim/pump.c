@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { CHUNK = 4096, SPLICE = 65536, ROUNDS = 16 };
+/* A stream that has moved BUSY bytes gets larger pipes: fewer changes between three processes. */
+enum { CHUNK = 4096, SPLICE = 1 << 20, ROUNDS = 16, BUSY = 1 << 20, LARGE = 1 << 20 };
 
 struct pump {
 	struct loop *loop;
@@ -23,6 +24,8 @@ struct pump {
 	size_t left_at, left_len;
 	struct pump_tee tee; /* sink NULL: none */
 	struct loop_timer *start; /* the fallback for descriptors that cannot be waited for */
+	struct loop_timer *patience; /* while nobody takes anything */
+	size_t moved; /* up to BUSY */
 	pump_fn *fn;
 	void *arg;
 };
@@ -38,10 +41,26 @@ static bool can_write(int fd)
 	return poll(&pf, 1, 0) == 1;
 }
 
+static void note_moved(struct pump *p, size_t n)
+{
+	loop_timer_remove(p->patience);
+	p->patience = NULL;
+	if (p->moved >= BUSY)
+		return;
+	p->moved += n;
+	if (p->moved < BUSY)
+		return;
+	/* refused to a user with many pipes, and to what is no pipe: it goes on as it is */
+	(void)fcntl(p->from, F_SETPIPE_SZ, LARGE);
+	(void)fcntl(p->to, F_SETPIPE_SZ, LARGE);
+}
+
 static enum step splice_step(struct pump *p)
 {
 	ssize_t n = splice(p->from, NULL, p->to, NULL, SPLICE, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
 
+	if (n > 0)
+		note_moved(p, (size_t)n);
 	if (n > 0 || (n < 0 && errno == EINTR))
 		return STEP_MORE;
 	if (n == 0)
@@ -52,7 +71,9 @@ static enum step splice_step(struct pump *p)
 		p->can_splice = false;
 		return STEP_MORE;
 	}
-	return STEP_END; /* EPIPE: nobody takes it */
+	/* EPIPE: nobody takes it, for now, or any more */
+	p->can_splice = false;
+	return p->tee.keep ? STEP_MORE : STEP_END;
 }
 
 static void drop_left(struct pump *p)
@@ -77,7 +98,7 @@ static enum step write_out(struct pump *p, const char *bytes, size_t n)
 	while (n && p->to >= 0) {
 		ssize_t w = write(p->to, bytes, n);
 
-		if (w < 0 && (errno == EINTR || (errno == EAGAIN && let_go(p))))
+		if (w < 0 && (errno == EINTR || (errno == EAGAIN && p->tee.sink && let_go(p))))
 			continue;
 		if (w < 0 && errno == EAGAIN) {
 			char *left = xmemdup(bytes, n);
@@ -88,11 +109,12 @@ static enum step write_out(struct pump *p, const char *bytes, size_t n)
 			p->left_len = n;
 			return STEP_TO;
 		}
-		if (w < 0 && p->tee.sink)
-			break; /* nobody reads; the log has it */
+		if (w < 0 && (p->tee.sink || (p->tee.keep && errno == EPIPE)))
+			break; /* nobody reads; a log has it, or it is lost */
 		if (w < 0)
 			return errno == EPIPE || errno == EIO || errno == EBADF ? STEP_END
 										: STEP_MORE;
+		note_moved(p, (size_t)w);
 		bytes += w;
 		n -= (size_t)w;
 	}
@@ -147,8 +169,21 @@ static void run_soon(struct pump *p)
 		p->start = loop_timer_add(p->loop, 0, on_again, p);
 }
 
+/* Is there a reader who is slow, or has he gone?  Closing our own makes the next step find out. */
+static void on_patience(struct loop_timer *t, void *arg)
+{
+	struct pump *p = arg;
+
+	loop_timer_remove(t);
+	p->patience = NULL;
+	if (let_go(p))
+		run(p);
+}
+
 static void release(struct pump *p)
 {
+	loop_timer_remove(p->patience);
+	p->patience = NULL;
 	loop_io_remove(p->from_io);
 	loop_io_remove(p->to_io);
 	p->from_io = p->to_io = NULL;
@@ -174,6 +209,10 @@ static void run(struct pump *p)
 	if (s == STEP_TO) {
 		loop_io_remove(p->from_io);
 		p->from_io = NULL;
+		if (!p->tee.sink && p->tee.keep && *p->tee.keep >= 0 && !p->patience)
+			p->patience = loop_timer_add(p->loop, p->tee.patience, on_patience, p);
+		if (p->to_io)
+			return;
 		if (loop_io_add(p->loop, p->to, EPOLLOUT, on_to, p, &p->to_io) < 0)
 			run_soon(p);
 		return;
@@ -189,7 +228,7 @@ struct pump *pump_new_tee(struct loop *l, int from, int to, const struct pump_te
 	struct pump *p = NEW(struct pump);
 
 	*p = (struct pump){
-		.loop = l, .from = from, .to = to, .can_splice = !tee, .fn = fn, .arg = arg
+		.loop = l, .from = from, .to = to, .can_splice = !tee || !tee->sink, .fn = fn, .arg = arg
 	};
 	if (tee)
 		p->tee = *tee;

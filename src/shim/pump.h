@@ -8,6 +8,7 @@
 #include "base/macros.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct loop;
 struct pump;
@@ -19,14 +20,18 @@ typedef void pump_fn(void *arg);
  * freed. */
 struct pump *pump_new(struct loop *l, int from, int to, pump_fn *fn, void *arg);
 
-/* The same for an output that is kept in a log: every byte goes to sink first.  `to` is a fifo that
- * may have a reader or not (-1: there is none).  A reader is waited for; without one the bytes
- * are dropped, once the fifo is full, so that nobody has to read.  *keep is a reader of our own,
- * closed then: from that moment on the kernel says whether there is another. */
+/* The same to a fifo that may have a reader or not.  A reader is waited for, however slow he is.
+ * *keep is a reader of our own, closed when nobody has taken anything for a while: from that moment
+ * on the kernel says whether there is another, and where there is none the bytes are dropped, so
+ * that the process does not stand still for somebody who went away.
+ *
+ * With a sink every byte goes there first, for a log: then nobody has to read (`to` -1: there is no
+ * fifo), and that while is none. */
 struct pump_tee {
-	void (*sink)(const char *bytes, size_t n, void *arg);
+	void (*sink)(const char *bytes, size_t n, void *arg); /* or NULL */
 	void *arg;
 	int *keep;
+	uint64_t patience; /* ns; without a sink */
 };
 struct pump *pump_new_tee(struct loop *l, int from, int to, const struct pump_tee *tee, pump_fn *fn,
 			  void *arg);

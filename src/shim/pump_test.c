@@ -162,7 +162,7 @@ TEST(a_tee_without_a_reader_never_stops)
 	struct ends s = { .loop = loop_new() };
 	size_t seen = 0, got = 0;
 	int a[2], keep, to, reader;
-	struct pump_tee tee = { count, &seen, &keep };
+	struct pump_tee tee = { count, &seen, &keep, 0 };
 
 	signal(SIGPIPE, SIG_IGN);
 	CHECK(mkdtemp(dir));
@@ -202,4 +202,135 @@ TEST(a_tee_without_a_reader_never_stops)
 	close(reader);
 	loop_free(s.loop);
 	CHECK(unlink(path) == 0 && rmdir(dir) == 0);
+}
+
+struct fifo {
+	char dir[32], path[64];
+	int keep, to;
+};
+
+static void fifo_make(struct fifo *f)
+{
+	memcpy(f->dir, "/tmp/casco-fifo-XXXXXX", sizeof "/tmp/casco-fifo-XXXXXX");
+	CHECK(mkdtemp(f->dir));
+	snprintf(f->path, sizeof f->path, "%s/fifo", f->dir);
+	CHECK(mkfifo(f->path, 0600) == 0);
+	f->keep = open(f->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	f->to = open(f->path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	CHECK(f->keep >= 0 && f->to >= 0);
+}
+
+static void fifo_remove(struct fifo *f)
+{
+	CHECK(unlink(f->path) == 0 && rmdir(f->dir) == 0);
+}
+
+/* Bytes that go into the pump within so many milliseconds. */
+static size_t feed(struct loop *l, int to, int ms)
+{
+	char buf[4096] = { 0 };
+	size_t n = 0;
+
+	for (int i = 0; i < ms; i++) {
+		for (ssize_t w; (w = write(to, buf, sizeof buf)) > 0;)
+			n += (size_t)w;
+		run_for(l, 1);
+	}
+	return n;
+}
+
+TEST(a_reader_who_went_away_holds_nobody_up)
+{
+	struct ends s = { .loop = loop_new() };
+	struct fifo f;
+	struct pump_tee tee = { NULL, NULL, &f.keep, 60 * 1000000u };
+	char buf[4096];
+	int a[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	fifo_make(&f);
+	pipe_make(a);
+	CHECK(fd_set_nonblock(a[1], true) == 0);
+	s.pump = pump_new_tee(s.loop, a[0], f.to, &tee, ended, &s);
+	/* patience: both pipes fill up, and that is all */
+	CHECK(feed(s.loop, a[1], 20) <= 3 * 65536 && f.keep >= 0);
+	run_for(s.loop, 80);
+	CHECK(feed(s.loop, a[1], 50) > 65536 && f.keep == -1); /* it flows again */
+	/* who comes back has what is there, and from then on everything */
+	int reader = open(f.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	CHECK(reader >= 0);
+	while (read(reader, buf, sizeof buf) > 0)
+		;
+	run_for(s.loop, 20);
+	while (read(reader, buf, sizeof buf) > 0)
+		;
+	CHECK(write(a[1], "back", 4) == 4);
+	run_for(s.loop, 20);
+	CHECK(read(reader, buf, sizeof buf) == 4 && !memcmp(buf, "back", 4));
+	close(a[1]);
+	run_for(s.loop, 100);
+	CHECK(s.n == 1 && read(reader, buf, sizeof buf) == 0);
+	pump_free(s.pump);
+	close(reader);
+	fifo_remove(&f);
+	loop_free(s.loop);
+}
+
+/* Slow is not gone: nothing is dropped, for as long as it takes. */
+TEST(a_reader_who_sleeps_is_waited_for)
+{
+	struct ends s = { .loop = loop_new() };
+	struct fifo f;
+	struct pump_tee tee = { NULL, NULL, &f.keep, 20 * 1000000u };
+	char buf[65536];
+	size_t sent, got = 0;
+	int a[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	fifo_make(&f);
+	int reader = open(f.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	CHECK(reader >= 0);
+	pipe_make(a);
+	CHECK(fd_set_nonblock(a[1], true) == 0);
+	s.pump = pump_new_tee(s.loop, a[0], f.to, &tee, ended, &s);
+	sent = feed(s.loop, a[1], 100); /* five times its patience */
+	close(a[1]);
+	for (int i = 0; i < 500 && !(s.n && got == sent); i++) {
+		for (ssize_t n; (n = read(reader, buf, sizeof buf)) > 0;)
+			got += (size_t)n;
+		if (!s.n)
+			run_for(s.loop, 1);
+	}
+	CHECK(s.n == 1 && got == sent && sent >= 2 * 65536);
+	pump_free(s.pump);
+	close(reader);
+	fifo_remove(&f);
+	loop_free(s.loop);
+}
+
+TEST(a_busy_stream_gets_larger_pipes)
+{
+	struct ends s = { .loop = loop_new() };
+	static char buf[65536];
+	int a[2], b[2];
+
+	pipe_make(a);
+	pipe_make(b);
+	CHECK(fd_set_nonblock(a[1], true) == 0 && fd_set_nonblock(b[0], true) == 0);
+	int small = fcntl(b[0], F_GETPIPE_SZ);
+	s.pump = pump_new(s.loop, a[0], b[1], ended, &s);
+	CHECK(write(a[1], "x", 1) == 1);
+	run_for(s.loop, 5);
+	CHECK(fcntl(b[0], F_GETPIPE_SZ) == small); /* most streams are not busy */
+	for (int i = 0; i < 40; i++) {
+		(void)!write(a[1], buf, sizeof buf);
+		run_for(s.loop, 1);
+		while (read(b[0], buf, sizeof buf) > 0)
+			;
+	}
+	CHECK(fcntl(b[0], F_GETPIPE_SZ) > small || small >= 1 << 20);
+	pump_free(s.pump);
+	close(a[1]);
+	close(b[0]);
+	loop_free(s.loop);
 }

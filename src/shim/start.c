@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "os/fd.h"
 #include "os/file.h"
+#include "os/process_record.h"
 #include "os/socket.h"
 #include "os/spawn.h"
 #include "shim/actions_priv.h"
@@ -150,6 +151,7 @@ static int start_server(const struct shim_args *args, const char *self, int fd,
 		return -1;
 	}
 	adjust_oom_score(pid);
+	(void)process_record_write(AT_FDCWD, "shim.pid", pid); /* for the day it hangs */
 	int r = copy->pid ? server_fork_send(copy, fd) : 0;
 
 	return r < 0 ? err_sys(e, -r, "give the shim its socket") : 0;

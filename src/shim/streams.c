@@ -17,6 +17,9 @@
 
 enum { IN, OUT, ERR };
 
+/* A full fifo that nobody reads: who comes back from a restart does so within this. */
+#define READER_PATIENCE 30000000000ull
+
 struct streams {
 	struct loop *loop;
 	char *path[3];
@@ -284,11 +287,13 @@ static void on_output(const char *bytes, size_t n, void *arg)
 
 static void start_output(struct streams *s, int n, int from, int to)
 {
-	struct pump_tee tee = { on_output, &s->output[n], &s->out_keep[n] };
+	struct pump_tee tee = { s->log ? on_output : NULL, &s->output[n], &s->out_keep[n],
+				READER_PATIENCE };
+	bool is_fifo = s->out_keep[n] >= 0;
 
 	s->output[n] = (struct output){ s, n };
 	s->pump[n] =
-		pump_new_tee(s->loop, from, to, s->log ? &tee : NULL, on_pump_end, &s->output[n]);
+		pump_new_tee(s->loop, from, to, s->log || is_fifo ? &tee : NULL, on_pump_end, &s->output[n]);
 }
 
 static int start_input(struct streams *s, int to, struct err *e)

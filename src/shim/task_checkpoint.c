@@ -93,9 +93,11 @@ static void checkpoint(struct proc *p, struct ttrpc_call *call, const checkpoint
 		.terminal = o->terminal,
 		.file_locks = o->file_locks,
 	};
-	const struct oci_request k = {
-		.verb = OCI_CHECKPOINT, .id = c->id, .bundle = c->bundle, .criu = &criu
-	};
+	const struct oci_request k = { .verb = OCI_CHECKPOINT,
+				       .id = c->id,
+				       .bundle = c->bundle,
+				       .criu = &criu,
+				       .call = call };
 
 	proc_begin(p, call);
 	oci_call(c->shim->loop, c->shim->reaper, &c->runtime, &k, on_checkpointed, p);

@@ -28,6 +28,7 @@ static void runtime_do(struct proc *p, struct ttrpc_call *call, struct oci_reque
 
 	q->id = c->id;
 	q->bundle = c->bundle;
+	q->call = call;
 	proc_begin(p, call);
 	oci_call(c->shim->loop, c->shim->reaper, &c->runtime, q, done, p);
 }

@@ -166,6 +166,7 @@ static void on_streams(const struct err *e, void *arg)
 		.no_new_keyring = c->no_new_keyring,
 		.make_root = mount_rootfs,
 		.root_arg = c,
+		.call = c->init.op,
 	};
 
 	oci_call(c->shim->loop, c->shim->reaper, &c->runtime, &q, on_created, c);

@@ -84,7 +84,8 @@ static void restore_init(struct proc *p)
 				 .stdio = streams_child(p->io),
 				 .terminal = p->terminal,
 				 .no_pivot_root = c->no_pivot_root,
-				 .criu = &criu };
+				 .criu = &criu,
+				 .call = p->op };
 
 	oci_call(c->shim->loop, c->shim->reaper, &c->runtime, &q, on_restored, p);
 }
@@ -92,7 +93,9 @@ static void restore_init(struct proc *p)
 static void start_init(struct proc *p, struct ttrpc_call *call)
 {
 	struct container *c = p->container;
-	struct oci_request q = { .verb = OCI_START, .id = c->id, .bundle = c->bundle };
+	struct oci_request q = {
+		.verb = OCI_START, .id = c->id, .bundle = c->bundle, .call = call
+	};
 
 	proc_begin(p, call);
 	p->is_starting = true;
@@ -165,6 +168,7 @@ static void on_exec_streams(const struct err *e, void *arg)
 		.terminal = p->terminal,
 		.json = p->spec,
 		.json_len = p->spec_len,
+		.call = p->op,
 	};
 
 	oci_call(c->shim->loop, c->shim->reaper, &c->runtime, &q, on_exec_started, p);
@@ -314,7 +318,9 @@ static void on_drained(void *arg)
 {
 	struct proc *p = arg;
 	struct container *c = p->container;
-	struct oci_request q = { .verb = OCI_DELETE, .id = c->id, .bundle = c->bundle };
+	struct oci_request q = {
+		.verb = OCI_DELETE, .id = c->id, .bundle = c->bundle, .call = p->op
+	};
 
 	loop_timer_remove(p->drain_timer);
 	p->drain_timer = NULL;

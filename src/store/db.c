@@ -1,6 +1,7 @@
 #include "store/db.h"
 
 #include "base/mem.h"
+#include "loop/trace.h"
 #include "os/fd.h"
 #include "os/file.h"
 
@@ -384,6 +385,7 @@ void db_on_write(struct db *db, void (*told)(void *arg), void *arg)
 
 int db_write(struct db *db, db_write_fn *fn, void *arg, struct err *e)
 {
+	TRACE_STEP("commit of the database");
 	int r = db_write_quietly(db, fn, arg, e);
 
 	if (r >= 0 && db->told)

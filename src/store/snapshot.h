@@ -59,6 +59,11 @@ int snapshot_commit_on(struct store *s, const struct snapshot_at *at, const char
 		       const char *key, const char *parent, const struct labels *labels,
 		       struct err *e);
 
+/* The same by a caller that has synced its files itself: nobody waits for the disk twice. */
+int snapshot_commit_synced(struct store *s, const struct snapshot_at *at, const char *name,
+			   const char *key, const char *parent, const struct labels *labels,
+			   struct err *e);
+
 /* Only the record goes: the directory with the next gc_run() or snapshot_cleanup().
  * ERR_FAILED_PRECONDITION `cannot remove snapshot with child`. */
 int snapshot_remove(struct store *s, const struct snapshot_at *at, const char *key, struct err *e);

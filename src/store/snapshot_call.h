@@ -16,6 +16,7 @@ struct call {
 	const struct mask *mask;
 	uint64_t number;
 	const char *remote, *parent_remote; /* keys of a proxy's */
+	bool is_synced; /* its files are on the disk */
 	struct snapshot_usage usage;
 	struct snapshot_info *ret;
 	struct mounts *ret_mounts;

@@ -122,11 +122,23 @@ static int commit_dir(struct call *c, const struct layers *l, struct err *e)
 		return -1;
 	if (c->sn->ops->seal && c->sn->ops->seal(c->sn, l, &c->usage, e) < 0)
 		return -1;
-	if (make_durable(fd, e) < 0 || db_write(c->s->db, commit, c, e) < 0)
+	if (((c->sn->ops->seal || !c->is_synced) && make_durable(fd, e) < 0) || db_write(c->s->db, commit, c, e) < 0)
 		return -1;
 	if (c->sn->ops->sealed)
 		c->sn->ops->sealed(c->sn, l);
 	return 0;
+}
+
+static int commit_as(struct call *c, struct err *e)
+{
+	struct layers l = { 0 };
+
+	if (!c->name || !*c->name || !c->key || !*c->key)
+		return err_set(e, ERR_INVALID_ARGUMENT, "snapshot name and key must not be empty");
+	if (labels_check(c->labels, e) < 0 ||
+	    snapshot_layers(c->s, c->at, c->key, c->a, &c->sn, &l, e) < 0)
+		return -1;
+	return c->sn->proxy ? commit_remote(c, e) : commit_dir(c, &l, e);
 }
 
 int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *name,
@@ -135,13 +147,13 @@ int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *n
 	return snapshot_commit_on(s, at, name, key, "", labels, e);
 }
 
+static const struct labels no_labels;
+
 int snapshot_commit_on(struct store *s, const struct snapshot_at *at, const char *name,
 		       const char *key, const char *parent, const struct labels *labels,
 		       struct err *e)
 {
-	static const struct labels none;
 	AUTO_ARENA struct arena *a = arena_new();
-	struct layers l = { 0 };
 	struct call c = { .s = s,
 			  .at = at,
 			  .a = a,
@@ -149,11 +161,25 @@ int snapshot_commit_on(struct store *s, const struct snapshot_at *at, const char
 			  .name = name,
 			  .parent = parent,
 			  .parent_remote = "",
-			  .labels = labels ?: &none };
+			  .labels = labels ?: &no_labels };
 
-	if (!name || !*name || !key || !*key)
-		return err_set(e, ERR_INVALID_ARGUMENT, "snapshot name and key must not be empty");
-	if (labels_check(c.labels, e) < 0 || snapshot_layers(s, at, key, a, &c.sn, &l, e) < 0)
-		return -1;
-	return c.sn->proxy ? commit_remote(&c, e) : commit_dir(&c, &l, e);
+	return commit_as(&c, e);
+}
+
+int snapshot_commit_synced(struct store *s, const struct snapshot_at *at, const char *name,
+			   const char *key, const char *parent, const struct labels *labels,
+			   struct err *e)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct call c = { .s = s,
+			  .at = at,
+			  .a = a,
+			  .key = key,
+			  .name = name,
+			  .parent = parent,
+			  .parent_remote = "",
+			  .labels = labels ?: &no_labels,
+			  .is_synced = true };
+
+	return commit_as(&c, e);
 }

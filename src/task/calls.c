@@ -56,7 +56,7 @@ int task_start(struct task *t, const char *exec_id, uint32_t *ret_pid, struct er
 
 	req.id = t->id;
 	req.exec_id = text(exec_id);
-	if (task_call(t, "Start", TASK_LONG_NS, &req,
+	if (task_call(t, "Start", t->ts->env->timeouts.start, &req,
 		      &containerd__task__v3__start_response__descriptor, (void *)&rsp, e) < 0)
 		return -1;
 	*ret_pid = rsp->pid;
@@ -93,7 +93,7 @@ int task_exec(struct task *t, const char *exec_id, const struct any *process,
 	req.stderr = text(io->err);
 	req.spec = &spec;
 	bool is_noted = !is_init(exec_id) && remains_note_fifos(t, exec_id, io);
-	int r = task_call(t, "Exec", TASK_LONG_NS, &req, NULL, NULL, e);
+	int r = task_call(t, "Exec", t->ts->env->timeouts.start, &req, NULL, NULL, e);
 
 	if (r < 0 && is_noted)
 		remains_forget_fifos(t, exec_id);
@@ -181,7 +181,7 @@ int task_checkpoint(struct task *t, const char *dir, const struct any *options, 
 		task_any_to(options, &any);
 		req.options = &any;
 	}
-	return task_call(t, "Checkpoint", task_time_left(deadline), &req, NULL, NULL, e);
+	return task_call(t, "Checkpoint", task_time_left(t, deadline), &req, NULL, NULL, e);
 }
 
 int task_pids(struct task *t, struct arena *a, struct task_pid **ret, size_t *ret_n, struct err *e)

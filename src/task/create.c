@@ -4,6 +4,7 @@
 #include "base/ident.h"
 #include "base/log.h"
 #include "loop/loop.h"
+#include "loop/trace.h"
 
 #include <errno.h>
 #include <string.h>
@@ -25,12 +26,13 @@ Containerd__Types__Mount **task_mounts_to(const struct mounts *from, struct aren
 	return v;
 }
 
-uint64_t task_time_left(uint64_t deadline)
+uint64_t task_time_left(const struct task *t, uint64_t deadline)
 {
+	uint64_t longest = t->ts->env->timeouts.start;
 	uint64_t now = loop_now();
 
-	if (!deadline || deadline > now + TASK_LONG_NS)
-		return TASK_LONG_NS;
+	if (!deadline || deadline > now + longest)
+		return longest;
 	return deadline > now ? deadline - now : 1;
 }
 
@@ -71,7 +73,7 @@ static int call_create(struct task *t, const struct task_new *n, const char *che
 		task_any_to(&n->options, &options);
 		req.options = &options;
 	}
-	if (task_call(t, "Create", task_time_left(n->deadline), &req,
+	if (task_call(t, "Create", task_time_left(t, n->deadline), &req,
 		      &containerd__task__v3__create_task_response__descriptor, &rsp, e) < 0)
 		return err_wrap(e, "failed to create shim task");
 	*ret_pid = rsp->pid;
@@ -91,6 +93,7 @@ int task_start_shim(struct task *t, const struct any *options, struct err *e)
 	struct bootstrap b;
 	struct conn *c = NULL;
 
+	TRACE_STEP("start of the shim");
 	t->log = shim_log_open(t, e);
 	if (!t->log ||
 	    bundle_write(t, "shim-binary-path", t->shim_path, strlen(t->shim_path), e) < 0)
@@ -152,11 +155,20 @@ bool task_undo_shim(struct task *t)
 	if (!t->is_sandboxed &&
 	    task_call(t, "Shutdown", t->ts->env->timeouts.shutdown, &down, NULL, NULL, &e) < 0)
 		log_debug(LOG({ "id", t->id }, { "error", e.msg }), "shutdown of the shim failed");
+	if (e.code == ERR_DEADLINE_EXCEEDED)
+		task_kill_wedged(t);
 	err_clear(&e);
 	if (shim_delete(t, &x, &e) == 0)
 		return true;
 	log_warn(LOG({ "id", t->id }, { "error", e.msg }), "failed to clean up the shim");
 	return false;
+}
+
+static int make_bundle(struct task *t, const struct task_new *n, struct err *e)
+{
+	TRACE_STEP("bundle");
+
+	return bundle_make(t, &n->spec, e);
 }
 
 static int create_steps(struct task *t, const struct task_new *n, uint32_t *ret_pid,
@@ -165,7 +177,7 @@ static int create_steps(struct task *t, const struct task_new *n, uint32_t *ret_
 	AUTO_ARENA struct arena *a = arena_new();
 	const char *checkpoint;
 
-	if (bundle_make(t, &n->spec, e) < 0 || find_checkpoint(t, n, a, &checkpoint, e) < 0)
+	if (make_bundle(t, n, e) < 0 || find_checkpoint(t, n, a, &checkpoint, e) < 0)
 		return -1;
 	(void)remains_note_fifos(t, "", &n->io); /* without, who made them removes them */
 	int r = get_shim(t, n, e) < 0 ? -1 : call_create(t, n, checkpoint, ret_pid, e);

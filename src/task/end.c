@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "containerd/events/task.pb-c.h"
+#include "loop/trace.h"
 
 #include <time.h>
 
@@ -49,6 +50,8 @@ static void publish_end(struct task *t, const struct task_exit *x, bool is_exit_
 
 void task_bury(struct task *t, const struct task_exit *x, bool is_clean)
 {
+	TRACE_STEP("removal of the bundle");
+
 	(void)task_set_phase(t, PHASE_GONE); /* from STARTING, LOST or DELETING */
 	if (is_clean)
 		bundle_remove(t);
@@ -102,7 +105,7 @@ static int call_delete(struct task *t, const char *exec_id, struct task_exit *re
 
 	req.id = t->id;
 	req.exec_id = (char *)(exec_id ?: "");
-	if (task_call(t, "Delete", TASK_LONG_NS, &req,
+	if (task_call(t, "Delete", t->ts->env->timeouts.start, &req,
 		      &containerd__task__v3__delete_response__descriptor, (void *)&rsp, e) < 0)
 		return -1;
 	*ret = (struct task_exit){ rsp->pid, rsp->exit_status, task_time(rsp->exited_at) };
@@ -122,6 +125,8 @@ static bool shut_down(struct task *t)
 	if (e.code == ERR_UNAVAILABLE) /* it closed the connection before it answered: as good */
 		return true;
 	log_warn(LOG({ "id", t->id }, { "error", e.msg }), "failed to shut down the shim");
+	if (e.code == ERR_DEADLINE_EXCEEDED)
+		task_kill_wedged(t);
 	return false;
 }
 

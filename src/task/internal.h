@@ -27,7 +27,6 @@ enum task_phase { PHASE_STARTING, PHASE_ALIVE, PHASE_DELETING, PHASE_LOST, PHASE
 #define SECOND 1000000000ull
 #define TASK_LIST_NS (SECOND / 2)
 #define TASK_CALL_NS (15 * SECOND)
-#define TASK_LONG_NS (120 * SECOND) /* starts: hooks and slow disks count */
 #define TASK_START_MS 30000 /* of the shim binary */
 #define TASK_DIAL_NS (10 * SECOND)
 
@@ -167,7 +166,7 @@ void task_any_to(const struct any *from, Google__Protobuf__Any *to); /* borrows 
 struct any task_any_from(const Google__Protobuf__Any *from,
 			 struct arena *a); /* NULL: an empty one */
 int task_start_shim(struct task *t, const struct any *options, struct err *e);
-uint64_t task_time_left(uint64_t deadline); /* of TASK_LONG_NS */
+uint64_t task_time_left(const struct task *t, uint64_t deadline); /* of timeouts.start */
 void task_alive(struct task *t); /* STARTING is over */
 bool task_undo_shim(struct task *t); /* Shutdown, then the delete verb; false: that failed */
 
@@ -178,6 +177,9 @@ static inline bool task_is_sandbox(const struct task *t)
 {
 	return t->ts->service;
 }
+
+/* wedged.c */
+void task_kill_wedged(struct task *t); /* its shim did not answer Shutdown in time */
 
 /* watch.c */
 void task_watch(struct task *t); /* once its shim knows the init process */

@@ -61,7 +61,7 @@ static int call_create(struct task *t, const struct sandbox_new *n, struct err *
 		options.value = (ProtobufCBinaryData){ n->options.n, (uint8_t *)n->options.value };
 		req.options = &options;
 	}
-	if (task_call(t, "CreateSandbox", TASK_LONG_NS, &req, NULL, NULL, e) < 0)
+	if (task_call(t, "CreateSandbox", t->ts->env->timeouts.start, &req, NULL, NULL, e) < 0)
 		return err_wrap(e, "failed to create sandbox %s", t->id);
 	return 0;
 }
@@ -179,8 +179,8 @@ int sandbox_start(struct task *t, struct arena *a, struct sandbox_started *ret, 
 
 	*ret = (struct sandbox_started){ .address = "" };
 	req.sandbox_id = t->id;
-	if (task_call(t, "StartSandbox", TASK_LONG_NS, &req, V1_TYPE(start_sandbox_response), &rsp,
-		      e) < 0)
+	if (task_call(t, "StartSandbox", t->ts->env->timeouts.start, &req,
+		      V1_TYPE(start_sandbox_response), &rsp, e) < 0)
 		return err_wrap(e, "failed to start sandbox %s", t->id);
 	ret->pid = rsp->pid;
 	ret->created = task_time(rsp->created_at);
@@ -241,7 +241,7 @@ int sandbox_stop(struct task *t, uint32_t timeout_seconds, struct err *e)
 
 	req.sandbox_id = t->id;
 	req.timeout_secs = timeout_seconds;
-	if (!task_call(t, "StopSandbox", TASK_LONG_NS, &req, NULL, NULL, e))
+	if (!task_call(t, "StopSandbox", t->ts->env->timeouts.start, &req, NULL, NULL, e))
 		return 0;
 	if (e->code != ERR_NOT_FOUND && e->code != ERR_UNAVAILABLE)
 		return err_wrap(e, "failed to stop sandbox");

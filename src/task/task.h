@@ -32,13 +32,15 @@ struct task_timeouts {
 	uint64_t shutdown; /* to end, once told */
 	uint64_t cleanup; /* for the delete verb of a dead one */
 	uint64_t state, stats;
+	uint64_t start; /* creation, start, exec, deletion: hooks and slow disks count */
 };
 #define TASK_TIMEOUTS_DEFAULT                            \
 	((struct task_timeouts){ .load = 5000000000,     \
 				 .shutdown = 3000000000, \
 				 .cleanup = 5000000000,  \
 				 .state = 5000000000,    \
-				 .stats = 5000000000 })
+				 .stats = 5000000000,    \
+				 .start = 120000000000 })
 
 /* What the registry needs of the daemon; borrowed for its life. */
 struct tasks_env {

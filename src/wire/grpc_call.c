@@ -1,6 +1,7 @@
 /* One call of the server: the handler's view (wire/rpc.h) and its life on two threads. */
 #include "wire/grpc_conn.h"
 
+#include "base/str.h"
 #include "loop/loop.h"
 
 #include <string.h>
@@ -68,6 +69,9 @@ void grpc_call_unref(struct grpc_call *k)
 	grpc_out_free(k);
 	grpc_reader_done(&k->reader);
 	free(k->encoded);
+	if (k->trace)
+		str_done(k->trace);
+	free(k->trace);
 	cancel_done(&k->cancel);
 	pthread_mutex_destroy(&k->lock);
 	pthread_cond_destroy(&k->changed);
@@ -155,8 +159,19 @@ static int run_handler(struct grpc_call *k, const void *req, void *rsp, struct e
 	rpc_fn *fn = k->rpc.method->fn;
 	struct trace_id parent;
 
-	if (!trace_is_on())
+	if (!trace_is_on() && !k->trace)
 		return fn(&k->rpc, req, rsp, e);
+	if (k->trace) {
+		uint64_t begin = trace_now();
+
+		trace_log_enter(k->trace, "containerd");
+		int r = fn(&k->rpc, req, rsp, e);
+
+		if (r != RPC_PARKED)
+			trace_log_add(k->rpc.method->name, begin, trace_now());
+		trace_log_enter(NULL, NULL);
+		return r;
+	}
 	trace_parse(rpc_meta(&k->rpc, "traceparent"), &parent);
 	trace_begin(&k->rpc.span, &parent);
 	trace_enter(&k->rpc.span.id);
@@ -189,6 +204,10 @@ static void run_call(void *arg)
 	struct err e = { 0 };
 	int r = cancel_check(&k->cancel, &e);
 
+	if (m->kind == RPC_KIND_UNARY && rpc_meta(&k->rpc, TRACE_ASK)) {
+		k->trace = NEW(struct str);
+		*k->trace = STR_INIT(TRACE_LOG_MAX);
+	}
 	if (r == 0 && one_request(k))
 		r = take_request(k, &req, &e);
 	bool is_handlers = r == 0;

@@ -2,6 +2,7 @@
 
 #include "loop/cancel.h"
 #include "loop/loop.h"
+#include "loop/trace.h"
 #include "os/fd.h"
 #include "os/socket.h"
 #include "wire/grpc_client_priv.h"
@@ -253,6 +254,14 @@ void grpc_meta(struct grpc_client *c, const char *key, const char *value)
 {
 	GROW(c->meta, c->n_meta, c->cap_meta);
 	c->meta[c->n_meta++] = (struct grpc_header){ xstrdup(key), xstrdup(value) };
+}
+
+void grpc_trace(struct grpc_client *c, struct str *log, const char *who)
+{
+	if (log)
+		grpc_meta(c, TRACE_ASK, "1");
+	c->trace = log;
+	c->trace_who = who;
 }
 
 int grpc_fd(const struct grpc_client *c)

@@ -52,6 +52,11 @@ static inline void grpc_closep(struct grpc_client **c)
 /* A header sent with every later call. */
 void grpc_meta(struct grpc_client *c, const char *key, const char *value);
 
+/* Asks with every later call where its time goes (loop/trace.h): what the server answers is added
+ * to *log, and a record of the call itself, from `who`.  Both are borrowed until NULL ends it. */
+struct str;
+void grpc_trace(struct grpc_client *c, struct str *log, const char *who);
+
 struct grpc_options {
 	uint64_t timeout_ns; /* sent as grpc-timeout and kept here too; 0: none */
 	const char *lease; /* containerd-lease, or NULL */

@@ -1,6 +1,7 @@
 /* The HTTP/2 session of the gRPC client. */
 #include "base/num.h"
 #include "loop/loop.h"
+#include "loop/trace.h"
 #include "wire/grpc_client_priv.h"
 #include "wire/grpc_header.h"
 
@@ -84,6 +85,9 @@ void grpc_client_consume(struct grpc_stream *s)
 
 static void close_stream(struct grpc_stream *s)
 {
+	if (s->path && !s->is_closed && s->client->trace)
+		trace_log_put(s->client->trace, s->client->trace_who, s->path, s->began,
+			      trace_now());
 	s->is_closed = true;
 	drop_out(s);
 }
@@ -150,6 +154,10 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t 
 	} else if (nn == 12 && memcmp(n, "grpc-message", 12) == 0 && !s->message) {
 		grpc_percent_decode(&text, (const char *)value, vn);
 		s->message = str_take(&text);
+	} else if (nn == sizeof TRACE_ASK - 1 && memcmp(n, TRACE_ASK, nn) == 0 &&
+		   s->client->trace) {
+		str_addn(&text, value, vn);
+		trace_log_merge(s->client->trace, str_c(&text));
 	}
 	return 0;
 }
@@ -286,12 +294,17 @@ struct grpc_stream *grpc_client_submit(struct grpc_client *c, const char *path,
 		add(&h, "containerd-lease", opt->lease);
 
 	s->client = c;
+	if (c->trace) {
+		s->path = xstrdup(path + (*path == '/'));
+		s->began = trace_now();
+	}
 	s->rsp_type = rsp_type;
 	s->in_tail = &s->in;
 	s->out_tail = &s->out;
 	grpc_reader_init(&s->reader, GRPC_CLIENT_MAX);
 	s->id = nghttp2_submit_request(c->ng, NULL, h.nv, h.n, &from, s);
 	if (s->id < 0) { /* all stream ids are used up */
+		free(s->path);
 		free(s);
 		return NULL;
 	}
@@ -327,5 +340,6 @@ void grpc_stream_free(struct grpc_stream *s)
 	drop_out(s);
 	grpc_reader_done(&s->reader);
 	free(s->message);
+	free(s->path);
 	free(s);
 }

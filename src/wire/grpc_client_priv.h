@@ -26,6 +26,8 @@ struct grpc_stream {
 	int32_t id; /* 0 once HTTP/2 is done with it */
 	const ProtobufCMessageDescriptor *rsp_type;
 	uint64_t deadline;
+	char *path; /* and */
+	uint64_t began; /* for the trace; or NULL */
 	bool has_headers, is_closed; /* closed: status is final */
 	struct err status;
 	bool has_status; /* grpc-status came */
@@ -50,6 +52,8 @@ struct grpc_client {
 	size_t n_meta, cap_meta;
 	size_t out_at, out_len; /* of out, what is being sent */
 	struct err lost; /* filled once the connection is gone */
+	struct str *trace; /* NULL: nobody wants it */
+	const char *trace_who;
 	uint8_t out[GRPC_CLIENT_ENOUGH + 9 + 16384]; /* and one frame */
 };
 

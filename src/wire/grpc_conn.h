@@ -71,6 +71,9 @@ struct grpc_call {
 	struct out_chunk *out, **out_tail;
 	enum err_code end_code;
 	char *end_text; /* percent-encoded */
+	/* Of a unary call whose client asked (loop/trace.h); the handler's until it has ended or
+	 * parked the call, then the loop's. */
+	struct str *trace;
 
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t changed;

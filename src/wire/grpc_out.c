@@ -21,14 +21,22 @@ static void wake(struct grpc_call *k)
 	k->env->wake(k->conn);
 }
 
+/* The last one of the trailers, which most calls do without. */
+static const char *trace_of(const struct grpc_call *k)
+{
+	return k->trace ? str_c(k->trace) : "";
+}
+
 static int submit_trailers(struct grpc_call *k)
 {
 	char code[12];
 
 	snprintf(code, sizeof code, "%d", k->end_code);
-	nghttp2_nv nv[] = { NV("grpc-status", code), NV("grpc-message", k->end_text) };
+	const char *trace = trace_of(k);
+	nghttp2_nv nv[] = { NV("grpc-status", code), NV("grpc-message", k->end_text),
+			    NV(TRACE_ASK, trace) };
 	k->end_sent = true;
-	return nghttp2_submit_trailer(k->conn->ng, k->stream_id, nv, ARRAY_LEN(nv));
+	return nghttp2_submit_trailer(k->conn->ng, k->stream_id, nv, ARRAY_LEN(nv) - !*trace);
 }
 
 static size_t waiting(const struct grpc_call *k, size_t enough)
@@ -161,13 +169,15 @@ static void set_end(struct grpc_call *k, const struct err *e)
 /* All of the answer in one HEADERS frame. */
 static void trailers_only(struct grpc_call *k, const char *status)
 {
+	const char *trace = trace_of(k);
 	char code[12];
 
 	snprintf(code, sizeof code, "%d", k->end_code);
 	nghttp2_nv nv[] = { NV(":status", status), NV("content-type", "application/grpc"),
-			    NV("grpc-status", code), NV("grpc-message", k->end_text) };
+			    NV("grpc-status", code), NV("grpc-message", k->end_text),
+			    NV(TRACE_ASK, trace) };
 	k->headers_sent = k->end_sent = true;
-	(void)nghttp2_submit_response(k->conn->ng, k->stream_id, nv, ARRAY_LEN(nv), NULL);
+	(void)nghttp2_submit_response(k->conn->ng, k->stream_id, nv, ARRAY_LEN(nv) - !*trace, NULL);
 	wake(k);
 }
 

@@ -23,6 +23,7 @@ struct pending {
 	void *arg;
 	uint64_t timeout; /* watched by the loop; 0: the waiting thread does it, or nobody */
 	struct loop_timer *timer; /* loop thread only */
+	struct str *trace; /* of a waiting thread that wants one, or NULL */
 	struct pending *next, *prev;
 	struct err error; /* for completions that are posted */
 };
@@ -176,6 +177,8 @@ static void on_response(struct ttrpc_client *c, const struct ttrpc_frame *f)
 				? (enum err_code)r->status->code
 				: ERR_UNKNOWN,
 			"%s", r->status->message);
+	if (r && p->trace)
+		trace_log_merge(p->trace, r->casco_trace);
 	if (!r || e.code)
 		call_end(p, &e, NULL, 0);
 	else
@@ -385,10 +388,10 @@ static void add_metadata(Ttrpc__Request *q, Ttrpc__KeyValue *kv, const char *key
 
 /* The bytes of a Request; *ret is the caller's.  span: the peer's parent, if it is set. */
 static size_t request_pack(const struct ttrpc_target *t, const ProtobufCMessage *req,
-			   const struct trace_id *span, uint8_t **ret)
+			   const struct trace_id *span, bool wants_trace, uint8_t **ret)
 {
 	Ttrpc__Request q = TTRPC__REQUEST__INIT;
-	Ttrpc__KeyValue kv[2], *kvs[] = { &kv[0], &kv[1] };
+	Ttrpc__KeyValue kv[3], *kvs[] = { &kv[0], &kv[1], &kv[2] };
 	char parent[TRACE_PARENT];
 	AUTO_FREE uint8_t *payload = NULL;
 
@@ -405,6 +408,8 @@ static size_t request_pack(const struct ttrpc_target *t, const ProtobufCMessage 
 		trace_print(span, parent);
 		add_metadata(&q, &kv[q.n_metadata], "traceparent", parent);
 	}
+	if (wants_trace)
+		add_metadata(&q, &kv[q.n_metadata], TRACE_ASK, "1");
 
 	size_t n = ttrpc__request__get_packed_size(&q);
 
@@ -415,16 +420,20 @@ static size_t request_pack(const struct ttrpc_target *t, const ProtobufCMessage 
 
 static uint32_t call_start(struct ttrpc_client *c, const struct ttrpc_target *t,
 			   const ProtobufCMessage *req, const struct trace_id *span,
-			   bool loop_watches, ttrpc_done_fn *done, void *arg)
+			   struct str *trace, bool loop_watches, ttrpc_done_fn *done, void *arg)
 {
 	AUTO_FREE uint8_t *body = NULL;
-	size_t n = request_pack(t, req, span, &body);
+	size_t n = request_pack(t, req, span, trace, &body);
 	struct pending *p = NEW(struct pending);
 	bool is_dead, post_flush = false;
 	uint32_t id;
 
 	*p = (struct pending){
-		.client = c, .done = done, .arg = arg, .timeout = loop_watches ? t->timeout : 0
+		.client = c,
+		.done = done,
+		.arg = arg,
+		.timeout = loop_watches ? t->timeout : 0,
+		.trace = trace,
 	};
 
 	/* The id and its frame under one lock: ids must rise on the wire. */
@@ -471,7 +480,7 @@ static uint32_t call_start(struct ttrpc_client *c, const struct ttrpc_target *t,
 uint32_t ttrpc_client_call(struct ttrpc_client *c, const struct ttrpc_target *t,
 			   const ProtobufCMessage *req, ttrpc_done_fn *done, void *arg)
 {
-	return call_start(c, t, req, trace_current(), true, done, arg);
+	return call_start(c, t, req, trace_current(), NULL, true, done, arg);
 }
 
 void ttrpc_client_cancel(struct ttrpc_client *c, uint32_t id)
@@ -544,6 +553,14 @@ static void note_span(const struct trace_span *s, const struct ttrpc_target *t, 
 	trace_end(s, &c);
 }
 
+static void note_steps(const char *method, uint64_t begin, const struct str *theirs)
+{
+	AUTO_FREE char *name = xasprintf("call of the shim: %s", method);
+
+	trace_log_add(name, begin, trace_now());
+	trace_log_merge(trace_log(), str_c(theirs));
+}
+
 int ttrpc_client_call_wait(struct ttrpc_client *c, const struct ttrpc_target *t,
 			   const ProtobufCMessage *req, const ProtobufCMessageDescriptor *rsp,
 			   ProtobufCMessage **ret, struct err *e)
@@ -560,7 +577,10 @@ int ttrpc_client_call_wait(struct ttrpc_client *c, const struct ttrpc_target *t,
 
 	if (trace_current()) /* no spans of what no request asked for */
 		trace_begin(&span, trace_current());
-	uint32_t id = call_start(c, t, req, &span.id, false, waiter_done, &w);
+	struct str *log = trace_log();
+	AUTO_STR struct str theirs = STR_INIT(TRACE_LOG_MAX);
+	uint64_t begin = log ? trace_now() : 0;
+	uint32_t id = call_start(c, t, req, &span.id, log ? &theirs : NULL, false, waiter_done, &w);
 
 	if (!waiter_wait(&w, t->timeout)) {
 		struct pending *p = take_call(c, id);
@@ -575,6 +595,8 @@ int ttrpc_client_call_wait(struct ttrpc_client *c, const struct ttrpc_target *t,
 	client_unref(c);
 	pthread_cond_destroy(&w.cond);
 	pthread_mutex_destroy(&w.lock);
+	if (log)
+		note_steps(t->method, begin, &theirs);
 	if (span.id.is_set)
 		note_span(&span, t, &w.error);
 	if (w.error.code)

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "loop/loop.h"
+#include "loop/trace.h"
 #include "os/socket.h"
 #include "ttrpc/request.pb-c.h"
 #include "wire/ttrpc.h"
@@ -128,11 +129,15 @@ static void call_free(struct open_call *oc)
 	if (oc->req)
 		protobuf_c_message_free_unpacked(oc->req, NULL);
 	ttrpc__request__free_unpacked(oc->frame, NULL);
+	if (oc->call.trace)
+		str_done(oc->call.trace);
+	free(oc->call.trace);
 	free(oc);
 }
 
 /* Body of a Response frame; *ret is the caller's. */
-static size_t response_pack(const struct err *e, const ProtobufCMessage *rsp, uint8_t **ret)
+static size_t response_pack(const struct err *e, const ProtobufCMessage *rsp,
+			    const struct str *trace, uint8_t **ret)
 {
 	Ttrpc__Response m = TTRPC__RESPONSE__INIT;
 	Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
@@ -147,7 +152,9 @@ static size_t response_pack(const struct err *e, const ProtobufCMessage *rsp, ui
 
 	struct err too_long = { 0 };
 
-	if (m.payload.len > TTRPC_MAX_BODY - 64) {
+	if (trace)
+		m.casco_trace = (char *)str_c(trace);
+	if (m.payload.len > TTRPC_MAX_BODY - 64 - (trace ? trace->len : 0)) {
 		err_set(&too_long, ERR_RESOURCE_EXHAUSTED,
 			"ttrpc: message length %zu exceeds the limit", m.payload.len);
 		m.payload.len = 0;
@@ -197,7 +204,7 @@ static void answer(struct ttrpc_call *call, const struct err *e, const ProtobufC
 	struct answer *a = NEW(struct answer);
 
 	a->oc = (struct open_call *)call;
-	a->n = response_pack(e, rsp, &a->body);
+	a->n = response_pack(e, rsp, call->trace, &a->body);
 	if (pthread_equal(a->oc->thread, pthread_self()))
 		answer_send(a);
 	else
@@ -260,6 +267,14 @@ static void request_refuse_unknown(struct conn *c, uint32_t stream, const Ttrpc_
 	conn_refuse(c, stream, ERR_UNIMPLEMENTED, text);
 }
 
+static void ask_trace(struct open_call *oc)
+{
+	if (oc->call.trace)
+		return;
+	oc->call.trace = NEW(struct str);
+	*oc->call.trace = STR_INIT(TRACE_LOG_MAX);
+}
+
 static void on_request(struct conn *c, const struct ttrpc_frame *f)
 {
 	Ttrpc__Request *q = ttrpc__request__unpack(NULL, f->len, f->body);
@@ -307,6 +322,8 @@ static void on_request(struct conn *c, const struct ttrpc_frame *f)
 	for (size_t i = q->n_metadata; i-- > 0;) /* the first one counts */
 		if (strcmp(q->metadata[i]->key, TTRPC_NAMESPACE_KEY) == 0)
 			oc->call.ns = q->metadata[i]->value;
+		else if (strcmp(q->metadata[i]->key, TRACE_ASK) == 0)
+			ask_trace(oc);
 	if (c->calls)
 		c->calls->prev = oc;
 	c->calls = oc;

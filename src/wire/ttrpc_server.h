@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 struct loop;
+struct str;
 struct ttrpc_server;
 
 struct ttrpc_call {
@@ -22,6 +23,8 @@ struct ttrpc_call {
 	const void *req; /* the decoded message; lives as long as the call */
 	const char *ns; /* containerd-namespace-ttrpc; "" when absent */
 	uint64_t deadline; /* loop_now() time; 0: none */
+	struct str
+		*trace; /* for a caller that wants to know (loop/trace.h): goes with the answer */
 	void (*on_cancel)(struct ttrpc_call *c); /* the handler may set these two */
 	void *data;
 };

@@ -19,11 +19,11 @@ def call(name, *args):
         raise OSError(error, f"{name}: {os.strerror(error)}")
 
 
-def sh(*command, check=True):
+def sh(*command, check=True, err=False):
     r = subprocess.run(command, capture_output=True, text=True, check=False)
     if check and r.returncode:
         raise AssertionError(f"{' '.join(command)}: exit {r.returncode}\n{r.stdout}{r.stderr}")
-    return r.stdout
+    return r.stderr if err else r.stdout
 
 
 class Netspace:
@@ -125,11 +125,20 @@ def elements(name):
 
 def drop_table():
     """As `nft delete table inet casco`."""
+    take_away(2)
+
+
+def flush_rules():
+    """As `nft flush table inet casco`: the table and its sets stay."""
+    take_away(8)
+
+
+def take_away(kind):
     begin = struct.pack("=IHHIIBBH", 20, 16, 1, 0, 0, 0, 0, socket.htons(10))
     end = struct.pack("=IHHIIBBH", 20, 17, 1, 0, 0, 0, 0, socket.htons(10))
     body = struct.pack("=BBH", 1, 0, 0) + attribute(1, b"casco\0")
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as s:
-        s.send(begin + struct.pack("=IHHII", 16 + len(body), 10 << 8 | 2, 1, 1, 0) + body + end)
+        s.send(begin + struct.pack("=IHHII", 16 + len(body), 10 << 8 | kind, 1, 1, 0) + body + end)
 
 
 def leftovers(root):

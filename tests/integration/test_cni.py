@@ -11,7 +11,7 @@ import time
 import unittest
 
 from casco import SHARE, Scratch, our_env, processes, wait_for
-from netspace import PLUGINS, bridge_list, drop_table, elements, leftovers, remove_bridges, sh, write_conf
+from netspace import PLUGINS, bridge_list, drop_table, flush_rules, elements, leftovers, remove_bridges, sh, write_conf
 from networked import SERVE, NetworkTest, fetch, setUpModule, tearDownModule  # noqa: F401 (for the module)
 
 ECHO = """
@@ -325,6 +325,16 @@ class Stubs(NetworkTest):
         self.assertIn(f'plugin type="bad" failed (add): failed to find plugin "bad" in path [{self.stubs.path} {PLUGINS}]', self.failed_run())
         self.assertEqual(self.asked(), [])
 
+    def test_what_goes_to_plugins_that_can(self):
+        self.network("[ $CNI_COMMAND = ADD ] && echo \"$in\" > $0.stdin && echo '{\"cniVersion\": \"1.0.0\", \"ips\": []}'; exit 0")
+        conf = {"type": "bad", "capabilities": {"aliases": True, "bandwidth": True}}
+        write_conf("50-stub.conflist", {"cniVersion": "1.0.0", "name": "stub", "plugins": [{"type": "good"}, conf]})
+        self.ctr("run", "--rm", "--network", "stub", "--network-alias", "db", "--network-alias", "store", "--ingress-bandwidth", "10M",
+                 "--egress-bandwidth", "1500k", self.IMAGE, "named", "true")
+        given = json.loads((self.stubs.path / "bad.stdin").read_text())["runtimeConfig"]
+        self.assertEqual(given, {"aliases": ["db", "store"], "bandwidth": {
+            "ingressRate": 10_000_000, "ingressBurst": 2**31 - 1, "egressRate": 1_500_000, "egressBurst": 2**31 - 1}})
+
     def test_huge_output(self):
         self.network("[ $CNI_COMMAND = DEL ] || exec head -c 50000000 /dev/zero")
         self.assertIn("it wrote more than 1048576 bytes", self.failed_run())
@@ -485,12 +495,102 @@ class AttachedBuiltin(Attached):
             self.assertIn(b"200 OK", s.recv(100))
 
     def test_rules_that_somebody_has_removed(self):
-        self.running("-p", "8089:80", name="robbed")
+        self.serve("robbed", "-p", "8089:80")
+        self.assertEqual(fetch("127.0.0.1", 8089), "robbed\n")
+        said = "rules of nf_tables were taken away"
+        self.assertNotIn(said, self.daemon.log())  # what we change ourselves is no news
+        for i, rob in enumerate((drop_table, flush_rules)):
+            rob()
+            wait_for("the rules to come back", lambda n=i + 1: self.daemon.log().count(said) == n)
+            self.assertEqual(fetch("127.0.0.1", 8089), "robbed\n")
+            self.assertEqual(fetch("192.0.2.1", 8089, outside=True), "robbed\n")
+        self.daemon.kill()
         drop_table()
-        self.serve("after", "-p", "8098:80")
-        self.assertEqual(fetch("127.0.0.1", 8098), "after\n")
+        self.daemon.start()
+        self.assertEqual(fetch("127.0.0.1", 8089), "robbed\n")
         self.ctr("tasks", "delete", "--force", "robbed")
-        self.assertEqual(fetch("127.0.0.1", 8098), "after\n")
+        time.sleep(0.5)
+        self.assertEqual(self.daemon.log().count(said), 3)
+
+
+class Screened(NetworkTest):
+    """publish_policy and publish_address of the configuration."""
+    builtin = True
+    config = NetworkTest.config + """
+[plugins.'io.casco.network.v1.builtin']
+  publish_policy = 'host-firewall'
+"""
+
+    def rule(self, *words):
+        sh("iptables", "-I", *words)
+        self.addCleanup(sh, "iptables", "-D", *words)
+        time.sleep(0.6)  # the daemon hears of it, and asks everybody again
+
+    def test_the_hosts_rules_decide(self):
+        self.serve("web", "-p", "8101:80", "-p", "192.0.2.1:8102:80")
+        self.assertEqual(fetch("127.0.0.1", 8101), "web\n")  # the host itself
+        for port in (8101, 8102):
+            self.assertEqual(fetch("192.0.2.1", port, outside=True), "web\n")
+        self.rule("INPUT", "-p", "tcp", "--dport", "8101", "-j", "DROP")
+        self.assertEqual(fetch("192.0.2.1", 8101, outside=True, tries=1), "")
+        self.assertEqual(fetch("192.0.2.1", 8102, outside=True), "web\n")
+        self.rule("INPUT", "-s", "192.0.2.2", "-p", "tcp", "--dport", "8101", "-j", "ACCEPT")
+        self.assertEqual(fetch("192.0.2.1", 8101, outside=True), "web\n")
+        self.assertEqual(fetch("127.0.0.1", 8101), "web\n")
+        reach = json.loads(self.ctr("inspect", "web", "Network.Reach").stdout)
+        self.assertEqual(reach, ["8101->80/tcp: from everywhere, if the host's rules for INPUT let it in",
+                                 "192.0.2.1:8102->80/tcp: from whoever reaches 192.0.2.1, if the host's rules for INPUT let it in"])
+        self.rule("FORWARD", "-p", "tcp", "--dport", "80", "-j", "DROP")
+        self.assertEqual(fetch("192.0.2.1", 8101, outside=True, tries=1), "")
+
+    def test_who_it_is_from_is_known(self):
+        self.serve("who", "-p", "8103:80")
+        hold = "import socket, sys; s = socket.create_connection(('192.0.2.1', 8103), timeout=20); print('open', flush=True); sys.stdin.read()"
+        p = subprocess.Popen(["ip", "netns", "exec", "outside", "python3", "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            self.assertEqual(p.stdout.readline(), "open\n")
+            self.assertIn("192.0.2.2:", self.ctr("tasks", "exec", "--exec-id", "n", "who", "netstat", "-tn").stdout)
+        finally:
+            p.communicate()
+
+
+class OnAnAddress(NetworkTest):
+    builtin = True
+    config = NetworkTest.config + """
+[plugins.'io.casco.network.v1.builtin']
+  publish_address = '127.0.0.1'
+"""
+
+    def test_a_port_without_an_address(self):
+        self.serve("web", "-p", "8104:80", "-p", "0.0.0.0:8105:80")
+        self.assertEqual(fetch("127.0.0.1", 8104), "web\n")
+        self.assertEqual(fetch("192.0.2.1", 8104, tries=1), "")
+        self.assertEqual(fetch("192.0.2.1", 8104, outside=True, tries=1), "")
+        self.assertEqual(fetch("192.0.2.1", 8105, outside=True), "web\n")
+
+    def test_who_reaches_it_is_said(self):
+        self.running("-p", "8106:80", "-p", "0.0.0.0:8107-8108:80-81", "-p", "0.0.0.0:8110:82", name="said")
+        self.assertEqual(json.loads(self.ctr("inspect", "said", "Network.Reach").stdout), [
+            "8106->80/tcp: from this host alone",
+            "0.0.0.0:8107-8108->80-81/tcp, 0.0.0.0:8110->82/tcp: from everywhere, past the host's rules for INPUT"])
+        self.assertIn("ok    ports: 1 containers publish some", self.ctr("doctor", check=False).stdout)
+        sh("iptables", "-P", "INPUT", "DROP")
+        self.addCleanup(sh, "iptables", "-P", "INPUT", "ACCEPT")
+        self.assertIn("WARN  ports: the host's firewall lets nothing in, and ports of said and 0 more are open",
+                      self.ctr("doctor", check=False).stdout)
+
+    def test_what_the_built_in_network_cannot_do(self):
+        for flag, value, capability in (("--ingress-bandwidth", "10M", "bandwidth"), ("--egress-bandwidth", "1", "bandwidth")):
+            r = self.ctr("run", "--rm", flag, value, self.IMAGE, "slow", "true", check=False)
+            self.assertIn(f'network "test" has no plugin with the capability "{capability}"', r.stderr)
+        self.assertIn("bits a second", self.ctr("run", "--rm", "--egress-bandwidth", "fast", self.IMAGE, "slow", "true", check=False).stderr)
+
+    def test_a_policy_that_there_is_not(self):
+        path = self.scratch.path / "bad.toml"
+        for key, value, text in (("publish_policy", "maybe", 'not "maybe"'), ("publish_address", "here", 'invalid IP address "here"')):
+            path.write_text(f"version = 3\n[plugins.'io.casco.network.v1.builtin']\n  {key} = '{value}'\n")
+            r = sh(self.daemon.binary, "--config", str(path), "config", "dump", check=False, err=True)
+            self.assertIn(text, r)
 
 
 class EndsBuiltin(Ends):

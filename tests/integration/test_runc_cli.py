@@ -129,6 +129,7 @@ class Words(unittest.TestCase):
                 results = []
                 for binary in (PEER, program("runc")):
                     here = pathlib.Path(tempfile.mkdtemp(dir=top))
+                    (here / "root").mkdir()  # without it, list is another since runc 1.2
                     words = [w.replace("''", "").format(here=here) for w in line.split()]
                     results.append((*call(binary, str(here / "root"), words, here),
                                     normal((here / "log").read_text()) if (here / "log").exists() else ""))
@@ -305,6 +306,13 @@ class Shown(RuncTest):
         sleeps = lambda: sorted(l.split()[2] for l in self.runc("ps", self.id, "-eo", "pid,args").stdout.splitlines()[1:])
         wait_for("the two sleeps", lambda: sleeps() == ["60", "61"])
         self.assertIn("couldn't find PID field", self.runc("ps", self.id, "-eo", "args").stderr)
+        r = self.runc("ps", self.id, "-o", "nosuch")  # what ps complains of is part of the error
+        self.assertRegex(r.stderr, r'^time=\S+ level=error msg="exit status 1: error: unknown user-defined format specifier')
+
+    def test_list_of_a_root_that_is_not_there(self):
+        r = self.runc("--root", "/no/such/root", "list")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("open /no/such/root: no such file or directory", r.stderr)
 
     def test_list_of_a_stopped_one(self):
         self.background("true")
@@ -420,6 +428,19 @@ class Exec(RuncTest):
         t.type("stty size; exit 6\n")
         t.expect("33 77")
         self.assertEqual(t.wait(), 6)
+
+    def test_who_is_no_number(self):
+        self.background()
+        for user, why in (("daemon", r'bad uid: strconv.Atoi: parsing \"daemon\": invalid syntax'),
+                          ("1:2:3", r'bad gid: strconv.Atoi: parsing \"2:3\": invalid syntax'),
+                          ("4294967296", r'bad uid: strconv.Atoi: parsing \"4294967296\": value out of range')):
+            r = self.runc("exec", "-u", user, self.id, "true")
+            self.assertEqual(r.returncode, 255)
+            self.assertIn(f"exec failed: {why}", r.stderr)
+        self.assertEqual(self.runc("exec", "-u", "", self.id, "id", "-u").stdout, "0\n")  # as if it were not there
+        r = self.runc("exec", "-g", "wheel", self.id, "true")
+        self.assertIn(r'invalid value \"wheel\" for flag -g: strconv.ParseInt', r.stderr)
+        self.assertTrue(r.stdout.startswith("Incorrect Usage: "))
 
     def test_console_socket_needs_both(self):
         self.background()

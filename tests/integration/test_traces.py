@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 import unittest
+import xml.etree.ElementTree
 
 from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, free_port, our_env, run, wait_for
 from nri_plugin import inner, text, unpack
@@ -298,6 +299,62 @@ class Traces(unittest.TestCase):
         self.addCleanup(d.stop)
         d.ctr("version")
         self.assertNotIn("libcurl", pathlib.Path(f"/proc/{d.process.pid}/maps").read_text())
+
+
+class TraceFile(DaemonTest):
+    """ctr --trace FILE."""
+    PARTS = {"ctr", "containerd", "shim", "runtime", "init"}
+
+    def trace(self, *words, check=True):
+        path = self.scratch.path / "t.json"
+        r = self.ctr(*[path if w == "FILE" else w for w in words], check=check)
+        events = json.loads(path.read_text())["traceEvents"]
+        names = {e["pid"]: e["args"]["name"] for e in events if e["ph"] == "M"}
+        picture = xml.etree.ElementTree.parse(path.with_suffix(".svg")).getroot()
+        steps = [(names[e["pid"]], e["name"], e["ts"], e["ts"] + e["dur"], e["tid"]) for e in events if e["ph"] == "X"]
+        self.assertEqual(len(picture.findall("{*}text")), len(steps) + 1)
+        return r, steps
+
+    def test_a_run(self):
+        _, steps = self.trace("run", "--rm", "--trace", "FILE", self.IMAGE, "once", "true")
+        self.assertEqual({who for who, *_ in steps}, self.PARTS)
+        whole = steps[0]
+        self.assertEqual(whole[:3], ("ctr", "ctr run", 0))
+        for who, name, begin, end, _ in steps:
+            self.assertTrue(0 <= begin <= end <= whole[3] + 1, (who, name, begin, end, whole))
+        # a part's step lies within the call that asked for it
+        by_name = {(who, name): (begin, end) for who, name, begin, end, _ in reversed(steps)}
+        chain = [("ctr", "containerd.services.tasks.v1.Tasks/Create"), ("containerd", "call of the shim: Create"),
+                 ("shim", "wait for the runtime"), ("runtime", "cgroups")]
+        for outer, inner in zip(chain[:2], chain[1:3]):
+            (b0, e0), (b1, e1) = by_name[outer], by_name[inner]
+            self.assertTrue(b0 <= b1 and e1 <= e0 + 1, (outer, inner, b0, e0, b1, e1))
+        for who, name in chain + [("init", "mounts and devices"), ("runtime", "execve"), ("containerd", "commit of the database")]:
+            self.assertIn((who, name), by_name)
+        # what shares a lane follows or encloses
+        for i, (who, name, begin, end, lane) in enumerate(steps):
+            for other, other_name, b, e, l in steps[i + 1:]:
+                if (who, lane) == (other, l):
+                    self.assertTrue(b >= end - 0.001 or e <= end + 0.001, (who, name, other_name))
+
+    def test_an_exec_and_a_start(self):
+        self.running(name="box")
+        r, steps = self.trace("tasks", "exec", "--trace", "FILE", "--exec-id", "e", "box", "echo", "hi")
+        self.assertEqual(r.stdout, "hi\n")
+        self.assertLessEqual({("ctr", "ctr tasks exec"), ("runtime", "wait for the process")}, {s[:2] for s in steps})
+        self.ctr("containers", "create", self.IMAGE, "made", "true")
+        _, steps = self.trace("tasks", "start", "--trace", "FILE", "made")
+        self.assertEqual({who for who, *_ in steps}, self.PARTS)
+
+    def test_a_start_that_fails(self):
+        r, steps = self.trace("run", "--rm", "--trace", "FILE", self.IMAGE, "bad", "/no/such/program", check=False)
+        self.assertIn("/no/such/program", r.stderr)
+        self.assertIn(("runtime", "wait for init"), {s[:2] for s in steps})
+
+    def test_a_file_that_cannot_be(self):
+        r = self.ctr("run", "--rm", "--trace", "/no/such/folder/t.json", self.IMAGE, "never", "true", check=False)
+        self.assertEqual((r.returncode, r.stderr.strip()), (1, "ctr: write /no/such/folder/t.json: no such file or directory"))
+        self.assertEqual(self.ctr("containers", "ls", "-q").stdout, "")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include "api/containerd/listing.h"
 #include "api/containerd/publish.h"
 #include "api/containerd/services.h"
+#include "api/containerd/worker_run.h"
 #include "engine/collector.h"
 
 #include "containerd/events/image.pb-c.h"
@@ -131,7 +132,8 @@ static int create(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	struct image_record in = from_pb(c->arena, q->image);
 
 	in.created = conv_time(q->source_date_epoch);
-	if (image_create(call.engine->store, call.ns, call.lease, c->arena, &in, &made, e) < 0)
+	if (worker_admit(&call, in.name, &in.target, e) < 0 ||
+	    image_create(call.engine->store, call.ns, call.lease, c->arena, &in, &made, e) < 0)
 		return -1;
 	a->image = to_pb(c->arena, &made);
 
@@ -160,6 +162,8 @@ static int update(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	struct mask mask = conv_mask(q->update_mask);
 
 	in.updated = conv_time(q->source_date_epoch);
+	if (*in.target.digest && worker_admit(&call, in.name, &in.target, e) < 0)
+		return -1;
 	if (image_update(call.engine->store, call.ns, call.lease, c->arena, &in, &mask, &made, e) <
 	    0)
 		return -1;

@@ -33,6 +33,7 @@ typedef Containerd__Types__Platform platform_msg;
 #define METADATA "io.containerd.metadata.v1"
 #define MONITOR "io.containerd.monitor.container.v1"
 #define MOUNTS "io.containerd.mount-manager.v1"
+#define IMAGE_VERIFIER "io.containerd.image-verifier.v1"
 #define NRI "io.containerd.nri.v1"
 #define RUNTIME "io.containerd.runtime.v2"
 #define SANDBOX_CONTROLLER "io.containerd.sandbox.controller.v1"
@@ -56,6 +57,8 @@ static const struct plugin {
 	{ GC, "scheduler", { METADATA }, false, NULL },
 	{ MOUNTS, "bolt", { METADATA }, false, "containerd.services.mounts.v1.Mounts" },
 	{ DIFFER, "walking", { METADATA }, true, "containerd.services.diff.v1.Diff" },
+	{ IMAGE_VERIFIER, "bindir", { NULL }, false, NULL },
+	{ IMAGE_VERIFIER, "policy", { NULL }, false, NULL },
 	{ INTERNAL, "opt", { NULL }, false, NULL },
 	{ LEASE, "manager", { METADATA, GC }, false, NULL },
 	{ SERVICE, "containers-service", { EVENT, METADATA }, false, NULL },
@@ -104,7 +107,7 @@ static const struct plugin {
 	{ GRPC, "tasks", { SERVICE }, false, "containerd.services.tasks.v1.Tasks" },
 	{ TRANSFER,
 	  "local",
-	  { LEASE, METADATA, DIFFER, SNAPSHOTTER },
+	  { LEASE, METADATA, DIFFER, IMAGE_VERIFIER, SNAPSHOTTER },
 	  false,
 	  "containerd.services.transfer.v1.Transfer" },
 	{ GRPC,
@@ -172,7 +175,9 @@ static void set_task_exports(struct arena *a, plugin_msg *m, const struct engine
 	struct label v[] = { { "history", history_root(c, a) },
 			     { "logs", history_log_root(c, a) },
 			     { "networks", network_root(c, a) },
-			     { "shim", is_own ? "own" : "foreign" } };
+			     { "shim", is_own ? "own" : "foreign" },
+			     { "publish-address", c->publish_address },
+			     { "publish-policy", c->publish_policy } };
 	struct labels l = { v, ARRAY_LEN(v) };
 
 	CONV_SET_LABELS(a, m, exports, &l,

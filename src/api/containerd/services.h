@@ -25,3 +25,5 @@ extern const struct rpc_method version_methods[];
 
 /* Ended by a NULL name. */
 extern const struct rpc_service api_services[];
+/* Those of them that [grpc] tcp_address serves, to whoever may connect there. */
+extern const struct rpc_service api_tcp_services[];

@@ -2,6 +2,7 @@
 
 #include "api/containerd/convert.h"
 #include "api/containerd/publish.h"
+#include "api/containerd/worker_run.h"
 #include "base/str.h"
 #include "store/image.h"
 
@@ -162,6 +163,8 @@ int transfer_tag(const struct call *call, const char *source, const image_store 
 	if (!*dest->name)
 		return err_set(e, ERR_INVALID_ARGUMENT, "the new image has no name");
 	if (image_get(call->engine->store, call->ns, call->arena, source, &r, e) < 0)
+		return -1;
+	if (worker_admit(call, dest->name, &r.target, e) < 0)
 		return -1;
 	return store_one(call, dest->name, &r.target, &labels, e);
 }

@@ -8,3 +8,9 @@
  * it names none. */
 int worker_run(const struct call *call, struct transfer_job *job, struct transfer_result *ret,
 	       struct err *e);
+
+/* May name stand for that digest?  What was pulled or imported under the policy that holds now may.
+ */
+struct descriptor;
+int worker_admit(const struct call *call, const char *name, const struct descriptor *target,
+		 struct err *e);

@@ -14,6 +14,7 @@ enum kind {
 	ID,
 	COUNT,
 	NUMBER,
+	SIGNED,
 	SIZE,
 	SCORE,
 	SHARE,
@@ -32,7 +33,9 @@ enum { MESSAGE_MAX = 64 * 1024 * 1024 };
 
 #define TIMEOUT "timeouts/io.containerd.timeout."
 #define NRI "plugins/io.containerd.nri.v1.nri/"
+#define VERIFIER "plugins/io.containerd.image-verifier.v1."
 #define RULE NRI "default_validator/"
+#define PUBLISH "plugins/io.casco.network.v1.builtin/"
 #define GC "plugins/io.containerd.gc.v1.scheduler/"
 
 /* Parts of a path are joined by "/".  In plugin names of version 2 and 3 both, where they differ.
@@ -53,6 +56,10 @@ static const struct known {
 	{ "plugin_dir", QUIET },
 	{ "disabled_plugins", LIST, AT(disabled_plugins), AT(n_disabled_plugins) },
 	{ "grpc/address", TEXT, AT(grpc.address) },
+	{ "grpc/tcp_address", TEXT, AT(tcp.address) },
+	{ "grpc/tcp_tls_ca", TEXT, AT(tcp.tls_ca) },
+	{ "grpc/tcp_tls_cert", TEXT, AT(tcp.tls_cert) },
+	{ "grpc/tcp_tls_key", TEXT, AT(tcp.tls_key) },
 	{ "grpc/uid", ID, AT(grpc.uid) },
 	{ "grpc/gid", ID, AT(grpc.gid) },
 	{ "grpc/max_recv_message_size", SIZE, AT(max_recv) },
@@ -86,6 +93,7 @@ static const struct known {
 	{ TIMEOUT "shim.shutdown", DURATION, AT(timeouts.shutdown) },
 	{ TIMEOUT "shim.cleanup", DURATION, AT(timeouts.cleanup) },
 	{ TIMEOUT "task.state", DURATION, AT(timeouts.state) },
+	{ TIMEOUT "task.start", DURATION, AT(timeouts.start) }, /* ours */
 	{ TIMEOUT "metrics.shimstats", DURATION, AT(timeouts.stats) },
 	{ TIMEOUT "bolt.open", QUIET },
 	{ TIMEOUT "cri.defercleanup", QUIET },
@@ -105,6 +113,10 @@ static const struct known {
 	{ NRI "plugin_config_path", TEXT, AT(nri.plugin_config) },
 	{ NRI "plugin_registration_timeout", DURATION, AT(nri.registration_timeout) },
 	{ NRI "plugin_request_timeout", DURATION, AT(nri.request_timeout) },
+	{ VERIFIER "bindir/bin_dir", TEXT, AT(verifier.bin_dir) },
+	{ VERIFIER "bindir/max_verifiers", SIGNED, AT(verifier.max_verifiers) },
+	{ VERIFIER "bindir/per_verifier_timeout", DURATION, AT(verifier.timeout) },
+	{ VERIFIER "policy/path", TEXT, AT(verifier.policy) },
 	{ RULE "enable", BOOL, AT(nri.rules.enable) },
 	{ RULE "reject_oci_hook_adjustment", BOOL, AT(nri.rules.reject_hooks) },
 	{ RULE "reject_runtime_default_seccomp_adjustment", BOOL,
@@ -121,6 +133,8 @@ static const struct known {
 	{ GC "schedule_delay", DURATION, AT(gc.schedule_delay) },
 	{ GC "startup_delay", DURATION, AT(gc.startup_delay) },
 	{ "plugins/io.containerd.internal.v1.restart/interval", DURATION, AT(restart_interval) },
+	{ "plugins/io.containerd.monitor.container.v1.restart/interval", DURATION,
+	  AT(restart_interval) },
 	{ "plugins/io.containerd.transfer.v1.local/config_path", TEXT, AT(registry_config) },
 	{ "plugins/io.containerd.transfer.v1.local/max_concurrent_downloads", COUNT,
 	  AT(max_downloads) },
@@ -131,6 +145,8 @@ static const struct known {
 	{ "plugins/io.containerd.grpc.v1.cri/cni/bin_dir", TEXT, AT(cni_bin_dir) },
 	{ "plugins/io.containerd.cri.v1.runtime/cni/bin_dirs", LIST, AT(cni_bin_dirs),
 	  AT(n_cni_bin_dirs) },
+	{ PUBLISH "publish_address", TEXT, AT(publish_address) },
+	{ PUBLISH "publish_policy", TEXT, AT(publish_policy) },
 /* the same key in version 3 and in version 2 */
 #define BOTH(key, ...)                                                \
 	{ "plugins/io.containerd.cri.v1.runtime/" key, __VA_ARGS__ }, \
@@ -298,6 +314,11 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 			return wrong_type(src, k->path, "a number that is not negative", e);
 		*(uint32_t *)to = (uint32_t)i;
 		return 0;
+	case SIGNED:
+		if (!is_int || i < INT32_MIN || i > INT32_MAX)
+			return wrong_type(src, k->path, "a number", e);
+		*(int32_t *)to = (int32_t)i;
+		return 0;
 	case SHARE:
 		if (!is_int && !json_object_is_type(v, json_type_double))
 			return wrong_type(src, k->path, "a number from 0.0 to 0.5", e);
@@ -458,6 +479,8 @@ static int apply_value(struct config *c, const struct config_source *src, const 
 		if (!strcmp(known[i].path, path))
 			return set_key(c, src, &known[i], v, e);
 	if (apply_pattern(c, path, v))
+		return 0;
+	if (config_is_unused_default(path, v))
 		return 0;
 	if (!json_object_is_type(v, json_type_object)) {
 		char where[32];

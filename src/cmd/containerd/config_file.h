@@ -10,5 +10,8 @@ struct config_source {
 	json_object *top;
 };
 
+/* A key without effect that says what the original's own default file says. */
+bool config_is_unused_default(const char *path, json_object *v);
+
 /* A key that stands in several files: the last one wins. */
 int config_apply(struct config *c, const struct config_source *src, struct err *e);

@@ -6,6 +6,7 @@
 #include "base/toml.h"
 #include "cmd/containerd/config_file.h"
 #include "net/cni.h"
+#include "net/publish.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@ static void set_defaults(struct config *c)
 	c->root = "/var/lib/containerd";
 	c->state = "/run/containerd";
 	c->grpc.address = "/run/containerd/containerd.sock";
+	c->tcp = (struct config_tcp){ "", "", "", "" };
 	c->temp = c->cgroup = c->debug.address = c->metrics_address = "";
 	c->max_recv = c->max_send = 16 * 1024 * 1024;
 	c->level = LOG_INFO;
@@ -37,12 +39,13 @@ static void set_defaults(struct config *c)
 	c->snapshotters[CONFIG_EROFS].name = "erofs";
 	c->snapshotters[CONFIG_NATIVE].name = "native";
 	c->cni_conf_dir = CNI_CONF_DIR;
+	c->cni_bin_dir = c->publish_address = "";
+	c->publish_policy = "all";
 	c->cri = (struct config_cri){ .default_runtime = "runc",
 				      .unset_seccomp = "",
 				      .unprivileged_ports = true,
 				      .unprivileged_icmp = true,
 				      .log_line_max = 16 << 10 };
-	c->cni_bin_dir = "";
 	c->stream = (struct config_stream){ .address = "127.0.0.1",
 					    .port = "0",
 					    .idle_timeout = 4 * 3600 * 1000000000ull,
@@ -59,6 +62,10 @@ static void set_defaults(struct config *c)
 				      .plugin_config = "/etc/nri/conf.d",
 				      .registration_timeout = 5000000000,
 				      .request_timeout = 2000000000 };
+	c->verifier = (struct config_verifier){ .bin_dir = "/opt/containerd/image-verifier/bin",
+						.max_verifiers = 10,
+						.timeout = 10000000000,
+						.policy = "" };
 	c->otlp_endpoint = c->otlp_protocol = c->blockio_file = "";
 	c->tracing = (struct config_tracing){ .endpoint = "",
 					      .service = "containerd",
@@ -166,6 +173,14 @@ static int finish_cni(struct config *c, struct err *e)
 		while (cni_bin_dirs[c->n_cni_bin_dirs])
 			c->n_cni_bin_dirs++;
 	}
+	if (*c->publish_address && publish_check_address(c->publish_address, e) < 0)
+		return err_wrap(e, "io.casco.network.v1.builtin: publish_address");
+	if (strcmp(c->publish_policy, "all") != 0 &&
+	    strcmp(c->publish_policy, "host-firewall") != 0)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "io.casco.network.v1.builtin: publish_policy is \"all\" or "
+			       "\"host-firewall\", not \"%.100s\"",
+			       c->publish_policy);
 	return (c->cni_conf_dir = absolute(c, c->cni_conf_dir, e)) ? 0 : -1;
 }
 
@@ -222,11 +237,16 @@ static int finish(struct config *c, struct err *e)
 			c, "io.containerd.snapshotter.v1", c->snapshotters[i].name);
 	}
 	if (!c->restart_interval)
-		return err_set(e, ERR_INVALID_ARGUMENT,
-			       "io.containerd.internal.v1.restart: interval must not be 0");
+		return err_set(
+			e, ERR_INVALID_ARGUMENT,
+			"io.containerd.monitor.container.v1.restart: interval must not be 0");
 	if ((*c->debug.address && !(c->debug.address = absolute(c, c->debug.address, e))) ||
 	    (*c->temp && !(c->temp = absolute(c, c->temp, e))))
 		return -1;
+	if (!*c->tcp.tls_cert != !*c->tcp.tls_key || (*c->tcp.tls_ca && !*c->tcp.tls_cert))
+		return err_set(
+			e, ERR_INVALID_ARGUMENT,
+			"grpc: tcp_tls_cert and tcp_tls_key go together, tcp_tls_ca with them");
 	if (config_tracing_finish(c, e) < 0 || finish_cni(c, e) < 0)
 		return -1;
 	if (!c->ttrpc.address || !*c->ttrpc.address)

@@ -49,6 +49,7 @@ static void put_timeouts(struct str *out, const struct task_timeouts *t)
 	put_duration(out, "  ", "io.containerd.timeout.shim.cleanup", t->cleanup);
 	put_duration(out, "  ", "io.containerd.timeout.shim.load", t->load);
 	put_duration(out, "  ", "io.containerd.timeout.shim.shutdown", t->shutdown);
+	put_duration(out, "  ", "io.containerd.timeout.task.start", t->start);
 	put_duration(out, "  ", "io.containerd.timeout.task.state", t->state);
 }
 
@@ -73,6 +74,16 @@ static void put_nri(struct str *out, const struct config_nri *nri)
 	put_text(out, "    ", "plugin_config_path", nri->plugin_config);
 	put_duration(out, "    ", "plugin_registration_timeout", nri->registration_timeout);
 	put_duration(out, "    ", "plugin_request_timeout", nri->request_timeout);
+}
+
+static void put_verifier(struct str *out, const struct config_verifier *v)
+{
+	str_add(out, "\n  [plugins.'io.containerd.image-verifier.v1.bindir']\n");
+	put_text(out, "    ", "bin_dir", v->bin_dir);
+	str_addf(out, "    max_verifiers = %d\n", v->max_verifiers);
+	put_duration(out, "    ", "per_verifier_timeout", v->timeout);
+	str_add(out, "\n  [plugins.'io.containerd.image-verifier.v1.policy']\n");
+	put_text(out, "    ", "path", v->policy);
 }
 
 static void put_tracing(struct str *out, const struct config *c)
@@ -163,6 +174,8 @@ static void put_stream(struct str *out, const struct config_stream *s)
 
 void config_print(const struct config *c, struct str *out)
 {
+	static const char *const own_differ[] = { "walking" };
+
 	str_add(out, "version = 3\n");
 	put_text(out, "", "root", c->root);
 	put_text(out, "", "state", c->state);
@@ -171,6 +184,10 @@ void config_print(const struct config *c, struct str *out)
 	put_list(out, "", "required_plugins", c->required_plugins, c->n_required_plugins);
 	str_addf(out, "oom_score = %d\n", c->oom_score);
 	put_socket(out, "grpc", &c->grpc);
+	put_text(out, "  ", "tcp_address", c->tcp.address);
+	put_text(out, "  ", "tcp_tls_ca", c->tcp.tls_ca);
+	put_text(out, "  ", "tcp_tls_cert", c->tcp.tls_cert);
+	put_text(out, "  ", "tcp_tls_key", c->tcp.tls_key);
 	str_addf(out, "  max_recv_message_size = %u\n  max_send_message_size = %u\n", c->max_recv,
 		 c->max_send);
 	put_socket(out, "ttrpc", &c->ttrpc);
@@ -199,17 +216,22 @@ void config_print(const struct config *c, struct str *out)
 	str_add(out, "\n  [plugins.'io.containerd.cri.v1.runtime'.cni]\n");
 	put_text(out, "    ", "conf_dir", c->cni_conf_dir);
 	put_list(out, "    ", "bin_dirs", c->cni_bin_dirs, c->n_cni_bin_dirs);
+	str_add(out, "\n  [plugins.'io.casco.network.v1.builtin']\n");
+	put_text(out, "    ", "publish_address", c->publish_address);
+	put_text(out, "    ", "publish_policy", c->publish_policy);
 	for (size_t i = 0; i < c->n_runtimes; i++)
 		put_runtime(out, &c->runtimes[i]);
 	put_stream(out, &c->stream);
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.opt']\n");
 	put_text(out, "    ", "path", c->opt_path);
 	put_gc(out, &c->gc);
-	str_add(out, "\n  [plugins.'io.containerd.internal.v1.restart']\n");
+	put_verifier(out, &c->verifier);
+	str_add(out, "\n  [plugins.'io.containerd.monitor.container.v1.restart']\n");
 	put_duration(out, "    ", "interval", c->restart_interval);
 	put_nri(out, &c->nri);
 	str_add(out, "\n  [plugins.'io.containerd.service.v1.diff-service']\n");
-	put_list(out, "    ", "default", c->differs, c->n_differs);
+	put_list(out, "    ", "default", c->n_differs ? c->differs : own_differ,
+		 c->n_differs ? c->n_differs : 1);
 	str_add(out, "\n  [plugins.'io.containerd.service.v1.tasks-service']\n");
 	put_text(out, "    ", "blockio_config_file", c->blockio_file);
 	put_tracing(out, c);

@@ -1,4 +1,5 @@
 #include "base/test.h"
+#include "cmd/containerd/config_file.h"
 #include "cmd/containerd/config_load.h"
 #include "os/file.h"
 
@@ -26,6 +27,33 @@ static int load(const char *text, const struct config_flags *more, struct config
 
 /* The names of both versions of the format reach the same members. */
 /* What `config dump` prints is read as the same again. */
+TEST(what_the_originals_own_file_says_is_no_news)
+{
+	static const struct {
+		const char *path, *value;
+		bool is_default;
+	} rows[] = {
+		{ "plugins/io.containerd.metadata.v1.bolt/no_sync", "false", true },
+		{ "plugins/io.containerd.metadata.v1.bolt/no_sync", "true", false },
+		{ "plugins/io.containerd.metadata.v1.bolt/content_sharing_policy", "\"shared\"",
+		  true },
+		{ "plugins/io.containerd.metadata.v1.bolt/content_sharing_policy", "\"isolated\"",
+		  false },
+		{ "plugins/io.containerd.image-verifier.v1.bindir/max_verifiers", "10", true },
+		{ "plugins/io.containerd.image-verifier.v1.bindir/max_verifiers", "11", false },
+		{ "plugins/io.containerd.differ.v1.erofs/mkfs_options", "[]", true },
+		{ "plugins/io.containerd.differ.v1.erofs/mkfs_options", "[\"-z\"]", false },
+		{ "plugins/io.containerd.nothing/key", "false", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_JSON json_object *v = json_tokener_parse(rows[i].value);
+
+		if (config_is_unused_default(rows[i].path, v) != rows[i].is_default)
+			FAIL_("%s = %s", rows[i].path, rows[i].value);
+	}
+}
+
 TEST(a_dump_is_complete)
 {
 	static const char text[] =

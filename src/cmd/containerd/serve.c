@@ -12,6 +12,7 @@
 #include "cmd/containerd/http.h"
 #include "cmd/containerd/otlp.h"
 #include "cmd/containerd/process.h"
+#include "cmd/containerd/tcp.h"
 #include "cri/cri.h"
 #include "engine/collector.h"
 #include "engine/engine.h"
@@ -44,7 +45,9 @@ struct daemon {
 	struct http *metrics, *debugging; /* NULL: not configured */
 	struct otlp *traces; /* the same */
 	uint64_t started;
+	struct tcp *tcp; /* the same */
 	bool is_open, is_serving, is_stopping;
+	unsigned n_stopping; /* servers with calls */
 	struct err failure;
 };
 
@@ -114,6 +117,13 @@ static int listen_http(struct daemon *d, struct err *e)
 	return 0;
 }
 
+static void set_up(struct grpc_server *s, const struct config *cfg)
+{
+	grpc_server_on_start(s, requests_started);
+	grpc_server_log(s, requests_ended);
+	grpc_server_limits(s, cfg->max_recv, cfg->max_send);
+}
+
 static int listen_all(struct daemon *d, struct err *e)
 {
 	int fd;
@@ -128,7 +138,7 @@ static int listen_all(struct daemon *d, struct err *e)
 	int r = grpc_server_listen(d->server, fd);
 	if (r < 0)
 		return err_sys(e, -r, "serve %s", d->cfg->grpc.address);
-	return 0;
+	return tcp_new(d->engine, set_up, &d->tcp, e);
 }
 
 static int start_streams(struct daemon *d)
@@ -155,9 +165,7 @@ static void opened(void *arg)
 	d->debug = (struct debug){ d->engine, requests_new(api_services, d->cfg->metrics_histogram),
 				   d->started };
 	requests_watch(d->debug.requests);
-	grpc_server_on_start(d->server, requests_started);
-	grpc_server_log(d->server, requests_ended);
-	grpc_server_limits(d->server, d->cfg->max_recv, d->cfg->max_send);
+	set_up(d->server, d->cfg);
 	if (otlp_new(&d->cfg->tracing, d->loop, d->pool, &d->traces, &d->failure) < 0 ||
 	    history_start(d->engine, &d->failure) < 0 ||
 	    plugins_check_required(d->engine, &d->failure) < 0 || start_streams(d) < 0 ||
@@ -192,6 +200,14 @@ static void drained(void *arg)
 	loop_stop(d->loop);
 }
 
+static void stopped(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (!--d->n_stopping)
+		loop_stop(d->loop);
+}
+
 static void on_signal(const struct signalfd_siginfo *si, void *arg)
 {
 	struct daemon *d = arg;
@@ -203,9 +219,11 @@ static void on_signal(const struct signalfd_siginfo *si, void *arg)
 	d->is_stopping = true;
 	log_info(LOG({ "signal", sigabbrev_np((int)si->ssi_signo) }), "stop serving");
 	(void)sd_notify(0, "STOPPING=1");
-	if (d->is_serving)
-		grpc_server_stop(d->server, GRACE_NS, drained, d);
-	/* else opened() sees it */
+	if (!d->is_serving)
+		return; /* opened() sees it */
+	d->n_stopping = 2;
+	grpc_server_stop(d->server, GRACE_NS, stopped, d);
+	tcp_stop(d->tcp, GRACE_NS, stopped, d);
 }
 
 /* Runs what was posted so far, and what that posted. */
@@ -225,6 +243,7 @@ static void close_all(struct daemon *d)
 		if (d->debugging)
 			(void)unlink(d->cfg->debug.address);
 	}
+	tcp_close(d->tcp);
 	if (d->engine && d->engine->tasks)
 		tasks_unlisten(d->engine->tasks);
 	otlp_stop(d->traces);
@@ -250,6 +269,7 @@ static void close_all(struct daemon *d)
 	drain_loop(d);
 	http_free(d->metrics);
 	http_free(d->debugging);
+	tcp_free(d->tcp);
 	if (d->server)
 		grpc_server_free(d->server);
 	otlp_free(d->traces);

@@ -23,6 +23,8 @@ int ctr_connect(struct ctr *c, struct err *e)
 	if (grpc_connect(path, c->connect_timeout_ns, &c->client, e) < 0)
 		return err_wrap(e, "failed to dial \"%s\"", path);
 	grpc_meta(c->client, "containerd-namespace", c->ns);
+	if (c->trace)
+		grpc_trace(c->client, c->trace, "ctr");
 	if (getenv("TRACEPARENT")) /* whoever started us has a trace to go on with */
 		grpc_meta(c->client, "traceparent", getenv("TRACEPARENT"));
 	return 0;

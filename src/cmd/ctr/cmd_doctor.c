@@ -3,6 +3,8 @@
 
 #include "cmd/ctr/doctor.h"
 #include "cmd/ctr/json_print.h"
+#include "cmd/ctr/network_reach.h"
+#include "net/nft_state.h"
 #include "os/spawn.h"
 
 #include "google/protobuf/empty.pb-c.h"
@@ -102,6 +104,44 @@ static void check_daemon(struct ctr *ctr, struct checks *c)
 	}
 }
 
+/* Of this namespace's containers. */
+static void check_ports(struct ctr *ctr, struct checks *c)
+{
+	CONTAINERS(ListContainersRequest) req = CONTAINERS_INIT(LIST_CONTAINERS_REQUEST);
+	CONTAINERS(ListContainersResponse) * rsp;
+	const char *open = NULL;
+	struct err e = { 0 };
+	struct kept kept;
+	size_t n = 0, n_open = 0;
+
+	if (kept_find(ctr, &kept, &e) < 0 ||
+	    CTR_CALL(ctr, "containers.v1.Containers/List", &req,
+		     containers__v1__list_containers_response, &rsp, &e) < 0)
+		return; /* check_daemon() has said so */
+	for (size_t i = 0; i < rsp->n_containers; i++) {
+		AUTO_JSON json_object *wishes = network_wishes_of(rsp->containers[i]);
+
+		n += wishes && *network_ports(ctr, rsp->containers[i]);
+		if (!wishes || !network_is_open(wishes, &kept))
+			continue;
+		n_open++;
+		open = open ?: rsp->containers[i]->id;
+	}
+	if (n_open && nft_host_is_closed())
+		checks_add(
+			c, FINDING_WARN, "ports",
+			"publish with an address (-p 127.0.0.1:8080:80), or set publish_policy = "
+			"\"host-firewall\" in [plugins.'io.casco.network.v1.builtin']",
+			"the host's firewall lets nothing in, and ports of %s and %zu more are "
+			"open "
+			"past it: ctr inspect ID Network.Reach",
+			open, n_open - 1);
+	else if (n)
+		checks_add(c, FINDING_OK, "ports", NULL,
+			   "%zu containers publish some, ctr inspect ID Network.Reach says to whom",
+			   n);
+}
+
 static void print_json(const struct checks *c)
 {
 	static const char *const names[] = { "ok", "warning", "failure" };
@@ -150,6 +190,7 @@ int doctor_run(struct ctr *ctr, const struct args *args, struct err *e)
 	check_config(&c);
 	check_socket(&c, ctr->address);
 	check_daemon(ctr, &c);
+	check_ports(ctr, &c);
 	checks_shims(&c);
 	if (!strcmp(format, "json"))
 		print_json(&c);

@@ -48,7 +48,7 @@ static int put_all(struct ctr *ctr, const CONTAINERS(Container) * c, struct str 
 	task_put(ctr, &w, p);
 	put_past(&w, &past);
 	jsonw_kstring(&w, "LogPath", log);
-	network_put(ctr, &w, c, kept.networks);
+	network_put(ctr, &w, c, &kept);
 	jsonw_key(&w, "Spec");
 	json_value(&w, spec);
 	jsonw_end(&w);

@@ -1,6 +1,7 @@
 /* ctr run */
 #include "cmd/ctr/logs.h"
 #include "cmd/ctr/network.h"
+#include "cmd/ctr/trace_file.h"
 
 #include "os/kernel.h"
 
@@ -62,7 +63,7 @@ static void spare_the_disk(struct arena *a, SNAPSHOTS(PrepareSnapshotResponse) *
 	}
 }
 
-int run_run(struct ctr *ctr, const struct args *args, struct err *e)
+static int run(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	bool rm = args_bool(args, "rm"), detach = args_bool(args, "detach");
 	CONTAINERS(Container) * c;
@@ -89,4 +90,9 @@ int run_run(struct ctr *ctr, const struct args *args, struct err *e)
 		return 0;
 	}
 	return r;
+}
+
+int run_run(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	return traced(ctr, args, "ctr run", run, e);
 }

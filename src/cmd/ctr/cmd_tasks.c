@@ -4,6 +4,7 @@
 #include "cmd/ctr/list_json.h"
 #include "cmd/ctr/network.h"
 #include "cmd/ctr/table.h"
+#include "cmd/ctr/trace_file.h"
 
 #include "base/log.h"
 
@@ -78,7 +79,7 @@ static int end_session(int r, struct err *e)
 	return r;
 }
 
-static int tasks_start(struct ctr *ctr, const struct args *args, struct err *e)
+static int start(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	CONTAINERS(Container) * c;
 	struct task_options opt;
@@ -88,6 +89,11 @@ static int tasks_start(struct ctr *ctr, const struct args *args, struct err *e)
 	task_options_from(args, &opt);
 	opt.no_pivot = args_bool(args, "no-pivot");
 	return end_session(task_run(ctr, c, &opt, e), e);
+}
+
+static int tasks_start(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	return traced(ctr, args, "ctr tasks start", start, e);
 }
 
 static int tasks_attach(struct ctr *ctr, const struct args *args, struct err *e)
@@ -303,6 +309,7 @@ static int tasks_resume(struct ctr *ctr, const struct args *args, struct err *e)
 }
 
 static const struct flag start_flags[] = {
+	TRACE_FLAG,
 	{ "no-pivot", FLAG_BOOL, NULL, "disable use of pivot-root (linux only)" },
 	{ "null-io", FLAG_BOOL, NULL, "send all IO to /dev/null" },
 	{ "fifo-dir", FLAG_STRING, NULL, "directory used for storing IO FIFOs" },

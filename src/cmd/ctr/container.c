@@ -5,6 +5,7 @@
 
 #include "base/ident.h"
 #include "base/jsonr.h"
+#include "loop/trace.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -224,6 +225,7 @@ static int load_image(struct draft *d, struct err *e)
 
 static int write_spec(struct draft *d, struct err *e)
 {
+	TRACE_STEP("make the spec");
 	const char *user = args_string(d->args, "user");
 	struct generate g;
 

@@ -1,5 +1,6 @@
 /* The options of `ctr run` and `ctr containers create`. */
 #include "cmd/ctr/ctr.h"
+#include "cmd/ctr/trace_file.h"
 
 #define NOT_YET "not supported yet"
 
@@ -38,6 +39,7 @@ const struct flag run_flags[] = {
 	{ "fifo-dir", FLAG_STRING, NULL, "directory used for storing IO FIFOs" },
 	{ "sync-fs", FLAG_BOOL, NULL,
 	  "write an unpacked image to the disk before it is used: always done" },
+	TRACE_FLAG,
 	{ NULL },
 };
 

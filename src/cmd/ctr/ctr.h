@@ -43,6 +43,8 @@ struct ctr {
 	const char *lease; /* goes with every call while it is set */
 	struct grpc_stream *lease_call; /* its creation or deletion, not answered yet; or NULL */
 	struct grpc_client *client; /* NULL before ctr_connect() */
+	struct str *trace; /* of --trace: what calls add to; or NULL */
+	struct trace_file *trace_file;
 	bool no_transfer; /* the daemon has no Transfer service: found out by the first try */
 	int exit_code; /* of the program when the command succeeds: a container's code is ours */
 };

@@ -22,7 +22,7 @@ int kept_find(struct ctr *ctr, struct kept *ret, struct err *e)
 	INTROSPECTION(PluginsResponse) * rsp;
 	char *filter = arena_strdup(ctr->arena, "type==io.containerd.runtime.v2,id==task");
 
-	*ret = (struct kept){ "", "", "", false };
+	*ret = (struct kept){ "", "", "", false, "", "" };
 	req.filters = &filter;
 	req.n_filters = 1;
 	if (CTR_CALL(ctr, "introspection.v1.Introspection/Plugins", &req,
@@ -33,6 +33,8 @@ int kept_find(struct ctr *ctr, struct kept *ret, struct err *e)
 		ret->history = export_of(ctr, rsp->plugins[i], "history");
 		ret->networks = export_of(ctr, rsp->plugins[i], "networks");
 		ret->has_own_shim = !strcmp(export_of(ctr, rsp->plugins[i], "shim"), "own");
+		ret->publish_address = export_of(ctr, rsp->plugins[i], "publish-address");
+		ret->publish_policy = export_of(ctr, rsp->plugins[i], "publish-policy");
 	}
 	return 0;
 }

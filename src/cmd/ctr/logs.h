@@ -8,6 +8,7 @@ struct kept {
 	const char *logs, *history, *networks; /* without namespace and id */
 	bool has_own_shim; /* behind the default runtime's name is its own, and no other from PATH
 			    */
+	const char *publish_address, *publish_policy; /* of its network configuration */
 };
 int kept_find(struct ctr *ctr, struct kept *ret, struct err *e);
 

@@ -1,5 +1,6 @@
 #include "cmd/ctr/network.h"
 #include "cmd/ctr/logs.h"
+#include "cmd/ctr/network_reach.h"
 
 #include "cmd/ctr/json_print.h"
 #include "net/cni.h"
@@ -43,8 +44,7 @@ static const Google__Protobuf__Any *find_extension(const ctr_container *c, const
 	return NULL;
 }
 
-/* The wishes of a record, or NULL; the caller's. */
-static json_object *wishes_of(const ctr_container *c)
+json_object *network_wishes_of(const ctr_container *c)
 {
 	const Google__Protobuf__Any *any = find_extension(c, NETWORK_EXTENSION);
 	json_object *o = NULL;
@@ -84,7 +84,7 @@ int network_mark(struct ctr *ctr, const char *wishes, ctr_container *c, struct e
 	add_extension(ctr->arena, c, NETWORK_EXTENSION, NETWORK_TYPE_URL, wishes);
 	if (*kept.networks)
 		return 0;
-	o = wishes_of(c);
+	o = network_wishes_of(c);
 	if (has_dns(o))
 		return err_set(e, ERR_UNIMPLEMENTED,
 			       "--dns, --dns-search and --dns-option need casco's own daemon");
@@ -124,7 +124,7 @@ static int add_one(const struct cni_env *env, const char *name, struct cni_attac
 int network_attach_task(struct ctr *ctr, const ctr_container *c, uint32_t pid, struct err *e)
 {
 	const struct cni_env env = CNI_ENV_DEFAULT;
-	AUTO_JSON json_object *wishes = is_ours(c) ? wishes_of(c) : NULL;
+	AUTO_JSON json_object *wishes = is_ours(c) ? network_wishes_of(c) : NULL;
 	json_object *names = NULL, *args = NULL;
 	struct cni_attachment at = {
 		.container = arena_printf(ctr->arena, "%s-%s", ctr->ns, c->id),
@@ -174,7 +174,7 @@ void network_detach_task(struct ctr *ctr, const ctr_container *c)
 
 const char *network_ports(struct ctr *ctr, const ctr_container *c)
 {
-	AUTO_JSON json_object *wishes = wishes_of(c);
+	AUTO_JSON json_object *wishes = network_wishes_of(c);
 	struct str s AUTO_STR = STR_INIT(256 << 10);
 	json_object *args = NULL, *ports = NULL;
 	struct err bad = { 0 };
@@ -206,21 +206,28 @@ static void put_attachments(struct jsonw *w, const char *path)
 	json_value(w, list);
 }
 
-void network_put(struct ctr *ctr, struct jsonw *w, const ctr_container *c, const char *dir)
+void network_put(struct ctr *ctr, struct jsonw *w, const ctr_container *c, const struct kept *kept)
 {
-	AUTO_JSON json_object *wishes = wishes_of(c);
+	AUTO_JSON json_object *wishes = network_wishes_of(c);
 
 	jsonw_key(w, "Network");
 	if (!wishes) {
 		jsonw_raw(w, "null");
 		return;
 	}
+	AUTO_STRV struct strv reach = network_reach(wishes, kept);
+
 	jsonw_object(w);
 	jsonw_kstring(w, "Ports", network_ports(ctr, c));
+	jsonw_key(w, "Reach");
+	jsonw_array(w);
+	for (size_t i = 0; i < reach.n; i++)
+		jsonw_string(w, reach.v[i]);
+	jsonw_end(w);
 	jsonw_key(w, "Wishes");
 	json_value(w, wishes);
-	if (*dir)
-		put_attachments(
-			w, arena_printf(ctr->arena, "%s/%s/%s/record.json", dir, ctr->ns, c->id));
+	if (*kept->networks)
+		put_attachments(w, arena_printf(ctr->arena, "%s/%s/%s/record.json", kept->networks,
+						ctr->ns, c->id));
 	jsonw_end(w);
 }

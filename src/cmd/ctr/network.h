@@ -7,6 +7,7 @@
 
 #include "cmd/ctr/ctr.h"
 
+#include "base/jsonr.h"
 #include "base/jsonw.h"
 
 typedef Containerd__Services__Containers__V1__Container ctr_container;
@@ -24,5 +25,8 @@ void network_detach_task(struct ctr *ctr, const ctr_container *c);
 
 /* "8080->80/tcp", for people; "" without. */
 const char *network_ports(struct ctr *ctr, const ctr_container *c);
-/* "Network": {…} of `ctr inspect`; dir: where the daemon keeps what is attached, or "". */
-void network_put(struct ctr *ctr, struct jsonw *w, const ctr_container *c, const char *dir);
+/* The wishes of a record, or NULL; the caller's. */
+json_object *network_wishes_of(const ctr_container *c);
+/* "Network": {…} of `ctr inspect`. */
+struct kept;
+void network_put(struct ctr *ctr, struct jsonw *w, const ctr_container *c, const struct kept *kept);

@@ -1,6 +1,7 @@
 /* --cni and what goes with it. */
 #include "cmd/ctr/network.h"
 
+#include "base/ident.h"
 #include "base/jsonr.h"
 #include "net/cni.h"
 #include "net/publish.h"
@@ -20,6 +21,17 @@ const struct flag network_flags[] = {
 	{ "mac-address", FLAG_STRING, NULL, "hardware address of eth0; implies --cni" },
 	{ "dns", FLAG_LIST, NULL,
 	  "name server in the container's /etc/resolv.conf; implies --cni" },
+	{ "network-alias", FLAG_LIST, NULL,
+	  "another name of the container, for networks with a plugin for names; implies --cni" },
+	{ .name = "ingress-bandwidth",
+	  .type = FLAG_STRING,
+	  .value = "RATE",
+	  .help = "bits a second into the container (e.g. 10M), by a plugin that limits them; "
+		  "implies --cni" },
+	{ .name = "egress-bandwidth",
+	  .type = FLAG_STRING,
+	  .value = "RATE",
+	  .help = "bits a second out of it" },
 	{ "dns-search", FLAG_LIST, NULL, "search domain there (\".\": none)" },
 	{ "dns-option", FLAG_LIST, NULL, "option there (e.g. ndots:2)" },
 	{ NULL },
@@ -57,6 +69,39 @@ static int check_dns(const struct args *args, struct err *e)
 	return 0;
 }
 
+static int add_rate(const struct args *args, const char *flag, const char *key, json_object *to,
+		    struct err *e)
+{
+	const char *text = args_string(args, flag);
+	AUTO_FREE char *rate_key = xasprintf("%sRate", key), *burst_key = xasprintf("%sBurst", key);
+	uint64_t rate;
+
+	if (!args_is_set(args, flag))
+		return 0;
+	if (publish_parse_rate(text, &rate) < 0)
+		return err_set(
+			e, ERR_INVALID_ARGUMENT,
+			"invalid value \"%s\" for flag -%s: bits a second are expected, such "
+			"as 500k or 10M",
+			text, flag);
+	json_object_object_add(to, rate_key, json_object_new_int64((int64_t)rate));
+	json_object_object_add(to, burst_key, json_object_new_int64(INT32_MAX)); /* as Kubernetes */
+	return 0;
+}
+
+static int add_bandwidth(const struct args *args, json_object *to, struct err *e)
+{
+	json_object *o;
+
+	if (!args_is_set(args, "ingress-bandwidth") && !args_is_set(args, "egress-bandwidth"))
+		return 0;
+	o = json_object_new_object();
+	json_object_object_add(to, "bandwidth", o);
+	return add_rate(args, "ingress-bandwidth", "ingress", o, e) < 0
+		       ? -1
+		       : add_rate(args, "egress-bandwidth", "egress", o, e);
+}
+
 /* What goes to the plugins: only what was asked for. */
 static int capability_args(const struct args *args, json_object *to, struct err *e)
 {
@@ -71,6 +116,16 @@ static int capability_args(const struct args *args, json_object *to, struct err 
 			if (publish_parse(*words, ports, e) < 0)
 				return -1;
 	}
+	if (args_is_set(args, "network-alias"))
+		json_object_object_add(to, "aliases", strings(args, "network-alias"));
+	for (words = args_list(args, "network-alias", NULL); *words; words++)
+		if (!ident_is_valid(*words))
+			return err_set(e, ERR_INVALID_ARGUMENT,
+				       "invalid value \"%s\" for flag -network-alias: a name is "
+				       "expected",
+				       *words);
+	if (add_bandwidth(args, to, e) < 0)
+		return -1;
 	if (args_is_set(args, "ip"))
 		json_object_object_add(to, "ips", strings(args, "ip"));
 	for (words = args_list(args, "ip", NULL); *words; words++)

@@ -1,11 +1,13 @@
 /* ctr tasks exec */
 #include "cmd/ctr/task.h"
+#include "cmd/ctr/trace_file.h"
 
 #include "base/jsonr.h"
 
 #define PROCESS_TYPE "types.containerd.io/opencontainers/runtime-spec/1/Process"
 
 const struct flag exec_flags[] = {
+	TRACE_FLAG,
 	{ "cwd", FLAG_STRING, NULL, "working directory of the new process" },
 	{ "tty", FLAG_BOOL, "t", "allocate a TTY for the container" },
 	{ "detach", FLAG_BOOL, "d", "detach from the task after it has started execution" },
@@ -155,7 +157,7 @@ static int run_exec(struct task_io *io, const char *process, bool detach, struct
 	return r;
 }
 
-int tasks_exec(struct ctr *ctr, const struct args *args, struct err *e)
+static int execute(struct ctr *ctr, const struct args *args, struct err *e)
 {
 	bool detach = args_bool(args, "detach");
 	Containerd__V1__Types__Process *p;
@@ -183,4 +185,9 @@ int tasks_exec(struct ctr *ctr, const struct args *args, struct err *e)
 		return 0;
 	}
 	return r;
+}
+
+int tasks_exec(struct ctr *ctr, const struct args *args, struct err *e)
+{
+	return traced(ctr, args, "ctr tasks exec", execute, e);
 }

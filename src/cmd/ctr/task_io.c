@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 
 enum { BUFFER = 32 << 10, RETRY_MS = 10, IDLE_MS = 1000, PENDING = 8 };
@@ -146,6 +147,24 @@ static void read_input(struct session *s)
 		s->stdin_end = true;
 }
 
+/* From pipe to pipe, without a copy here.  false: not between these two, or not any more. */
+static bool splice_output(int from, int to)
+{
+	for (;;) {
+		ssize_t n = splice(from, NULL, to, NULL, 1 << 20, SPLICE_F_NONBLOCK);
+		struct pollfd full = { .fd = to, .events = POLLOUT };
+		int waiting = 0;
+
+		if (n > 0 || (n < 0 && errno == EINTR))
+			continue;
+		if (n == 0 || errno != EAGAIN)
+			return false;
+		if (ioctl(from, FIONREAD, &waiting) < 0 || !waiting)
+			return true;
+		(void)poll(&full, 1, -1); /* any error is the next round's to find */
+	}
+}
+
 /* Everything that is there now.  An output of ours that nobody reads any more swallows the rest,
  * so that the process is not held up. */
 static void copy_output(int *from, int to)
@@ -153,6 +172,8 @@ static void copy_output(int *from, int to)
 	unsigned char buf[BUFFER];
 	ssize_t n;
 
+	if (splice_output(*from, to))
+		return;
 	while ((n = read(*from, buf, sizeof buf)) > 0)
 		(void)fd_write_all(to, buf, (size_t)n);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))

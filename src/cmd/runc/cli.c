@@ -1,7 +1,9 @@
 #include "cmd/runc/cli.h"
 
+#include "base/mem.h"
 #include "base/num.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* Every command takes it; its table does not have to say so. */
@@ -37,7 +39,21 @@ bool cli_parse_bool(const char *text, bool *ret)
 	return false;
 }
 
-static int set(const struct option *o, void *opts, const char *value, struct err *e)
+static int check_number(const char *name, const char *value, struct err *e)
+{
+	int64_t n;
+	int r = num_i64(value, &n);
+
+	if (r == 0)
+		return 0;
+	return err_set(e, ERR_INVALID_ARGUMENT,
+		       "invalid value \"%s\" for flag -%s: strconv.ParseInt: parsing \"%s\": %s",
+		       value, name, value, r == -ERANGE ? "value out of range" : "invalid syntax");
+}
+
+/* name: as it was written, the alias or the whole. */
+static int set(const struct option *o, void *opts, const char *name, const char *value,
+	       struct err *e)
 {
 	void *at = (char *)opts + o->at;
 
@@ -50,6 +66,11 @@ static int set(const struct option *o, void *opts, const char *value, struct err
 		return 0;
 	case OPTION_STRING:
 		*(const char **)at = value;
+		return 0;
+	case OPTION_NUMBERS:
+		if (check_number(name, value, e) < 0)
+			return -1;
+		strv_add(at, value);
 		return 0;
 	case OPTION_LIST:
 		strv_add(at, value);
@@ -82,7 +103,9 @@ static int parse_one(const struct option *table, int argc, char **argv, bool mus
 	if (is_next && argc < 2)
 		return err_set(e, ERR_INVALID_ARGUMENT, "flag needs an argument: -%.*s", (int)n,
 			       name);
-	if (set(o, opts, is_next ? argv[1] : value, e) < 0)
+	AUTO_FREE char *written = xstrndup(name, n);
+
+	if (set(o, opts, written, is_next ? argv[1] : value, e) < 0)
 		return -1;
 	if (given)
 		*given |= UINT64_C(1) << index;

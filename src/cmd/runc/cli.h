@@ -10,6 +10,7 @@ enum option_type {
 	OPTION_STRING, /* const char * */
 	OPTION_INT, /* int */
 	OPTION_LIST, /* struct strv */
+	OPTION_NUMBERS, /* struct strv of numbers */
 };
 
 struct option {

@@ -9,6 +9,7 @@ static const struct option table[] = {
 	{ "bundle", "b", OPTION_STRING, O(bundle), "bundle" },
 	{ "preserve-fds", NULL, OPTION_INT, O(preserve_fds), "number" },
 	{ "env", "e", OPTION_LIST, O(env), "list" },
+	{ "additional-gids", "g", OPTION_NUMBERS, O(gids), "numbers" },
 	{ NULL },
 };
 
@@ -96,6 +97,12 @@ TEST(what_is_wrong_is_said_as_go_says_it)
 		{ "id -b", "flag needs an argument: -b" },
 		{ "--all=maybe", "invalid boolean value \"maybe\" for -all: parse error" },
 		{ "--preserve-fds x", "invalid value \"x\" for flag -preserve-fds: parse error" },
+		{ "-g 1 -g x", "invalid value \"x\" for flag -g: strconv.ParseInt: parsing \"x\": "
+			       "invalid syntax" },
+		{ "--additional-gids=99999999999999999999",
+		  "invalid value \"99999999999999999999\" for flag -additional-gids: "
+		  "strconv.ParseInt: "
+		  "parsing \"99999999999999999999\": value out of range" },
 		{ "--preserve-fds 99999999999",
 		  "invalid value \"99999999999\" for flag -preserve-fds: parse error" },
 	};

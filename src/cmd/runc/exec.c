@@ -5,6 +5,7 @@
 #include "base/num.h"
 #include "os/file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ static const struct option exec_options[] = {
 	{ "env", "e", OPTION_LIST, O(env), "set environment variables" },
 	{ "tty", "t", OPTION_BOOL, O(tty), "allocate a pseudo-TTY" },
 	{ "user", "u", OPTION_STRING, O(user), "UID (format: <uid>[:<gid>])" },
-	{ "additional-gids", "g", OPTION_LIST, O(gids), "additional gids" },
+	{ "additional-gids", "g", OPTION_NUMBERS, O(gids), "additional gids" },
 	{ "process", "p", OPTION_STRING, O(process), "path to the process.json" },
 	{ "detach", "d", OPTION_BOOL, O(detach), "detach from the container's process" },
 	{ "pid-file", NULL, OPTION_STRING, O(pid_file),
@@ -81,19 +82,24 @@ static void append(struct arena *a, struct oci_strings *s, const struct strv *mo
 	process_append(a, s, (const char *const *)more->v, more->n);
 }
 
+static int parse_id(const char *kind, const char *text, uint32_t *ret, struct err *e)
+{
+	int r = num_id(text, ret);
+
+	if (r == 0)
+		return 0;
+	return err_set(e, ERR_INVALID_ARGUMENT, "bad %s: strconv.Atoi: parsing \"%s\": %s", kind,
+		       text, r == -ERANGE ? "value out of range" : "invalid syntax");
+}
+
 static int set_user(const char *text, struct oci_user *u, struct err *e)
 {
 	AUTO_FREE char *uid = xstrndup(text, strcspn(text, ":"));
 	const char *colon = strchr(text, ':');
 
-	if (num_id(uid, &u->uid) < 0)
-		return err_set(e, ERR_INVALID_ARGUMENT, "parsing %s as int for uid failed", uid);
-	if (!colon)
-		return 0;
-	if (num_id(colon + 1, &u->gid) < 0)
-		return err_set(e, ERR_INVALID_ARGUMENT, "parsing %s as int for gid failed",
-			       colon + 1);
-	return 0;
+	if (parse_id("uid", uid, &u->uid, e) < 0)
+		return -1;
+	return colon ? parse_id("gid", colon + 1, &u->gid, e) : 0;
 }
 
 static int set_groups(struct arena *a, const struct strv *gids, struct oci_user *u, struct err *e)
@@ -104,9 +110,8 @@ static int set_groups(struct arena *a, const struct strv *gids, struct oci_user 
 		v[i] = u->additional_gids[i];
 	u->additional_gids = v;
 	for (size_t i = 0; i < gids->n; i++)
-		if (num_id(gids->v[i], &v[u->n_additional_gids++]) < 0)
-			return err_set(e, ERR_INVALID_ARGUMENT,
-				       "parsing %s as int for additional gid failed", gids->v[i]);
+		if (parse_id("additional gid", gids->v[i], &v[u->n_additional_gids++], e) < 0)
+			return -1;
 	return 0;
 }
 
@@ -134,7 +139,7 @@ static int apply_options(const struct invocation *in, struct arena *a, struct oc
 		if (p->capabilities->inheritable.n)
 			append(a, &p->capabilities->ambient, &o->caps);
 	}
-	if (o->user && set_user(o->user, &p->user, e) < 0)
+	if (o->user && *o->user && set_user(o->user, &p->user, e) < 0)
 		return -1;
 	return set_groups(a, &o->gids, &p->user, e);
 }

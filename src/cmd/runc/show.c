@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define O(field) offsetof(struct options, field)
 #define ID_TEXT "Where \"<container-id>\" is your name for the instance of the container."
@@ -149,6 +150,9 @@ static int run_list(struct invocation *in, struct err *e)
 	const char *format = in->o.format ?: "table";
 	size_t n;
 
+	/* The default one is made by the first container. */
+	if (in->global->root && access(in->global->root, F_OK) < 0)
+		return err_sys(e, errno, "open %s", in->global->root);
 	if (runtime_list(&in->global->runtime, a, &list, &n, e) < 0)
 		return -1;
 	if (in->o.quiet)
@@ -171,7 +175,7 @@ static int by_number(const void *x, const void *y)
 	return a < b ? -1 : a > b;
 }
 
-/* ps of the host with the user's options; its output in *ret. */
+/* ps of the host with the user's options; its output in *ret, its complaints in the error. */
 static int run_host_ps(const struct invocation *in, char **ret, struct err *e)
 {
 	AUTO_STRV struct strv argv = { 0 };
@@ -188,7 +192,7 @@ static int run_host_ps(const struct invocation *in, char **ret, struct err *e)
 		strv_add(&argv, in->args[i]);
 	if (in->n_args < 2)
 		strv_add(&argv, "-ef");
-	int fds[3] = { -1, out, STDERR_FILENO };
+	int fds[3] = { -1, out, out };
 	struct spawn s = {
 		.path = path, .argv = argv.v, .envp = environ, .cwd_fd = -1, .fds = fds, .n_fds = 3
 	};
@@ -197,13 +201,13 @@ static int run_host_ps(const struct invocation *in, char **ret, struct err *e)
 		r = spawn_wait(pidfd, -1, &status);
 	if (r < 0)
 		return err_sys(e, -r, "run ps");
-	if (status != 0)
-		return err_set(e, ERR_UNKNOWN, "exit status %d", status);
 	if (fstat(out, &st) < 0 || st.st_size > 64 << 20)
 		return err_set(e, ERR_RESOURCE_EXHAUSTED, "ps said too much");
 	*ret = xcalloc(1, (size_t)st.st_size + 1);
 	if (lseek(out, 0, SEEK_SET) < 0 || fd_read_all(out, *ret, (size_t)st.st_size) < 0)
 		return err_sys(e, errno, "read what ps said");
+	if (status != 0)
+		return err_set(e, ERR_UNKNOWN, "exit status %d: %s", status, *ret);
 	return 0;
 }
 

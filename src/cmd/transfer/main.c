@@ -50,7 +50,7 @@ static int confine(struct err *e)
 {
 	const struct rlimit memory = { ADDRESS_SPACE, ADDRESS_SPACE }, none = { 0, 0 };
 
-	umask(077);
+	umask(0); /* modes are a layer's, exactly; it makes no other file */
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_sys(e, errno, "make a mount namespace");
 	/* AddressSanitizer reserves terabytes */
@@ -87,6 +87,8 @@ static int do_job(struct worker *w, struct channel_packet *job, struct transfer_
 		return worker_put(w, e);
 	case TRANSFER_CONVERT:
 		return worker_convert(w, ret, e);
+	case TRANSFER_VERIFY:
+		return worker_verify(w, e);
 	case TRANSFER_INSTALL:
 		if (job->n_fds != 1)
 			return err_set(e, ERR_INTERNAL, "the job lacks its folder");

@@ -1,0 +1,11 @@
+/* A process written down in a file, to be found by others later: its pid, and its start time, which
+ * tells it from a later one of the same pid. */
+#pragma once
+
+#include <sys/types.h>
+
+/* 0 or -errno. */
+int process_record_write(int dirfd, const char *name, pid_t pid);
+
+/* A handle of it (os/pidfd.h); -ESRCH: it has ended; -ENOENT: there is no record. */
+int process_record_open(int dirfd, const char *name);
