@@ -230,9 +230,6 @@ static int absent(const struct rpc_call *c, struct err *e)
 	}                                                                                   \
 	_Static_assert(true, "takes the semicolon")
 DOOR(version);
-DOOR(cri_exec_url);
-DOOR(cri_attach_url);
-DOOR(cri_forward_url);
 DOOR(run_pod);
 DOOR(stop_pod);
 DOOR(remove_pod);
