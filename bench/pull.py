@@ -1,17 +1,20 @@
-"""Pulls of three images from a registry on loopback: wall time, processor time of everybody, peak memory; and the
-machine's own limit for the same layers.
+"""Pulls of three images from a registry on loopback: wall time, processor time of everybody, peak memory; the
+machine's own limit for the same layers; imports of the same as archives, and a push.
 
 Before each pull the image is gone from the daemon, with its blobs and snapshots."""
+import contextlib
 import gzip
 import io
 import os
 import pathlib
 import random
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 
 from measure import TOP
@@ -86,6 +89,81 @@ def pull(stack, ref, at_once=1):
     return time.perf_counter() - begin, cpu_of(stack.process.pid) - daemon + children() - clients
 
 
+def kib(pid, key):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1])
+    return 0
+
+
+def workers_of(pid):
+    """Of any of its threads."""
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += task.read_text().split()
+    return found
+
+
+def peak(stack, ref):
+    """KiB that daemon and worker had at most while one image was pulled, and what the daemon has kept of it."""
+    daemon, most, stop = stack.process.pid, {}, threading.Event()
+    before = kib(daemon, "VmRSS")
+    pathlib.Path(f"/proc/{daemon}/clear_refs").write_text("5")
+
+    def look():
+        while not stop.wait(0.005):
+            for pid in workers_of(daemon):
+                with contextlib.suppress(OSError):
+                    most[pid] = max(most.get(pid, 0), kib(pid, "VmHWM"))
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    pull(stack, ref)
+    stop.set()
+    watcher.join()
+    return kib(daemon, "VmHWM") + sum(most.values()), kib(daemon, "VmRSS") - before
+
+
+def timed(stack, *args):
+    begin = time.perf_counter()
+    stack(*args)
+    return time.perf_counter() - begin
+
+
+def bench_import(report, tmp, stacks, name, ref):
+    archive = tmp / f"{name}.tar"
+    pull(stacks[0], ref)
+    stacks[0]("images", "export", archive, ref)
+    forget(stacks[0], ref)
+    rounds = []
+    for _ in range(ROUNDS):
+        rounds.append([])
+        for s in stacks:
+            rounds[-1].append(timed(s, "images", "import", archive))
+            forget(s, ref)
+    ours, theirs = (statistics.median(r[i] for r in rounds) for i in range(2))
+    report.add(f"import of {name}: ours / Debian's", ours / theirs, ours * 1e3, theirs * 1e3, "ms", 1 / 3)
+    archive.unlink()
+
+
+def bench_push(report, stack, server, ref, data):
+    """Of one layer that the registry has not, against the same bytes sent to it by nothing but a client of HTTP."""
+    packed = gzip.compress(data, 6)
+    pull(stack, ref)
+    ours, least = [], []
+    for i in range(ROUNDS):
+        begin = time.perf_counter()
+        server.put_blob(f"bench/sent-{i}", packed)
+        least.append(time.perf_counter() - begin)
+        # blobs are shared between its repositories on the disk: another registry's worth of work each time
+        for folder in (server.folder / "data").glob("docker/registry/v2/*"):
+            shutil.rmtree(folder / "blobs" if (folder / "blobs").exists() else folder, ignore_errors=True)
+        ours.append(timed(stack, "images", "push", "--plain-http", f"{server.host}/bench/pushed-{i}:latest", ref))
+    forget(stack, ref)
+    a, b = statistics.median(ours), statistics.median(least)
+    report.add("push of large / a bare upload of its bytes", a / b, a * 1e3, b * 1e3, "ms", 1 / 0.9)
+
+
 def limit(tmp, layers):
     """What the machine needs at least: igzip of all layers over its processors, or tar of the same files to the same disk."""
     packed, plain = tmp / "packed", tmp / "plain"
@@ -129,7 +207,15 @@ def bench_pull(report, tmp):
             report.add(f"pull of {name} / the machine's limit", wall[0] / least, wall[0] * 1e3, least * 1e3, "ms", 1.25)
             many = pull(stacks[0], ref, AT_ONCE)[0]
             forget(stacks[0], ref)
+            most, kept = peak(stacks[0], ref)
+            forget(stacks[0], ref)
+            report.add(f"peak memory of the pull of {name} / 64 MiB", most / 65536, most, 65536, "KiB", 1)
+            report.add(f"what the daemon keeps of the pull of {name} / 64 MiB", kept / 65536, kept, 65536, "KiB", 0.05)
+            bench_import(report, tmp, stacks, name, ref)
             report.add(f"{AT_ONCE} pulls of {name} at once / one", many / wall[0], many * 1e3, wall[0] * 1e3, "ms", 1.1)
+            if name == "large":
+                large = (ref, layers[0])
+        bench_push(report, stacks[0], server, *large)
     finally:
         for s in stacks:
             s.stop()

@@ -1,6 +1,7 @@
 #include "image/hosts.h"
 
 #include "base/err.h"
+#include "base/num.h"
 #include "base/toml.h"
 #include "os/file.h"
 
@@ -9,7 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { HOSTS_TOML_MAX = 1 << 20, MAX_HOSTS = 64, MAX_LIST = 32 };
+enum { HOSTS_TOML_MAX = 1 << 20, MAX_HOSTS = 64, MAX_LIST = 32, DIAL_MAX_MS = 600000 };
 
 bool hosts_is_local(const char *host)
 {
@@ -178,6 +179,23 @@ static int read_capabilities(json_object *o, struct host_config *h, struct err *
 	return 0;
 }
 
+/* "3s", as Go writes durations. */
+static int read_dial_timeout(json_object *o, struct host_config *h, struct err *e)
+{
+	const char *text = NULL;
+	uint64_t ns = 0;
+
+	if (jsonr_string(o, "dial_timeout", &text, e) < 0)
+		return -1;
+	if (!text)
+		return 0;
+	if (num_duration(text, &ns) < 0 || ns / 1000000 > DIAL_MAX_MS)
+		return err_set(e, ERR_INVALID_ARGUMENT, "invalid value for dial_timeout: \"%s\"",
+			       text);
+	h->dial_timeout_ms = ns && ns < 1000000 ? 1 : (uint32_t)(ns / 1000000);
+	return 0;
+}
+
 static int read_host(json_object *o, const char *url, const char *folder,
 		     const char *default_scheme, struct arena *a, struct host_config *h,
 		     struct err *e)
@@ -187,7 +205,8 @@ static int read_host(json_object *o, const char *url, const char *folder,
 	if (jsonr_bool(o, "skip_verify", &h->skip_verify, e) < 0 ||
 	    jsonr_bool(o, "override_path", &override_path, e) < 0 ||
 	    read_capabilities(o, h, e) < 0 || read_ca(o, h, folder, a, e) < 0 ||
-	    read_client(o, h, folder, a, e) < 0 || read_headers(o, h, a, e) < 0)
+	    read_dial_timeout(o, h, e) < 0 || read_client(o, h, folder, a, e) < 0 ||
+	    read_headers(o, h, a, e) < 0)
 		return -1;
 	return set_url(h, url, default_scheme, override_path, a, e);
 }

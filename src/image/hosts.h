@@ -8,6 +8,7 @@
 #include "base/str.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct err;
 
@@ -19,6 +20,7 @@ struct host_config {
 	bool may_fall_back; /* this machine and nobody said a scheme: HTTP if it speaks no TLS */
 	const char **ca; /* files, NULL-terminated */
 	const char *cert, *key; /* files of a client certificate, or NULL */
+	uint32_t dial_timeout_ms; /* 0: ours */
 	const char **headers; /* "Name: value", NULL-terminated */
 };
 

@@ -326,7 +326,7 @@ int peer_auth(struct peer *p, struct arena *a, const char *host,
 {
 	AUTO_PACKET struct channel_packet packet = { 0 };
 	AUTO_REQUEST struct request q;
-	const char *user = "", *secret = "";
+	const char *user = "", *secret = "", *source = "";
 	uint64_t type = 0;
 
 	begin(&q, "auth");
@@ -338,13 +338,15 @@ int peer_auth(struct peer *p, struct arena *a, const char *host,
 	jsonw_end(&q.w);
 	if (ask(p, &q, &packet, e) < 0 || jsonr_u64(packet.json, "type", &type, e) < 0 ||
 	    jsonr_string(packet.json, "username", &user, e) < 0 ||
-	    jsonr_string(packet.json, "secret", &secret, e) < 0)
+	    jsonr_string(packet.json, "secret", &secret, e) < 0 ||
+	    jsonr_string(packet.json, "source", &source, e) < 0)
 		return -1;
 	*ret = (struct transfer_credentials){ .type = type <= TRANSFER_AUTH_HEADER
 							      ? (enum transfer_auth)type
 							      : TRANSFER_AUTH_NONE,
 					      .username = arena_strdup(a, user),
-					      .secret = arena_strdup(a, secret) };
+					      .secret = arena_strdup(a, secret),
+					      .source = arena_strdup(a, source) };
 	return 0;
 }
 

@@ -20,7 +20,7 @@ static int ask_credentials(struct arena *a, const char *host, const char *const 
 	return peer_auth(&w->peer, a, host, www_authenticate, ret, e);
 }
 
-int worker_open_registry(struct worker *w, struct reference *ref, struct err *e)
+int worker_open_registry_of(struct worker *w, const struct reference *ref, struct err *e)
 {
 	const struct transfer_pull *p = &w->job.pull;
 	const struct registry_config cfg = { .hosts_dirs = p->hosts_dirs,
@@ -34,14 +34,20 @@ int worker_open_registry(struct worker *w, struct reference *ref, struct err *e)
 					     .stall_seconds = p->stall_seconds,
 					     .auth = p->has_auth ? ask_credentials : NULL,
 					     .arg = w };
+
+	return registry_open(ref, &cfg, &w->registry, e);
+}
+
+int worker_open_registry(struct worker *w, struct reference *ref, struct err *e)
+{
 	AUTO_FREE char *name = NULL;
 
-	if (reference_parse(p->reference, ref, e) < 0)
+	if (reference_parse(w->job.pull.reference, ref, e) < 0)
 		return -1;
 	reference_add_default_tag(ref);
 	name = reference_text(ref);
 	w->name = arena_strdup(w->arena, name);
-	return registry_open(ref, &cfg, &w->registry, e);
+	return worker_open_registry_of(w, ref, e);
 }
 
 static int fetch_and_unpack(struct worker *w, struct err *e)

@@ -143,7 +143,12 @@ static uint64_t wait_of(const struct exchange *x, int try)
 {
 	uint64_t seconds, ms = 200u << try;
 
-	if (x->retry_after && num_u64(x->retry_after, &seconds) == 0)
+	if (x->retry_after && num_u64(x->retry_after, &seconds) < 0) { /* or a date */
+		time_t at = curl_getdate(x->retry_after, NULL), now = time(NULL);
+
+		if (at > now)
+			ms = (uint64_t)(at - now) * 1000;
+	} else if (x->retry_after)
 		ms = seconds < MAX_WAIT_MS / 1000 ? seconds * 1000 : MAX_WAIT_MS;
 	return ms < MAX_WAIT_MS ? ms : MAX_WAIT_MS;
 }

@@ -71,5 +71,10 @@ int registry_put_blob(struct registry *r, const struct oci_descriptor *d, int fd
 int registry_put_document(struct registry *r, const struct oci_descriptor *d, const char *bytes,
 			  bool under_tag, struct err *e);
 
+/* Asks each host in its order, and tells of it: its URL and lines "what: value".  repository: to
+ * look into, or "".  How many failed. */
+typedef void registry_check_fn(const char *url, const char *text, void *arg);
+int registry_check(struct registry *r, const char *repository, registry_check_fn *say, void *arg);
+
 /* The domain of the reference, as distribution.source labels want it: without a port. */
 const char *registry_source(const struct registry *r);

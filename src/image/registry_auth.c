@@ -5,12 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { TOKEN_MAX = 1 << 20, PARAM_MAX = 2048 };
-
-struct challenge {
-	bool is_bearer, is_basic;
-	char realm[PARAM_MAX], service[PARAM_MAX], scope[PARAM_MAX];
-};
+enum { TOKEN_MAX = 1 << 20 };
 
 /* key="value" pairs of one challenge; unknown ones are passed over. */
 static void read_params(const char *p, struct challenge *c)
@@ -19,7 +14,7 @@ static void read_params(const char *p, struct challenge *c)
 		p += strspn(p, " ,\t");
 		size_t key = strcspn(p, "= ,\t");
 		const char *name = p;
-		char value[PARAM_MAX];
+		char value[CHALLENGE_PARAM_MAX];
 		size_t n = 0;
 
 		if (p[key] != '=')
@@ -49,7 +44,7 @@ static void read_params(const char *p, struct challenge *c)
 }
 
 /* Bearer is taken before Basic, as the originals do. */
-static bool read_challenges(const struct strv *l, struct challenge *c)
+bool registry_read_challenges(const struct strv *l, struct challenge *c)
 {
 	*c = (struct challenge){ 0 };
 	for (size_t i = 0; i < l->n && !c->is_bearer; i++) {
@@ -148,7 +143,7 @@ static void add_query(struct str *s, const char *key, const char *value, char se
 static const char *scope_of(const struct registry *r, const struct challenge *c, char *buf,
 			    size_t n)
 {
-	if (*c->scope)
+	if (*c->scope || !*r->ref.path)
 		return c->scope;
 	snprintf(buf, n, "repository:%s:pull", r->ref.path);
 	return buf;
@@ -180,7 +175,7 @@ static int fetch_token(struct registry *r, struct endpoint *ep, const struct cha
 			    body = STR_INIT(TOKEN_MAX);
 	AUTO_FREE char *auth = NULL, *realm_host = host_of(c->realm);
 	bool has_secret = cred->type != TRANSFER_AUTH_NONE && cred->secret && *cred->secret;
-	char own_scope[PARAM_MAX];
+	char own_scope[CHALLENGE_PARAM_MAX];
 	const char *scope = scope_of(r, c, own_scope, sizeof own_scope);
 	struct exchange x = { .method = "GET", .sink = on_token, .arg = &body };
 
@@ -204,9 +199,11 @@ static int fetch_token(struct registry *r, struct endpoint *ep, const struct cha
 		add_query(&form, "refresh_token", cred->secret, '&');
 		x.post = str_c(&form);
 	} else {
-		add_query(&url, "scope", scope, strchr(c->realm, '?') ? '&' : '?');
+		if (*scope)
+			add_query(&url, "scope", scope, strchr(c->realm, '?') ? '&' : '?');
 		if (*c->service)
-			add_query(&url, "service", c->service, '&');
+			add_query(&url, "service", c->service,
+				  strchr(str_c(&url), '?') ? '&' : '?');
 		if (has_secret)
 			auth = basic(cred->username ? cred->username : "", cred->secret);
 	}
@@ -230,7 +227,7 @@ static int make_authorization(struct registry *r, struct endpoint *ep,
 	const struct transfer_credentials *cred = &ep->credentials;
 	struct challenge c;
 
-	if (!read_challenges(challenges, &c))
+	if (!registry_read_challenges(challenges, &c))
 		return err_set(e, ERR_UNAUTHENTICATED, "%s asks for no authorization we know",
 			       ep->cfg->host);
 	if (get_credentials(r, ep, challenges, e) < 0)

@@ -13,6 +13,8 @@ void exchange_done(struct exchange *x)
 	free(x->content_type);
 	free(x->digest);
 	free(x->retry_after);
+	free(x->limit);
+	free(x->remaining);
 	free(x->location);
 	strv_done(&x->challenges);
 	str_done(&x->error_body);
@@ -65,6 +67,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 	keep(&h->x->content_type, value_of(line, n, "content-type"));
 	keep(&h->x->digest, value_of(line, n, "docker-content-digest"));
 	keep(&h->x->retry_after, value_of(line, n, "retry-after"));
+	keep(&h->x->limit, value_of(line, n, "ratelimit-limit"));
+	keep(&h->x->remaining, value_of(line, n, "ratelimit-remaining"));
 	keep(&h->location, value_of(line, n, "location"));
 	char *challenge = value_of(line, n, "www-authenticate");
 	if (challenge && h->x->challenges.n < MAX_CHALLENGES)
@@ -203,7 +207,10 @@ static struct curl_slist *set_request(CURL *c, const struct exchange *x, const c
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "casco/" CASCO_VERSION);
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
+			 is_own && x->tls && x->tls->cfg->dial_timeout_ms
+				 ? (long)x->tls->cfg->dial_timeout_ms
+				 : CONNECT_SECONDS * 1000L);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L * 1024);
 	if (strcmp(x->method, "HEAD") == 0)
@@ -296,6 +303,10 @@ static int perform(struct registry *r, struct exchange *x, const char *url, bool
 	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &x->status);
 	curl_easy_getinfo(c, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 	x->length = length;
+	char *address = NULL;
+	curl_easy_getinfo(c, CURLINFO_PRIMARY_IP, &address);
+	snprintf(x->address, sizeof x->address, "%s", address ? address : "");
+	curl_easy_getinfo(c, CURLINFO_HTTP_VERSION, &x->version);
 	x->tls_failed = code == CURLE_SSL_CONNECT_ERROR;
 	x->is_stalled = code == CURLE_OPERATION_TIMEDOUT && r->cfg.stall_seconds;
 	x->is_untrusted = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM;
@@ -440,6 +451,10 @@ int registry_status_error(const struct registry *r, const struct exchange *x, st
 	else if (x->status == 429 || x->status >= 500)
 		code = ERR_UNAVAILABLE;
 	server_message(x, message, sizeof message);
-	return err_set(e, code, "unexpected status from %s request to %.*s: %ld %s%s", x->method,
-		       url_len(x->url), x->url, x->status, status_name(x->status), message);
+	err_set(e, code, "unexpected status from %s request to %.*s: %ld %s%s", x->method,
+		url_len(x->url), x->url, x->status, status_name(x->status), message);
+	if (x->status == 429 && x->limit)
+		err_add(e, "rate limit %.60s, remaining %.60s", x->limit,
+			x->remaining ? x->remaining : "unknown");
+	return -1;
 }

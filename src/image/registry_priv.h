@@ -59,6 +59,9 @@ struct exchange {
 	long status;
 	int64_t length; /* Content-Length, -1 unknown */
 	char *content_type, *digest, *retry_after;
+	char *limit, *remaining; /* RateLimit-Limit, RateLimit-Remaining */
+	char address[64]; /* who answered */
+	long version; /* CURL_HTTP_VERSION_… */
 	char *location; /* of an answer that is no redirect */
 	struct strv challenges; /* WWW-Authenticate */
 	struct str error_body; /* of other answers */
@@ -109,6 +112,14 @@ int registry_ask_any(struct registry *r, struct request *q, bool resolve, struct
 
 /* The request's URL at ep, malloc'd. */
 char *registry_url(const struct registry *r, const struct endpoint *ep, const struct request *q);
+
+/* WWW-Authenticate, read: what of it we know. false: nothing. */
+enum { CHALLENGE_PARAM_MAX = 2048 };
+struct challenge {
+	bool is_bearer, is_basic;
+	char realm[CHALLENGE_PARAM_MAX], service[CHALLENGE_PARAM_MAX], scope[CHALLENGE_PARAM_MAX];
+};
+bool registry_read_challenges(const struct strv *l, struct challenge *ret);
 
 /* After a 401: a fresh authorization for ep, or -1.  scope is "repository:PATH:pull". */
 int registry_authorize(struct registry *r, struct endpoint *ep, const struct strv *challenges,

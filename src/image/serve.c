@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "image/credentials.h"
 #include "image/verify.h"
 #include "image/wire.h"
 #include "store/content.h"
@@ -378,9 +379,14 @@ static int auth(struct session *s, json_object *q, struct answer *a, struct err 
 	}
 	if (h && h->auth && h->auth(s->arena, host, www, &c, h->arg, e) < 0)
 		return -1;
+	/* What the client has given counts; then what the operator has. */
+	if (c.type == TRANSFER_AUTH_NONE &&
+	    credentials_find(s->job->pull.hosts_dirs, host, s->arena, &c, e) < 0)
+		return -1;
 	jsonw_ku64(a->w, "type", c.type);
 	jsonw_kstring(a->w, "username", c.username ? c.username : "");
 	jsonw_kstring(a->w, "secret", c.secret ? c.secret : "");
+	jsonw_kstring(a->w, "source", c.source ? c.source : "");
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "image/sigstore.h"
 
+#include "base/base64.h"
 #include "base/ident.h"
 #include "base/jsonr.h"
 
@@ -7,33 +8,9 @@
 #include <openssl/pem.h>
 #include <string.h>
 
-enum { SIGNATURE_MAX = 8192, KEY_DATA_MAX = 65536 };
+enum { SIGNATURE_MAX = 8192 };
 
 static const char payload_type[] = "cosign container image signature";
-
-/* Bytes of strict base64, or -1. */
-static int from_base64(const char *s, size_t max, unsigned char *to)
-{
-	size_t n = strlen(s), pad = 0;
-
-	if (n == 0 || n % 4 || n > max)
-		return -1;
-	while (pad < 2 && s[n - 1 - pad] == '=')
-		pad++;
-	if (strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") !=
-	    n - pad)
-		return -1;
-	int r = EVP_DecodeBlock(to, (const unsigned char *)s, (int)n);
-	return r < 0 ? -1 : r - (int)pad;
-}
-
-int sigstore_decode(const char *s, char *to, size_t *ret_n)
-{
-	int n = from_base64(s, KEY_DATA_MAX, (unsigned char *)to);
-
-	*ret_n = n > 0 ? (size_t)n : 0;
-	return n > 0 ? 0 : -1;
-}
 
 static int verify(EVP_PKEY *key, const struct sigstore_signature *s, const unsigned char *sig,
 		  size_t n)
@@ -51,15 +28,16 @@ static int verify(EVP_PKEY *key, const struct sigstore_signature *s, const unsig
 
 int sigstore_check(const struct sigstore_signature *s, const char *pem, size_t n, struct err *e)
 {
-	AUTO_FREE unsigned char *sig = xmalloc(SIGNATURE_MAX);
+	size_t len = 0;
+	AUTO_FREE char *sig = base64_decode(s->base64, SIGNATURE_MAX, &len);
 	BIO *bio = BIO_new_mem_buf(pem, (int)n);
 	EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
-	int len = from_base64(s->base64, SIGNATURE_MAX, sig), r;
+	int r;
 
 	BIO_free(bio);
 	if (!key)
 		return err_set(e, ERR_INVALID_ARGUMENT, "parsing public key: no PEM block of one");
-	r = len > 0 ? verify(key, s, sig, (size_t)len) : 0;
+	r = sig ? verify(key, s, (const unsigned char *)sig, len) : 0;
 	EVP_PKEY_free(key);
 	return r == 1 ? 0
 		      : err_set(e, ERR_PERMISSION_DENIED,

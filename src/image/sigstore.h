@@ -15,9 +15,6 @@ struct sigstore_signature {
  * key that is none. */
 int sigstore_check(const struct sigstore_signature *s, const char *pem, size_t n, struct err *e);
 
-/* Strict base64; to has room for as many bytes as s. -1: it is none. */
-int sigstore_decode(const char *s, char *to, size_t *ret_n);
-
 /* What a payload is about; strict: unknown members of its critical part are errors. */
 struct sigstore_claim {
 	const char *reference, *digest;

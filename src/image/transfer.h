@@ -33,7 +33,8 @@ enum transfer_kind {
 	TRANSFER_PUT,
 	TRANSFER_CONVERT,
 	TRANSFER_INSTALL,
-	TRANSFER_VERIFY /* image: what; verify.h */
+	TRANSFER_VERIFY, /* image: what; verify.h */
+	TRANSFER_CHECK /* pull.reference: HOST or HOST/REPOSITORY */
 };
 
 /* Snapshots wanted of the image for that platform. */
@@ -55,6 +56,7 @@ struct transfer_pull {
 		*headers; /* "Name: value" for the registry itself; NULL-terminated or NULL */
 	unsigned max_downloads; /* 0: 3 */
 	bool has_auth; /* auth() may be asked */
+	bool has_credentials; /* the operator has some (credentials.h) */
 	/* how to talk to the registry itself; mirrors have their hosts.toml */
 	bool skip_verify;
 	const char *ca, *cert, *key; /* files; "" or NULL: none */
@@ -142,6 +144,7 @@ enum transfer_auth {
 struct transfer_credentials {
 	enum transfer_auth type;
 	const char *username, *secret; /* in the arena given to auth() */
+	const char *source; /* where they are from, for people; "" or NULL: the client */
 };
 
 struct transfer_hooks {

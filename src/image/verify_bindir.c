@@ -4,18 +4,12 @@
 #include "image/verify.h"
 
 #include "base/log.h"
+#include "image/ask_program.h"
 #include "image/wire.h"
-#include "os/fd.h"
-#include "os/spawn.h"
-#include "os/syscall.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 
 enum { MAX_FILES = 1024, OUTPUT_MAX = 32 * 1024, REASON = 400 };
 
@@ -41,62 +35,12 @@ static int list(const char *dir, struct strv *ret, struct err *e)
 	return 0;
 }
 
-/* A file that holds the descriptor and is read from its start. */
-static int input_of(const struct oci_descriptor *target, struct err *e)
+static int ask(const struct verifier *v, const char *file, const char *name,
+	       const struct oci_descriptor *target, struct err *e)
 {
+	AUTO_FREE char *path = xasprintf("%s/%s", v->bin_dir, file);
+	AUTO_STR struct str said = STR_INIT(OUTPUT_MAX);
 	AUTO_STR struct str text = STR_INIT(1 << 20);
-	AUTO_FD int fd = memfd_create("descriptor", MFD_CLOEXEC);
-	struct jsonw w;
-
-	jsonw_init(&w, &text, 0);
-	wire_write_descriptor(&w, target);
-	if (fd < 0)
-		return err_sys(e, errno, "memfd_create");
-	int r = fd_write_all(fd, str_c(&text), text.len);
-	if (r < 0 || lseek(fd, 0, SEEK_SET) < 0)
-		return err_sys(e, r < 0 ? -r : errno, "write descriptor");
-	return TAKE_FD(fd);
-}
-
-static int64_t left_ms(uint64_t end)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	uint64_t now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-	return now < end ? (int64_t)((end - now) / 1000000u) + 1 : 0;
-}
-
-/* What it says, until it closes its output; what is too much is read and dropped. */
-static int listen_to(int out, uint64_t end, struct str *ret)
-{
-	char buf[4096];
-
-	for (;;) {
-		struct pollfd p = { .fd = out, .events = POLLIN };
-		int64_t ms = left_ms(end);
-
-		if (ms == 0)
-			return -ETIMEDOUT;
-		if (poll(&p, 1, (int)ms) < 0 && errno != EINTR)
-			return -errno;
-		if (!p.revents)
-			continue;
-		ssize_t n = read(out, buf, sizeof buf);
-		if (n == 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		size_t room = ret->max - ret->len;
-		if (n > 0)
-			str_addn(ret, buf, (size_t)n < room ? (size_t)n : room);
-	}
-}
-
-/* Its exit code, or -errno; what it leaves behind in its group goes, too. */
-static int run(const struct verifier *v, const char *path, const char *name,
-	       const struct oci_descriptor *target, struct str *said, struct err *e)
-{
 	const char *argv[] = { path,
 			       "-name",
 			       name,
@@ -105,52 +49,11 @@ static int run(const struct verifier *v, const char *path, const char *name,
 			       "-stdin-media-type",
 			       "application/vnd.oci.descriptor.v1+json",
 			       NULL };
-	static char *const env[] = { (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:"
-					     "/usr/bin:/sbin:/bin",
-				     NULL };
-	AUTO_FD int in = input_of(target, e), pidfd = -1;
-	int out[2], status = 0;
-	struct timespec now;
-	pid_t pid;
+	struct jsonw w;
 
-	if (in < 0)
-		return -1;
-	if (pipe2(out, O_CLOEXEC) < 0)
-		return err_sys(e, errno, "pipe");
-	const int fds[] = { in, out[1], -1 };
-	const struct spawn s = { .path = path,
-				 .argv = (char *const *)argv,
-				 .envp = env,
-				 .cwd_fd = -1,
-				 .fds = fds,
-				 .n_fds = 3,
-				 .new_group = true };
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t end = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + v->timeout;
-	int r = spawn_start(&s, &pidfd, &pid);
-	close(out[1]);
-	if (r == 0) {
-		r = listen_to(out[0], end, said);
-		if (r == 0)
-			r = spawn_wait(pidfd, (int)left_ms(end), &status);
-		if (r < 0) {
-			kill(-pid, SIGKILL); /* not reaped yet: the number is still its own */
-			(void)spawn_wait(pidfd, -1, &status);
-		}
-	}
-	close(out[0]);
-	if (r < 0)
-		return err_sys(e, -r, "%s", path);
-	return status;
-}
-
-static int ask(const struct verifier *v, const char *file, const char *name,
-	       const struct oci_descriptor *target, struct err *e)
-{
-	AUTO_FREE char *path = xasprintf("%s/%s", v->bin_dir, file);
-	AUTO_STR struct str said = STR_INIT(OUTPUT_MAX);
-	int code = run(v, path, name, target, &said, e);
+	jsonw_init(&w, &text, 0);
+	wire_write_descriptor(&w, target);
+	int code = program_ask(path, argv, str_c(&text), text.len, v->timeout, &said, e);
 
 	if (code < 0) {
 		e->code = ERR_PERMISSION_DENIED;
@@ -160,9 +63,8 @@ static int ask(const struct verifier *v, const char *file, const char *name,
 			"error",
 			name, target->digest);
 	}
-	char *text = said.ptr;
-	for (; said.len && strchr(" \t\r\n", text[said.len - 1]); said.len--)
-		text[said.len - 1] = 0;
+	for (; said.len && strchr(" \t\r\n", said.ptr[said.len - 1]); said.len--)
+		said.ptr[said.len - 1] = 0;
 	log_debug(LOG({ "verifier", path }, { "reason", str_c(&said) }), "image verifier ended");
 	if (code == 0)
 		return 0;

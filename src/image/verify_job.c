@@ -3,6 +3,7 @@
 #include "image/policy.h"
 #include "image/worker.h"
 
+#include "base/base64.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -54,11 +55,11 @@ static int check_keys(const struct policy_rule *r, const struct sigstore_signatu
 			return 0;
 	}
 	for (size_t i = 0; i < r->n_data; i++) {
-		AUTO_FREE char *pem = xstrdup(r->data[i]);
 		size_t n;
+		AUTO_FREE char *pem = base64_decode(r->data[i], KEY_MAX, &n);
 
 		err_clear(e);
-		if (sigstore_decode(r->data[i], pem, &n) < 0)
+		if (!pem)
 			(void)err_set(e, ERR_INVALID_ARGUMENT, "keyData is no base64");
 		else if (sigstore_check(s, pem, n, e) == 0)
 			return 0;

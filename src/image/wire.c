@@ -13,7 +13,7 @@ static const char *const kinds[] = {
 	[TRANSFER_APPLY] = "apply",     [TRANSFER_DIFF] = "diff",
 	[TRANSFER_FETCH] = "fetch",     [TRANSFER_PUT] = "put",
 	[TRANSFER_CONVERT] = "convert", [TRANSFER_INSTALL] = "install",
-	[TRANSFER_VERIFY] = "verify",
+	[TRANSFER_VERIFY] = "verify",   [TRANSFER_CHECK] = "check",
 };
 
 enum { LIST_MAX = 4096 };
@@ -63,7 +63,7 @@ static void write_pull(struct jsonw *w, const struct transfer_pull *p)
 	jsonw_kstring(w, "scheme", p->default_scheme ? p->default_scheme : "");
 	jsonw_ku64(w, "max_downloads", p->max_downloads);
 	jsonw_ku64(w, "stall_seconds", p->stall_seconds);
-	jsonw_kbool(w, "has_auth", p->has_auth);
+	jsonw_kbool(w, "has_auth", p->has_auth || p->has_credentials);
 	write_list(w, "hosts_dirs", p->hosts_dirs);
 	write_list(w, "headers", p->headers);
 }
@@ -413,7 +413,8 @@ static int read_verify(struct arena *a, json_object *o, struct transfer_verify *
 
 static bool is_with_registry(enum transfer_kind k)
 {
-	return k == TRANSFER_PULL || k == TRANSFER_PUSH || k == TRANSFER_FETCH || k == TRANSFER_PUT;
+	return k == TRANSFER_PULL || k == TRANSFER_PUSH || k == TRANSFER_FETCH ||
+	       k == TRANSFER_PUT || k == TRANSFER_CHECK;
 }
 
 int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, struct err *e)

@@ -71,6 +71,10 @@ int worker_diff(struct worker *w, struct transfer_result *ret, struct err *e);
 
 /* pull.c: w->registry for job.pull.reference, with the client's credentials; w->name. */
 int worker_open_registry(struct worker *w, struct reference *ref, struct err *e);
+int worker_open_registry_of(struct worker *w, const struct reference *ref, struct err *e);
+
+/* check_job.c: every endpoint of job.pull.reference, a HOST or HOST/REPOSITORY. */
+int worker_check(struct worker *w, struct err *e);
 
 /* tree.c: the documents below d, into the store with their labels; fills w->manifests. */
 int worker_tree(struct worker *w, const struct oci_descriptor *d, struct err *e);

@@ -181,6 +181,7 @@ class Transfers(DaemonTest):
             status = dict(line.split(":\t", 1) for line in open(f"/proc/{worker}/status", encoding="ascii")
                           if ":\t" in line)
             self.assertEqual(status["NoNewPrivs"].strip(), "1")
+            self.assertEqual(status["Seccomp"].strip(), "2")
             self.assertNotEqual(os.readlink(f"/proc/{worker}/ns/mnt"), os.readlink("/proc/self/ns/mnt"))
             limits = open(f"/proc/{worker}/limits", encoding="ascii").read()
             self.assertNotIn("Max address space         unlimited", limits)

@@ -1,5 +1,6 @@
 #include "api/containerd/worker_run.h"
 
+#include "image/credentials.h"
 #include "image/flight.h"
 #include "image/verify.h"
 #include "store/image.h"
@@ -40,6 +41,8 @@ int worker_run(const struct call *call, struct transfer_job *job, struct transfe
 		return -1;
 	if (!job->lease)
 		job->lease = call->lease;
+	if (job->kind == TRANSFER_PULL || job->kind == TRANSFER_PUSH)
+		job->pull.has_credentials = credentials_exist(job->pull.hosts_dirs);
 	if (v && (job->kind == TRANSFER_PULL || (job->kind == TRANSFER_IMPORT && *v->policy))) {
 		job->verifier = v;
 		job->verify.policy = v->policy;

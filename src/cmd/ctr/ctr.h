@@ -165,9 +165,9 @@ const char *snapshotter_of(const struct args *args);
 
 /* The groups and the commands that stand alone; each file has one table. */
 extern const struct command containers_commands[], content_commands[], images_commands[],
-	leases_commands[], namespaces_commands[], plugins_commands[], sandboxes_commands[],
-	snapshots_commands[], tasks_commands[], oci_commands[], shim_commands[],
-	deprecations_commands[];
+	leases_commands[], namespaces_commands[], plugins_commands[], registry_commands[],
+	sandboxes_commands[], snapshots_commands[], tasks_commands[], oci_commands[],
+	shim_commands[], deprecations_commands[];
 extern const struct flag shim_flags[], network_flags[], container_flags[], run_flags[], log_flags[],
 	logs_flags[], ps_flags[], platform_flags[], snapshotter_flags[], quiet_flags[],
 	inspect_runtime_flags[], doctor_flags[], install_flags[];

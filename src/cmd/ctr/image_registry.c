@@ -1,5 +1,7 @@
 #include "cmd/ctr/image_registry.h"
 
+#include "image/credentials.h"
+
 #include <errno.h>
 #include <termios.h>
 
@@ -115,14 +117,16 @@ int registry_to_job(const struct args *args, struct local *l, const char *ref, s
 		return -1;
 	jsonw_kstring(w, "reference", ref);
 	jsonw_kstring(w, "scheme", args_bool(args, "plain-http") ? "http" : "");
-	jsonw_kbool(w, "has_auth", l->answer.user || l->answer.refresh);
+	l->hosts_dirs[0] = *dirs ? dirs : "/etc/containerd/certs.d";
+	jsonw_kbool(w, "has_auth",
+		    l->answer.user || l->answer.refresh || credentials_exist(l->hosts_dirs));
 	jsonw_kbool(w, "skip_verify", args_bool(args, "skip-verify"));
 	jsonw_ku64(w, "debug",
 		   (args_bool(args, "http-dump") ? DUMP : 0) |
 			   (args_bool(args, "http-trace") ? TRACE : 0));
 	jsonw_key(w, "hosts_dirs");
 	jsonw_array(w);
-	jsonw_string(w, *dirs ? dirs : "/etc/containerd/certs.d");
+	jsonw_string(w, l->hosts_dirs[0]);
 	jsonw_end(w);
 	if (add_file(args, w, "ca", "tlscacert", e) < 0 ||
 	    add_file(args, w, "cert", "tlscert", e) < 0)

@@ -32,6 +32,8 @@ struct local {
 	struct ctr *ctr;
 	struct jsonw job; /* the job's object, open */
 	struct credentials answer; /* for registries that ask */
+	const char *hosts_dirs[2]; /* of the operator's credentials; ended by NULL */
+	void (*report)(const char *name, const char *event); /* instead of a display; NULL: none */
 	bool is_quiet; /* no progress: the standard output is for bytes */
 
 	/* what the worker has made */

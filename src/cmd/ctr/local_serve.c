@@ -5,6 +5,7 @@
 #include "cmd/ctr/image_read.h"
 
 #include "image/channel.h"
+#include "image/credentials.h"
 #include "os/fd.h"
 
 #include <errno.h>
@@ -190,9 +191,22 @@ static int op_ingest_close(struct local *l, json_object *q, struct answer *a, st
 static int op_auth(struct local *l, json_object *q, struct answer *a, struct err *e)
 {
 	enum { NONE, PASSWORD, REFRESH }; /* enum transfer_auth */
+	struct transfer_credentials own;
+	const char *host;
 
-	(void)q; /* one set of credentials, whatever host asks: the user gave it for this */
-	(void)e;
+	if (text(q, "host", &host, e) < 0)
+		return -1;
+	/* What the user gave is for this, whatever host asks; else each host has its own. */
+	if (!l->answer.refresh && !l->answer.user) {
+		if (credentials_find(l->hosts_dirs, host, l->ctr->arena, &own, e) < 0)
+			return -1;
+		jsonw_ku64(&a->w, "type", own.type);
+		jsonw_kstring(&a->w, "username", own.username ? own.username : "");
+		jsonw_kstring(&a->w, "secret", own.secret ? own.secret : "");
+		jsonw_kstring(&a->w, "source", own.source ? own.source : "");
+		return 0;
+	}
+	jsonw_kstring(&a->w, "source", "the command line");
 	jsonw_ku64(&a->w, "type", l->answer.refresh ? REFRESH : l->answer.user ? PASSWORD : NONE);
 	jsonw_kstring(&a->w, "username", l->answer.user ? l->answer.user : "");
 	jsonw_kstring(&a->w, "secret",
@@ -209,6 +223,8 @@ static void on_progress(struct local *l, json_object *q)
 	uint64_t done = 0, total = 0;
 	struct err e = { 0 };
 
+	if (l->report && text(q, "event", &event, &e) == 0 && text(q, "name", &name, &e) == 0)
+		l->report(name, event);
 	if (!l->view || text(q, "event", &event, &e) < 0 || text(q, "name", &name, &e) < 0 ||
 	    text(q, "parent", &parent, &e) < 0 || jsonr_u64(q, "progress", &done, &e) < 0 ||
 	    jsonr_u64(q, "total", &total, &e) < 0)

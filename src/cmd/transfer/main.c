@@ -1,6 +1,8 @@
 /* containerd-transfer: one pull, push, import, export, unpack or diff for the daemon, or for the
  * ctr, that has started it, over the socket it was given as descriptor 3.  It reads hostile bytes,
  * so it gives up first what it does not need. */
+#include "cmd/transfer/syscalls.h"
+
 #include "base/log.h"
 #include "image/wire.h"
 #include "image/worker.h"
@@ -45,8 +47,14 @@ static int drop_capabilities(struct err *e)
 	return r;
 }
 
+static bool has_registry(enum transfer_kind k)
+{
+	return k == TRANSFER_PULL || k == TRANSFER_PUSH || k == TRANSFER_FETCH ||
+	       k == TRANSFER_PUT || k == TRANSFER_CHECK;
+}
+
 /* A mount namespace of its own, bounded memory, no core files, no new privileges. */
-static int confine(struct err *e)
+static int confine(const struct transfer_job *job, struct err *e)
 {
 	const struct rlimit memory = { ADDRESS_SPACE, ADDRESS_SPACE }, none = { 0, 0 };
 
@@ -60,7 +68,7 @@ static int confine(struct err *e)
 		return err_sys(e, errno, "set no_new_privs");
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(e, errno, "become undumpable");
-	return drop_capabilities(e);
+	return drop_capabilities(e) < 0 ? -1 : syscalls_give_up(has_registry(job->kind), e);
 }
 
 static int do_job(struct worker *w, struct channel_packet *job, struct transfer_result *ret,
@@ -87,6 +95,8 @@ static int do_job(struct worker *w, struct channel_packet *job, struct transfer_
 		return worker_put(w, e);
 	case TRANSFER_CONVERT:
 		return worker_convert(w, ret, e);
+	case TRANSFER_CHECK:
+		return worker_check(w, e);
 	case TRANSFER_VERIFY:
 		return worker_verify(w, e);
 	case TRANSFER_INSTALL:
@@ -115,7 +125,7 @@ static int run(struct err *e)
 	if (r == 0 && w.job.kind == TRANSFER_DIFF)
 		r = worker_diff_open(&w, &job, e);
 	if (r == 0)
-		r = confine(e);
+		r = confine(&w.job, e);
 	if (r == 0)
 		r = do_job(&w, &job, &result, e);
 	if (r == 0)
