@@ -174,7 +174,7 @@ int cri_reopen_log(struct cri *cri, const char *id, struct err *e)
 	AUTO_BOX struct box *box = box_find(cri, id, e);
 
 	if (!box)
-		return err_wrap(e, "an error occurred when try to find container \"%.80s\"", id);
+		return -1;
 	pthread_mutex_lock(&cri->lock);
 	bool is_running = box->state == RUNTIME__V1__CONTAINER_STATE__CONTAINER_RUNNING;
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/signame.h"
+#include "base/timefmt.h"
 #include "nri/cdi.h"
 #include "store/snapshot.h"
 
@@ -120,7 +121,6 @@ static int add_cdi(const struct box *box, struct arena *a, struct any *spec, str
 	return 0;
 }
 
-/* The record is there first, so that no collection takes the snapshot away. */
 static int make_record(const struct call *call, struct box *box, const struct image_facts *image,
 		       struct err *e)
 {
@@ -130,27 +130,8 @@ static int make_record(const struct call *call, struct box *box, const struct im
 				       .snapshotter = box->snapshotter,
 				       .snapshot_key = box->id,
 				       .sandbox = box->pod->id,
-				       .spec = { "", "{}", 2 },
-				       .extensions = { x, 2 } },
+				       .extensions = { x, 3 } },
 				out;
-
-	x[0] = (struct extension){ "io.cri-containerd.container.metadata",
-				   metadata_of(box, call->arena) };
-	x[1] = box_extension(box, call->arena);
-	in.labels = cri_labels(call->arena, MESSAGE_MAP(box->config, labels), "container");
-	if (cri_set_runtime(box->pod->cri, box->pod->request->runtime_handler, call->arena, &in,
-			    e) < 0)
-		return -1;
-	return container_create(call->engine->store, call->ns, call->arena, &in, &out, e);
-}
-
-static int set_spec(const struct call *call, struct box *box, const struct image_facts *image,
-		    struct err *e)
-{
-	static const char *const paths[] = { "spec", "extensions." EXTENSION_STATUS };
-	const struct mask mask = { paths, ARRAY_LEN(paths) };
-	struct container_record in = { .id = box->id }, out;
-	struct extension x;
 	struct oci_user user;
 
 	if (box_find_user(box, image, call->arena, &user, e) < 0)
@@ -159,9 +140,28 @@ static int set_spec(const struct call *call, struct box *box, const struct image
 	if (box_spec(box, image, &user, call->arena, &in.spec, e) < 0 ||
 	    add_cdi(box, call->arena, &in.spec, e) < 0)
 		return err_wrap(e, "failed to generate container \"%s\" spec", box->id);
-	x = box_status_extension(box, call->arena);
-	in.extensions = (struct extensions){ &x, 1 };
-	return container_update(call->engine->store, call->ns, call->arena, &in, &mask, &out, e);
+	x[0] = (struct extension){ "io.cri-containerd.container.metadata",
+				   metadata_of(box, call->arena) };
+	x[1] = box_extension(box, call->arena);
+	x[2] = box_status_extension(box, call->arena);
+	in.labels = cri_labels(call->arena, MESSAGE_MAP(box->config, labels), "container");
+	if (cri_set_runtime(box->pod->cri, box->pod->request->runtime_handler, call->arena, &in,
+			    e) < 0)
+		return -1;
+	if (container_create(call->engine->store, call->ns, call->arena, &in, &out, e) < 0)
+		return err_wrap(e, "failed to create containerd container");
+	return 0;
+}
+
+void box_add_expiry(struct arena *a, struct labels *l)
+{
+	enum { KEPT_S = 3600 };
+	struct timespec t;
+	char text[TIMEFMT_MAX];
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += KEPT_S;
+	labels_set(a, l, "containerd.io/gc.expire", timefmt_rfc3339(t, text));
 }
 
 static int make(struct box *box, const struct call *call, const char *image_name, struct err *e)
@@ -175,7 +175,7 @@ static int make(struct box *box, const struct call *call, const char *image_name
 	if (image_find(call, image_name, &image, e) < 0)
 		return err_wrap(e, "failed to resolve image \"%s\"", image_name);
 	box->image_id = arena_strdup(box->arena, image.id);
-	box->image_ref = arena_strdup(box->arena, image.id);
+	box->image_ref = arena_strdup(box->arena, image.ref);
 	box->snapshotter = arena_strdup(
 		box->arena, snapshotter && *snapshotter ? snapshotter : snapshotter_default(s));
 	box->stop_signal = wished_signal(box, &image);
@@ -183,16 +183,12 @@ static int make(struct box *box, const struct call *call, const char *image_name
 	const struct snapshot_at at = { .ns = call->ns, .snapshotter = box->snapshotter };
 	struct labels labels = snapshot_labels(box, call->arena);
 
-	if (make_record(call, box, &image, e) < 0)
-		return err_wrap(e, "failed to create containerd container");
+	box_add_expiry(call->arena, &labels);
 	if (snapshot_prepare(s, &at, call->arena, box->id, image.chain, &labels, &mounts, e) < 0)
-		err_wrap(e, "failed to create containerd container");
-	else if (set_spec(call, box, &image, e) == 0)
+		return err_wrap(e, "failed to create containerd container");
+	if (make_record(call, box, &image, e) == 0)
 		return 0;
-	else
-		(void)snapshot_remove(s, &at, box->id, &ignored); /* the failure is told */
-	err_clear(&ignored);
-	(void)container_delete(s, call->ns, box->id, &ignored); /* likewise */
+	(void)snapshot_remove(s, &at, box->id, &ignored); /* the failure is told */
 	return -1;
 }
 

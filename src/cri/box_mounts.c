@@ -3,6 +3,7 @@
 #include "cri/box_make.h"
 
 #include "os/file.h"
+#include "store/snapshot.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -95,9 +96,11 @@ static int check(const CRI(Mount) * m, struct err *e)
 {
 	bool is_private = m->propagation == RUNTIME__V1__MOUNT_PROPAGATION__PROPAGATION_PRIVATE;
 
-	if (m->image)
-		return err_set(e, ERR_UNIMPLEMENTED, "mount %s: an image as a volume",
+	if (m->image && *m->image_sub_path)
+		return err_set(e, ERR_UNIMPLEMENTED, "mount %s: a part of an image as a volume",
 			       m->container_path);
+	if (m->image)
+		return 0;
 	if (!*m->host_path || !*m->container_path)
 		return err_set(e, ERR_INVALID_ARGUMENT,
 			       "a mount needs a path of the host and one of the container");
@@ -127,13 +130,45 @@ static int source_of(struct arena *a, const CRI(Mount) * m, const char **ret, st
 	return 0;
 }
 
+/* An image as a volume: a view of its layers, which lives as long as the container's record. */
+static int add_image(struct list *l, const struct box *box, const CRI(Mount) * m, struct err *e)
+{
+	const struct call call = cri_call(box->pod->cri, l->arena, NULL);
+	const struct snapshot_at at = { .ns = call.ns, .snapshotter = box->snapshotter };
+	const char *key = arena_printf(l->arena, "%s-image-%zu", box->id, l->n);
+	struct labels labels = { 0 };
+	struct image_facts image;
+	struct mounts mounts;
+
+	labels_set(l->arena, &labels, "containerd.io/gc.bref.container", box->id);
+	box_add_expiry(l->arena, &labels);
+	if (image_find(&call, m->image->image, &image, e) < 0 ||
+	    snapshot_view(call.engine->store, &at, l->arena, key, image.chain, &labels, &mounts,
+			  e) < 0)
+		return err_wrap(e, "failed to mount image \"%s\"", m->image->image);
+	if (mounts.n != 1)
+		return err_set(e, ERR_UNIMPLEMENTED,
+			       "snapshotter %s cannot make a volume of an image", box->snapshotter);
+	const struct mount *v = &mounts.v[0];
+
+	l->v[l->n++] = (struct oci_mount){ .destination = m->container_path,
+					   .type = v->type,
+					   .source = v->source,
+					   .options = { v->options, v->noptions } };
+	return 0;
+}
+
 static int add_wanted(struct list *l, const struct box *box, const CRI(Mount) * m,
 		      struct generate *g, struct err *e)
 {
 	const char *source;
 	struct oci_mount *added;
 
-	if (check(m, e) < 0 || source_of(l->arena, m, &source, e) < 0)
+	if (check(m, e) < 0)
+		return -1;
+	if (m->image)
+		return add_image(l, box, m, e);
+	if (source_of(l->arena, m, &source, e) < 0)
 		return -1;
 	add(l, m->container_path, "bind", source,
 	    OPTIONS("rbind", propagation_name(m),
@@ -148,7 +183,6 @@ static int add_wanted(struct list *l, const struct box *box, const CRI(Mount) * 
 	else if (m->propagation == RUNTIME__V1__MOUNT_PROPAGATION__PROPAGATION_HOST_TO_CONTAINER &&
 		 !g->rootfs_propagation)
 		g->rootfs_propagation = "rslave";
-	(void)box;
 	return 0;
 }
 

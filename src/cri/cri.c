@@ -42,19 +42,32 @@ int cri_open(struct engine *en, struct cri **ret, struct err *e)
 	return open_parts(cri, e) < 0 ? err_wrap(e, "failed to start the CRI service") : 0;
 }
 
+/* What waits is told so at once, and takes the lock to give its reference back. */
 void cri_stop(struct cri *cri)
 {
+	uint64_t *ids;
+	size_t n = 0;
+
 	if (!cri)
 		return;
 	pthread_mutex_lock(&cri->lock);
 	cri->is_stopping = true;
 	for (struct pod *p = cri->pods; p; p = p->next)
+		n += p->wait != 0;
+	for (struct box *b = cri->boxes; b; b = b->next)
+		n += b->wait != 0;
+	ids = xcalloc(n + 1, sizeof *ids);
+	n = 0;
+	for (struct pod *p = cri->pods; p; p = p->next)
 		if (p->wait)
-			task_wait_cancel(cri->en->tasks, p->wait);
+			ids[n++] = p->wait;
 	for (struct box *b = cri->boxes; b; b = b->next)
 		if (b->wait)
-			task_wait_cancel(cri->en->tasks, b->wait);
+			ids[n++] = b->wait;
 	pthread_mutex_unlock(&cri->lock);
+	for (size_t i = 0; i < n; i++)
+		task_wait_cancel(cri->en->tasks, ids[i]);
+	free(ids);
 }
 
 void cri_free(struct cri *cri)

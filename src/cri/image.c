@@ -67,14 +67,43 @@ static int find_manifest(const struct call *call, const char *digest, const char
 	return err_set(e, ERR_INVALID_ARGUMENT, "%s: an index in too many others", digest);
 }
 
+struct sibling {
+	const struct call *call;
+	const char *digest, *found;
+};
+
+static int visit_sibling(const struct image_record *r, void *arg, UNUSED struct err *e)
+{
+	struct sibling *x = arg;
+
+	if (!x->found && strchr(r->name, '@') && !strcmp(r->target.digest, x->digest))
+		x->found = arena_strdup(x->call->arena, r->name);
+	return 0;
+}
+
+/* Of an image that was named by its id: what else it is called. */
+static const char *reference_of_id(const struct call *call, const struct image_record *r,
+				   const char *id)
+{
+	struct sibling x = { call, r->target.digest, NULL };
+	struct err none = { 0 };
+
+	(void)image_list(call->engine->store, call->ns, call->arena, visit_sibling, &x,
+			 &none); /* the id says it, too */
+	return x.found ?: id;
+}
+
 static const char *reference_of(const struct call *call, const struct image_record *r,
 				const char *id)
 {
+	if (digest_is_valid(r->name))
+		return reference_of_id(call, r, id);
+
 	struct reference ref = { 0 };
 	struct err bad = { 0 };
 	const char *text = id;
 
-	if (!digest_is_valid(r->name) && reference_parse(r->name, &ref, &bad) == 0)
+	if (reference_parse(r->name, &ref, &bad) == 0)
 		text = arena_printf(call->arena, "%s/%s@%s", ref.domain, ref.path,
 				    r->target.digest);
 	reference_done(&ref);

@@ -246,10 +246,15 @@ static const char *pod_info(struct pod *pod, struct arena *a)
 	AUTO_STR struct str out = STR_INIT(8 << 20);
 	struct jsonw w;
 
+	pthread_mutex_lock(&pod->cri->lock);
+	uint32_t pid = pod->pid;
+	bool is_ready = pod->is_ready;
+
+	pthread_mutex_unlock(&pod->cri->lock);
 	jsonw_init(&w, &out, 0);
 	jsonw_object(&w);
-	jsonw_ku64(&w, "pid", pod->pid);
-	jsonw_kstring(&w, "processStatus", pod->is_ready ? "running" : "deleted");
+	jsonw_ku64(&w, "pid", pid);
+	jsonw_kstring(&w, "processStatus", is_ready ? "running" : "deleted");
 	jsonw_kstring(&w, "image", CRI_PAUSE_IMAGE);
 	jsonw_kstring(&w, "runtimeHandler", pod->request->runtime_handler);
 	jsonw_key(&w, "config");
@@ -288,8 +293,7 @@ static const char *box_info(struct box *box, struct arena *a)
 	jsonw_init(&w, &out, 0);
 	jsonw_object(&w);
 	jsonw_kstring(&w, "sandboxID", box->pod->id);
-	jsonw_ku64(&w, "pid", box->pid);
-	jsonw_kbool(&w, "removing", box->is_removed);
+	jsonw_ku64(&w, "pid", now_of(box, a).pid);
 	jsonw_key(&w, "config");
 	message_json(&box->config->base, &w);
 	put_spec(box->pod->cri, a, box->id, &w);

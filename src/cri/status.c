@@ -62,8 +62,66 @@ static void add_handlers(const struct config *cfg, struct arena *a, Runtime__V1_
 		r->runtime_handlers[r->n_runtime_handlers++] = handler_new(a, CRI_RUNTIME);
 }
 
-void cri_status(struct cri *cri, struct arena *a, UNUSED bool is_verbose,
-		Runtime__V1__StatusResponse *r)
+/* For people: what the service goes by. */
+static const char *config_text(struct cri *cri, struct arena *a)
+{
+	const struct config *cfg = cri->en->cfg;
+	AUTO_STR struct str out = STR_INIT(1 << 20);
+	struct jsonw w;
+
+	jsonw_init(&w, &out, 0);
+	jsonw_object(&w);
+	jsonw_key(&w, "containerd");
+	jsonw_object(&w);
+	jsonw_kstring(&w, "defaultRuntimeName", cfg->cri.default_runtime);
+	jsonw_kstring(&w, "snapshotter", cfg->snapshotter);
+	jsonw_key(&w, "runtimes");
+	jsonw_object(&w);
+	for (size_t i = 0; i < cfg->n_runtimes; i++) {
+		jsonw_key(&w, cfg->runtimes[i].name);
+		jsonw_object(&w);
+		jsonw_kstring(&w, "runtimeType", cfg->runtimes[i].type ?: "");
+		jsonw_kstring(&w, "runtimePath", cfg->runtimes[i].path ?: "");
+		jsonw_end(&w);
+	}
+	jsonw_end(&w);
+	jsonw_end(&w);
+	jsonw_key(&w, "cni");
+	jsonw_object(&w);
+	jsonw_kstring(&w, "confDir", cfg->cni_conf_dir);
+	jsonw_end(&w);
+	jsonw_kbool(&w, "enableUnprivilegedPorts", cfg->cri.unprivileged_ports);
+	jsonw_kbool(&w, "enableUnprivilegedICMP", cfg->cri.unprivileged_icmp);
+	jsonw_kbool(&w, "enableSelinux", cfg->cri.enable_selinux);
+	jsonw_ku64(&w, "maxContainerLogLineSize", cfg->cri.log_line_max);
+	jsonw_kstring(&w, "containerdEndpoint", cfg->grpc.address);
+	jsonw_kstring(&w, "rootDir", cri->root);
+	jsonw_kstring(&w, "stateDir", cri->state);
+	jsonw_end(&w);
+	return arena_strdup(a, str_c(&out));
+}
+
+static void add_info(struct arena *a, CRI(StatusResponse) * r, const char *key, const char *value)
+{
+	CRI(StatusResponse__InfoEntry) *entry = ARENA_NEW(a, CRI(StatusResponse__InfoEntry));
+
+	runtime__v1__status_response__info_entry__init(entry);
+	entry->key = (char *)key;
+	entry->value = (char *)value;
+	r->info[r->n_info++] = entry;
+}
+
+/* In JSON, as all of a verbose answer's values are. */
+static const char *network_text(struct cri *cri, struct arena *a)
+{
+	AUTO_STR struct str out = STR_INIT(8192);
+	struct err e = { 0 };
+
+	jsonw_quote(&out, network_ready(cri->en->network, &e) == 0 ? "OK" : e.msg);
+	return arena_strdup(a, str_c(&out));
+}
+
+void cri_status(struct cri *cri, struct arena *a, bool is_verbose, Runtime__V1__StatusResponse *r)
 {
 	Runtime__V1__RuntimeStatus *s = ARENA_NEW(a, Runtime__V1__RuntimeStatus);
 
@@ -78,4 +136,9 @@ void cri_status(struct cri *cri, struct arena *a, UNUSED bool is_verbose,
 	r->features = ARENA_NEW(a, Runtime__V1__RuntimeFeatures);
 	runtime__v1__runtime_features__init(r->features);
 	r->features->supplemental_groups_policy = true;
+	if (!is_verbose)
+		return;
+	r->info = arena_array(a, 2, sizeof *r->info);
+	add_info(a, r, "config", config_text(cri, a));
+	add_info(a, r, "lastCNILoadStatus", network_text(cri, a));
 }

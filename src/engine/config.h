@@ -24,6 +24,7 @@ struct config_socket {
  * need one, too. */
 struct config_tcp {
 	const char *address, *tls_cert, *tls_key, *tls_ca;
+	bool disable_cri; /* disable_tcp_service: nothing of Kubernetes' there */
 };
 
 /* Places in config.snapshotters. */

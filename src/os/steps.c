@@ -1,6 +1,5 @@
 #include "os/steps.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -9,13 +8,13 @@
 const char *const steps_who_names[] = { "shim", "runtime", "init" };
 
 struct slot {
-	_Atomic uint64_t begin, end;
+	uint64_t begin, end;
 	uint8_t who, length;
 	char name[STEPS_NAME];
 };
 
 struct steps {
-	_Atomic uint32_t n;
+	uint32_t n;
 	uint32_t open[STEPS_WHOS]; /* 1 + the slot of its step; its writer's own */
 	struct slot v[STEPS_MAX];
 };
@@ -48,7 +47,7 @@ static void end_at(struct steps *s, enum steps_who who, uint64_t time)
 
 	s->open[who] = 0;
 	if (slot && slot <= STEPS_MAX)
-		atomic_store(&s->v[slot - 1].end, time);
+		__atomic_store_n(&s->v[slot - 1].end, time, __ATOMIC_RELEASE);
 }
 
 void steps_begin(struct steps *s, enum steps_who who, const char *name)
@@ -60,7 +59,7 @@ void steps_begin(struct steps *s, enum steps_who who, const char *name)
 
 	end_at(s, who, time);
 
-	uint32_t i = atomic_fetch_add(&s->n, 1);
+	uint32_t i = __atomic_fetch_add(&s->n, 1, __ATOMIC_RELAXED);
 
 	if (i >= STEPS_MAX)
 		return;
@@ -70,7 +69,7 @@ void steps_begin(struct steps *s, enum steps_who who, const char *name)
 	v->who = (uint8_t)who;
 	v->length = (uint8_t)strnlen(name, sizeof v->name - 1);
 	memcpy(v->name, name, v->length);
-	atomic_store(&v->begin, time); /* last: with it, the slot counts */
+	__atomic_store_n(&v->begin, time, __ATOMIC_RELEASE); /* last: with it, the slot counts */
 	s->open[who] = i + 1;
 }
 
@@ -87,13 +86,14 @@ static bool is_plain(char c)
 
 size_t steps_read(const struct steps *s, struct step ret[STEPS_MAX])
 {
-	size_t n = 0, had = s ? atomic_load(&s->n) : 0;
+	size_t n = 0, had = s ? __atomic_load_n(&s->n, __ATOMIC_ACQUIRE) : 0;
 
 	for (size_t i = 0; i < had && i < STEPS_MAX; i++) {
 		const struct slot *v = &s->v[i];
 		struct step *to = &ret[n];
 
-		*to = (struct step){ .begin = atomic_load(&v->begin), .end = atomic_load(&v->end) };
+		*to = (struct step){ .begin = __atomic_load_n(&v->begin, __ATOMIC_ACQUIRE),
+				     .end = __atomic_load_n(&v->end, __ATOMIC_ACQUIRE) };
 		to->who = v->who < STEPS_WHOS ? v->who : STEPS_RUNTIME;
 		for (size_t k = 0; k < v->length && k < STEPS_NAME - 1; k++)
 			to->name[k] = is_plain(v->name[k]) ? v->name[k] : '?';

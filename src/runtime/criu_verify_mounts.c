@@ -2,6 +2,7 @@
  * what, and so would show the host's side of /proc if they were believed. */
 #include "runtime/criu_verify.h"
 
+#include "base/mem.h"
 #include "os/file.h"
 #include "os/path.h"
 #include "os/syscall.h"
@@ -140,16 +141,21 @@ static bool is_at_or_below(const char *path, const char *top)
 	return strncmp(path, top, n) == 0 && (!path[n] || path[n] == '/');
 }
 
-static bool is_planned(const struct plan *p, const char *point)
+/* points[i]: where mounts[i] is, NULL for just where config.json says.  Its own path may lead over
+ * links of the root. */
+static bool is_planned(const struct plan *p, const char *const *points, const char *point)
 {
 	if (strcmp(point, "/") == 0 || strcmp(point, "/dev/console") == 0 ||
 	    (p->notify && strcmp(point, STATE_NOTIFY_INSIDE) == 0)) /* see check_notify() */
 		return true;
-	for (size_t i = 0; i < p->n_mounts; i++)
-		if (is_at_or_below(point, p->mounts[i].dest) &&
-		    (strcmp(point, p->mounts[i].dest) == 0 || p->mounts[i].recursive ||
+	for (size_t i = 0; i < p->n_mounts; i++) {
+		const char *dest = points[i] ? points[i] : p->mounts[i].dest;
+
+		if (is_at_or_below(point, dest) &&
+		    (strcmp(point, dest) == 0 || p->mounts[i].recursive ||
 		     p->mounts[i].kind == MOUNT_CGROUP))
 			return true;
+	}
 	for (size_t i = 0; i < p->masked.n; i++)
 		if (strcmp(point, p->masked.v[i]) == 0)
 			return true;
@@ -162,28 +168,74 @@ static bool is_planned(const struct plan *p, const char *point)
 	return false;
 }
 
-/* Nothing beside what was planned. */
-static int check_extra(const struct plan *p, int procfd, pid_t init, struct err *e)
+/* The id of the mount whose root is at path; 0: none is, or the kernel does not say. */
+static uint64_t mount_id_at(int rootfd, const char *path)
 {
-	AUTO_FREE char *text = NULL;
-	char path[64];
+	AUTO_FD int fd = path_open(rootfd, path, O_PATH, 0);
+	struct statx st;
 
-	snprintf(path, sizeof path, "%d/mountinfo", (int)init);
-	int r = file_read(procfd, path, 64 << 20, &text, NULL);
-	if (r < 0)
-		return err_sys(e, -r, "read the restored container's mounts");
+	if (fd < 0 || sys_statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0 ||
+	    !(st.stx_mask & STATX_MNT_ID) || !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return 0;
+	return st.stx_mnt_id;
+}
+
+struct mount_line {
+	uint64_t id;
+	const char *point;
+};
+
+/* The mounts of mountinfo, whose text gets their points' ends. */
+static struct mount_line *split_mountinfo(char *text, size_t *ret_n)
+{
+	struct mount_line *list = NULL;
+	size_t n = 0, cap = 0;
+
 	for (char *line = text, *next; *line; line = next) {
+		unsigned long long id;
 		int at = 0;
 
 		next = line + strcspn(line, "\n");
 		if (*next)
 			*next++ = 0;
-		if (sscanf(line, "%*s %*s %*s %*s %n", &at) < 0 || !at)
+		if (sscanf(line, "%llu %*s %*s %*s %n", &id, &at) < 1 || !at)
 			continue;
 		line[at + (int)strcspn(line + at, " ")] = 0;
-		if (!is_planned(p, line + at))
-			return refuse(e, "there is a mount at", line + at);
+		GROW(list, n, cap);
+		list[n++] = (struct mount_line){ id, line + at };
 	}
+	*ret_n = n;
+	return list;
+}
+
+static const char *point_of(const struct mount_line *list, size_t n, uint64_t id)
+{
+	for (size_t i = 0; id && i < n; i++)
+		if (list[i].id == id)
+			return list[i].point;
+	return NULL;
+}
+
+/* Nothing beside what was planned. */
+static int check_extra(const struct plan *p, int procfd, pid_t init, int rootfd, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	char path[64];
+	size_t n;
+
+	snprintf(path, sizeof path, "%d/mountinfo", (int)init);
+	int r = file_read(procfd, path, 64 << 20, &text, NULL);
+	if (r < 0)
+		return err_sys(e, -r, "read the restored container's mounts");
+
+	AUTO_FREE struct mount_line *list = split_mountinfo(text, &n);
+	AUTO_FREE const char **points = xcalloc(p->n_mounts + 1, sizeof *points);
+
+	for (size_t i = 0; i < p->n_mounts; i++)
+		points[i] = point_of(list, n, mount_id_at(rootfd, p->mounts[i].dest));
+	for (size_t i = 0; i < n; i++)
+		if (!is_planned(p, points, list[i].point))
+			return refuse(e, "there is a mount at", list[i].point);
 	return 0;
 }
 
@@ -192,5 +244,5 @@ int criu_verify_mounts(const struct plan *p, int procfd, pid_t init, int rootfd,
 	if (check_mounts(p, rootfd, e) < 0 || check_masks(p, rootfd, e) < 0 ||
 	    check_notify(p, rootfd, e) < 0)
 		return -1;
-	return check_extra(p, procfd, init, e);
+	return check_extra(p, procfd, init, rootfd, e);
 }

@@ -12,7 +12,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -337,6 +339,69 @@ TEST(a_root_of_its_own)
 	CHECK_FAIL(check_live(pid, &p, &e), &e, ERR_PERMISSION_DENIED);
 	CHECK(strstr(e.msg, "has another root"));
 	end(pid);
+}
+
+/* A root in a mount namespace of its own: `source` is bound at /real/conf, to which /conf leads,
+ * and, with more, a tmpfs at /other.  It ends with the process that made it. */
+static bool make_root(const char *top, const char *source, bool more)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("root", top, "tmpfs", 0, NULL) < 0 || chdir(top) < 0)
+		return false;
+	if (mkdir("real", 0755) < 0 || mkdir("real/conf", 0755) < 0 || mkdir("other", 0755) < 0 ||
+	    symlink("/real/conf", "conf") < 0 ||
+	    mount(source, "real/conf", NULL, MS_BIND, NULL) < 0 ||
+	    (more && mount("more", "other", "tmpfs", 0, NULL) < 0))
+		return false;
+	return syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 &&
+	       chdir("/") == 0;
+}
+
+static int check_root(const char *top, const char *source, bool more, struct err *e)
+{
+	struct mount_op mounts[] = { { .kind = MOUNT_BIND, .dest = "/conf", .source = source } };
+	struct plan p = { .mounts = mounts, .n_mounts = ARRAY_LEN(mounts) };
+	int fds[2], r = 1;
+	char done = 0;
+
+	CHECK(pipe2(fds, O_CLOEXEC) == 0);
+	pid_t pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		done = make_root(top, source, more);
+		(void)!write(fds[1], &done, 1);
+		for (;;)
+			pause();
+	}
+	CHECK(read(fds[0], &done, 1) == 1);
+	close(fds[0]);
+	close(fds[1]);
+	if (done) {
+		AUTO_FD int procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		AUTO_FREE char *path = xasprintf("%d/root", (int)pid);
+		AUTO_FD int rootfd = openat(procfd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		r = criu_verify_mounts(&p, procfd, pid, rootfd, e);
+	}
+	end(pid);
+	return r;
+}
+
+TEST(a_mount_is_where_a_link_leads)
+{
+	char top[] = TEMPLATE, source[] = TEMPLATE;
+	struct err e = { 0 };
+
+	CHECK(mkdtemp(top) && mkdtemp(source));
+	int r = check_root(top, source, false, &e);
+	struct err extra = { 0 };
+	int refused = r > 0 ? r : check_root(top, source, true, &extra);
+	CHECK(rmdir(top) == 0 && rmdir(source) == 0);
+	if (r > 0)
+		SKIP("no mount can be made");
+	CHECK_OK(r, &e);
+	CHECK_FAIL(refused, &extra, ERR_PERMISSION_DENIED);
+	CHECK(strstr(extra.msg, "there is a mount at /other"));
 }
 
 TEST(children_and_theirs_are_found)

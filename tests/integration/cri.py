@@ -61,6 +61,9 @@ class Cri:
         return answer
 
     def close(self):
+        """Twice is fine."""
+        if self.process.poll() is not None:
+            return
         self.process.stdin.close()
         self.process.wait(10)
         self.reader.join()

@@ -14,14 +14,14 @@ RUNNING, EXITED = "CONTAINER_RUNNING", "CONTAINER_EXITED"
 
 class CriTest(DaemonTest):
     images = False
-    more_config = ""
+    config_start = more_config = ""
 
     @classmethod
     def setUpClass(cls):
         cls.scratch = Scratch()
         cls.addClassCleanup(cls.scratch.remove)
         # no network configuration: the built-in bridge
-        cls.daemon = Daemon(cls.scratch.path, config=CONFIG + f"\n[plugins.'io.containerd.cri.v1.runtime'.cni]\n  conf_dir = '{cls.scratch.path}/net.d'\n" + cls.more_config)
+        cls.daemon = Daemon(cls.scratch.path, config=cls.config_start + CONFIG + f"\n[plugins.'io.containerd.cri.v1.runtime'.cni]\n  conf_dir = '{cls.scratch.path}/net.d'\n" + cls.more_config)
         cls.daemon.start()
         cls.addClassCleanup(cls.daemon.stop)
         cls.k8s("images", "import", SHARE / "busybox.tar")
@@ -152,6 +152,7 @@ class Pods(CriTest):
         s = self.status(box)
         self.assertEqual((s["state"], s["labels"], s["user"]["linux"]["uid"]), (RUNNING, {"c": "d"}, "0"))
         self.assertRegex(s["image_id"], "^sha256:")
+        self.assertRegex(s["image_ref"], "^docker.io/library/busybox@sha256:")
         wait_for("the log", lambda: "err" in self.log(box))
         lines = [line.split(" ") for line in self.log(box).splitlines()]
         self.assertEqual(sorted(line[1:] for line in lines), [["stderr", "F", "err"], ["stdout", "F", "out"]])
@@ -273,6 +274,7 @@ class Pods(CriTest):
         self.wait_for_end(ended)
         pids = {b: json.loads(self.cri("ContainerStatus", {"container_id": b, "verbose": True})["info"]["info"])["pid"] for b in (running, dies)}
         before = {b: self.status(b) for b in (running, ended, created)}
+        self.cri.close()
         self.daemon.kill()
         os.kill(pids[dies], 9)
         self.daemon.start()
@@ -282,6 +284,14 @@ class Pods(CriTest):
         self.assertEqual(self.cri("PodSandboxStatus", {"pod_sandbox_id": pod[0]})["status"], status)
         s = self.wait_for_end(dies)
         self.assertEqual(s["exit_code"], 137)
+        self.cri.close()
+        self.daemon.stop()
+        self.assertEqual(self.daemon.process.returncode, 0)
+        self.daemon.start()
+        type(self).cri = cri.Cri(self.daemon.address)
+        self.addClassCleanup(self.cri.close)
+        self.assertEqual({b: self.status(b) for b in before}, before)
+        self.assertEqual(self.status(dies)["exit_code"], 137)
         self.cri("StartContainer", {"container_id": created})
         self.assertEqual(self.wait_for_end(created)["exit_code"], 0)
         self.assertEqual(self.exec(running, "echo", "y"), (0, "y\n", ""))
@@ -418,6 +428,9 @@ class Isolation(CriTest):
         for path in ("/ro/x", "/rro/x", "/x"):
             self.assertIn("Read-only", self.exec(box, "touch", path)[2])
         self.assertEqual(self.out(box, "cat", "/etc/passwd"), "")
+        box = self.container(self.pod("image"), "sleep", "300", mounts=[{"container_path": "/image", "image": {"image": "busybox"}}])
+        self.assertEqual(self.out(box, "/image/bin/busybox", "echo", "from the image"), "from the image\n")
+        self.assertIn("Read-only", self.exec(box, "touch", "/image/x")[2])
         with self.assertRaises(rpc.RpcError):
             self.container(self.pod("wrong"), "true", mounts=[{"container_path": "/x", "host_path": str(host), "recursive_read_only": True}])
 
@@ -431,3 +444,71 @@ class Isolation(CriTest):
         self.out(box, "sh", "-c", "echo x > /dev/shm/x; ip addr add 10.9.9.9/32 dev lo")
         pid = json.loads(self.cri("ContainerStatus", {"container_id": box, "verbose": True})["info"]["info"])["pid"]
         self.assertEqual(os.stat(f"/proc/{pid}").st_uid, 100000)
+
+
+class Hostile(CriTest):
+    """What a pod's author, an image or another client of the node could try."""
+
+    def refused(self, call, *args, **more):
+        with self.assertRaises(rpc.RpcError) as e:
+            call(*args, **more)
+        return e.exception.code
+
+    def test_no_words_of_ones_own_in_files_and_arguments(self):
+        for field, value in (("name", "x;K8S_POD_UID=other"), ("namespace", "a/../b"), ("uid", "u\nv"), ("name", "")):
+            config = self.pod_config("plain")
+            config["metadata"][field] = value
+            self.assertEqual(self.refused(self.cri, "RunPodSandbox", {"config": config}), "INVALID_ARGUMENT", field)
+        for dns in ({"servers": ["1.2.3.4\nnameserver 6.6.6.6"]}, {"options": ["x\ny"]}, {"searches": ["a\rb"]}):
+            self.assertEqual(self.refused(self.pod, "dns", dns_config=dns), "INVALID_ARGUMENT")
+        self.assertEqual(self.cri("ListPodSandbox")["items"], [])
+        self.assertEqual(os.listdir(self.daemon.state / "io.casco.cri" / "sandboxes"), [])
+
+    def test_numbers_out_of_range(self):
+        pod = self.pod("numbers")
+        for user in (-1, 1 << 32, (1 << 32) - 1, 1 << 31, -(1 << 63)):  # CVE-2024-40635: a wrap to 0
+            self.assertEqual(self.refused(self.container, pod, "true", linux={"security_context": {"run_as_user": {"value": str(user)}}}), "INVALID_ARGUMENT", user)
+        mapping = [{"host_id": 0, "container_id": 5, "length": 1}]
+        for options in ({"uids": mapping, "gids": mapping}, {"uids": [], "gids": []}, {"uids": mapping * 2, "gids": mapping}):
+            security = {"namespace_options": {"userns_options": {"mode": "POD", **options}}}
+            self.assertEqual(self.refused(self.pod, "mapped", linux={"security_context": security}), "INVALID_ARGUMENT")
+
+    def test_a_log_that_is_a_link(self):
+        victim = self.scratch.path / "victim"
+        victim.write_text("untouched\n")
+        pod = self.pod("linked")
+        box = self.container(pod, "sh", "-c", "while :; do echo x; sleep 0.1; done", start=False)
+        path = pathlib.Path(self.status(box)["log_path"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(victim)
+        self.refused(self.cri, "StartContainer", {"container_id": box})
+        box = self.container(pod, "sh", "-c", "while :; do echo x; sleep 0.1; done")
+        path = pathlib.Path(self.status(box)["log_path"])
+        wait_for("the log", path.exists)
+        path.unlink()
+        path.symlink_to(victim)
+        self.refused(self.cri, "ReopenContainerLog", {"container_id": box})
+        time.sleep(1.5)
+        self.assertEqual(victim.read_text(), "untouched\n")
+
+    def test_an_id_is_no_path_and_no_prefix_of_two(self):
+        self.pod("first")
+        for wrong in ("", "../x", "zz", "0" * 64, "x" * 5000):
+            self.assertEqual(self.refused(self.cri, "PodSandboxStatus", {"pod_sandbox_id": wrong}), "NOT_FOUND")
+            self.assertEqual(self.refused(self.cri, "ContainerStatus", {"container_id": wrong}), "NOT_FOUND")
+            self.cri("RemovePodSandbox", {"pod_sandbox_id": wrong})
+            self.cri("RemoveContainer", {"container_id": wrong})
+        self.assertEqual(len(self.cri("ListPodSandbox")["items"]), 1)
+
+
+class Disabled(CriTest):
+    """As in the configuration of Docker's packages."""
+    config_start = "disabled_plugins = ['cri']\n"
+
+    def tearDown(self):
+        pass
+
+    def test_no_service(self):
+        with self.assertRaises(rpc.RpcError) as e:
+            self.cri("Version")
+        self.assertEqual((e.exception.code, e.exception.text.partition(":")[0]), ("UNIMPLEMENTED", "unknown service runtime.v1.RuntimeService"))

@@ -10,46 +10,24 @@ import struct
 import time
 import unittest
 
-import cri
 import rpc
-from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch, wait_for
+from casco import CONFIG, Daemon, Scratch, wait_for
 from streams import Forward, Refused, Remote, Spdy, WebSocket, Wire, control
+from test_cri import CriTest
 
 SUCCESS = {"metadata": {}, "status": "Success"}
 
 
-class StreamTest(DaemonTest):
-    """One pod-like container, "box", whose program waits; execs are made in it."""
-    config = ""
+class StreamTest(CriTest):
+    """One pod with a container that waits; execs are made in it."""
 
     @classmethod
     def setUpClass(cls):
-        cls.scratch = Scratch()
-        cls.addClassCleanup(cls.scratch.remove)
-        cls.daemon = Daemon(cls.scratch.path, config=CONFIG + cls.config)
-        cls.daemon.start()
-        cls.addClassCleanup(cls.daemon.stop)
-        cls.cri = cri.Cri(cls.daemon.address)
-        cls.addClassCleanup(cls.cri.close)
-        cls.k8s("images", "import", SHARE / "busybox.tar")
-        cls.begin()
-
-    @classmethod
-    def k8s(cls, *args, **kw):
-        return cls.daemon.ctr("-n", "k8s.io", *args, **kw)
-
-    @classmethod
-    def begin(cls):
-        cls.k8s("run", "-d", cls.IMAGE, "box", "sh", "-c", "trap 'exit 0' TERM; httpd -p 127.0.0.1:80 -h /etc; while :; do sleep 1; done")
-        cls.addClassCleanup(cls.finish, "box")
-
-    @classmethod
-    def finish(cls, *names):
-        for name in names:
-            cls.k8s("tasks", "kill", "-s", "SIGKILL", name, check=False)
-            wait_for("the end of " + name, lambda n=name: not re.search(rf"^{n}\s.*RUNNING", cls.k8s("tasks", "list").stdout, re.M))
-            cls.k8s("tasks", "delete", name, check=False)
-            cls.k8s("containers", "delete", name, check=False)
+        super().setUpClass()
+        helper = cls()
+        cls.addClassCleanup(CriTest.tearDown, helper)
+        cls.a_pod = helper.pod("streams", network="POD")
+        cls.box = helper.container(cls.a_pod, "sh", "-c", "trap 'exit 0' TERM; httpd -p 127.0.0.1:80 -h /etc; while :; do sleep 1; done")
 
     def tearDown(self):
         pass
@@ -57,8 +35,8 @@ class StreamTest(DaemonTest):
     def url(self, method, **request):
         return self.cri(method, request)["url"]
 
-    def exec_url(self, *cmd, stdin=False, stdout=True, stderr=True, tty=False, box="box"):
-        return self.url("Exec", container_id=box, cmd=cmd, stdin=stdin, stdout=stdout, stderr=stderr and not tty, tty=tty)
+    def exec_url(self, *cmd, stdin=False, stdout=True, stderr=True, tty=False):
+        return self.url("Exec", container_id=self.box, cmd=cmd, stdin=stdin, stdout=stdout, stderr=stderr and not tty, tty=tty)
 
     def exec(self, *cmd, kind=Spdy, protocol="v4.channel.k8s.io", **kw):
         streams = {k: kw[k] for k in ("stdin", "stdout", "stderr", "tty") if k in kw}
@@ -67,7 +45,7 @@ class StreamTest(DaemonTest):
     def execs(self):
         """How many execs the shim and the disk still know of."""
         fifos = self.daemon.state / "io.casco.cri" / "stdio"
-        pids = self.k8s("tasks", "ps", "box").stdout
+        pids = self.k8s("tasks", "ps", self.box).stdout
         return len(list(fifos.iterdir())) if fifos.exists() else 0, pids
 
 
@@ -172,23 +150,21 @@ class Exec:
     def test_what_kubelet_asks_for_wrongly(self):
         for request, text in (({}, "missing required container_id"), ({"container_id": "box", "cmd": ["true"]}, "one of stdin, stdout, or stderr must be set"),
                               ({"container_id": "box", "cmd": ["true"], "tty": True, "stderr": True}, "tty and stderr cannot both be true"),
-                              ({"container_id": "none", "cmd": ["true"], "stdout": True}, "none")):
+                              ({"container_id": "none", "cmd": ["true"], "stdout": True}, 'failed to find container "none" in store')):
             with self.subTest(request=request), self.assertRaises(rpc.RpcError) as caught:
                 self.cri("Exec", request)
             self.assertIn(text, str(caught.exception))
 
 
 class Attach:
-    @classmethod
-    def talker(cls):
-        cls.k8s("run", "-d", cls.IMAGE, "talker", "sh", "-c", "n=0; while read -r line; do n=$((n+1)); echo got $n $line; echo err $n >&2; [ \"$line\" = end ] && exit 5; done; echo eof; sleep 100")
+    def talker(self):
+        self.talking = self.container(self.a_pod, "sh", "-c", "n=0; while read -r line; do n=$((n+1)); echo got $n $line; echo err $n >&2; [ \"$line\" = end ] && exit 5; done; echo eof; sleep 100", name="talker", stdin=True)
 
-    def attach(self, stdin=True, **kw):
-        return Remote(self.url("Attach", container_id="talker", stdin=stdin, stdout=True, stderr=True), stdin=stdin, **kw)
+    def attach(self, stdin=True, box=None, **kw):
+        return Remote(self.url("Attach", container_id=box or self.talking, stdin=stdin, stdout=True, stderr=True), stdin=stdin, **kw)
 
     def test_several_see_the_same(self):
         self.talker()
-        self.addCleanup(self.finish, "talker")
         first, second, third = self.attach(), self.attach(kind=WebSocket), self.attach(stdin=False)
         time.sleep(0.3)
         first.send(b"hello\n")
@@ -212,16 +188,29 @@ class Attach:
         second.send(b"end\n")
         for r in (second, last):
             self.assertTrue(r.end()[0].endswith(b"got 3 end\n"))
+        self.wait_for_end(self.talking)
         with self.assertRaises(rpc.RpcError) as caught:
             self.attach()
-        self.assertIn("container is in CONTAINER_EXITED state", str(caught.exception))
+        self.assertRegex(str(caught.exception), "is not running")
+
+    def test_input_once(self):
+        """The end of the first client's input is that of the container's."""
+        box = self.container(self.a_pod, "sh", "-c", "cat; echo end; sleep 0.2", name="once", stdin=True, stdin_once=True)
+        r = self.attach(box=box)
+        time.sleep(0.3)
+        r.send(b"some\n")
+        r.expect(b"some\n")
+        r.send(b"", fin=True)
+        self.assertEqual(r.end(), (b"some\nend\n", b"", SUCCESS))
+        self.assertEqual(self.wait_for_end(box)["exit_code"], 0)
+        self.assertIn("stdout F end", self.log(box))
 
 
 class PortForward:
     GET = b"GET /passwd HTTP/1.0\r\n\r\n"
 
     def forward(self):
-        return Forward(self.url("PortForward", pod_sandbox_id="box", port=[80]))
+        return Forward(self.url("PortForward", pod_sandbox_id=self.a_pod[0], port=[80]))
 
     def test_a_server_in_the_pod(self):
         f = self.forward()
@@ -246,8 +235,8 @@ class PortForward:
         f = self.forward()
         data, error = f.end(f.connect(81))
         self.assertEqual(data, b"")
-        self.assertRegex(error, r'^error forwarding port 81 to pod box, uid : failed to execute portforward in network namespace: failed to connect '
-                                r'to localhost:81 inside namespace "box", IPv4: dial tcp4 127.0.0.1:81: connect: connection refused IPv6 dial tcp6 ')
+        self.assertRegex(error, r'^error forwarding port 81 to pod [0-9a-f]{64}, uid : failed to execute portforward in network namespace: failed to connect '
+                                r'to localhost:81 inside namespace "[0-9a-f]{64}", IPv4: dial tcp4 127.0.0.1:81: connect: connection refused IPv6 dial tcp6 ')
         # and the connection is good for the next one
         s = f.connect(80)
         f.wire.send(s[1], self.GET, fin=True)
@@ -263,7 +252,7 @@ class PortForward:
         f.wire.close()
 
     def test_over_websocket(self):
-        w = WebSocket(self.url("PortForward", pod_sandbox_id="box", port=[80, 81]))
+        w = WebSocket(self.url("PortForward", pod_sandbox_id=self.a_pod[0], port=[80, 81]))
         w.until(lambda: len(w.channels) == 4 and b"refused" in w.channels[3])
         self.assertEqual((w.channels[0], w.channels[1], w.channels[2]), (b"\x50\0", b"\x50\0", b"\x51\0"))
         self.assertEqual(w.channels[3][:2], b"\x51\0")
@@ -429,7 +418,7 @@ class Streams(Exec, Attach, PortForward, Hostile, StreamTest):
 
 
 class Secured(StreamTest):
-    config = "\n[plugins.'io.containerd.grpc.v1.cri']\n  enable_tls_streaming = true\n"
+    more_config = "\n[plugins.'io.containerd.grpc.v1.cri']\n  enable_tls_streaming = true\n"
 
     def test_tls(self):
         url = self.exec_url("cat", stdin=True)

@@ -444,6 +444,15 @@ class Richer(Checkpointed):
         self.b.config["mounts"][-1]["options"] = ["rbind", "ro"]
         self.refused("not read-only: /data")
 
+    def test_mount_where_a_link_leads(self):
+        (self.b.root / "real/conf").mkdir(parents=True)
+        (self.b.root / "conf").symlink_to("/real/conf")
+        (self.top / "conf").mkdir()
+        self.b.mount("/conf", type="bind", source=str(self.top / "conf"), options=["bind"])
+        self.counter()
+        self.start("checkpoint", *self.paths(), self.id)
+        self.start("restore", "-d", *self.paths(), self.id)
+
     def test_mount_that_is_not_there(self):
         (self.top / "secret").mkdir()
         self.b.mount("/more", type="bind", source=str(self.top / "secret"), options=["bind"])

@@ -133,6 +133,19 @@ class Tcp(unittest.TestCase):
         finally:
             daemon.stop()
 
+    def test_kubernetes_services_where_the_operator_wants_them(self):
+        method, port = "/runtime.v1.RuntimeService/Version", free_port()
+        self.assertEqual(ask(self.address, method, files=self.ours), ["UNIMPLEMENTED"])
+        daemon = self.daemon_with("cri", f"\n  tcp_address = '127.0.0.1:{port}'\n")
+        with daemon.config.open("a") as f:
+            f.write("[plugins.'io.containerd.grpc.v1.cri']\n  disable_tcp_service = false\n")
+        daemon.start()
+        try:
+            self.assertEqual(ask(f"127.0.0.1:{port}", method), ["OK"])
+            self.assertEqual(ask(f"127.0.0.1:{port}", VERSION), ["UNIMPLEMENTED"])
+        finally:
+            daemon.stop()
+
     def test_files_that_are_not_usable(self):
         good = f"tcp_tls_cert = '{self.folder}/server.pem'\n  tcp_tls_key = '{self.folder}/"
         for i, (lines, text) in enumerate(((good + "client.key'", "TLS: key "), (good + "none.key'", "none.key"),

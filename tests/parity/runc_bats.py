@@ -2,7 +2,7 @@
 """Run runc's own integration tests on Debian's runc and on ours, and compare them test by test.
 
     runc_bats.py [--release sid] [--peer PATH] [--layout LAYOUT]... [--rootless] [--lock FILE] [--keep-peer]
-                 [--keep-ours] [--lazy] [--verbose] [FILE.bats...]
+                 [--keep-ours] [--lazy] [--criu PATH] [--verbose] [FILE.bats...]
 
 The suite and the peer are those of the runc that is installed, or, with --release, of the newest one of that
 Debian release (built from its source: suite.py).  A test that the peer passes here and ours does not is an
@@ -55,6 +55,7 @@ RESULT = re.compile(r"(?P<not>not )?ok (?P<number>\d+) (?P<name>.*?)(?P<skip> # 
 WITHIN = """
 mount -t proc proc /proc
 mknod -m 666 "$TMPDIR/null" c 1 3 && mount --bind "$TMPDIR/null" /dev/null
+[ -z "$CRIU" ] || mount --bind "$CRIU" "$(command -v criu)"
 if [ "$LAYOUT" = cgroup2 ]; then
 	umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup
 fi
@@ -173,12 +174,12 @@ def within(layout, scratch, path, env):
         yield WITHIN + rootless.WITHIN + BATS.format(rootless.PREFIX), here, env
 
 
-def run_file(runtime, layout, path, lock):
+def run_file(runtime, layout, path, lock, criu):
     with alone(lock), tempfile.TemporaryDirectory(prefix="parity-", ignore_cleanup_errors=True) as scratch:
         os.chmod(scratch, 0o711)  # tests with a user namespace walk through it
         before, start = cgroups(), time.monotonic()
         env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": scratch, "TMPDIR": scratch,
-               "TERM": "xterm", "LC_ALL": "C.UTF-8", "RUNC": runtime, "LAYOUT": layout}
+               "TERM": "xterm", "LC_ALL": "C.UTF-8", "RUNC": runtime, "LAYOUT": layout, "CRIU": criu}
         with within(layout, scratch, path, env) as (script, here, env):
             output, whole = on_terminal(["unshare", "-m", "-p", "-f", "--kill-child", "--propagation", "private",
                                          "sh", "-euc", script, "sh", str(here)], env, timeout_of(path))
@@ -246,10 +247,10 @@ def compare(layout, theirs, ours, known, verbose):
     return len(new) + len(gone) + len(stale)
 
 
-def host_outputs(layout, runtimes, wanted, lock):
+def host_outputs(layout, runtimes, wanted, options):
     """As bats_vm.run gives them, from this machine."""
     for who, path in wanted:
-        output, whole, seconds = run_file(runtimes[who], layout, path, lock)
+        output, whole, seconds = run_file(runtimes[who], layout, path, options.lock, options.criu)
         yield who, path.name, output, whole, seconds
 
 
@@ -280,7 +281,7 @@ def run_layout(layout, files, source, known, options):
 def run_wanted(layout, source, wanted, place, runtimes, results, options):
     """Fill `results` for the (who, path) pairs, and keep them in the folder `place`."""
     if layout not in bats_vm.LAYOUTS:
-        outputs = host_outputs(layout, runtimes, wanted, options.lock)
+        outputs = host_outputs(layout, runtimes, wanted, options)
     else:
         outputs = bats_vm.run(source, layout, runtimes, [(who, path.name) for who, path in wanted]) if wanted else ()
     for who, name, output, whole, seconds in outputs:
@@ -305,6 +306,7 @@ def main():
     p.add_argument("--keep-peer", action="store_true", help="take the peer's results of an earlier run where there are any")
     p.add_argument("--keep-ours", action="store_true", help="the same of all results: go on with a run that was broken off")
     p.add_argument("--lazy", action="store_true", help="run the peer only on the files in which a test of ours fails that is not in the known list")
+    p.add_argument("--criu", default="", help="a criu to put in the place of the installed one, which knows older kernels only")
     p.add_argument("--lock", help="a file that is locked while a bats file runs")
     p.add_argument("--verbose", action="store_true", help="name the tests that both skip")
     p.add_argument("files", nargs="*", help="names of bats files, in the order to run them (default: all)")

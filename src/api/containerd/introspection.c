@@ -23,6 +23,7 @@
 typedef Containerd__Services__Introspection__V1__Plugin plugin_msg;
 typedef Containerd__Types__Platform platform_msg;
 
+#define CRI "io.containerd.cri.v1"
 #define CONTENT "io.containerd.content.v1"
 #define DIFFER "io.containerd.differ.v1"
 #define EVENT "io.containerd.event.v1"
@@ -122,6 +123,9 @@ static const struct plugin {
 	  false,
 	  NULL,
 	  { "no", "always", "on-failure", "unless-stopped" } },
+	{ CRI, "runtime", { NULL }, true, "runtime.v1.RuntimeService" },
+	{ CRI, "images", { LEASE, METADATA, SNAPSHOTTER }, false, "runtime.v1.ImageService" },
+	{ GRPC, "cri", { CRI, EVENT, SERVICE, LEASE }, false, "runtime.v1.RuntimeService" },
 	{ GRPC, "healthcheck", { NULL }, false, "grpc.health.v1.Health" },
 };
 

@@ -27,9 +27,14 @@ const struct rpc_service api_services[] = {
 	{ NULL, NULL },
 };
 
-/* The originals have Kubernetes' services there, and nothing that makes a client root of this
- * machine without them. */
+/* Nothing that makes a client root of this machine without its operator having said so. */
 const struct rpc_service api_tcp_services[] = {
 	{ "grpc.health.v1.Health", health_methods },
+	{ NULL, NULL },
+};
+const struct rpc_service api_tcp_cri_services[] = {
+	{ "grpc.health.v1.Health", health_methods },
+	{ "runtime.v1.ImageService", cri_image_methods },
+	{ "runtime.v1.RuntimeService", cri_runtime_methods },
 	{ NULL, NULL },
 };

@@ -27,3 +27,4 @@ extern const struct rpc_method version_methods[];
 extern const struct rpc_service api_services[];
 /* Those of them that [grpc] tcp_address serves, to whoever may connect there. */
 extern const struct rpc_service api_tcp_services[];
+extern const struct rpc_service api_tcp_cri_services[]; /* unless disable_tcp_service */

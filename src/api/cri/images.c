@@ -256,12 +256,32 @@ static int fs_info(struct rpc_call *c, UNUSED const void *req, void *rsp, struct
 	return 0;
 }
 
-#define M(name, prefix, fn) \
-	RPC_UNARY(name, runtime__v1__##prefix##_request, runtime__v1__##prefix##_response, fn)
+/* Where the plugin is disabled there is no such service. */
+static int absent(struct err *e)
+{
+	return err_set(e, ERR_UNIMPLEMENTED, "unknown service runtime.v1.ImageService");
+}
+
+#define DOOR(fn)                                                                            \
+	static int fn##_door(struct rpc_call *c, const void *req, void *rsp, struct err *e) \
+	{                                                                                   \
+		return api_engine(c)->cri ? fn(c, req, rsp, e) : absent(e);                 \
+	}                                                                                   \
+	_Static_assert(true, "takes the semicolon")
+DOOR(list);
+DOOR(stream);
+DOOR(status);
+DOOR(cri_pull_image);
+DOOR(remove_image);
+DOOR(fs_info);
+
+#define M(name, prefix, fn)                                                                \
+	RPC_UNARY(name, runtime__v1__##prefix##_request, runtime__v1__##prefix##_response, \
+		  fn##_door)
 const struct rpc_method cri_image_methods[] = {
 	M("ListImages", list_images, list),
 	RPC_SERVER_STREAM("StreamImages", runtime__v1__stream_images_request,
-			  runtime__v1__stream_images_response, stream),
+			  runtime__v1__stream_images_response, stream_door),
 	M("ImageStatus", image_status, status),
 	M("PullImage", pull_image, cri_pull_image),
 	M("RemoveImage", remove_image, remove_image),

@@ -215,11 +215,53 @@ static int events(struct rpc_call *c, UNUSED const void *req, UNUSED void *rsp, 
 	return cri_watch(cri_of(c), c->cancel, send_event, c, e);
 }
 
-#define M(name, prefix, fn) \
-	RPC_UNARY(name, runtime__v1__##prefix##_request, runtime__v1__##prefix##_response, fn)
+/* --- the doors --- */
+
+/* The service is not there when the configuration disables it: in gRPC's own words. */
+static int absent(const struct rpc_call *c, struct err *e)
+{
+	return err_set(e, ERR_UNIMPLEMENTED, "unknown service %s", c->service->name);
+}
+
+#define DOOR(fn)                                                                            \
+	static int fn##_door(struct rpc_call *c, const void *req, void *rsp, struct err *e) \
+	{                                                                                   \
+		return cri_of(c) ? fn(c, req, rsp, e) : absent(c, e);                       \
+	}                                                                                   \
+	_Static_assert(true, "takes the semicolon")
+DOOR(version);
+DOOR(run_pod);
+DOOR(stop_pod);
+DOOR(remove_pod);
+DOOR(pod_status);
+DOOR(list_pods);
+DOOR(create);
+DOOR(start);
+DOOR(stop);
+DOOR(remove_box);
+DOOR(list_boxes);
+DOOR(box_status);
+DOOR(update);
+DOOR(reopen_log);
+DOOR(exec_sync);
+DOOR(box_stats);
+DOOR(list_box_stats);
+DOOR(pod_stats);
+DOOR(list_pod_stats);
+DOOR(update_runtime_config);
+DOOR(status);
+DOOR(cri_exec_url);
+DOOR(cri_attach_url);
+DOOR(cri_forward_url);
+DOOR(events);
+DOOR(runtime_config);
+
+#define M(name, prefix, fn)                                                                \
+	RPC_UNARY(name, runtime__v1__##prefix##_request, runtime__v1__##prefix##_response, \
+		  fn##_door)
 const struct rpc_method cri_runtime_methods[] = {
 	RPC_UNARY_IMMEDIATE("Version", runtime__v1__version_request, runtime__v1__version_response,
-			    version),
+			    version_door),
 	M("RunPodSandbox", run_pod_sandbox, run_pod),
 	M("StopPodSandbox", stop_pod_sandbox, stop_pod),
 	M("RemovePodSandbox", remove_pod_sandbox, remove_pod),
@@ -244,7 +286,7 @@ const struct rpc_method cri_runtime_methods[] = {
 	M("Attach", attach, cri_attach_url),
 	M("PortForward", port_forward, cri_forward_url),
 	RPC_SERVER_STREAM("GetContainerEvents", runtime__v1__get_events_request,
-			  runtime__v1__container_event_response, events),
+			  runtime__v1__container_event_response, events_door),
 	M("RuntimeConfig", runtime_config, runtime_config),
 	RPC_END,
 };

@@ -27,21 +27,18 @@ static int check_streams(bool tty, bool in, bool out, bool err, struct err *e)
 	return 0;
 }
 
-static int check_running(struct rpc_call *c, const char *id, const char *what, struct err *e)
+/* Its whole id, and what it is. */
+static int find_running(struct rpc_call *c, const char *id, struct cri_hold *h,
+			struct cri_running *ret, struct err *e)
 {
-	struct task *t AUTO_TASK = NULL;
-	struct task_state s;
-
-	if (task_get(api_engine(c)->tasks, CRI_NAMESPACE, id, &t, e) < 0)
-		return err_wrap(e, "failed to find %s \"%s\" in store", what, id);
-	if (task_state(t, "", c->arena, &s, e) < 0)
-		return err_wrap(e, "failed to get state of %s \"%s\"", what, id);
-	if (s.status == TASK_RUNNING)
+	*ret = (struct cri_running){ 0 };
+	if (!*id)
+		return err_set(e, ERR_INVALID_ARGUMENT, "missing required container_id");
+	if (cri_get_running(api_engine(c)->cri, id, h, ret, e) == 0)
 		return 0;
-	return err_set(e, ERR_UNKNOWN, "%s is in %s state", what,
-		       s.status == TASK_CREATED   ? "CONTAINER_CREATED"
-		       : s.status == TASK_STOPPED ? "CONTAINER_EXITED"
-						  : "CONTAINER_UNKNOWN");
+	return e->code == ERR_NOT_FOUND
+		       ? err_wrap(e, "failed to find container \"%s\" in store", id)
+		       : -1;
 }
 
 int cri_exec_url(struct rpc_call *c, const void *req, void *rsp, struct err *e)
@@ -58,10 +55,15 @@ int cri_exec_url(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 		return -1;
 	if (!q->n_cmd)
 		return err_set(e, ERR_INVALID_ARGUMENT, "a command is required");
-	if (check_running(c, q->container_id, "container", e) < 0)
-		return -1;
 
-	struct stream_request *r = stream_request_new(STREAM_EXEC, q->container_id);
+	AUTO_HOLD struct cri_hold h = { 0 };
+	struct cri_running box;
+
+	if (find_running(c, q->container_id, &h, &box, e) < 0)
+		return -1;
+	task_unref(box.task); /* the client comes later, if it comes */
+
+	struct stream_request *r = stream_request_new(STREAM_EXEC, box.id);
 	const char **cmd = arena_array(r->arena, q->n_cmd, sizeof *cmd);
 
 	for (size_t i = 0; i < q->n_cmd; i++)
@@ -83,14 +85,18 @@ int cri_attach_url(struct rpc_call *c, const void *req, void *rsp, struct err *e
 
 	if (!s)
 		return -1;
-	if (!*q->container_id)
-		return err_set(e, ERR_INVALID_ARGUMENT, "missing required container_id");
+
+	AUTO_HOLD struct cri_hold h = { 0 };
+	struct cri_running box;
+
 	if (check_streams(q->tty, q->stdin, q->stdout, q->stderr, e) < 0 ||
-	    check_running(c, q->container_id, "container", e) < 0)
+	    find_running(c, q->container_id, &h, &box, e) < 0)
 		return -1;
+	task_unref(box.task);
 
-	struct stream_request *r = stream_request_new(STREAM_ATTACH, q->container_id);
+	struct stream_request *r = stream_request_new(STREAM_ATTACH, box.id);
 
+	r->is_stdin_once = box.is_stdin_once && !box.has_terminal;
 	r->tty = q->tty;
 	r->in = q->stdin;
 	r->out = q->stdout;
@@ -111,8 +117,13 @@ int cri_forward_url(struct rpc_call *c, const void *req, void *rsp, struct err *
 	if (q->n_port > FORWARD_PORTS)
 		return err_set(e, ERR_INVALID_ARGUMENT, "%zu ports, at most %d", q->n_port,
 			       FORWARD_PORTS);
-	if (check_running(c, q->pod_sandbox_id, "sandbox", e) < 0)
-		return -1;
+
+	const char *netns;
+
+	if (cri_pod_netns(api_engine(c)->cri, c->arena, q->pod_sandbox_id, &netns, e) < 0)
+		return e->code == ERR_NOT_FOUND
+			       ? err_wrap(e, "failed to find sandbox \"%s\"", q->pod_sandbox_id)
+			       : -1;
 
 	struct stream_request *r = stream_request_new(STREAM_FORWARD, q->pod_sandbox_id);
 	uint16_t *ports = arena_array(r->arena, q->n_port, sizeof *ports);

@@ -104,11 +104,13 @@ static void set_events(struct stream_conn *c)
 /* Nothing is freed here: callers may be the connection's own user. */
 static void flush(struct stream_conn *c)
 {
+	bool is_sent = false;
 	size_t n;
 
 	while (!c->is_dead && (n = flush_once(c))) {
 		c->out_at += n;
 		c->active = loop_now();
+		is_sent = true;
 		if (c->out_at == out_of(c)->len) {
 			str_reset(out_of(c));
 			c->out_at = 0;
@@ -116,9 +118,10 @@ static void flush(struct stream_conn *c)
 	}
 	if (c->out_at)
 		str_compact(out_of(c), &c->out_at);
-	if (c->is_dead)
+	/* Whoever caused this may not be the one who waits for room. */
+	if (c->is_dead || (is_sent && c->is_starved))
 		loop_timer_set(c->timer, 0);
-	else
+	if (!c->is_dead)
 		set_events(c);
 }
 
@@ -163,12 +166,14 @@ void stream_conn_reset(struct stream_conn *c, uint32_t id)
 	flush(c);
 }
 
-size_t stream_conn_room(const struct stream_conn *c, uint32_t id)
+size_t stream_conn_room(struct stream_conn *c, uint32_t id)
 {
 	size_t n = waiting(c), room = c->spdy ? spdy_room(c->spdy, id) : WS_DATA_MAX;
 
-	if (n >= STREAM_OUT || c->is_finishing)
+	if (n >= STREAM_OUT || !room || c->is_finishing) {
+		c->is_starved = true;
 		return 0;
+	}
 	return room < STREAM_OUT - n ? room : STREAM_OUT - n;
 }
 
@@ -390,10 +395,19 @@ static void end(struct stream_conn *c)
 	}
 }
 
+/* Its last act: the user may finish the connection. */
+static void tell_room(struct stream_conn *c)
+{
+	if (!c->is_starved || c->is_dead || waiting(c) >= STREAM_OUT)
+		return;
+	c->is_starved = false;
+	if (c->user && c->user->room)
+		c->user->room(c->arg);
+}
+
 static void on_io(UNUSED struct loop_io *io, uint32_t events, void *arg)
 {
 	struct stream_conn *c = arg;
-	size_t before = waiting(c);
 
 	c->active = loop_now();
 	if (events & (EPOLLERR | EPOLLHUP))
@@ -408,10 +422,7 @@ static void on_io(UNUSED struct loop_io *io, uint32_t events, void *arg)
 		end(c);
 		return;
 	}
-	if (c->user && c->user->room && before && waiting(c) < STREAM_OUT)
-		c->user->room(c->arg);
-	else if (c->user && c->user->room && (events & EPOLLIN))
-		c->user->room(c->arg); /* a window may have grown */
+	tell_room(c); /* something was sent, or a window has grown */
 }
 
 /* The next moment at which somebody's patience ends. */
@@ -440,10 +451,12 @@ static void on_timer(UNUSED struct loop_timer *t, void *arg)
 		c->is_dead = true;
 	else if (at != UINT64_MAX)
 		loop_timer_set(c->timer, at - now);
-	if (c->is_dead || c->is_broken || c->is_finishing)
+	if (c->is_dead || c->is_broken || c->is_finishing) {
 		end(c);
-	else
-		flush(c);
+		return;
+	}
+	flush(c);
+	tell_room(c);
 }
 
 void stream_conn_timer(struct stream_conn *c)

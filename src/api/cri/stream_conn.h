@@ -27,6 +27,7 @@ struct stream_conn {
 	uint64_t active; /* the last sign of life */
 	uint64_t until; /* the end of our patience; 0: none */
 	int held;
+	bool is_starved; /* the user was told that there is no room: it is told of some */
 	bool is_known; /* it has shown a token */
 	bool is_broken; /* by the peer: a goodbye may be in the output */
 	bool is_finishing, is_shut;

@@ -5,7 +5,6 @@
 #include "cri/cri.h"
 #include "engine/engine.h"
 #include "os/file.h"
-#include "store/container.h"
 #include "task/task.h"
 
 #include <errno.h>
@@ -19,7 +18,6 @@
 #include <sys/stat.h>
 
 #define FIFO_FOLDER "io.casco.cri/stdio"
-#define PROCESS_TYPE "types.containerd.io/opencontainers/runtime-spec/1/Process"
 
 void stream_ends_close(struct stream_ends *x)
 {
@@ -108,25 +106,16 @@ static void set_term(json_object *process)
 static int process_of(struct engine *en, const struct stream_request *r, struct arena *a,
 		      struct any *ret, struct err *e)
 {
-	AUTO_JSON json_object *spec = NULL;
-	json_object *p = NULL, *args = json_object_new_array();
-	struct container_record c;
+	const struct call call = { .engine = en, .ns = CRI_NAMESPACE, .arena = a };
+	AUTO_JSON json_object *p = NULL;
 
-	for (size_t i = 0; i < r->n_cmd; i++)
-		json_object_array_add(args, json_object_new_string(r->cmd[i]));
-	if (container_get(en->store, CRI_NAMESPACE, a, r->id, &c, e) < 0 ||
-	    jsonr_parse(c.spec.value, c.spec.n, &spec, e) < 0 ||
-	    jsonr_object(spec, "process", &p, e) < 0 || !p) {
-		json_object_put(args);
-		return e->code ? err_wrap(e, "the process of container %s", r->id)
-			       : err_set(e, ERR_FAILED_PRECONDITION,
-					 "the spec of container %s has no process", r->id);
-	}
-	json_object_object_add(p, "args", args);
-	json_object_object_add(p, "terminal", json_object_new_boolean(r->tty));
-	if (r->tty)
-		set_term(p);
-	ret->type_url = PROCESS_TYPE;
+	if (cri_exec_process(&call, r->id, r->n_cmd, (char *const *)r->cmd, r->tty, ret, e) < 0)
+		return err_wrap(e, "the process of container %s", r->id);
+	if (!r->tty)
+		return 0;
+	if (jsonr_parse(ret->value, ret->n, &p, e) < 0)
+		return err_wrap(e, "the process of container %s", r->id);
+	set_term(p);
 	ret->value = arena_strdup(
 		a, json_object_to_json_string_ext(p, JSON_C_TO_STRING_PLAIN |
 							     JSON_C_TO_STRING_NOSLASHESCAPE));
@@ -249,27 +238,6 @@ int stream_exec(struct engine *en, const struct stream_request *r, task_wait_fn 
 /* --- a pod's network
  * ---------------------------------------------------------------------------- */
 
-/* That of the pod's first process, which is still the same one after it was opened. */
-static int open_netns(struct engine *en, const char *pod, struct arena *a, struct err *e)
-{
-	struct task *t AUTO_TASK = NULL;
-	struct task_state before, after;
-	char path[64];
-
-	if (task_get(en->tasks, CRI_NAMESPACE, pod, &t, e) < 0 ||
-	    task_state(t, "", a, &before, e) < 0)
-		return -1;
-	snprintf(path, sizeof path, "/proc/%u/ns/net", before.pid);
-	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, errno, "open %s", path);
-	if (task_state(t, "", a, &after, e) < 0)
-		return -1;
-	if (after.status != TASK_RUNNING || after.pid != before.pid)
-		return err_set(e, ERR_FAILED_PRECONDITION, "sandbox container is not running");
-	return TAKE_FD(fd);
-}
-
 /* This thread is in there for as long as the two calls take. */
 static int open_inside(int netns, int ret[2])
 {
@@ -288,12 +256,16 @@ static int open_inside(int netns, int ret[2])
 int stream_pod_sockets(struct engine *en, const char *pod, int ret[2], struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
-	AUTO_FD int netns = open_netns(en, pod, a, e);
+	const char *path;
 	int r;
 
 	ret[0] = ret[1] = -1;
-	if (netns < 0)
+	if (cri_pod_netns(en->cri, a, pod, &path, e) < 0)
 		return -1;
+	/* "": the pod has the host's */
+	AUTO_FD int netns = open(*path ? path : "/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (netns < 0)
+		return err_sys(e, errno, "open network namespace %s", path);
 	r = open_inside(netns, ret);
-	return r < 0 ? err_sys(e, -r, "enter the network namespace of %s", pod) : 0;
+	return r < 0 ? err_sys(e, -r, "enter network namespace %s", path) : 0;
 }

@@ -103,7 +103,7 @@ void stream_conn_accept(struct stream_conn *c, uint32_t id);
 void stream_conn_reset(struct stream_conn *c, uint32_t id);
 
 /* n is at most stream_conn_room(). is_last is SPDY's alone. */
-size_t stream_conn_room(const struct stream_conn *c, uint32_t id);
+size_t stream_conn_room(struct stream_conn *c, uint32_t id);
 void stream_conn_send(struct stream_conn *c, uint32_t id, const void *bytes, size_t n,
 		      bool is_last);
 /* The same without a look at the room: for the one sentence at the end. */

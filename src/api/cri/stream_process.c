@@ -277,7 +277,20 @@ static void close_stdin(struct job *j)
 
 static void on_input(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg);
 
-/* Writes what the process takes. */
+static bool has_input_room(const struct stream_process *p)
+{
+	return p->in.len - p->in_at < STREAM_IN / 2;
+}
+
+static void tell_input_room(struct stream_process *p)
+{
+	for (struct stream_seat *s = p->seats, *next; s; s = next) {
+		next = s->next;
+		s->input_room(s);
+	}
+}
+
+/* Writes what the process takes; whatever called it, who waits is told of room. */
 static void push_input(struct stream_process *p)
 {
 	struct end *x = &p->end[0];
@@ -312,19 +325,8 @@ static void push_input(struct stream_process *p)
 		close_end(p, 0);
 		job_start(job_new(p, close_stdin, NULL));
 	}
-}
-
-static bool has_input_room(const struct stream_process *p)
-{
-	return p->in.len - p->in_at < STREAM_IN / 2;
-}
-
-static void tell_input_room(struct stream_process *p)
-{
-	for (struct stream_seat *s = p->seats, *next; s; s = next) {
-		next = s->next;
-		s->input_room(s);
-	}
+	if (has_input_room(p))
+		tell_input_room(p);
 }
 
 static void on_input(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg)
@@ -333,8 +335,6 @@ static void on_input(UNUSED struct loop_io *io, UNUSED uint32_t events, void *ar
 	struct stream_process *p = x->process;
 
 	push_input(p);
-	if (has_input_room(p))
-		tell_input_room(p);
 }
 
 bool stream_process_input(struct stream_seat *seat, const uint8_t *bytes, size_t n)
@@ -415,8 +415,7 @@ static void on_exit_told(struct job *j)
 	if (p->has_ended)
 		return;
 	close_end(p, 0);
-	push_input(p);
-	tell_input_room(p); /* who waits for the process to read waits no more */
+	push_input(p); /* who waits for the process to read waits no more */
 	end_if_over(p);
 }
 

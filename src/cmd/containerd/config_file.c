@@ -56,6 +56,7 @@ static const struct known {
 	{ "plugin_dir", QUIET },
 	{ "disabled_plugins", LIST, AT(disabled_plugins), AT(n_disabled_plugins) },
 	{ "grpc/address", TEXT, AT(grpc.address) },
+	{ "plugins/io.containerd.grpc.v1.cri/disable_tcp_service", BOOL, AT(tcp.disable_cri) },
 	{ "grpc/tcp_address", TEXT, AT(tcp.address) },
 	{ "grpc/tcp_tls_ca", TEXT, AT(tcp.tls_ca) },
 	{ "grpc/tcp_tls_cert", TEXT, AT(tcp.tls_cert) },

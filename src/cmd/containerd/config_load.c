@@ -23,7 +23,7 @@ static void set_defaults(struct config *c)
 	c->root = "/var/lib/containerd";
 	c->state = "/run/containerd";
 	c->grpc.address = "/run/containerd/containerd.sock";
-	c->tcp = (struct config_tcp){ "", "", "", "" };
+	c->tcp = (struct config_tcp){ "", "", "", "", true };
 	c->temp = c->cgroup = c->debug.address = c->metrics_address = "";
 	c->max_recv = c->max_send = 16 * 1024 * 1024;
 	c->level = LOG_INFO;

@@ -141,9 +141,26 @@ static int listen_all(struct daemon *d, struct err *e)
 	return tcp_new(d->engine, set_up, &d->tcp, e);
 }
 
+/* By the name of any of its parts. */
+static bool is_cri_disabled(const struct config *cfg)
+{
+	static const char *const names[][2] = { { "io.containerd.grpc.v1", "cri" },
+						{ "io.containerd.cri.v1", "runtime" },
+						{ "io.containerd.cri.v1", "images" } };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (config_plugin_is_disabled(cfg, names[i][0], names[i][1]))
+			return true;
+	/* as Docker's packages of containerd write it, from version 1 of the file */
+	for (size_t i = 0; i < cfg->n_disabled_plugins; i++)
+		if (!strcmp(cfg->disabled_plugins[i], "cri"))
+			return true;
+	return false;
+}
+
 static int start_streams(struct daemon *d)
 {
-	if (config_plugin_is_disabled(d->cfg, "io.containerd.grpc.v1", "cri"))
+	if (is_cri_disabled(d->cfg))
 		return 0;
 	return stream_server_start(d->engine, &d->engine->stream_server, &d->failure);
 }
@@ -185,8 +202,9 @@ static void open_engine(void *arg)
 {
 	struct daemon *d = arg;
 
-	d->is_open = engine_open(d->cfg, d->loop, d->pool, &d->engine, &d->failure) == 0 &&
-		     cri_open(d->engine, &d->engine->cri, &d->failure) == 0;
+	d->is_open =
+		engine_open(d->cfg, d->loop, d->pool, &d->engine, &d->failure) == 0 &&
+		(is_cri_disabled(d->cfg) || cri_open(d->engine, &d->engine->cri, &d->failure) == 0);
 	loop_post(d->loop, opened, d);
 }
 

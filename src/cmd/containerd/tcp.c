@@ -81,7 +81,8 @@ int tcp_new(struct engine *en, void (*set_up)(struct grpc_server *s, const struc
 		return err_wrap(e, "failed to get listener for TCP grpc endpoint");
 	t = *ret = NEW(struct tcp);
 	t->en = en;
-	t->server = grpc_server_new(en->loop, en->pool, api_tcp_services, en);
+	t->server = grpc_server_new(en->loop, en->pool,
+				    c->disable_cri ? api_tcp_services : api_tcp_cri_services, en);
 	set_up(t->server, en->cfg);
 	if ((*c->tls_cert ? listen_tls : listen_plain)(t, fd, e) < 0)
 		return err_wrap(e, "failed to get listener for TCP grpc endpoint");
