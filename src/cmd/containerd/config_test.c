@@ -25,8 +25,6 @@ static int load(const char *text, const struct config_flags *more, struct config
 	return r;
 }
 
-/* The names of both versions of the format reach the same members. */
-/* What `config dump` prints is read as the same again. */
 TEST(what_the_originals_own_file_says_is_no_news)
 {
 	static const struct {
@@ -39,8 +37,12 @@ TEST(what_the_originals_own_file_says_is_no_news)
 		  true },
 		{ "plugins/io.containerd.metadata.v1.bolt/content_sharing_policy", "\"isolated\"",
 		  false },
-		{ "plugins/io.containerd.image-verifier.v1.bindir/max_verifiers", "10", true },
-		{ "plugins/io.containerd.image-verifier.v1.bindir/max_verifiers", "11", false },
+		{ "plugins/io.containerd.transfer.v1.local/max_concurrent_uploaded_layers", "3",
+		  true },
+		{ "plugins/io.containerd.transfer.v1.local/max_concurrent_uploaded_layers", "4",
+		  false },
+		/* has an effect, whatever it says */
+		{ "plugins/io.containerd.image-verifier.v1.bindir/max_verifiers", "10", false },
 		{ "plugins/io.containerd.differ.v1.erofs/mkfs_options", "[]", true },
 		{ "plugins/io.containerd.differ.v1.erofs/mkfs_options", "[\"-z\"]", false },
 		{ "plugins/io.containerd.nothing/key", "false", false },
@@ -54,6 +56,7 @@ TEST(what_the_originals_own_file_says_is_no_news)
 	}
 }
 
+/* What `config dump` prints is read as the same again. */
 TEST(a_dump_is_complete)
 {
 	static const char text[] =
@@ -88,6 +91,7 @@ TEST(a_dump_is_complete)
 	arena_free(again.arena);
 }
 
+/* The names of both versions of the format reach the same members. */
 TEST(both_versions_of_the_format_are_read)
 {
 	static const char *const texts[] = {
