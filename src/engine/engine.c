@@ -198,6 +198,7 @@ static int open_parts(struct engine *en, struct err *e)
 	en->verifier = verifier_new(cfg);
 	en->flights = flights_new();
 	en->collector = collector_new(en->store, &cfg->gc, en->loop, en->pool);
+	collector_set_verifier(en->collector, en->verifier);
 	if (open_tasks(en, e) < 0)
 		return -1;
 	en->network = network_new(en);

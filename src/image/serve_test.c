@@ -8,6 +8,7 @@
 #include "store/store_fixture.h"
 
 #include <sys/stat.h>
+#include <time.h>
 
 #define NS "default"
 #define HEX64(c) c c c c c c c c c c c c c c c c
@@ -249,4 +250,32 @@ TEST(what_was_pulled_has_the_name_and_digest_that_were_asked_for)
 	p.job.verifier = &v;
 	CHECK_FAIL(done(&p, "example.com/asked:latest", p.index, &e), &e, ERR_PERMISSION_DENIED);
 	play_close(&p);
+}
+
+/* What was let in is forgotten when it is gone, and not while it may still come. */
+TEST(marks_of_images_that_are_gone)
+{
+	static const struct timespec long_ago[] = { { 1, 0 }, { 1, 0 } };
+	char dir[] = "/tmp/casco-marks-XXXXXX";
+	struct verifier v = { .policy = "/p", .marks = dir };
+	struct play p;
+
+	CHECK(mkdtemp(dir));
+	play_open(&p);
+	const char *const names[] = { p.index, STRANGER, DIFF1 };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", dir, names[i]);
+
+		CHECK(file_replace(AT_FDCWD, path, "x", 1, 0600, false) == 0);
+		if (i < 2)
+			CHECK(utimensat(AT_FDCWD, path, long_ago, 0) == 0);
+	}
+	verifier_sweep(&v, p.f.s);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", dir, names[i]);
+
+		CHECK((access(path, F_OK) == 0) == (i != 1));
+	}
+	play_close(&p);
+	CHECK(file_remove_tree(AT_FDCWD, dir) == 0);
 }

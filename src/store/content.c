@@ -255,6 +255,18 @@ int content_open_part(struct store *s, const char *ns, const char *digest, uint6
 	return remote_fetch(s, digest, from, size, size == *ret_total, ret_fd, e);
 }
 
+int content_is_stored(struct store *s, const char *digest, struct err *e)
+{
+	struct blob_record blob;
+	struct txn t;
+
+	if (content_check_digest(digest, e) < 0 || db_read(s->db, &t, e) < 0)
+		return -1;
+	int has = blob_get(&t, digest, &blob, e);
+	db_read_end(&t);
+	return has;
+}
+
 static int share(struct txn *t, void *arg, struct err *e)
 {
 	struct call *c = arg;

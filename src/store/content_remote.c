@@ -149,18 +149,6 @@ struct sweep {
 	size_t *removed;
 };
 
-static int has_record(struct store *s, const char *digest, struct err *e)
-{
-	struct blob_record blob;
-	struct txn t;
-
-	if (db_read(s->db, &t, e) < 0)
-		return -1;
-	int r = blob_get(&t, digest, &blob, e);
-	db_read_end(&t);
-	return r;
-}
-
 /* Nobody is between an upload and its record meanwhile. */
 static int sweep_one(const char *digest, void *arg, struct err *e)
 {
@@ -172,7 +160,7 @@ static int sweep_one(const char *digest, void *arg, struct err *e)
 	struct remote_upload *u = removal_begin(w->s, digest);
 	if (!u)
 		return 0;
-	int r = has_record(w->s, digest, e);
+	int r = content_is_stored(w->s, digest, e);
 	if (r == 0) {
 		r = p->remote->remove(p->address, digest, e);
 		*w->removed += r == 0;
