@@ -192,6 +192,8 @@ static int open_parts(struct engine *en, struct err *e)
 					   .proxies = cfg->proxies,
 					   .n_proxies = cfg->n_proxies,
 					   .content = cfg->content.name ? &cfg->content : NULL,
+					   .isolate_content = strcmp(cfg->content_sharing ?: "",
+								     "isolated") == 0,
 					   .mounts_path = mounts };
 	if (store_open_with(cfg->root, &opt, &en->store, e) < 0)
 		return -1;

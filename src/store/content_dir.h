@@ -28,6 +28,7 @@ struct content_dir {
 	pthread_mutex_t refs_lock;
 	struct ref_lock *refs; /* the open ingests */
 	const struct content_proxy *proxy; /* where the bytes are instead; or NULL */
+	bool is_isolated; /* what another namespace has is not given away */
 	pthread_mutex_t uploads_lock; /* guards uploads; held for no call and no transaction */
 	pthread_cond_t uploads_changed;
 	struct remote_upload *uploads; /* what is being written and removed there */

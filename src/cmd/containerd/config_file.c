@@ -107,6 +107,8 @@ static const struct known {
 	  AT(n_differs) },
 	{ "plugins/io.containerd.service.v1.tasks-service/blockio_config_file", TEXT,
 	  AT(blockio_file) },
+	{ "plugins/io.containerd.metadata.v1.bolt/content_sharing_policy", TEXT,
+	  AT(content_sharing) },
 	{ NRI "disable", BOOL, AT(nri.disable) },
 	{ NRI "disable_connections", BOOL, AT(nri.disable_connections) },
 	{ NRI "socket_path", TEXT, AT(nri.socket) },

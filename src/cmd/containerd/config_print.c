@@ -264,6 +264,8 @@ void config_print(const struct config *c, struct str *out)
 	put_text(out, "    ", "path", c->opt_path);
 	put_gc(out, &c->gc);
 	put_verifier(out, &c->verifier);
+	str_add(out, "\n  [plugins.'io.containerd.metadata.v1.bolt']\n");
+	put_text(out, "    ", "content_sharing_policy", c->content_sharing);
 	str_add(out, "\n  [plugins.'io.containerd.monitor.container.v1.restart']\n");
 	put_duration(out, "    ", "interval", c->restart_interval);
 	put_nri(out, &c->nri);
