@@ -78,6 +78,13 @@ static bool shares_pid_namespace(const struct container *c)
 	return true;
 }
 
+void container_note_pidns(struct container *c)
+{
+	if (!c->is_pidns_known)
+		c->shares_pidns = shares_pid_namespace(c);
+	c->is_pidns_known = true;
+}
+
 static void init_ended(struct container *c);
 
 static void on_killed_all(const struct err *e, UNUSED pid_t pid, UNUSED int console, void *arg)
@@ -100,7 +107,8 @@ static void init_ended(struct container *c)
 		return;
 	if (!c->was_killed_all) {
 		c->was_killed_all = true;
-		if (shares_pid_namespace(c)) {
+		container_note_pidns(c); /* a restored one's */
+		if (c->shares_pidns) {
 			struct oci_request q = { .verb = OCI_KILL,
 						 .id = c->id,
 						 .bundle = c->bundle,
