@@ -136,10 +136,10 @@ static void on_created(const struct err *e, pid_t pid, int console, void *arg)
 	}
 	c->init.pid = pid;
 	answer_create(c);
-	/* whoever asks for its start is heard after us */
-	container_note_cgroup(c);
-	container_note_pidns(c);
-	container_watch_oom(c);
+	c->has_own_cgroup = !c->runtime.binary;
+	if (c->runtime.binary) /* once it runs it may go deeper; who asks for that is heard after us
+				*/
+		container_note_cgroup(c);
 	proc_watch(&c->init);
 }
 

@@ -40,8 +40,10 @@ static void on_init_started(const struct err *e, UNUSED pid_t pid, UNUSED int co
 	ev.pid = (uint32_t)p->pid;
 	events_send_soon(c->shim->events, "/tasks/start", &ev.base);
 	reply_pid(call, p);
+	container_note_cgroup(c);
+	container_note_pidns(c);
 	if (!p->is_reaped)
-		container_watch_oom(c); /* a restored one's */
+		container_watch_oom(c);
 	proc_started(p);
 }
 
