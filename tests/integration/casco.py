@@ -270,12 +270,13 @@ class DaemonTest(unittest.TestCase):
     binary = None
     ctr_binary = None
     images = True  # import the embedded image
+    settings = ""  # what the daemon's config has more
 
     @classmethod
     def setUpClass(cls):
         cls.scratch = Scratch()
         cls.addClassCleanup(cls.scratch.remove)
-        cls.daemon = Daemon(cls.scratch.path, binary=cls.binary)
+        cls.daemon = Daemon(cls.scratch.path, binary=cls.binary, config=CONFIG + cls.settings)
         cls.daemon.start()
         cls.addClassCleanup(cls.daemon.stop)
         if cls.images:

@@ -41,6 +41,8 @@ def children(pid):
 
 class BadImages(DaemonTest):
     images = False
+    # after each deletion: else a disk that is slow for once makes the pause between collections longer than anybody waits here
+    settings = "\n[plugins.'io.containerd.gc.v1.scheduler']\n  deletion_threshold = 1\n"
 
     def setUp(self):
         self.stub = Stub()
