@@ -1,5 +1,6 @@
 #include "cri/cri.h"
 
+#include "cri/image_read.h"
 #include "cri/private.h"
 #include "cri/security.h"
 #include "engine/events.h"
@@ -32,6 +33,7 @@ int cri_open(struct engine *en, struct cri **ret, struct err *e)
 	cri->root = xasprintf("%s/" CRI_FOLDER, en->cfg->root);
 	cri->state = xasprintf("%s/" CRI_FOLDER, en->cfg->state);
 	cri->pause_root = xasprintf("%s/pause", cri->root);
+	cri->image_cache = image_cache_new();
 	cri->oom_floor = security_oom_floor(en->cfg->cri.restrict_oom_score_adj);
 	pthread_mutex_init(&cri->lock, NULL);
 	pthread_condattr_init(&monotonic);
@@ -81,6 +83,7 @@ void cri_free(struct cri *cri)
 	events_unsubscribe(cri->oom);
 	pthread_cond_destroy(&cri->changed);
 	pthread_mutex_destroy(&cri->lock);
+	image_cache_free(cri->image_cache);
 	free(cri->root);
 	free(cri->state);
 	free(cri->pause_root);

@@ -92,6 +92,7 @@ struct cri {
 	struct watcher *watchers; /* events.c */
 	struct events_sub *oom; /* oom.c */
 	bool is_stopping;
+	struct image_cache *image_cache; /* image_read.h */
 	int64_t oom_floor; /* security_oom_floor() */
 	bool has_said_floor; /* lock */
 };

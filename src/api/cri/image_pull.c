@@ -270,10 +270,9 @@ static int store_names(struct pull *p, const struct reference *ref,
 	const struct oci_descriptor *target = &result->images[0].target;
 	struct arena *a = p->call.arena;
 	struct labels labels = { 0 };
-	uint64_t size;
 
 	labels_set(a, &labels, CRI_IMAGE_LABEL, "managed");
-	if (cri_image_id(&p->call, target, ret_id, &size, e) < 0)
+	if (cri_image_id(&p->call, target, ret_id, e) < 0)
 		return -1;
 	if (transfer_put_image(&p->call, *ret_id, target, &labels, e) < 0)
 		return err_wrap(e, "failed to create image reference \"%s\"", *ret_id);
