@@ -10,10 +10,14 @@
 
 static int open_parts(struct cri *cri, struct err *e)
 {
-	const char *const folders[] = { "sandboxes", "containers" };
+	const struct {
+		const char *below, *name;
+	} folders[] = { { cri->root, "sandboxes" },
+			{ cri->state, "sandboxes" },
+			{ cri->state, "containers" } };
 
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
-		AUTO_FREE char *path = xasprintf("%s/%s", cri->state, folders[i]);
+		AUTO_FREE char *path = xasprintf("%s/%s", folders[i].below, folders[i].name);
 		int r = file_mkdirs(path, 0711);
 
 		if (r < 0)

@@ -1,5 +1,7 @@
-/* What a pod's containers share of files: a folder of the state with hosts, hostname, resolv.conf
- * and a small file system for shared memory. */
+/* What a pod's containers share of files: hosts, hostname and resolv.conf in a folder below the
+ * daemon's root, and a small file system for shared memory below its state.  Containers may write
+ * to the former: below the state, which is mostly a tmpfs, they would take the host's memory, and
+ * the room of everybody's sockets and pids. */
 #include "base/log.h"
 #include "cri/private.h"
 #include "os/file.h"
@@ -65,7 +67,7 @@ static int make_resolv(const struct pod *pod, struct err *e)
 	AUTO_STR struct str out = STR_INIT(TEXT_MAX);
 
 	if (!dns || !(dns->n_servers + dns->n_searches + dns->n_options))
-		return copy_host_file(pod->dir, "resolv.conf", "/etc/resolv.conf", e);
+		return copy_host_file(pod->files, "resolv.conf", "/etc/resolv.conf", e);
 	if (check_words(dns->n_servers, dns->servers, e) < 0 ||
 	    check_words(dns->n_searches, dns->searches, e) < 0 ||
 	    check_words(dns->n_options, dns->options, e) < 0)
@@ -76,7 +78,7 @@ static int make_resolv(const struct pod *pod, struct err *e)
 	add_words(&out, "options", dns->n_options, dns->options);
 	if (out.over)
 		return err_set(e, ERR_INVALID_ARGUMENT, "the DNS config is too long");
-	return write_file(pod->dir, "resolv.conf", str_c(&out), out.len, 0644, e);
+	return write_file(pod->files, "resolv.conf", str_c(&out), out.len, 0644, e);
 }
 
 const char *pod_hostname(const struct pod *pod, struct arena *a)
@@ -111,13 +113,18 @@ int pod_files_make(const struct pod *pod, struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
 	const char *name = arena_printf(a, "%s\n", pod_hostname(pod, a));
-	/* containers' own processes, of other users too, pass through to what is mounted */
-	int r = file_mkdirs(pod->dir, 0711);
+	const char *const folders[] = { pod->dir, pod->files };
 
-	if (r < 0)
-		return err_sys(e, -r, "failed to create sandbox root directory \"%s\"", pod->dir);
-	if (write_file(pod->dir, "hostname", name, strlen(name), 0644, e) < 0 ||
-	    copy_host_file(pod->dir, "hosts", "/etc/hosts", e) < 0 || make_resolv(pod, e) < 0 ||
+	/* containers' own processes, of other users too, pass through to what is mounted */
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		int r = file_mkdirs(folders[i], 0711);
+
+		if (r < 0)
+			return err_sys(e, -r, "failed to create sandbox root directory \"%s\"",
+				       folders[i]);
+	}
+	if (write_file(pod->files, "hostname", name, strlen(name), 0644, e) < 0 ||
+	    copy_host_file(pod->files, "hosts", "/etc/hosts", e) < 0 || make_resolv(pod, e) < 0 ||
 	    make_shm(pod, e) < 0)
 		return err_wrap(e, "failed to setup sandbox files");
 	return 0;
@@ -135,11 +142,16 @@ void pod_files_unmount(const struct pod *pod)
 void pod_files_remove(const struct pod *pod)
 {
 	pod_files_unmount(pod);
-	int r = file_remove_tree(AT_FDCWD, pod->dir);
 
-	if (r < 0)
-		log_warn(LOG({ "error", err_errno_text(-r) }, { "id", pod->id }),
-			 "cannot remove the pod's folder");
+	const char *const folders[] = { pod->dir, pod->files };
+
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		int r = file_remove_tree(AT_FDCWD, folders[i]);
+
+		if (r < 0)
+			log_warn(LOG({ "error", err_errno_text(-r) }, { "path", folders[i] }),
+				 "cannot remove the pod's folder");
+	}
 }
 
 /* The root folder of all pods' first processes, which none of them can write to: our own program,

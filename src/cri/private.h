@@ -39,7 +39,9 @@ struct pod {
 	unsigned refs; /* lock */
 	struct cri *cri;
 	struct arena *arena; /* all that follows, and never changes */
-	const char *id, *name, *dir; /* dir: STATE/io.casco.cri/sandboxes/ID */
+	const char *id, *name;
+	const char *dir; /* STATE/io.casco.cri/sandboxes/ID: shared memory */
+	const char *files; /* ROOT/io.casco.cri/sandboxes/ID: hosts, hostname, resolv.conf */
 	const CRI(RunPodSandboxRequest) * request;
 	const CRI(PodSandboxConfig) * config; /* the request's */
 	int64_t created; /* ns */
@@ -139,7 +141,7 @@ struct call cri_call(struct cri *cri, struct arena *a, struct cancel *c);
 
 /* --- pods --- */
 
-/* pod_files.c: its folder with hosts, hostname, resolv.conf and the shared memory. */
+/* pod_files.c: its folders with hosts, hostname, resolv.conf and the shared memory. */
 int pod_files_make(const struct pod *pod, struct err *e);
 void pod_files_unmount(const struct pod *pod);
 void pod_files_remove(const struct pod *pod);
