@@ -34,6 +34,12 @@ struct sample {
 	uint64_t cpu_ns;
 };
 
+/* Of a writable layer, when it was last measured. */
+struct layer_usage {
+	int64_t at; /* 0: not yet */
+	uint64_t bytes, inodes;
+};
+
 struct pod {
 	struct pod *next;
 	unsigned refs; /* lock */
@@ -77,6 +83,7 @@ struct box {
 	uint32_t pid;
 	const char *reason; /* a constant */
 	struct sample sample;
+	struct layer_usage layer; /* usage.c */
 	char *message; /* or NULL */
 	struct arena *resources_arena; /* NULL: those of the request */
 	const CRI(LinuxContainerResources) * resources; /* or NULL */
@@ -97,6 +104,8 @@ struct cri {
 	struct image_cache *image_cache; /* image_read.h */
 	int64_t oom_floor; /* security_oom_floor() */
 	bool has_said_floor; /* lock */
+	bool is_measuring; /* lock; usage.c */
+	int64_t next_measure; /* lock; monotonic */
 };
 
 /* --- registry.c --- */
@@ -203,6 +212,11 @@ struct extension box_status_extension(struct box *box, struct arena *a);
 /* status of one, as in lists of events: strings are the box's. */
 CRI(ContainerStatus) * box_status(struct box *box, struct arena *a);
 CRI(PodSandboxStatus) * pod_status(struct pod *pod, struct arena *a);
+
+/* --- usage.c --- */
+
+/* The last figures, and the next ones are asked for. */
+struct layer_usage box_layer_usage(struct box *box);
 
 /* --- events.c --- */
 

@@ -217,12 +217,15 @@ struct sum {
 	uint64_t bytes, inodes;
 };
 
+/* Committed layers were counted once; those that are written to, cri/usage.c counts. */
 static int add_usage(const struct snapshot_info *i, void *arg, UNUSED struct err *e)
 {
 	struct sum *s = arg;
 	struct snapshot_usage u;
 	struct err gone = { 0 };
 
+	if (i->kind != SNAPSHOT_COMMITTED)
+		return 0;
 	/* One may go while it is counted. */
 	if (snapshot_usage(s->call->engine->store, &s->at, i->name, &u, &gone) < 0)
 		return 0;
@@ -247,6 +250,7 @@ static int fs_info(struct rpc_call *c, UNUSED const void *req, void *rsp, struct
 	struct call call = call_of(c);
 	const char *snapshotter = call.engine->cfg->snapshotter;
 	struct sum s = { .call = &call, .at = { .ns = call.ns, .snapshotter = snapshotter } };
+	uint64_t bytes, inodes;
 	struct timespec now;
 
 	if (snapshot_walk(call.engine->store, &s.at, c->arena, add_usage, &s, e) < 0)
@@ -256,10 +260,11 @@ static int fs_info(struct rpc_call *c, UNUSED const void *req, void *rsp, struct
 	m->timestamp = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 	m->fs_id = ARENA_NEW(c->arena, Runtime__V1__FilesystemIdentifier);
 	runtime__v1__filesystem_identifier__init(m->fs_id);
-	m->fs_id->mountpoint = arena_printf(c->arena, "%s/io.containerd.snapshotter.v1.%s",
-					    call.engine->cfg->root, snapshotter);
-	m->used_bytes = number(c->arena, s.bytes);
-	m->inodes_used = number(c->arena, s.inodes);
+	m->fs_id->mountpoint =
+		arena_strdup(c->arena, cri_snapshotter_root(call.engine->cri, snapshotter));
+	cri_layers_usage(call.engine->cri, snapshotter, &bytes, &inodes);
+	m->used_bytes = number(c->arena, s.bytes + bytes);
+	m->inodes_used = number(c->arena, s.inodes + inodes);
 	r->image_filesystems = arena_array(c->arena, 1, sizeof *r->image_filesystems);
 	r->image_filesystems[0] = m;
 	r->n_image_filesystems = 1;
