@@ -88,6 +88,7 @@ void cri_free(struct cri *cri)
 	pthread_cond_destroy(&cri->changed);
 	pthread_mutex_destroy(&cri->lock);
 	image_cache_free(cri->image_cache);
+	free(cri->features);
 	free(cri->root);
 	free(cri->state);
 	free(cri->pause_root);

@@ -40,6 +40,12 @@ struct layer_usage {
 	uint64_t bytes, inodes;
 };
 
+/* What the runtime of a handler can do. */
+struct handler_features {
+	const char *name; /* the handler's; NULL: not known */
+	bool has_rro, has_userns;
+};
+
 struct pod {
 	struct pod *next;
 	unsigned refs; /* lock */
@@ -104,6 +110,8 @@ struct cri {
 	struct image_cache *image_cache; /* image_read.h */
 	int64_t oom_floor; /* security_oom_floor() */
 	bool has_said_floor; /* lock */
+	struct handler_features *features; /* lock; features.c */
+	size_t n_features, features_cap;
 	bool is_measuring; /* lock; usage.c */
 	int64_t next_measure; /* lock; monotonic */
 };
@@ -212,6 +220,13 @@ struct extension box_status_extension(struct box *box, struct arena *a);
 /* status of one, as in lists of events: strings are the box's. */
 CRI(ContainerStatus) * box_status(struct box *box, struct arena *a);
 CRI(PodSandboxStatus) * pod_status(struct pod *pod, struct arena *a);
+
+/* --- features.c --- */
+
+/* Asks its shim the first time. */
+struct handler_features cri_features(struct cri *cri, const char *handler);
+/* Of a features document; for tests, too. */
+int cri_features_parse(const char *text, size_t n, struct handler_features *ret, struct err *e);
 
 /* --- usage.c --- */
 
