@@ -1,5 +1,6 @@
 #include "cri/cri.h"
 
+#include "base/log.h"
 #include "cri/image_read.h"
 #include "cri/private.h"
 #include "cri/security.h"
@@ -39,6 +40,9 @@ int cri_open(struct engine *en, struct cri **ret, struct err *e)
 	cri->pause_root = xasprintf("%s/pause", cri->root);
 	cri->image_cache = image_cache_new();
 	cri->oom_floor = security_oom_floor(en->cfg->cri.restrict_oom_score_adj);
+	cri->has_selinux = en->cfg->cri.enable_selinux && selinux_is_on();
+	if (en->cfg->cri.enable_selinux && !cri->has_selinux)
+		log_warn(LOG_NONE, "SELinux is not supported by this kernel: pods get no labels");
 	pthread_mutex_init(&cri->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

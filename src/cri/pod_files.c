@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <sys/xattr.h>
 
 enum { HOST_FILE_MAX = 1 << 20, TEXT_MAX = 64 << 10 };
 
@@ -90,9 +91,21 @@ const char *pod_hostname(const struct pod *pod, struct arena *a)
 	return uname(&u) == 0 ? arena_strdup(a, u.nodename) : "";
 }
 
-/* Of the daemon's mounts, since containers come and go while it lasts. */
-static int make_shm(const struct pod *pod, struct err *e)
+/* NULL: none. */
+static const char *mount_label(const struct pod *pod, struct arena *a)
 {
+	const CRI(LinuxPodSandboxConfig) *l = pod->config->linux;
+	const CRI(LinuxSandboxSecurityContext) *s = l ? l->security_context : NULL;
+
+	if (!pod->cri->has_selinux || (s && s->privileged))
+		return NULL;
+	return selinux_labels(a, s ? s->selinux_options : NULL, pod->level).mount;
+}
+
+/* Of the daemon's mounts, since containers come and go while it lasts. */
+static int make_shm(const struct pod *pod, struct arena *a, struct err *e)
+{
+	const char *options = "mode=1777,size=67108864", *label = mount_label(pod, a);
 	AUTO_FREE char *path = xasprintf("%s/shm", pod->dir);
 
 	if (pod_has_host(pod, OCI_NS_IPC))
@@ -100,12 +113,27 @@ static int make_shm(const struct pod *pod, struct err *e)
 	if (mkdir(path, 0700) < 0)
 		return err_sys(e, errno, "mkdir %s", path);
 	if (mount("shm", path, "tmpfs", MS_NOEXEC | MS_NOSUID | MS_NODEV,
-		  "mode=1777,size=67108864") < 0)
+		  label ? arena_printf(a, "%s,context=\"%s\"", options, label) : options) < 0)
 		return err_sys(e, errno, "failed to mount sandbox shm");
 	const CRI(UserNamespace) *u = pod_userns(pod);
 
 	if (u && chown(path, u->uids[0]->host_id, u->gids[0]->host_id) < 0)
 		return err_sys(e, errno, "chown %s", path);
+	return 0;
+}
+
+/* What the pod's processes may touch carries the pod's label. */
+static int label_files(const struct pod *pod, struct arena *a, struct err *e)
+{
+	static const char *const names[] = { "hostname", "hosts", "resolv.conf" };
+	const char *label = mount_label(pod, a);
+
+	for (size_t i = 0; label && i < ARRAY_LEN(names); i++) {
+		const char *path = arena_printf(a, "%s/%s", pod->files, names[i]);
+
+		if (setxattr(path, "security.selinux", label, strlen(label) + 1, 0) < 0)
+			return err_sys(e, errno, "relabel %s", path);
+	}
 	return 0;
 }
 
@@ -125,7 +153,7 @@ int pod_files_make(const struct pod *pod, struct err *e)
 	}
 	if (write_file(pod->files, "hostname", name, strlen(name), 0644, e) < 0 ||
 	    copy_host_file(pod->files, "hosts", "/etc/hosts", e) < 0 || make_resolv(pod, e) < 0 ||
-	    make_shm(pod, e) < 0)
+	    label_files(pod, a, e) < 0 || make_shm(pod, a, e) < 0)
 		return err_wrap(e, "failed to setup sandbox files");
 	return 0;
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "cri/message.h"
+#include "cri/selinux.h"
 #include "engine/engine.h"
 #include "oci/spec.h"
 #include "task/task.h"
@@ -22,6 +23,7 @@
 #define EXTENSION_BOX "casco.cri.container"
 #define EXTENSION_STATUS "casco.cri.status"
 #define KIND_LABEL "io.cri-containerd.kind"
+#define LEVEL_LABEL "casco.cri.selinux-level"
 
 enum { ID_SIZE = 65, UNKNOWN_EXIT = 255, START_ERROR_EXIT = 128 };
 
@@ -63,6 +65,7 @@ struct pod {
 	bool is_ready, is_removed;
 	bool is_closing; /* nothing new begins in it */
 	struct sample sample;
+	char level[SELINUX_LEVEL_MAX]; /* of SELinux; "" without one; set before it is made */
 	uint32_t pid; /* of its first process */
 	struct strv ips;
 	uint64_t wait;
@@ -110,6 +113,7 @@ struct cri {
 	struct image_cache *image_cache; /* image_read.h */
 	int64_t oom_floor; /* security_oom_floor() */
 	bool has_said_floor; /* lock */
+	bool has_selinux; /* wanted, and there */
 	struct handler_features *features; /* lock; features.c */
 	size_t n_features, features_cap;
 	bool is_measuring; /* lock; usage.c */

@@ -39,6 +39,7 @@ static void load_pod(struct cri *cri, const struct container_record *r, const st
 
 	pod->created = r->created.tv_sec * 1000000000ll + r->created.tv_nsec;
 	pod->is_made = true;
+	snprintf(pod->level, sizeof pod->level, "%s", labels_get(&r->labels, LEVEL_LABEL) ?: "");
 	if (pod_add(pod, &e) < 0)
 		log_warn(LOG({ "id", r->id }, { "error", e.msg }), "a pod is skipped");
 }

@@ -181,15 +181,6 @@ int security_apparmor(struct arena *a, const CRI(SecurityProfile) * profile, con
 	return 0;
 }
 
-const char *security_selinux(struct arena *a, const CRI(SELinuxOption) * o)
-{
-	if (!o || !(*o->user || *o->role || *o->type || *o->level))
-		return NULL;
-	return arena_printf(a, "%s:%s:%s:%s", *o->user ? o->user : "system_u",
-			    *o->role ? o->role : "system_r", *o->type ? o->type : "container_t",
-			    *o->level ? o->level : "s0");
-}
-
 /* --- what the daemon itself may not give --- */
 
 /* Going below one's own needs CAP_SYS_RESOURCE in the first user namespace: only trying says. */

@@ -20,9 +20,6 @@ int security_seccomp(struct cri *cri, struct arena *a, const Runtime__V1__Securi
 int security_apparmor(struct arena *a, const Runtime__V1__SecurityProfile *profile,
 		      const char *path, bool is_privileged, struct generate *g, struct err *e);
 
-/* "user:role:type:level", or NULL without any. */
-const char *security_selinux(struct arena *a, const Runtime__V1__SELinuxOption *o);
-
 /* The wanted oom_score_adj, or the lowest that we may give where that is higher. */
 int64_t security_oom_score(struct cri *cri, int64_t wanted);
 /* The lowest one, found out at start; INT64_MIN when there is no bound. */
