@@ -12,7 +12,8 @@
  * signals, too; folder is where AppArmor's own files are (/etc/apparmor.d). */
 void apparmor_profile(struct str *out, const char *name, const char *daemon, const char *folder);
 
-/* Can it be had: the kernel has AppArmor on, shows its profiles, and there is apparmor_parser. */
+/* Can it be had: the kernel has AppArmor on, shows its profiles, and there is apparmor_parser; we
+ * are in no container ($container). */
 bool apparmor_is_usable(void);
 
 /* Has the kernel know the name, unless it does: apparmor_parser loads the profile. */
