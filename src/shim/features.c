@@ -21,7 +21,7 @@ static int ask(const char *binary, struct str *out, struct err *e)
 	AUTO_FD int none = open("/dev/null", O_RDWR | O_CLOEXEC), said = -1, pidfd = -1;
 	AUTO_FREE char *bytes = NULL;
 	int status = 0;
-	size_t n;
+	size_t n = 0;
 	pid_t pid;
 
 	/* a file in memory instead of a pipe: nobody has to read while it writes */
