@@ -115,7 +115,7 @@ static const struct cri_image *find_id(const struct cri_images *l, const char *n
 	const struct cri_image *found = NULL;
 	size_t n = strlen(hex);
 
-	if (n < SHORT_ID || hex[strspn(hex, "0123456789abcdef")])
+	if (!l->v || n < SHORT_ID || hex[strspn(hex, "0123456789abcdef")])
 		return NULL;
 	for (size_t i = 0; i < l->n; i++) {
 		const char *id = strchr(l->v[i].id, ':') + 1;
