@@ -25,7 +25,8 @@ class Images(DaemonTest):
     def setUpClass(cls):
         cls.scratch = Scratch()
         cls.addClassCleanup(cls.scratch.remove)
-        cls.daemon = Daemon(cls.scratch.path, config=CONFIG + cls.config)
+        layers = f"\n[plugins.'io.containerd.snapshotter.v1.overlayfs']\n  root_path = '{cls.scratch.path}/layers'\n"
+        cls.daemon = Daemon(cls.scratch.path, config=CONFIG + cls.config + layers)
         cls.daemon.start()
         cls.addClassCleanup(cls.daemon.stop)
         cls.cri = cri.Cri(cls.daemon.address)
@@ -75,7 +76,7 @@ class Images(DaemonTest):
         self.assertIn(info["chainID"], self.k8s("snapshots", "list").stdout)
         # unpacked, and counted
         [fs] = self.cri("ImageFsInfo")["image_filesystems"]
-        self.assertEqual(fs["fs_id"]["mountpoint"], f"{self.daemon.root}/io.containerd.snapshotter.v1.overlayfs")
+        self.assertEqual(fs["fs_id"]["mountpoint"], str(self.scratch.path / "layers"))
         self.assertGreater(int(fs["used_bytes"]["value"]), 5000)
         self.assertGreaterEqual(int(fs["inodes_used"]["value"]), 2)
         self.assertLess(abs(int(fs["timestamp"]) / 1e9 - time.time()), 60)
