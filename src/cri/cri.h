@@ -73,6 +73,12 @@ int cri_reopen_log(struct cri *cri, const char *id, struct err *e);
 int cri_exec_sync(struct cri *cri, struct arena *a, struct cancel *c, const V1(ExecSyncRequest) * q,
 		  V1(ExecSyncResponse) * ret, struct err *e);
 
+/* Of all containers' writable layers, as they were last measured. */
+void cri_layers_usage(struct cri *cri, const char *snapshotter, uint64_t *ret_bytes,
+		      uint64_t *ret_inodes);
+/* Where a snapshotter keeps its layers; "" where nobody knows. */
+const char *cri_snapshotter_root(struct cri *cri, const char *name);
+
 int cri_box_stats(struct cri *cri, struct arena *a, const char *id, struct cri_hold *h,
 		  V1(ContainerStats) * *ret, struct err *e);
 void cri_list_box_stats(struct cri *cri, struct arena *a, const V1(ContainerStatsFilter) * f,

@@ -211,6 +211,8 @@ static int make_record(struct pod *pod, struct arena *a, struct container_record
 	if (!pod_has_host(pod, OCI_NS_NETWORK))
 		x[in.extensions.n++] = (struct extension){ NETWORK_EXTENSION, wishes_of(pod, a) };
 	in.labels = cri_labels(a, MESSAGE_MAP(pod->config, labels), "sandbox");
+	if (*pod->level)
+		labels_set(a, &in.labels, LEVEL_LABEL, pod->level);
 	if (cri_set_runtime(pod->cri, pod->request->runtime_handler, a, &in, e) < 0 ||
 	    pod_spec(pod, a, &in.spec, e) < 0)
 		return err_wrap(e, "failed to generate sandbox container spec");
@@ -310,6 +312,7 @@ int cri_run_pod(struct cri *cri, struct arena *a, struct cancel *c,
 	pod = pod_new(cri, id, q);
 	if (pod_add(pod, e) < 0)
 		return -1;
+	selinux_assign(pod);
 	pthread_mutex_lock(&pod->turn);
 	r = make(pod, a, c, e);
 	pthread_mutex_unlock(&pod->turn);

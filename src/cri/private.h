@@ -9,6 +9,7 @@
 #pragma once
 
 #include "cri/message.h"
+#include "cri/selinux.h"
 #include "engine/engine.h"
 #include "oci/spec.h"
 #include "task/task.h"
@@ -22,6 +23,7 @@
 #define EXTENSION_BOX "casco.cri.container"
 #define EXTENSION_STATUS "casco.cri.status"
 #define KIND_LABEL "io.cri-containerd.kind"
+#define LEVEL_LABEL "casco.cri.selinux-level"
 
 enum { ID_SIZE = 65, UNKNOWN_EXIT = 255, START_ERROR_EXIT = 128 };
 
@@ -34,12 +36,26 @@ struct sample {
 	uint64_t cpu_ns;
 };
 
+/* Of a writable layer, when it was last measured. */
+struct layer_usage {
+	int64_t at; /* 0: not yet */
+	uint64_t bytes, inodes;
+};
+
+/* What the runtime of a handler can do. */
+struct handler_features {
+	const char *name; /* the handler's; NULL: not known */
+	bool has_rro, has_userns;
+};
+
 struct pod {
 	struct pod *next;
 	unsigned refs; /* lock */
 	struct cri *cri;
 	struct arena *arena; /* all that follows, and never changes */
-	const char *id, *name, *dir; /* dir: STATE/io.casco.cri/sandboxes/ID */
+	const char *id, *name;
+	const char *dir; /* STATE/io.casco.cri/sandboxes/ID: shared memory */
+	const char *files; /* ROOT/io.casco.cri/sandboxes/ID: hosts, hostname, resolv.conf */
 	const CRI(RunPodSandboxRequest) * request;
 	const CRI(PodSandboxConfig) * config; /* the request's */
 	int64_t created; /* ns */
@@ -49,6 +65,7 @@ struct pod {
 	bool is_ready, is_removed;
 	bool is_closing; /* nothing new begins in it */
 	struct sample sample;
+	char level[SELINUX_LEVEL_MAX]; /* of SELinux; "" without one; set before it is made */
 	uint32_t pid; /* of its first process */
 	struct strv ips;
 	uint64_t wait;
@@ -75,6 +92,7 @@ struct box {
 	uint32_t pid;
 	const char *reason; /* a constant */
 	struct sample sample;
+	struct layer_usage layer; /* usage.c */
 	char *message; /* or NULL */
 	struct arena *resources_arena; /* NULL: those of the request */
 	const CRI(LinuxContainerResources) * resources; /* or NULL */
@@ -92,8 +110,14 @@ struct cri {
 	struct watcher *watchers; /* events.c */
 	struct events_sub *oom; /* oom.c */
 	bool is_stopping;
+	struct image_cache *image_cache; /* image_read.h */
 	int64_t oom_floor; /* security_oom_floor() */
 	bool has_said_floor; /* lock */
+	bool has_selinux; /* wanted, and there */
+	struct handler_features *features; /* lock; features.c */
+	size_t n_features, features_cap;
+	bool is_measuring; /* lock; usage.c */
+	int64_t next_measure; /* lock; monotonic */
 };
 
 /* --- registry.c --- */
@@ -138,7 +162,7 @@ struct call cri_call(struct cri *cri, struct arena *a, struct cancel *c);
 
 /* --- pods --- */
 
-/* pod_files.c: its folder with hosts, hostname, resolv.conf and the shared memory. */
+/* pod_files.c: its folders with hosts, hostname, resolv.conf and the shared memory. */
 int pod_files_make(const struct pod *pod, struct err *e);
 void pod_files_unmount(const struct pod *pod);
 void pod_files_remove(const struct pod *pod);
@@ -200,6 +224,18 @@ struct extension box_status_extension(struct box *box, struct arena *a);
 /* status of one, as in lists of events: strings are the box's. */
 CRI(ContainerStatus) * box_status(struct box *box, struct arena *a);
 CRI(PodSandboxStatus) * pod_status(struct pod *pod, struct arena *a);
+
+/* --- features.c --- */
+
+/* Asks its shim the first time. */
+struct handler_features cri_features(struct cri *cri, const char *handler);
+/* Of a features document; for tests, too. */
+int cri_features_parse(const char *text, size_t n, struct handler_features *ret, struct err *e);
+
+/* --- usage.c --- */
+
+/* The last figures, and the next ones are asked for. */
+struct layer_usage box_layer_usage(struct box *box);
 
 /* --- events.c --- */
 
