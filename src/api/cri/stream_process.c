@@ -30,6 +30,7 @@ struct stream_process {
 	uint16_t width, height;
 	bool size_is_due, size_runs;
 	bool is_started, has_exited, has_ended, in_ended, was_closed;
+	bool keeps_record; /* it runs on without us */
 	uint32_t status;
 	struct err failure;
 };
@@ -149,7 +150,7 @@ static void end(struct stream_process *p)
 		return;
 	p->has_ended = true;
 	unlink_process(p); /* nobody joins it any more */
-	if (p->is_started && p->ends.exec_id[0])
+	if (p->is_started && p->ends.exec_id[0] && !p->keeps_record)
 		job_start(job_new(p, delete_record, NULL));
 	p->jobs++; /* it lives until the last one has been told */
 	while (p->seats) {
@@ -444,9 +445,11 @@ static void start(struct job *j)
 		free(wait); /* nobody else has it */
 }
 
-/* Nobody is there for an attach any more, or the daemon ends. */
+/* Nobody is there for an attach any more, or the daemon ends.  Its id stays what it is: a job on
+ * the pool may be about to use it, and "" means the container's first process. */
 static void forsake(struct stream_process *p)
 {
+	p->keeps_record = true;
 	if (p->is_started && !p->has_exited)
 		task_wait_cancel(p->server->en->tasks, p->wait);
 	p->has_exited = true;
@@ -469,7 +472,6 @@ static void on_started(struct job *j)
 	p->is_started = true;
 	if (p->server->is_stopping || (!p->seats && p->request->kind == STREAM_ATTACH)) {
 		forsake(p);
-		p->ends.exec_id[0] = 0; /* its record stays: it runs on */
 		end(p);
 		return;
 	}
@@ -553,7 +555,6 @@ void stream_processes_stop(struct stream_server *s)
 		if (!p->is_started)
 			continue; /* on_started() sees it */
 		forsake(p);
-		p->ends.exec_id[0] = 0;
 		end(p);
 	}
 }
