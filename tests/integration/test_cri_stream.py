@@ -18,6 +18,11 @@ from test_cri import CriTest
 SUCCESS = {"metadata": {}, "status": "Success"}
 
 
+def memory(daemon):
+    """In KiB."""
+    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text())[1])
+
+
 class StreamTest(CriTest):
     """One pod with a container that waits; execs are made in it."""
 
@@ -126,15 +131,13 @@ class Exec:
 
     def test_a_client_that_does_not_read(self):
         """The process waits, nobody else does, and the daemon keeps little."""
-        def memory():
-            return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.daemon.process.pid}/status").read_text())[1])
-        before = memory()
+        before = memory(self.daemon)
         slow = [self.exec("sh", "-c", "yes"), self.exec("yes", kind=WebSocket)]
         time.sleep(0.5)
         began = time.monotonic()
         self.assertEqual(self.exec("echo", "hi").end()[0], b"hi\n")
         self.assertLess(time.monotonic() - began, 2)
-        self.assertLess(memory() - before, 4096)
+        self.assertLess(memory(self.daemon) - before, 4096)
         for r in slow:
             r.wire.close()
         self.exec("killall", "yes").end()
@@ -432,6 +435,15 @@ class Secured(StreamTest):
         with self.assertRaises((EOFError, ConnectionError)):
             Spdy(url.replace("https", "http"))
         self.assertEqual(self.exec("true").end()[2], SUCCESS)
+
+    def test_nothing_is_kept_behind_the_end(self):
+        w = Spdy(self.exec_url("true"))
+        before = memory(self.daemon)
+        w.socket.sendall(control(9, struct.pack(">II", 0, 0)))  # breaks the protocol
+        for _ in range(48):
+            w.socket.sendall(bytes(1 << 20))
+        self.assertLess(memory(self.daemon) - before, 16 << 10)
+        w.close()
 
 
 class Configured(unittest.TestCase):

@@ -350,6 +350,9 @@ static bool read_plain(struct stream_conn *c)
 		return errno == EAGAIN || errno == EINTR;
 	if (n == 0)
 		return false;
+	/* What comes behind the end is for nobody; TLS would keep all of it. */
+	if (c->is_broken || c->is_finishing)
+		return true;
 	if (!c->tls) {
 		feed(c, s->buf, (size_t)n);
 		return true;
