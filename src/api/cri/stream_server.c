@@ -1,5 +1,5 @@
 /* The streaming server: where it listens, and what it hands out. */
-#include "api/cri/stream_priv.h"
+#include "api/cri/stream_conn.h"
 #include "api/cri/stream_tls.h"
 #include "base/log.h"
 #include "engine/engine.h"
@@ -78,6 +78,19 @@ static int listen_on(const struct config_stream *cfg, struct err *e)
 	return TAKE_FD(fd);
 }
 
+/* The one that has said nothing for longest makes room: whoever has a token shows it within the
+ * first moments, while those who come only to keep others out have to come faster and faster. */
+static void drop_oldest_unknown(struct stream_server *s)
+{
+	struct stream_conn *oldest = NULL;
+
+	for (struct stream_conn *c = s->conns; c; c = c->next) /* the newest comes first */
+		if (!c->is_known)
+			oldest = c;
+	if (oldest)
+		stream_conn_free(oldest);
+}
+
 static void on_client(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg)
 {
 	struct stream_server *s = arg;
@@ -85,9 +98,9 @@ static void on_client(UNUSED struct loop_io *io, UNUSED uint32_t events, void *a
 
 	if (fd < 0)
 		return;
-	/* Those who have said nothing yet cannot keep out those who have a token for long: each of
-	 * them has STREAM_HEAD_NS. */
-	if (s->n_conns >= STREAM_CONNECTIONS || s->n_unknown >= STREAM_UNKNOWN) {
+	if (s->n_unknown >= STREAM_UNKNOWN)
+		drop_oldest_unknown(s);
+	if (s->n_conns >= STREAM_CONNECTIONS) {
 		close(fd);
 		return;
 	}
