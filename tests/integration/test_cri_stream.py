@@ -404,6 +404,23 @@ class Hostile:
         w.rest()
         self.assertEqual((w.channels[1], w.pongs, w.code), (b"pieces", [b"ping"], 1000))
 
+    def test_one_pod_has_a_share_of_the_connections(self):
+        def one():
+            return Forward(self.url("PortForward", pod_sandbox_id=self.a_pod[0], port=[80]))
+        many = [one() for _ in range(128)]
+
+        def refused(make):
+            try:
+                make().wire.close()
+            except Refused as e:
+                return e.status, e.body
+            return None
+        for make in (one, lambda: self.exec("true")):
+            self.assertEqual(refused(make), (429, "the pod has too many streams open\n"))
+        for f in many:
+            f.wire.close()
+        wait_for("the places", lambda: not refused(one))
+
     def test_those_who_say_nothing(self):
         """Many silent connections keep nobody out: there is a bound, and the oldest of them goes."""
         host, port = re.search(r"//([^/:]*):(\d+)/", self.exec_url("true")).groups()

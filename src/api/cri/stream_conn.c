@@ -24,6 +24,7 @@ static void conn_free(struct stream_conn *c)
 	ws_done(&c->ws);
 	free(c->channels);
 	free(c->head);
+	free(c->pod);
 	free(c);
 }
 

@@ -256,11 +256,11 @@ static int open_inside(int netns, int ret[2])
 int stream_pod_sockets(struct engine *en, const char *pod, int ret[2], struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
-	const char *path;
+	const char *id, *path;
 	int r;
 
 	ret[0] = ret[1] = -1;
-	if (cri_pod_netns(en->cri, a, pod, &path, e) < 0)
+	if (cri_pod_netns(en->cri, a, pod, &id, &path, e) < 0)
 		return -1;
 	/* "": the pod has the host's */
 	AUTO_FD int netns = open(*path ? path : "/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);

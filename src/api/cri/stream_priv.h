@@ -15,6 +15,7 @@ struct stream_tls;
 
 enum {
 	STREAM_CONNECTIONS = 1024,
+	STREAM_OF_POD = 128, /* of them: one pod's users keep nobody out of the others */
 	STREAM_UNKNOWN = 64, /* connections that have not shown a token yet */
 	STREAM_CHUNK = 16 << 10, /* bytes read at a time */
 	STREAM_OUT = 128 << 10, /* waiting for a peer */

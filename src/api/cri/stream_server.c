@@ -20,7 +20,7 @@ static const char *const paths[STREAM_KINDS] = {
 	[STREAM_FORWARD] = "portforward",
 };
 
-struct stream_request *stream_request_new(enum stream_kind kind, const char *id)
+struct stream_request *stream_request_new(enum stream_kind kind, const char *id, const char *pod)
 {
 	struct arena *a = arena_new();
 	struct stream_request *r = ARENA_NEW(a, struct stream_request);
@@ -28,6 +28,7 @@ struct stream_request *stream_request_new(enum stream_kind kind, const char *id)
 	r->arena = a;
 	r->kind = kind;
 	r->id = arena_strdup(a, id);
+	r->pod = arena_strdup(a, pod);
 	return r;
 }
 
