@@ -34,6 +34,3 @@ struct stream_conn {
 	bool is_finishing, is_shut;
 	bool is_dead; /* the socket is of no use any more */
 };
-
-/* Asks the user's timer() soon. */
-void stream_conn_timer(struct stream_conn *c);

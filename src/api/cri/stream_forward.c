@@ -386,8 +386,10 @@ static void on_opened(void *arg, uint32_t id, bool is_last)
 		stream_conn_reset(f->conn, id);
 		return;
 	}
-	if (!p)
+	if (!p) {
 		p = pair_new(f, request, (uint16_t)port);
+		stream_conn_timer(f->conn); /* p->until may be sooner than all others */
+	}
 	if (is_data) {
 		p->has_data = true;
 		p->data = id;

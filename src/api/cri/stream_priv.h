@@ -95,6 +95,8 @@ int stream_conn_dispatch(struct stream_conn *c, char *head, size_t n);
 
 /* The connection is for this from now on. */
 void stream_conn_use(struct stream_conn *c, const struct stream_user *user, void *arg);
+/* It has something new to wait for: its timer() is asked soon. */
+void stream_conn_timer(struct stream_conn *c);
 struct stream_server *stream_conn_server(const struct stream_conn *c);
 bool stream_conn_is_spdy(const struct stream_conn *c);
 bool stream_conn_has_status(const struct stream_conn *c); /* by its protocol: v4 or later */
