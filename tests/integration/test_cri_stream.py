@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import socket
+import ssl
 import struct
 import time
 import unittest
@@ -456,6 +457,16 @@ class Secured(StreamTest):
         with self.assertRaises((EOFError, ConnectionError)):
             Spdy(url.replace("https", "http"))
         self.assertEqual(self.exec("true").end()[2], SUCCESS)
+
+    def test_strangers_handshakes_are_bounded(self):
+        """They cost the daemon's one loop more than those who offer them."""
+        host, port = re.search(r"//([^/:]*):(\d+)/", self.exec_url("true")).groups()
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        began = time.monotonic()
+        for _ in range(130):
+            context.wrap_socket(socket.create_connection((host, int(port)), timeout=5)).close()
+        self.assertGreater(time.monotonic() - began, 1)
 
     def test_nothing_is_kept_behind_the_end(self):
         w = Spdy(self.exec_url("true"))

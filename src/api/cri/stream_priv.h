@@ -16,6 +16,7 @@ struct stream_tls;
 enum {
 	STREAM_CONNECTIONS = 1024,
 	STREAM_OF_POD = 128, /* of them: one pod's users keep nobody out of the others */
+	STREAM_HANDSHAKES = 64, /* of TLS, a second: each costs up to milliseconds of this thread */
 	STREAM_UNKNOWN = 64, /* connections that have not shown a token yet */
 	STREAM_CHUNK = 16 << 10, /* bytes read at a time */
 	STREAM_OUT = 128 << 10, /* waiting for a peer */
@@ -23,6 +24,7 @@ enum {
 };
 #define STREAM_HEAD_NS 10000000000ull /* for a client to say what it wants */
 #define STREAM_CREATION_NS 30000000000ull /* and to open its streams */
+#define STREAM_SECOND_NS 1000000000ull
 #define STREAM_GOODBYE_NS 5000000000ull /* to take what is left and to close */
 #define STREAM_STALL_NS 10000000000ull /* that one client of an attach may hold up the others */
 
@@ -64,6 +66,9 @@ struct stream_server {
 	char *url; /* "http://127.0.0.1:1234", NULL: it does not listen */
 	struct stream_tls *tls; /* NULL: none */
 	struct loop_io *io;
+	struct loop_timer *pause; /* of accepting; NULL: there is none */
+	uint64_t second; /* since when n_handshakes are counted */
+	size_t n_handshakes;
 	struct stream_conn *conns;
 	size_t n_conns, n_unknown;
 	struct stream_process *processes;

@@ -92,6 +92,29 @@ static void drop_oldest_unknown(struct stream_server *s)
 		stream_conn_free(oldest);
 }
 
+static void on_pause_over(UNUSED struct loop_timer *t, void *arg)
+{
+	struct stream_server *s = arg;
+
+	loop_timer_remove(TAKE_PTR(s->pause));
+	loop_io_set(s->io, EPOLLIN);
+}
+
+/* Of strangers, who may be many: the rest of them waits in the socket's queue. */
+static void count_handshake(struct stream_server *s)
+{
+	uint64_t now = loop_now();
+
+	if (now - s->second >= STREAM_SECOND_NS) {
+		s->second = now;
+		s->n_handshakes = 0;
+	}
+	if (++s->n_handshakes < STREAM_HANDSHAKES)
+		return;
+	loop_io_set(s->io, 0);
+	s->pause = loop_timer_add(s->loop, s->second + STREAM_SECOND_NS - now, on_pause_over, s);
+}
+
 static void on_client(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg)
 {
 	struct stream_server *s = arg;
@@ -99,6 +122,8 @@ static void on_client(UNUSED struct loop_io *io, UNUSED uint32_t events, void *a
 
 	if (fd < 0)
 		return;
+	if (s->tls)
+		count_handshake(s);
 	if (s->n_unknown >= STREAM_UNKNOWN)
 		drop_oldest_unknown(s);
 	if (s->n_conns >= STREAM_CONNECTIONS) {
@@ -208,6 +233,7 @@ void stream_server_stop(struct stream_server *s)
 	if (!s)
 		return;
 	s->is_stopping = true;
+	loop_timer_remove(TAKE_PTR(s->pause));
 	loop_io_remove(s->io);
 	s->io = NULL;
 	while (s->conns)
