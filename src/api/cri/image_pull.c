@@ -18,8 +18,7 @@
 
 enum { LEASE_HOURS = 24, LOOK_MS = 100 };
 
-/* --- one pull for all who want the same
- * --------------------------------------------------------- */
+/* --- one pull for all who want the same --- */
 
 struct flight {
 	struct flight *next;
@@ -118,8 +117,7 @@ static void land(struct cri_pulls *p, struct flight *mine)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* --- credentials
- * -------------------------------------------------------------------------------- */
+/* --- credentials --- */
 
 struct pull {
 	struct call call; /* first: of the hooks that publish */
@@ -224,8 +222,7 @@ static int on_auth(struct arena *a, const char *host, UNUSED const char *const *
 	return credentials(p->auth, a, host, ret, e);
 }
 
-/* --- the pull
- * ----------------------------------------------------------------------------------- */
+/* --- the pull --- */
 
 static const char **split_dirs(struct arena *a, const char *list)
 {

@@ -9,8 +9,7 @@
 
 enum { SHORT_ID = 6 };
 
-/* --- documents
- * ---------------------------------------------------------------------------------- */
+/* --- documents --- */
 
 static int read_blob(const struct call *call, const char *digest, char **ret, size_t *ret_n,
 		     struct err *e)
@@ -102,8 +101,7 @@ int cri_image_id(const struct call *call, const struct oci_descriptor *target, c
 	return 0;
 }
 
-/* --- the list
- * ----------------------------------------------------------------------------------- */
+/* --- the list --- */
 
 struct reading {
 	const struct call *call;
@@ -201,8 +199,7 @@ void cri_images_done(struct cri_images *l)
 	*l = (struct cri_images){ 0 };
 }
 
-/* --- looking for one
- * ---------------------------------------------------------------------------- */
+/* --- looking for one --- */
 
 static const struct cri_image *find_id(const struct cri_images *l, const char *name)
 {

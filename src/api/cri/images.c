@@ -25,8 +25,7 @@ static struct call call_of(struct rpc_call *c)
 			      .cancel = c->cancel };
 }
 
-/* --- as messages
- * -------------------------------------------------------------------------------- */
+/* --- as messages --- */
 
 static char **copy_list(struct arena *a, const struct strv *l)
 {
@@ -94,8 +93,7 @@ static int collect(struct rpc_call *c, const Runtime__V1__ImageFilter *filter,
 	return 0;
 }
 
-/* --- methods
- * ------------------------------------------------------------------------------------ */
+/* --- methods --- */
 
 static int list(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
@@ -198,8 +196,7 @@ static int remove_image(struct rpc_call *c, const void *req, UNUSED void *rsp, s
 	return collector_run(call.engine->collector, e);
 }
 
-/* --- what images cost
- * --------------------------------------------------------------------------- */
+/* --- what images cost --- */
 
 struct sum {
 	const struct call *call;

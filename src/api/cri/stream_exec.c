@@ -29,8 +29,7 @@ void stream_ends_close(struct stream_ends *x)
 	x->task = NULL;
 }
 
-/* --- fifos
- * -------------------------------------------------------------------------------------- */
+/* --- fifos --- */
 
 struct fifos {
 	char *dir;
@@ -79,8 +78,7 @@ static int open_end(const char *path, int flags, int *ret, struct err *e)
 	return *ret < 0 ? err_sys(e, errno, "open %s", path) : 0;
 }
 
-/* --- the process
- * -------------------------------------------------------------------------------- */
+/* --- the process --- */
 
 static void set_term(json_object *process)
 {
@@ -235,8 +233,7 @@ int stream_exec(struct engine *en, const struct stream_request *r, task_wait_fn 
 	return done;
 }
 
-/* --- a pod's network
- * ---------------------------------------------------------------------------- */
+/* --- a pod's network --- */
 
 /* This thread is in there for as long as the two calls take. */
 static int open_inside(int netns, int ret[2])

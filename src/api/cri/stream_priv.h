@@ -28,8 +28,7 @@ enum {
 #define STREAM_GOODBYE_NS 5000000000ull /* to take what is left and to close */
 #define STREAM_STALL_NS 10000000000ull /* that one client of an attach may hold up the others */
 
-/* --- stream_token.c ---------------------------------------------------------------------------
- */
+/* --- stream_token.c --- */
 
 enum { TOKEN_LEN = 8, TOKENS = 1000 };
 #define TOKEN_NS 60000000000ull
@@ -51,8 +50,7 @@ int stream_tokens_put(struct stream_tokens *t, struct stream_request *r_take, ui
 /* The caller's, or NULL. */
 struct stream_request *stream_tokens_take(struct stream_tokens *t, const char *text, uint64_t now);
 
-/* --- the server -------------------------------------------------------------------------------
- */
+/* --- the server --- */
 
 struct stream_process;
 
@@ -77,8 +75,7 @@ struct stream_server {
 	uint8_t buf[STREAM_CHUNK], buf2[STREAM_CHUNK];
 };
 
-/* --- stream_conn.c ----------------------------------------------------------------------------
- */
+/* --- stream_conn.c --- */
 
 /* What one connection is for; called on the loop's thread, and never after gone(). */
 struct stream_user {
@@ -126,15 +123,13 @@ void stream_conn_passed(struct stream_conn *c, uint32_t id, size_t n);
 /* Sends what is there, says goodbye and closes; no more than that is done with it. */
 void stream_conn_finish(struct stream_conn *c);
 
-/* --- what connections are for -----------------------------------------------------------------
- */
+/* --- what connections are for --- */
 
 /* Each takes the request. */
 void stream_remote_new(struct stream_conn *c, struct stream_request *r_take);
 void stream_forward_new(struct stream_conn *c, struct stream_request *r_take);
 
-/* --- stream_process.c -------------------------------------------------------------------------
- */
+/* --- stream_process.c --- */
 
 /* A client of a process. */
 struct stream_seat {
@@ -163,8 +158,7 @@ void stream_process_room(struct stream_seat *seat); /* it has room again */
 /* The loop's thread, at the end of the server. */
 void stream_processes_stop(struct stream_server *s);
 
-/* --- stream_exec.c: what blocks, on the pool's threads ----------------------------------------
- */
+/* --- stream_exec.c: what blocks, on the pool's threads --- */
 
 /* Our ends of a process's streams; -1: none. */
 struct stream_ends {
@@ -183,8 +177,7 @@ void stream_ends_close(struct stream_ends *x);
 /* Two sockets inside the pod's network, one for IPv4 and one for IPv6, not yet connected. */
 int stream_pod_sockets(struct engine *en, const char *pod, int ret[2], struct err *e);
 
-/* --- stream_status.c --------------------------------------------------------------------------
- */
+/* --- stream_status.c --- */
 
 /* metav1.Status as JSON: of success, of an exit status, of a failure. */
 void stream_status_success(struct str *out);

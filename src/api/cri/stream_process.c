@@ -35,8 +35,7 @@ struct stream_process {
 	struct err failure;
 };
 
-/* --- its end
- * ------------------------------------------------------------------------------------ */
+/* --- its end --- */
 
 static void drop_timer(struct stream_process *p)
 {
@@ -169,8 +168,7 @@ static void end_if_over(struct stream_process *p)
 		end(p);
 }
 
-/* --- output
- * ------------------------------------------------------------------------------------- */
+/* --- output --- */
 
 static size_t room_of_all(struct stream_process *p, int which)
 {
@@ -265,8 +263,7 @@ void stream_process_room(struct stream_seat *seat)
 	listen_to(p, 2);
 }
 
-/* --- input
- * -------------------------------------------------------------------------------------- */
+/* --- input --- */
 
 static void close_stdin(struct job *j)
 {
@@ -357,8 +354,7 @@ void stream_process_input_end(struct stream_seat *seat)
 	push_input(seat->process);
 }
 
-/* --- sizes
- * -------------------------------------------------------------------------------------- */
+/* --- sizes --- */
 
 static void resize(struct stream_process *p);
 
@@ -402,8 +398,7 @@ void stream_process_resize(struct stream_seat *seat, uint16_t width, uint16_t he
 	resize(p);
 }
 
-/* --- its beginning
- * ------------------------------------------------------------------------------ */
+/* --- its beginning --- */
 
 static void on_exit_told(struct job *j)
 {

@@ -16,8 +16,7 @@ static const char *const remote_protocols[] = { "v4.channel.k8s.io", "v3.channel
 						"v2.channel.k8s.io", "channel.k8s.io", NULL };
 static const char *const forward_protocols[] = { "portforward.k8s.io", NULL };
 
-/* --- answers
- * ------------------------------------------------------------------------------------ */
+/* --- answers --- */
 
 static const char *status_text(int status)
 {
@@ -43,8 +42,7 @@ static int refuse(struct stream_conn *c, int status, const char *more, const cha
 	return status;
 }
 
-/* --- SPDY
- * --------------------------------------------------------------------------------------- */
+/* --- SPDY --- */
 
 static const char *choose(const struct http1_request *r, const char *const *known,
 			  unsigned *ret_place)
@@ -103,8 +101,7 @@ static int to_spdy(struct stream_conn *c, const struct http1_request *r, bool is
 	return 0;
 }
 
-/* --- WebSocket
- * ---------------------------------------------------------------------------------- */
+/* --- WebSocket --- */
 
 static int to_websocket(struct stream_conn *c, const struct http1_request *r)
 {
@@ -139,8 +136,7 @@ static int to_websocket(struct stream_conn *c, const struct http1_request *r)
 	return 0;
 }
 
-/* --- requests
- * ----------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 /* The request of its token: used up, whatever becomes of it.  NULL: there is none such. */
 static struct stream_request *find(struct stream_conn *c, const char *target)

@@ -38,8 +38,7 @@ void stream_request_free(struct stream_request *r)
 		arena_free(r->arena);
 }
 
-/* --- listening
- * ---------------------------------------------------------------------------------- */
+/* --- listening --- */
 
 static char *url_of(int fd, bool is_tls)
 {
@@ -225,8 +224,7 @@ int stream_server_url(struct stream_server *s, struct stream_request *r, struct 
 	return done;
 }
 
-/* --- the end
- * ------------------------------------------------------------------------------------ */
+/* --- the end --- */
 
 void stream_server_stop(struct stream_server *s)
 {

@@ -76,8 +76,7 @@ struct stream_tls_conn {
 	struct str out;
 };
 
-/* --- the library
- * -------------------------------------------------------------------------------- */
+/* --- the library --- */
 
 static int load(struct stream_tls *t, struct err *e)
 {
@@ -113,8 +112,7 @@ static int failed(const struct api *a, const char *what, const char *path, struc
 	return err_set(e, ERR_INVALID_ARGUMENT, "%s %s: %s", what, path, why);
 }
 
-/* --- who we are
- * --------------------------------------------------------------------------------- */
+/* --- who we are --- */
 
 static bool add_names(const struct api *a, X509 *x)
 {
@@ -207,8 +205,7 @@ void stream_tls_free(struct stream_tls *t)
 	free(t);
 }
 
-/* --- one connection
- * ----------------------------------------------------------------------------- */
+/* --- one connection --- */
 
 struct stream_tls_conn *stream_tls_conn_new(struct stream_tls *t)
 {
