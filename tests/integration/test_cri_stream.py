@@ -277,7 +277,7 @@ class PortForward:
 
 
 class Hostile:
-    """attacks.md, class I and O: whatever a client sends, the next one is served."""
+    """A client that has a token and sends what it should not, and strangers without one: whatever comes, the next client is served."""
 
     def tearDown(self):
         self.assertEqual(self.exec("echo", "alive").end(), (b"alive\n", b"", SUCCESS))
