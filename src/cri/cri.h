@@ -93,8 +93,8 @@ struct any;
 struct call;
 struct task;
 
-/* A running container: its task (a reference), its id (of the hold) and where its streams are
- * attached: fifos stdin (if it has one), stdout and stderr (not with a terminal) in *ret_dir. */
+/* A running container: its task (a reference); the rest is of the hold.  In dir its streams are
+ * attached to: fifos stdin (if it has one), stdout and stderr (not with a terminal). */
 struct cri_running {
 	struct task *task;
 	const char *id, *pod, *dir;

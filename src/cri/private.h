@@ -90,7 +90,7 @@ struct cri {
 	struct pod *pods; /* newest first */
 	struct box *boxes;
 	struct watcher *watchers; /* events.c */
-	struct events_sub *oom; /* oom.c */
+	struct events_sub *oom; /* events.c */
 	bool is_stopping;
 	int64_t oom_floor; /* security_oom_floor() */
 	bool has_said_floor; /* lock */

@@ -15,9 +15,10 @@ struct nft_rule {
 	size_t expressions;
 };
 
-/* net/nft_table.c: the table with all of its chains, sets and rules; and whether the kernel has
- * this. */
+/* net/nft_table.c: the table with all of its chains, sets and rules. */
 void nft_put_table(struct nlmsg *m, bool is_screened);
+
+/* net/nft.c: whether the kernel has this. */
 bool nft_has_bridge(int sock, const char *bridge);
 bool nft_has_masqueraded(int sock, const struct address *a);
 bool nft_has_port(int sock, const struct nft_port *port); /* and it leads to this container */
