@@ -12,7 +12,7 @@ import time
 import unittest
 
 import rpc
-from casco import CONFIG, Daemon, Scratch, wait_for
+from casco import CONFIG, Daemon, Scratch, processes, wait_for
 from streams import Forward, Refused, Remote, Spdy, WebSocket, Wire, control
 from test_cri import CriTest
 
@@ -129,6 +129,19 @@ class Exec:
         # it sees the end of its input, and nobody holds it up
         wait_for("the command's end", lambda: "done" in self.exec("cat", "/tmp/done").end()[0].decode())
         wait_for("its record to go", lambda: len(self.execs()[1].splitlines()) <= 4)
+
+    def test_those_that_clients_leave_are_bounded(self):
+        """They run on, as with containerd; of one container no more than 32."""
+        def running():
+            return len(processes("sleep 57.711"))
+        for n in range(1, 35):
+            r = self.exec("sh", "-c", "echo up; exec sleep 57.711", stderr=False)
+            r.expect(b"up")
+            r.wire.close()
+            wait_for("the command", lambda n=n: running() >= min(n, 32))
+        wait_for("the oldest to go", lambda: running() == 32)
+        self.exec("killall", "sleep").end()
+        wait_for("their ends", lambda: not running())
 
     def test_a_client_that_does_not_read(self):
         """The process waits, nobody else does, and the daemon keeps little."""

@@ -2,13 +2,16 @@
  * number of an attach.
  *
  * A process lives here until it has ended and its output has been read, also when its client has
- * left: what it says goes nowhere then, and its record is deleted at its end. */
+ * left: what it says goes nowhere then, and its record is deleted at its end.  As with containerd
+ * it runs on, but of those without a client a container has so many; then the oldest is killed. */
 #include "api/cri/stream_priv.h"
+#include "base/log.h"
 #include "engine/engine.h"
 #include "os/fd.h"
 #include "task/task.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 struct stream_process {
@@ -31,6 +34,7 @@ struct stream_process {
 	bool size_is_due, size_runs;
 	bool is_started, has_exited, has_ended, in_ended, was_closed;
 	bool keeps_record; /* it runs on without us */
+	bool is_killed; /* it was one too many */
 	uint32_t status;
 	struct err failure;
 };
@@ -160,6 +164,45 @@ static void end(struct stream_process *p)
 	}
 	p->jobs--;
 	free_if_done(p);
+}
+
+static void kill_it(struct job *j)
+{
+	struct stream_process *p = j->process;
+
+	/* It may have ended meanwhile. */
+	(void)task_kill(p->ends.task, p->ends.exec_id, SIGKILL, false, &j->e);
+}
+
+static void close_output(struct stream_process *p)
+{
+	close_end(p, 1);
+	close_end(p, 2);
+}
+
+/* A client of this container's has left: were there too many without one? */
+static void bound_left_over(struct stream_server *s, const char *id)
+{
+	struct stream_process *oldest = NULL;
+	size_t n = 0;
+
+	for (struct stream_process *p = s->processes; p; p = p->next) { /* the newest first */
+		if (p->request->kind != STREAM_EXEC || p->seats || !p->is_started || p->is_killed ||
+		    strcmp(p->request->id, id) != 0)
+			continue;
+		oldest = p;
+		n++;
+	}
+	if (n <= STREAM_LEFT_OVER)
+		return;
+	oldest->is_killed = true;
+	close_output(oldest); /* which its children may have, and keep */
+	log_warn(LOG({ "container", id }, { "exec", oldest->ends.exec_id }),
+		 "an exec whose client has left is killed: there are too many");
+	if (!oldest->has_exited)
+		job_start(job_new(oldest, kill_it, NULL));
+	else
+		end(oldest);
 }
 
 static void end_if_over(struct stream_process *p)
@@ -476,6 +519,8 @@ static void on_started(struct job *j)
 	resize(p);
 	listen_to(p, 1);
 	listen_to(p, 2);
+	if (!p->seats)
+		bound_left_over(p->server, p->request->id);
 	end_if_over(p);
 }
 
@@ -539,6 +584,7 @@ void stream_process_leave(struct stream_seat *seat)
 	push_input(p);
 	listen_to(p, 1);
 	listen_to(p, 2);
+	bound_left_over(p->server, p->request->id);
 }
 
 void stream_processes_stop(struct stream_server *s)
