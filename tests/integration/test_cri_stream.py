@@ -510,7 +510,13 @@ class Configured(unittest.TestCase):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        d = self.start(f"stream_server_port = '{port}'\nstream_server_address = '127.0.0.1'\nstream_idle_timeout = '300ms'\n").start()
+        d = self.start(f"stream_server_port = '{port}'\nstream_server_address = '127.0.0.1'\nstream_idle_timeout = '300ms'\n")
+        # what a daemon leaves that is killed while it makes an exec
+        left = d.state / "io.casco.cri" / "stdio" / "AbCdEf"
+        left.mkdir(parents=True)
+        os.mkfifo(left / "stdout")
+        d.start()
+        self.assertEqual(list(left.parent.iterdir()), [])
         with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
             began = time.monotonic()
             self.assertEqual(s.recv(1), b"")

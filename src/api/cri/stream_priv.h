@@ -174,6 +174,8 @@ struct stream_ends {
 int stream_exec(struct engine *en, const struct stream_request *r, task_wait_fn *on_exit, void *arg,
 		struct stream_ends *ret, uint64_t *ret_wait, struct err *e);
 void stream_ends_close(struct stream_ends *x);
+/* At start: the folders of execs in whose making the last daemon was killed. */
+void stream_fifos_clear(const struct engine *en);
 
 /* Two sockets inside the pod's network, one for IPv4 and one for IPv6, not yet connected. */
 int stream_pod_sockets(struct engine *en, const char *pod, int ret[2], struct err *e);

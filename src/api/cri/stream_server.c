@@ -186,6 +186,7 @@ int stream_server_start(struct engine *en, struct stream_server **ret, struct er
 
 	struct stream_server *s = NEW(struct stream_server);
 
+	stream_fifos_clear(en);
 	*s = (struct stream_server){
 		.en = en, .loop = en->loop, .pool = en->pool, .fd = -1, .tls = tls
 	};
