@@ -501,7 +501,8 @@ class Configured(unittest.TestCase):
 
     def test_a_key_pair_is_whole_or_not_there(self):
         for text, words in (("enable_tls_streaming = true\n[plugins.'io.containerd.grpc.v1.cri'.x509_key_pair_streaming]\ntls_cert_file = '/x'\n", "must set X509KeyPairStreaming.TLSKeyFile"),
-                            ("[plugins.'io.containerd.grpc.v1.cri'.x509_key_pair_streaming]\ntls_cert_file = '/x'\n", "EnableTLSStreaming is not set")):
+                            ("[plugins.'io.containerd.grpc.v1.cri'.x509_key_pair_streaming]\ntls_cert_file = '/x'\n", "EnableTLSStreaming is not set"),
+                            ("enable_tls_streaming = true\n[plugins.'io.containerd.grpc.v1.cri'.x509_key_pair_streaming]\ntls_cert_file = '/x'\ntls_key_file = '/y'\n", "failed to create stream server: TLS: certificate /x: ")):
             with self.assertRaises(AssertionError) as caught:
                 self.start(text).start()
             self.assertIn(words, str(caught.exception))
