@@ -16,7 +16,7 @@ struct stream_tls;
 enum {
 	STREAM_CONNECTIONS = 1024,
 	STREAM_OF_POD = 128, /* of them: one pod's users keep nobody out of the others */
-	STREAM_HANDSHAKES = 64, /* of TLS, a second: each costs up to milliseconds of this thread */
+	STREAM_HANDSHAKES = 32, /* of TLS, a second: each costs up to milliseconds of this thread */
 	STREAM_UNKNOWN = 64, /* connections that have not shown a token yet */
 	STREAM_LEFT_OVER = 32, /* execs of a container whose clients have left */
 	STREAM_CHUNK = 16 << 10, /* bytes read at a time */
