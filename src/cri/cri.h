@@ -99,11 +99,11 @@ struct any;
 struct call;
 struct task;
 
-/* A running container: its task (a reference), its id (of the hold) and where its streams are
- * attached: fifos stdin (if it has one), stdout and stderr (not with a terminal) in *ret_dir. */
+/* A running container: its task (a reference); the rest is of the hold.  In dir its streams are
+ * attached to: fifos stdin (if it has one), stdout and stderr (not with a terminal). */
 struct cri_running {
 	struct task *task;
-	const char *id, *dir;
+	const char *id, *pod, *dir;
 	bool has_stdin, is_stdin_once, has_terminal;
 };
 int cri_get_running(struct cri *cri, const char *id, struct cri_hold *h, struct cri_running *ret,
@@ -111,6 +111,7 @@ int cri_get_running(struct cri *cri, const char *id, struct cri_hold *h, struct 
 /* The container's own process with other words, for task_exec(). */
 int cri_exec_process(const struct call *call, const char *id, size_t n, char *const *cmd,
 		     bool has_terminal, struct any *ret, struct err *e);
-/* Where a pod's ports are: the path of its network namespace, "" for the host's. */
-int cri_pod_netns(struct cri *cri, struct arena *a, const char *id, const char **ret,
-		  struct err *e);
+/* Where a pod's ports are: the path of its network namespace, "" for the host's;
+ * and its whole id. */
+int cri_pod_netns(struct cri *cri, struct arena *a, const char *id, const char **ret_id,
+		  const char **ret_path, struct err *e);

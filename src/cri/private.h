@@ -108,7 +108,7 @@ struct cri {
 	struct pod *pods; /* newest first */
 	struct box *boxes;
 	struct watcher *watchers; /* events.c */
-	struct events_sub *oom; /* oom.c */
+	struct events_sub *oom; /* events.c */
 	bool is_stopping;
 	struct image_cache *image_cache; /* image_read.h */
 	int64_t oom_floor; /* security_oom_floor() */

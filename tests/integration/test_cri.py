@@ -461,6 +461,7 @@ class Hostile(CriTest):
             self.assertEqual(self.refused(self.cri, "RunPodSandbox", {"config": config}), "INVALID_ARGUMENT", field)
         for dns in ({"servers": ["1.2.3.4\nnameserver 6.6.6.6"]}, {"options": ["x\ny"]}, {"searches": ["a\rb"]}):
             self.assertEqual(self.refused(self.pod, "dns", dns_config=dns), "INVALID_ARGUMENT")
+        self.assertEqual(self.refused(self.pod, "fast", network="POD", annotations={"kubernetes.io/egress-bandwidth": "1Gib"}), "INVALID_ARGUMENT")
         self.assertEqual(self.cri("ListPodSandbox")["items"], [])
         self.assertEqual(os.listdir(self.daemon.state / "io.casco.cri" / "sandboxes"), [])
 

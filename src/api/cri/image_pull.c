@@ -19,8 +19,7 @@
 
 enum { LEASE_HOURS = 24, LOOK_MS = 100, CREDENTIALS_MAX = 1 << 20 };
 
-/* --- one pull for all who want the same
- * --------------------------------------------------------- */
+/* --- one pull for all who want the same --- */
 
 struct flight {
 	struct flight *next;
@@ -119,8 +118,7 @@ static void land(struct cri_pulls *p, struct flight *mine)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* --- credentials
- * -------------------------------------------------------------------------------- */
+/* --- credentials --- */
 
 struct pull {
 	struct call call; /* first: of the hooks that publish */
@@ -196,8 +194,7 @@ static int on_auth(struct arena *a, const char *host, UNUSED const char *const *
 	return credentials(p->auth, a, host, ret, e);
 }
 
-/* --- the pull
- * ----------------------------------------------------------------------------------- */
+/* --- the pull --- */
 
 static int make_lease(struct pull *p, struct err *e)
 {

@@ -20,8 +20,7 @@ int cri_image_id(const struct call *call, const struct oci_descriptor *target, c
 	return 0;
 }
 
-/* --- the list
- * ----------------------------------------------------------------------------------- */
+/* --- the list --- */
 
 struct reading {
 	const struct call *call;
@@ -106,8 +105,7 @@ void cri_images_done(struct cri_images *l)
 	*l = (struct cri_images){ 0 };
 }
 
-/* --- looking for one
- * ---------------------------------------------------------------------------- */
+/* --- looking for one --- */
 
 static const struct cri_image *find_id(const struct cri_images *l, const char *name)
 {

@@ -26,8 +26,7 @@ static struct call call_of(struct rpc_call *c)
 			      .cancel = c->cancel };
 }
 
-/* --- as messages
- * -------------------------------------------------------------------------------- */
+/* --- as messages --- */
 
 static char **copy_list(struct arena *a, const struct strv *l)
 {
@@ -95,8 +94,7 @@ static int collect(struct rpc_call *c, const Runtime__V1__ImageFilter *filter,
 	return 0;
 }
 
-/* --- methods
- * ------------------------------------------------------------------------------------ */
+/* --- methods --- */
 
 static int list(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
@@ -208,8 +206,7 @@ static int remove_image(struct rpc_call *c, const void *req, UNUSED void *rsp, s
 	return collector_run(call.engine->collector, e);
 }
 
-/* --- what images cost
- * --------------------------------------------------------------------------- */
+/* --- what images cost --- */
 
 struct sum {
 	const struct call *call;
