@@ -209,6 +209,11 @@ struct image_facts;
 int box_spec(const struct box *box, const struct image_facts *image, const struct oci_user *user,
 	     struct arena *a, struct any *ret, struct err *e);
 /* box_end.c */
+/* Its log: a folder of the host's, a way below it, a name; in a.  false: it has none. */
+struct box_log {
+	const char *base, *below, *file;
+};
+bool box_log_place(const struct box *box, struct arena *a, struct box_log *ret);
 int box_stop(struct box *box, int64_t timeout_s, struct cancel *c, struct err *e);
 int box_remove(struct box *box, struct err *e); /* with its turn */
 void box_watch(struct box *box, struct task *t);

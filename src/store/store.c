@@ -56,6 +56,7 @@ int store_open_with(const char *root, const struct store_options *opt, struct st
 
 	s->root = xstrdup(root);
 	s->lockfd = s->content.fd = s->activations.fd = -1;
+	s->content.is_isolated = opt->isolate_content;
 	s->is_gc_due = true; /* whatever was due when the last process ended */
 	pthread_mutex_init(&s->gc, NULL);
 	if (open_parts(s, opt, e) < 0) {
