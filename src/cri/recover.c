@@ -100,10 +100,11 @@ static void recover_pod(struct cri *cri, struct pod *pod)
 
 	if (state_of(cri, pod->id, a, &t, &s) < 0)
 		return;
-	if (s.status != TASK_RUNNING) { /* it ended, or never began */
+	if (s.status == TASK_STOPPED || s.status == TASK_CREATED) { /* it never began */
 		end(cri, a, t);
 		return;
 	}
+	/* paused, or its shim does not say: the wait will */
 	pod_set_ready(pod, s.pid);
 	pod_watch(pod, t);
 }
