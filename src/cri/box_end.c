@@ -3,7 +3,6 @@
 #include "cri/private.h"
 #include "engine/nri.h"
 #include "loop/loop.h"
-#include "loop/pool.h"
 #include "os/file.h"
 #include "store/snapshot.h"
 
@@ -47,6 +46,7 @@ void box_set_exited(struct box *box, int32_t code, const char *reason, const cha
 struct ended {
 	struct box *box;
 	struct task_exit exit;
+	struct err why; /* it is not known how it ended */
 };
 
 static const char *reason_of(struct box *box, uint32_t status)
@@ -74,27 +74,36 @@ static void ended_job(void *arg)
 
 	/* before anybody hears of the end: a removal that follows finds nothing in its way */
 	if (task_get(call.engine->tasks, call.ns, box->id, &t, &e) == 0)
-		(void)cri_delete_task(&call, t, &e);
+		(void)(w->why.code ? cri_end_task : cri_delete_task)(&call, t, &e);
 	if (e.code && e.code != ERR_NOT_FOUND)
 		log_warn(LOG({ "error", e.msg }, { "id", box->id }),
 			 "the task of a container that has ended stays");
-	box_set_exited(box, (int32_t)w->exit.status, reason_of(box, w->exit.status), NULL, at);
+	if (w->why.code) {
+		log_warn(LOG({ "error", w->why.msg }, { "id", box->id }),
+			 "it is not known how a container ended");
+		box_set_exited(box, UNKNOWN_EXIT, "Unknown", NULL, at);
+	} else
+		box_set_exited(box, (int32_t)w->exit.status, reason_of(box, w->exit.status), NULL,
+			       at);
 	box_unref(box);
 	free(w);
 }
 
+/* Of a task whose shim cannot say how it ended nobody would hear again: it is ended. */
 static void on_end(const struct err *e, const struct task_exit *x, void *arg)
 {
 	struct box *box = arg;
-	struct ended *w;
+	struct ended *w = NEW(struct ended);
 
-	if (e) { /* cancelled: the daemon ends */
-		box_unref(box);
+	w->box = box;
+	if (e)
+		w->why = *e;
+	else
+		w->exit = *x;
+	if (cri_run_exit(box->pod->cri, ended_job, w))
 		return;
-	}
-	w = NEW(struct ended);
-	*w = (struct ended){ box, *x };
-	pool_run(box->pod->cri->en->pool, ended_job, w);
+	box_unref(box);
+	free(w);
 }
 
 void box_watch(struct box *box, struct task *t)

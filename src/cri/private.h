@@ -83,6 +83,9 @@ struct box {
 
 struct cri {
 	struct engine *en;
+	/* Those who wait for ends have the daemon's threads, and may have all of them: what they
+	 * wait for runs on threads of its own. */
+	struct pool *exits;
 	char *root, *state; /* ROOT/io.casco.cri and STATE/io.casco.cri */
 	char *pause_root; /* the root folder of pods' first processes */
 	pthread_mutex_t lock;
@@ -95,6 +98,9 @@ struct cri {
 	int64_t oom_floor; /* security_oom_floor() */
 	bool has_said_floor; /* lock */
 };
+
+/* cri.c: fn(arg) on one of the threads for ends; false, and nothing, when the daemon ends. */
+bool cri_run_exit(struct cri *cri, void (*fn)(void *), void *arg);
 
 /* --- registry.c --- */
 
