@@ -3,6 +3,7 @@
 #include "cri/private.h"
 #include "cri/security.h"
 #include "engine/events.h"
+#include "loop/loop.h"
 #include "loop/pool.h"
 #include "os/file.h"
 
@@ -84,6 +85,7 @@ void cri_stop(struct cri *cri)
 	for (size_t i = 0; i < n; i++)
 		task_wait_cancel(cri->en->tasks, ids[i]);
 	free(ids);
+	loop_timer_remove(TAKE_PTR(cri->stop_timer));
 }
 
 void cri_free(struct cri *cri)

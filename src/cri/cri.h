@@ -61,7 +61,19 @@ int cri_create_box(struct cri *cri, struct arena *a, struct cancel *c,
 		   struct err *e);
 int cri_start_box(struct cri *cri, struct arena *a, struct cancel *c, const char *id,
 		  struct err *e);
-int cri_stop_box(struct cri *cri, struct cancel *c, const char *id, int64_t timeout, struct err *e);
+/* Where the container has time until it is killed, CRI_LATER, which takes no thread: then
+ * who.done(who.arg, NULL or an error) follows, once and from any thread, after the end, the failure
+ * or cri_stop_cancelled(), which is to be called when who.cancel is set, if it may be any more. */
+typedef void cri_done_fn(void *arg, const struct err *e);
+struct cri_waiter {
+	cri_done_fn *done;
+	void *arg;
+	struct cancel *cancel;
+};
+enum { CRI_LATER = 1 };
+int cri_stop_box(struct cri *cri, const char *id, int64_t timeout, const struct cri_waiter *who,
+		 struct err *e);
+void cri_stop_cancelled(struct cri *cri, void *arg); /* any thread, the loop's too */
 int cri_remove_box(struct cri *cri, const char *id, struct err *e);
 int cri_box_status(struct cri *cri, struct arena *a, const V1(ContainerStatusRequest) * q,
 		   struct cri_hold *h, V1(ContainerStatusResponse) * ret, struct err *e);

@@ -160,7 +160,7 @@ static int stop_boxes(struct pod *pod, struct err *e)
 		struct box *box = h.boxes[i];
 
 		pthread_mutex_lock(&box->turn);
-		int r = box_stop(box, 0, NULL, e);
+		int r = box_kill(box, e);
 
 		pthread_mutex_unlock(&box->turn);
 		if (r < 0)

@@ -93,6 +93,8 @@ struct cri {
 	struct pod *pods; /* newest first */
 	struct box *boxes;
 	struct watcher *watchers; /* events.c */
+	struct stop *stops; /* box_stop.c */
+	struct loop_timer *stop_timer; /* the loop's thread: of the first whose time comes */
 	struct events_sub *oom; /* oom.c */
 	bool is_stopping;
 	int64_t oom_floor; /* security_oom_floor() */
@@ -191,11 +193,13 @@ struct image_facts;
 int box_spec(const struct box *box, const struct image_facts *image, const struct oci_user *user,
 	     struct arena *a, struct any *ret, struct err *e);
 /* box_end.c */
-int box_stop(struct box *box, int64_t timeout_s, struct cancel *c, struct err *e);
+int box_kill(struct box *box, struct err *e); /* until it has ended */
 int box_remove(struct box *box, struct err *e); /* with its turn */
 void box_watch(struct box *box, struct task *t);
 void box_set_exited(struct box *box, int32_t code, const char *reason, const char *message,
 		    int64_t at);
+/* box_stop.c: whoever waits for its end is told */
+void box_end_stops(struct box *box);
 /* box_record.c: what must survive the daemon. */
 int box_save(struct box *box, struct err *e);
 void box_save_or_warn(struct box *box);

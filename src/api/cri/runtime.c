@@ -112,11 +112,29 @@ static int start(struct rpc_call *c, const void *req, UNUSED void *rsp, struct e
 	return cri_start_box(cri_of(c), c->arena, c->cancel, q->container_id, e);
 }
 
-static int stop(struct rpc_call *c, const void *req, UNUSED void *rsp, struct err *e)
+static void on_stopped(void *arg, const struct err *e)
+{
+	struct rpc_call *c = arg;
+
+	rpc_finish(c, c->handler_data, e);
+}
+
+static void on_stop_cancelled(struct rpc_call *c, UNUSED void *arg)
+{
+	cri_stop_cancelled(cri_of(c), c);
+}
+
+static int stop(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
 	const V1(StopContainerRequest) *q = req;
+	const struct cri_waiter who = { on_stopped, c, c->cancel };
 
-	return cri_stop_box(cri_of(c), c->cancel, q->container_id, q->timeout, e);
+	c->handler_data = rsp;
+	rpc_on_cancel(c, on_stop_cancelled, NULL);
+
+	int r = cri_stop_box(cri_of(c), q->container_id, q->timeout, &who, e);
+
+	return r == CRI_LATER ? RPC_PARKED : r;
 }
 
 static int remove_box(struct rpc_call *c, const void *req, UNUSED void *rsp, struct err *e)
