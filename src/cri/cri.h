@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "loop/cancel.h"
 
 #include "runtime/v1/api.pb-c.h"
@@ -82,8 +83,17 @@ void cri_list_boxes(struct cri *cri, struct arena *a, const V1(ContainerFilter) 
 int cri_update_box(struct cri *cri, struct arena *a, struct cancel *c,
 		   const V1(UpdateContainerResourcesRequest) * q, struct err *e);
 int cri_reopen_log(struct cri *cri, const char *id, struct err *e);
+/* What the process has written, which the answer borrows: to be done with once that is encoded. */
+enum { CRI_STREAMS = 2 };
+struct cri_output {
+	struct cri *cri; /* NULL: nothing is held */
+	struct str of[CRI_STREAMS];
+	size_t n; /* of all */
+};
+void cri_output_done(struct cri_output *out);
+#define AUTO_OUTPUT CLEANUP(cri_output_done)
 int cri_exec_sync(struct cri *cri, struct arena *a, struct cancel *c, const V1(ExecSyncRequest) * q,
-		  V1(ExecSyncResponse) * ret, struct err *e);
+		  struct cri_output *out, V1(ExecSyncResponse) * ret, struct err *e);
 
 int cri_box_stats(struct cri *cri, struct arena *a, const char *id, struct cri_hold *h,
 		  V1(ContainerStats) * *ret, struct err *e);

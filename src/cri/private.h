@@ -97,6 +97,8 @@ struct cri {
 	struct loop_timer *stop_timer; /* the loop's thread: of the first whose time comes */
 	struct events_sub *oom; /* oom.c */
 	bool is_stopping;
+	size_t exec_bytes; /* lock: exec.c: output that is kept */
+	unsigned n_execs; /* lock */
 	int64_t oom_floor; /* security_oom_floor() */
 	bool has_said_floor; /* lock */
 };

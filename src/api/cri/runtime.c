@@ -175,7 +175,11 @@ static int reopen_log(struct rpc_call *c, const void *req, UNUSED void *rsp, str
 
 static int exec_sync(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
-	return cri_exec_sync(cri_of(c), c->arena, c->cancel, req, rsp, e);
+	AUTO_OUTPUT struct cri_output out = { 0 };
+
+	return cri_exec_sync(cri_of(c), c->arena, c->cancel, req, &out, rsp, e) < 0
+		       ? -1
+		       : rpc_encode(c, rsp, e);
 }
 
 /* --- figures --- */
@@ -293,7 +297,9 @@ const struct rpc_method cri_runtime_methods[] = {
 	M("ContainerStatus", container_status, box_status),
 	M("UpdateContainerResources", update_container_resources, update),
 	M("ReopenContainerLog", reopen_container_log, reopen_log),
-	M("ExecSync", exec_sync, exec_sync),
+	/* a process that a tenant chose may take as long as it likes */
+	RPC_UNARY_WAITING("ExecSync", runtime__v1__exec_sync_request,
+			  runtime__v1__exec_sync_response, exec_sync_door, 1),
 	M("ContainerStats", container_stats, box_stats),
 	M("ListContainerStats", list_container_stats, list_box_stats),
 	M("PodSandboxStats", pod_sandbox_stats, pod_stats),
