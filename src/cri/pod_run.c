@@ -179,7 +179,14 @@ static struct any metadata_of(const struct pod *pod, struct arena *a)
 	return (struct any){ METADATA_URL, arena_memdup(a, str_c(&out), out.len), out.len };
 }
 
-/* Labels of a record have a bound that kubelet's do not have. */
+/* What the daemon itself goes by: restarts, the collection, what kind of record it is. */
+static bool is_reserved(const char *key)
+{
+	return str_starts(key, "containerd.io/") || str_starts(key, "io.cri-containerd.");
+}
+
+/* A tenant chooses a pod's labels, and those of a record say more than a pod's; they have a bound,
+ * too, that kubelet's do not have. */
 struct labels cri_labels(struct arena *a, size_t n, const void *entries, const char *kind)
 {
 	struct labels in = message_map_labels(a, n, entries), out = { 0 };
@@ -188,7 +195,7 @@ struct labels cri_labels(struct arena *a, size_t n, const void *entries, const c
 	for (size_t i = 0; i < in.n; i++) {
 		const struct labels one = { &in.v[i], 1 };
 
-		if (!*in.v[i].value)
+		if (!*in.v[i].value || is_reserved(in.v[i].key))
 			continue;
 		if (labels_check(&one, &bad) == 0)
 			labels_set(a, &out, in.v[i].key, in.v[i].value);

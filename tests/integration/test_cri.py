@@ -109,16 +109,19 @@ class Runtime(CriTest):
 
 class Pods(CriTest):
     def test_life_of_a_pod(self):
-        pod, config = self.pod("one", labels={"app": "x", "tier": "y"}, annotations={"note": "z"})
+        steering = {"containerd.io/restart.status": "stopped", "containerd.io/gc.root": "x", "io.cri-containerd.kind": "container"}
+        labels = {"app": "x", "tier": "y", **steering}
+        pod, config = self.pod("one", labels=labels, annotations={"note": "z"})
         s = self.cri("PodSandboxStatus", {"pod_sandbox_id": pod, "verbose": True})
         self.assertEqual((s["status"]["state"], s["status"]["metadata"], s["status"]["labels"], s["status"]["annotations"]),
-                         ("SANDBOX_READY", config["metadata"], {"app": "x", "tier": "y"}, {"note": "z"}))
+                         ("SANDBOX_READY", config["metadata"], labels, {"note": "z"}))
         info = json.loads(s["info"]["info"])
-        self.assertEqual(info["config"]["labels"], {"app": "x", "tier": "y"})
+        self.assertEqual(info["config"]["labels"], labels)
         self.assertEqual(info["runtimeSpec"]["annotations"]["io.kubernetes.cri.container-type"], "sandbox")
-        # the original's labels, for whoever looks with ctr
+        # the original's labels, for whoever looks with ctr; those that steer the daemon are not a tenant's to give
         c = json.loads(self.k8s("containers", "info", pod).stdout)
         self.assertEqual((c["Labels"]["io.cri-containerd.kind"], c["Labels"]["app"]), ("sandbox", "x"))
+        self.assertEqual([k for k in c["Labels"] if k.startswith("containerd.io/")], [])
         self.assertIn("io.cri-containerd.sandbox.metadata", c["Extensions"])
         self.assertIn("RUNNING", self.k8s("tasks", "list").stdout)
 
