@@ -180,14 +180,10 @@ static int drop_record(struct box *box, struct err *e)
 	return 0;
 }
 
-int box_remove(struct box *box, struct err *e)
+int box_discard(struct box *box, struct err *e)
 {
 	int r;
 
-	if (box->is_removed) /* meanwhile */
-		return 0;
-	if (box_kill(box, e) < 0)
-		return err_wrap(e, "failed to forcibly stop container \"%s\"", box->id);
 	if (drop_record(box, e) < 0)
 		return err_wrap(e, "failed to delete containerd container \"%s\"", box->id);
 	r = file_remove_tree(AT_FDCWD, box->dir);
@@ -195,6 +191,21 @@ int box_remove(struct box *box, struct err *e)
 		log_warn(LOG({ "error", err_errno_text(-r) }, { "id", box->id }),
 			 "cannot remove the container's folder");
 	box_drop(box);
+	return 0;
+}
+
+int box_remove(struct box *box, struct err *e)
+{
+	pthread_mutex_lock(&box->pod->cri->lock);
+	bool is_removed = box->is_removed; /* meanwhile */
+
+	pthread_mutex_unlock(&box->pod->cri->lock);
+	if (is_removed)
+		return 0;
+	if (box_kill(box, e) < 0)
+		return err_wrap(e, "failed to forcibly stop container \"%s\"", box->id);
+	if (box_discard(box, e) < 0)
+		return -1;
 	cri_tell(box->pod->cri, RUNTIME__V1__CONTAINER_EVENT_TYPE__CONTAINER_DELETED_EVENT,
 		 box->pod, box->id);
 	return 0;

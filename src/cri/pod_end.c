@@ -251,7 +251,11 @@ static int remove_pod(struct pod *pod, struct err *e)
 	struct cri *cri = pod->cri;
 	struct err gone = { 0 };
 
-	if (pod->is_removed) /* meanwhile */
+	pthread_mutex_lock(&cri->lock);
+	bool is_removed = pod->is_removed; /* meanwhile */
+
+	pthread_mutex_unlock(&cri->lock);
+	if (is_removed)
 		return 0;
 	if (pod_stop(pod, e) < 0)
 		return err_wrap(e, "failed to forcibly stop sandbox \"%s\"", pod->id);

@@ -197,6 +197,7 @@ int box_spec(const struct box *box, const struct image_facts *image, const struc
 /* box_end.c */
 int box_kill(struct box *box, struct err *e); /* until it has ended */
 int box_remove(struct box *box, struct err *e); /* with its turn */
+int box_discard(struct box *box, struct err *e); /* its record, snapshot and folder: never ran */
 void box_watch(struct box *box, struct task *t);
 void box_set_exited(struct box *box, int32_t code, const char *reason, const char *message,
 		    int64_t at);
