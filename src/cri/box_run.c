@@ -106,6 +106,10 @@ static int run(struct box *box, const struct call *call, struct err *e)
 		return err_wrap(e, "failed to start containerd task \"%s\"", box->id);
 	}
 	set_running(box, pid);
+	/* before its end can be told and saved */
+	box_save_or_warn(box);
+	cri_tell(box->pod->cri, RUNTIME__V1__CONTAINER_EVENT_TYPE__CONTAINER_STARTED_EVENT,
+		 box->pod, box->id);
 	box_watch(box, t);
 	return 0;
 }
@@ -145,10 +149,5 @@ int cri_start_box(struct cri *cri, struct arena *a, struct cancel *c, const char
 	pthread_mutex_lock(&box->turn);
 	r = start(box, &call, e);
 	pthread_mutex_unlock(&box->turn);
-	if (r < 0)
-		return err_wrap(e, "failed to start container \"%s\"", box->id);
-	box_save_or_warn(box);
-	cri_tell(cri, RUNTIME__V1__CONTAINER_EVENT_TYPE__CONTAINER_STARTED_EVENT, box->pod,
-		 box->id);
-	return 0;
+	return r < 0 ? err_wrap(e, "failed to start container \"%s\"", box->id) : 0;
 }

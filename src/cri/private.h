@@ -67,6 +67,7 @@ struct box {
 	int stop_signal;
 	int64_t created; /* ns */
 	pthread_mutex_t turn;
+	pthread_mutex_t saving; /* after the turn: of its record, as an end takes no turn */
 	/* lock: */
 	bool is_made, is_removed, is_oom;
 	CRI(ContainerState) state;
