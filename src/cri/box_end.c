@@ -33,7 +33,7 @@ void box_set_exited(struct box *box, int32_t code, const char *reason, const cha
 	box->reason = reason;
 	free(box->message);
 	box->message = message ? xstrdup(message) : NULL;
-	box->pid = 0;
+	box->process = (struct process){ 0 };
 	box->wait = 0;
 	pthread_cond_broadcast(&cri->changed);
 	pthread_mutex_unlock(&cri->lock);

@@ -86,10 +86,12 @@ static int make_task(struct box *box, const struct call *call, struct task **ret
 
 static void set_running(struct box *box, uint32_t pid)
 {
+	struct process p = process_of(pid);
+
 	pthread_mutex_lock(&box->pod->cri->lock);
 	box->state = RUNTIME__V1__CONTAINER_STATE__CONTAINER_RUNNING;
 	box->started = cri_now();
-	box->pid = pid;
+	box->process = p;
 	pthread_mutex_unlock(&box->pod->cri->lock);
 }
 
@@ -101,7 +103,9 @@ static int run(struct box *box, const struct call *call, struct err *e)
 
 	if (make_task(box, call, &t, e) < 0)
 		return err_wrap(e, "failed to create containerd task");
-	if (engine_task_start(call, t, NULL, &pid, e) < 0) {
+	/* after the namespaces were joined, and before anything of the image runs in them */
+	if (box_check_joined(box, call->arena, e) < 0 ||
+	    engine_task_start(call, t, NULL, &pid, e) < 0) {
 		(void)cri_end_task(call, t, &ignored); /* the start's failure is told */
 		return err_wrap(e, "failed to start containerd task \"%s\"", box->id);
 	}

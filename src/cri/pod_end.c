@@ -79,7 +79,7 @@ static void set_not_ready(struct pod *pod)
 	bool was_ready = pod->is_ready;
 
 	pod->is_ready = false;
-	pod->pid = 0;
+	pod->process = (struct process){ 0 };
 	pod->wait = 0;
 	strv_done(&pod->ips);
 	pod->ips = (struct strv){ 0 };

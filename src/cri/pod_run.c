@@ -248,9 +248,11 @@ static void note_addresses(struct pod *pod)
 
 void pod_set_ready(struct pod *pod, uint32_t pid)
 {
+	struct process p = process_of(pid);
+
 	note_addresses(pod);
 	pthread_mutex_lock(&pod->cri->lock);
-	pod->pid = pid;
+	pod->process = p;
 	pod->is_ready = pod->is_made = true;
 	pthread_mutex_unlock(&pod->cri->lock);
 }

@@ -34,6 +34,12 @@ struct sample {
 	uint64_t cpu_ns;
 };
 
+/* One that a later process of its pid is not taken for. */
+struct process {
+	uint32_t pid; /* 0: none, or not known */
+	uint64_t start;
+};
+
 struct pod {
 	struct pod *next;
 	unsigned refs; /* lock */
@@ -49,7 +55,7 @@ struct pod {
 	bool is_ready, is_removed;
 	bool is_closing; /* nothing new begins in it */
 	struct sample sample;
-	uint32_t pid; /* of its first process */
+	struct process process; /* its first */
 	struct strv ips;
 	uint64_t wait;
 };
@@ -73,7 +79,7 @@ struct box {
 	CRI(ContainerState) state;
 	int64_t started, finished; /* ns */
 	int32_t exit_code;
-	uint32_t pid;
+	struct process process;
 	const char *reason; /* a constant */
 	struct sample sample;
 	char *message; /* or NULL */
@@ -172,6 +178,13 @@ int cri_runtime(struct cri *cri, const char *handler, const struct config_runtim
 int cri_set_runtime(struct cri *cri, const char *handler, struct arena *a,
 		    struct container_record *r, struct err *e);
 
+/* process.c */
+struct process process_of(uint32_t pid);
+/* The first of a pod that is ready. */
+int pod_process(struct pod *pod, struct arena *a, struct process *ret, struct err *e);
+/* Does whose namespaces the box joins still live, so that they were what it has joined? */
+int box_check_joined(const struct box *box, struct arena *a, struct err *e);
+
 /* pod_run.c: its first process runs; shown from now on */
 void pod_set_ready(struct pod *pod, uint32_t pid);
 /* Labels of a record. */
@@ -195,6 +208,9 @@ int cri_delete_task(const struct call *call, struct task *t, struct err *e);
 struct image_facts;
 int box_spec(const struct box *box, const struct image_facts *image, const struct oci_user *user,
 	     struct arena *a, struct any *ret, struct err *e);
+const char *box_target(const struct box *box); /* whose processes it sees: an id, or NULL */
+int box_target_process(const struct box *box, const char *target, struct process *ret,
+		       struct err *e);
 /* box_end.c */
 int box_kill(struct box *box, struct err *e); /* until it has ended */
 int box_remove(struct box *box, struct err *e); /* with its turn */

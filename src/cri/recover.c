@@ -130,7 +130,7 @@ static void recover_box(struct cri *cri, struct box *box)
 		return;
 	}
 	box->state = RUNTIME__V1__CONTAINER_STATE__CONTAINER_RUNNING;
-	box->pid = s.pid;
+	box->process = process_of(s.pid);
 	if (!box->started)
 		box->started = cri_now();
 	box_watch(box, t); /* tells at once if it has ended */

@@ -13,7 +13,7 @@
 enum { RECORD_MAX = 64, STAT_MAX = 4096, START_FIELD = 22 };
 
 /* Field 22 of /proc/PID/stat; names in field 2 may hold anything but end with the last ')'. */
-static int start_time(pid_t pid, uint64_t *ret)
+int process_start_time(pid_t pid, uint64_t *ret)
 {
 	AUTO_FREE char *text = NULL;
 	char path[32];
@@ -35,7 +35,7 @@ int process_record_write(int dirfd, const char *name, pid_t pid)
 {
 	char text[RECORD_MAX];
 	uint64_t start;
-	int r = start_time(pid, &start);
+	int r = process_start_time(pid, &start);
 
 	if (r < 0)
 		return r;
@@ -59,7 +59,7 @@ int process_record_open(int dirfd, const char *name)
 	if (fd < 0)
 		return fd;
 	/* The handle first: what has this start time now is what it is a handle of. */
-	r = start_time(pid, &now);
+	r = process_start_time(pid, &now);
 	if (r < 0)
 		return r;
 	return now == start ? TAKE_FD(fd) : -ESRCH;

@@ -2,7 +2,11 @@
  * tells it from a later one of the same pid. */
 #pragma once
 
+#include <stdint.h>
 #include <sys/types.h>
+
+/* In the kernel's ticks since it began; -ESRCH. */
+int process_start_time(pid_t pid, uint64_t *ret);
 
 /* 0 or -errno. */
 int process_record_write(int dirfd, const char *name, pid_t pid);
