@@ -274,7 +274,9 @@ static int start(struct pod *pod, const struct call *call, const struct containe
 	uint32_t pid;
 
 	if (engine_task_create(call, r, &n, &pid, e) < 0)
-		return err_wrap(e, "failed to setup network for sandbox \"%s\"", pod->id);
+		return n.has_network_failed
+			       ? err_wrap(e, "failed to setup network for sandbox \"%s\"", pod->id)
+			       : err_wrap(e, "failed to create containerd task");
 	if (task_get(call->engine->tasks, call->ns, pod->id, &t, e) < 0)
 		return -1;
 	if (engine_task_start(call, t, NULL, &pid, e) < 0) {
