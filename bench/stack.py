@@ -17,14 +17,13 @@ class Stack:
     def __init__(self, tmp, ours):
         self.name = "ours" if ours else "debian"  # of its container, too: cgroups are shared
         self.folder = tmp / self.name
-        (self.folder / "state").mkdir(parents=True)
-        # The state is on a tmpfs, as /run is wherever systemd runs.
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", self.folder / "state"], check=True)
+        self.folder.mkdir()
+        self.state = f"/run/casco-bench/{self.name}"
         self.socket = self.folder / "c.sock"
         self.bin = BIN if ours else PEER
         self.env = dict(os.environ, PATH=f"{self.bin}:{PLAIN_PATH}")
         config = self.folder / "config.toml"
-        config.write_text(f"version = 2\nroot = '{self.folder}/root'\nstate = '{self.folder}/state'\n"
+        config.write_text(f"version = 2\nroot = '{self.folder}/root'\nstate = '{self.state}'\n"
                           f"disabled_plugins = ['io.containerd.grpc.v1.cri']\n[grpc]\naddress = '{self.socket}'\n")
         # A session of its own: what interrupts us must not end the daemon before stop() has asked it to end the rest.
         with open(self.folder / "log", "wb") as log:
@@ -57,12 +56,12 @@ class Stack:
         self.process.wait(20)
         # the original's daemon leaves what it was making when its client went away
         for state in RUNTIME_STATE.glob("*/state.json"):
-            if f"{self.folder}/" in state.read_text(errors="replace"):
+            if f"{self.state}/" in state.read_text(errors="replace"):
                 subprocess.run([self.bin / "runc", "--root", RUNTIME_STATE, "delete", "--force", state.parent.name],
                                capture_output=True, check=False)
         for line in reversed(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()):
             target = line.split()[4]
-            if target.startswith(f"{self.folder}/"):
+            if target.startswith((f"{self.folder}/", f"{self.state}/")):
                 subprocess.run(["umount", "-l", target], check=False)
 
     def quietly(self, *args):

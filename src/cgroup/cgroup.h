@@ -137,6 +137,10 @@ int cgroup_kill(struct cgroup *cg, int sig, struct err *e);
  * What is gone already is fine. */
 int cgroup_destroy(struct cgroup *cg, struct err *e);
 
+/* The same for a caller that must not wait: false when that would take time (somebody is in it, or
+ * it is a unit of systemd's); what has gone by then stays gone. */
+bool cgroup_destroy_now(struct cgroup *cg);
+
 /* OOM events: an fd that polls readable; after each wake-up cgroup_oom_read says how often memory
  * ran out since (0: something else happened).  gone: the cgroup was removed or, on v2, has no
  * process any more.  A v2 cgroup without the memory controller only tells when it is gone. */

@@ -279,6 +279,23 @@ static int remove_dir(const struct cgroup *cg, struct cgroup_dir *dir, uint64_t 
 	return 0;
 }
 
+bool cgroup_destroy_now(struct cgroup *cg)
+{
+	if (cg->unit)
+		return false;
+	for (size_t i = cg->n; i-- > 0;) {
+		struct cgroup_dir *dir = &cg->dirs[i];
+
+		if ((dir->fd >= 0 && is_mount_root(dir->fd)) ||
+		    (rmdir(dir->path) < 0 && errno != ENOENT))
+			return false;
+		close_fd(&dir->fd);
+		dir->fd = -1;
+		dir->is_made = false;
+	}
+	return true;
+}
+
 int cgroup_destroy(struct cgroup *cg, struct err *e)
 {
 	uint64_t deadline = now_ns() + destroy_ns;

@@ -323,6 +323,19 @@ int runtime_delete(const struct runtime *rt, const char *id, bool force, struct 
 	return open_cgroup(&o, e) < 0 ? -1 : delete_open(rt, id, &o, force, e);
 }
 
+bool runtime_delete_now(const struct runtime *rt, const char *id)
+{
+	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;
+	const struct state *s = &o.state;
+	struct err e = { 0 };
+
+	steps_begin(rt->steps, STEPS_RUNTIME, "cgroups");
+	return container_open(rt, id, &o, &e) == 0 && s->pub.status == RUNTIME_STOPPED &&
+	       (s->ns & CLONE_NEWPID) && !s->poststop.n && !s->rdt.group &&
+	       open_cgroup(&o, &e) == 0 && cgroup_destroy_now(o.cgroup) &&
+	       state_remove_dir(rt->root, id, &e) == 0;
+}
+
 int runtime_delete_of(const struct runtime *rt, const char *id, const char *bundle, struct err *e)
 {
 	AUTO_CONTAINER struct open_container o = CONTAINER_NONE;

@@ -114,6 +114,10 @@ int runtime_kill(const struct runtime *rt, const char *id, int sig, bool all, st
  * container that does not exist is fine. */
 int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *e);
 
+/* The same for a caller that must not wait, of a stopped container without poststop hooks: false
+ * when it could not be done at once; runtime_delete() does the rest, or says why not. */
+bool runtime_delete_now(const struct runtime *rt, const char *id);
+
 /* For callers that share a root with others.  By force, but only what was made from that bundle (a
  * real path): another's is left alone, which is no error; one that is being made is waited for,
  * then ERR_FAILED_PRECONDITION.  And one that has ended only, ERR_FAILED_PRECONDITION otherwise. */

@@ -186,7 +186,8 @@ struct events *events_new(struct loop *l, const char *address, const char *ns)
 	return ev;
 }
 
-void events_send(struct events *ev, const char *topic, const ProtobufCMessage *m)
+/* True when it is the first: nobody else will send it. */
+static bool put(struct events *ev, const char *topic, const ProtobufCMessage *m)
 {
 	struct event *x = NEW(struct event);
 
@@ -203,8 +204,24 @@ void events_send(struct events *ev, const char *topic, const ProtobufCMessage *m
 	*ev->end = x;
 	ev->end = &x->next;
 	ev->n++;
-	if (ev->first == x)
+	return ev->first == x;
+}
+
+void events_send(struct events *ev, const char *topic, const ProtobufCMessage *m)
+{
+	if (put(ev, topic, m))
 		send_first(ev);
+}
+
+static void send_posted(void *arg)
+{
+	send_first(arg);
+}
+
+void events_send_soon(struct events *ev, const char *topic, const ProtobufCMessage *m)
+{
+	if (put(ev, topic, m))
+		loop_post(ev->loop, send_posted, ev);
 }
 
 static void on_limit(UNUSED struct loop_timer *t, void *arg)

@@ -14,6 +14,8 @@ struct events *events_new(struct loop *l, const char *address, const char *ns);
 
 /* topic "/tasks/start"; the type URL is the message's full name.  m is copied. */
 void events_send(struct events *ev, const char *topic, const ProtobufCMessage *m);
+/* The same after what the loop is at: for what is told while somebody waits for an answer. */
+void events_send_soon(struct events *ev, const char *topic, const ProtobufCMessage *m);
 
 /* fn(arg) runs from the loop once nothing waits any more, or after 2 s. */
 void events_flush(struct events *ev, void (*fn)(void *arg), void *arg);

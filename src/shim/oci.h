@@ -1,7 +1,7 @@
 /* One call to an OCI runtime, without blocking the loop.
  *
- * Our own runtime is called as a library in a short-lived copy of this process (a start without
- * hooks, which waits for nothing, in this one): what it needs of memory goes with it, a hook that
+ * Our own runtime is called as a library in a short-lived copy of this process (a start or a
+ * deletion that waits for nothing in this one): what it needs of memory goes with it, a hook that
  * hangs can be killed, and the container it makes becomes ours as every orphan does.  Any other
  * runtime is run by its command line, as containerd's shim runs runc. Both give the same answers
  * here. */

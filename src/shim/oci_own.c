@@ -171,6 +171,8 @@ bool oci_own_now(const struct oci_runtime *rt, const struct oci_request *q, stru
 			       .systemd_cgroup = rt->systemd_cgroup,
 			       .steps = steps };
 
+	if (q->verb == OCI_DELETE && !q->force)
+		return runtime_delete_now(&lib, q->id);
 	return q->verb == OCI_START && runtime_start_now(&lib, q->id, ret_e) != 0;
 }
 

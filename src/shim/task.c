@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "containerd/runtime/task/v3/shim.pb-c.h"
 #include "loop/loop.h"
+#include "runtime/runtime.h"
 #include "shim/memory.h"
 #include "shim/rootfs.h"
 #include "shim/streams.h"
@@ -219,16 +220,35 @@ static bool is_ours(struct arena *a, const struct oci_pairs *p)
 	return same == p->n;
 }
 
+/* Our own runtime's container, wherever its init has gone. */
+static void note_made_cgroup(struct container *c)
+{
+	const struct runtime lib = { .root = c->runtime.root };
+	struct runtime_state s;
+	struct err ignored = { 0 };
+
+	c->cgroup_arena = arena_new();
+	if (runtime_state(&lib, c->cgroup_arena, c->id, &s, &ignored) == 0)
+		c->cgroup_paths = s.cgroup_paths;
+	c->has_own_cgroup = true;
+}
+
 void container_note_cgroup(struct container *c)
 {
 	AUTO_CGROUP struct cgroup *cg = NULL;
 	struct err ignored = { 0 }; /* without cgroups, each question says so again */
 
+	if (c->cgroup_arena)
+		return;
+	if (!c->runtime.binary) {
+		note_made_cgroup(c);
+		return;
+	}
 	if (cgroup_load_pid(c->init.pid, &cg, &ignored) < 0)
 		return;
 	c->cgroup_arena = arena_new();
 	cgroup_paths(cg, c->cgroup_arena, &c->cgroup_paths);
-	c->has_own_cgroup = !c->runtime.binary || !is_ours(c->cgroup_arena, &c->cgroup_paths);
+	c->has_own_cgroup = !is_ours(c->cgroup_arena, &c->cgroup_paths);
 	if (cgroup_layout_of(cg) != CGROUP_V2)
 		drop_foreign(&c->cgroup_paths);
 }

@@ -85,6 +85,7 @@ struct container {
 	bool is_mounted;
 	/* A shared pid namespace: the rest is killed after init's end. */
 	bool was_killed_all, is_killing_all;
+	bool is_pidns_known, shares_pidns;
 	struct oci_runtime runtime;
 	struct proc init;
 	struct proc *execs;
@@ -136,6 +137,9 @@ void proc_watch(struct proc *p);
 void proc_started(struct proc *p);
 /* One that will not start after all. */
 void proc_abandoned(struct proc *p);
+
+/* Whether it shares a pid namespace, which its end asks: noted while there is time. */
+void container_note_pidns(struct container *c);
 
 /* The container's cgroup: noted while init stands still before its program (best effort), and
  * opened from then on.  The caller frees *ret. */

@@ -81,7 +81,7 @@ static void announce_create(const struct container *c, const create_request *q)
 	ev.io = &io;
 	ev.checkpoint = q->checkpoint;
 	ev.pid = (uint32_t)c->init.pid;
-	events_send(c->shim->events, "/tasks/create", &ev.base);
+	events_send_soon(c->shim->events, "/tasks/create", &ev.base);
 }
 
 static void on_deleted_again(UNUSED const struct err *e, UNUSED pid_t pid, UNUSED int console,
@@ -135,8 +135,11 @@ static void on_created(const struct err *e, pid_t pid, int console, void *arg)
 		return;
 	}
 	c->init.pid = pid;
-	container_note_cgroup(c);
 	answer_create(c);
+	c->has_own_cgroup = !c->runtime.binary;
+	if (c->runtime.binary) /* once it runs it may go deeper; who asks for that is heard after us
+				*/
+		container_note_cgroup(c);
 	proc_watch(&c->init);
 }
 

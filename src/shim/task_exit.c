@@ -78,6 +78,13 @@ static bool shares_pid_namespace(const struct container *c)
 	return true;
 }
 
+void container_note_pidns(struct container *c)
+{
+	if (!c->is_pidns_known)
+		c->shares_pidns = shares_pid_namespace(c);
+	c->is_pidns_known = true;
+}
+
 static void init_ended(struct container *c);
 
 static void on_killed_all(const struct err *e, UNUSED pid_t pid, UNUSED int console, void *arg)
@@ -100,7 +107,8 @@ static void init_ended(struct container *c)
 		return;
 	if (!c->was_killed_all) {
 		c->was_killed_all = true;
-		if (shares_pid_namespace(c)) {
+		container_note_pidns(c); /* a restored one's */
+		if (c->shares_pidns) {
 			struct oci_request q = { .verb = OCI_KILL,
 						 .id = c->id,
 						 .bundle = c->bundle,
@@ -156,20 +164,25 @@ void proc_abandoned(struct proc *p)
 	init_ended(p->container);
 }
 
+static void announce_oom(struct container *c)
+{
+	Containerd__Events__TaskOOM ev = CONTAINERD__EVENTS__TASK_OOM__INIT;
+
+	ev.container_id = c->id;
+	events_send(c->shim->events, "/tasks/oom", &ev.base);
+}
+
 static void on_oom(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg)
 {
 	struct container *c = arg;
-	Containerd__Events__TaskOOM ev = CONTAINERD__EVENTS__TASK_OOM__INIT;
 	struct err e = { 0 };
 	uint64_t kills = 0;
 	bool gone = false;
 
 	if (cgroup_oom_read(&c->oom, &kills, &gone, &e) < 0)
 		gone = true;
-	if (kills) {
-		ev.container_id = c->id;
-		events_send(c->shim->events, "/tasks/oom", &ev.base);
-	}
+	if (kills)
+		announce_oom(c);
 	if (gone) {
 		loop_io_remove(c->oom_io);
 		c->oom_io = NULL;
@@ -188,6 +201,10 @@ void container_watch_oom(struct container *c)
 		log_debug(LOG({ "id", c->id }, { "error", e.msg }), "no OOM events");
 		return;
 	}
-	if (loop_io_add(c->shim->loop, c->oom.fd, EPOLLIN, on_oom, c, &c->oom_io) < 0)
+	if (loop_io_add(c->shim->loop, c->oom.fd, EPOLLIN, on_oom, c, &c->oom_io) < 0) {
 		cgroup_oom_close(&c->oom);
+		return;
+	}
+	if (c->oom.seen) /* it was quicker than we */
+		announce_oom(c);
 }

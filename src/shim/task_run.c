@@ -36,12 +36,14 @@ static void on_init_started(const struct err *e, UNUSED pid_t pid, UNUSED int co
 		return;
 	}
 	proc_set_state(p, PROC_RUNNING);
-	if (!p->is_reaped)
-		container_watch_oom(c);
 	ev.container_id = c->id;
 	ev.pid = (uint32_t)p->pid;
-	events_send(c->shim->events, "/tasks/start", &ev.base);
+	events_send_soon(c->shim->events, "/tasks/start", &ev.base);
 	reply_pid(call, p);
+	container_note_cgroup(c);
+	container_note_pidns(c);
+	if (!p->is_reaped)
+		container_watch_oom(c);
 	proc_started(p);
 }
 
@@ -143,7 +145,7 @@ static void on_exec_started(const struct err *e, pid_t pid, int console, void *a
 	ev.container_id = c->id;
 	ev.exec_id = p->id;
 	ev.pid = (uint32_t)pid;
-	events_send(c->shim->events, "/tasks/exec-started", &ev.base);
+	events_send_soon(c->shim->events, "/tasks/exec-started", &ev.base);
 	reply_pid(proc_end(p), p);
 	proc_started(p);
 }
