@@ -197,16 +197,19 @@ static int create(struct pod *pod, struct arena *a, struct cancel *c,
 		box_drop(box);
 		return -1;
 	}
+	/* Who stops or removes the pod looks for its containers after it has said that it closes.
+	 */
 	pthread_mutex_lock(&pod->cri->lock);
-	box->is_made = true;
-	bool is_late = pod->is_removed;
+	box->is_made = !pod->is_closing && !pod->is_removed;
+	bool is_late = !box->is_made;
 
 	pthread_mutex_unlock(&pod->cri->lock);
-	if (is_late) { /* who removed the pod did not see it */
+	if (is_late) {
 		struct err gone = { 0 };
 
-		(void)box_remove(box, &gone); /* the failure is told */
-		return err_set(e, ERR_NOT_FOUND, "sandbox \"%s\"", pod->id);
+		(void)box_discard(box, &gone); /* the failure is told */
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "sandbox container \"%s\" is not running", pod->id);
 	}
 	cri_tell(pod->cri, RUNTIME__V1__CONTAINER_EVENT_TYPE__CONTAINER_CREATED_EVENT, pod,
 		 box->id);

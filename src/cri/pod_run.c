@@ -190,7 +190,14 @@ static struct any metadata_of(const struct pod *pod, struct arena *a)
 	return (struct any){ METADATA_URL, arena_memdup(a, str_c(&out), out.len), out.len };
 }
 
-/* Labels of a record have a bound that kubelet's do not have. */
+/* What the daemon itself goes by: restarts, the collection, what kind of record it is. */
+static bool is_reserved(const char *key)
+{
+	return str_starts(key, "containerd.io/") || str_starts(key, "io.cri-containerd.");
+}
+
+/* A tenant chooses a pod's labels, and those of a record say more than a pod's; they have a bound,
+ * too, that kubelet's do not have. */
 struct labels cri_labels(struct arena *a, size_t n, const void *entries, const char *kind)
 {
 	struct labels in = message_map_labels(a, n, entries), out = { 0 };
@@ -199,7 +206,7 @@ struct labels cri_labels(struct arena *a, size_t n, const void *entries, const c
 	for (size_t i = 0; i < in.n; i++) {
 		const struct labels one = { &in.v[i], 1 };
 
-		if (!*in.v[i].value)
+		if (!*in.v[i].value || is_reserved(in.v[i].key))
 			continue;
 		if (labels_check(&one, &bad) == 0)
 			labels_set(a, &out, in.v[i].key, in.v[i].value);
@@ -256,9 +263,11 @@ static void note_addresses(struct pod *pod)
 
 void pod_set_ready(struct pod *pod, uint32_t pid)
 {
+	struct process p = process_of(pid);
+
 	note_addresses(pod);
 	pthread_mutex_lock(&pod->cri->lock);
-	pod->pid = pid;
+	pod->process = p;
 	pod->is_ready = pod->is_made = true;
 	pthread_mutex_unlock(&pod->cri->lock);
 }
@@ -280,7 +289,9 @@ static int start(struct pod *pod, const struct call *call, const struct containe
 	uint32_t pid;
 
 	if (engine_task_create(call, r, &n, &pid, e) < 0)
-		return err_wrap(e, "failed to setup network for sandbox \"%s\"", pod->id);
+		return n.has_network_failed
+			       ? err_wrap(e, "failed to setup network for sandbox \"%s\"", pod->id)
+			       : err_wrap(e, "failed to create containerd task");
 	if (task_get(call->engine->tasks, call->ns, pod->id, &t, e) < 0)
 		return -1;
 	if (engine_task_start(call, t, NULL, &pid, e) < 0) {

@@ -48,6 +48,12 @@ struct handler_features {
 	bool has_rro, has_userns;
 };
 
+/* One that a later process of its pid is not taken for. */
+struct process {
+	uint32_t pid; /* 0: none, or not known */
+	uint64_t start;
+};
+
 struct pod {
 	struct pod *next;
 	unsigned refs; /* lock */
@@ -66,7 +72,7 @@ struct pod {
 	bool is_closing; /* nothing new begins in it */
 	struct sample sample;
 	char level[SELINUX_LEVEL_MAX]; /* of SELinux; "" without one; set before it is made */
-	uint32_t pid; /* of its first process */
+	struct process process; /* its first */
 	struct strv ips;
 	uint64_t wait;
 };
@@ -84,12 +90,13 @@ struct box {
 	int stop_signal;
 	int64_t created; /* ns */
 	pthread_mutex_t turn;
+	pthread_mutex_t saving; /* after the turn: of its record, as an end takes no turn */
 	/* lock: */
 	bool is_made, is_removed, is_oom;
 	CRI(ContainerState) state;
 	int64_t started, finished; /* ns */
 	int32_t exit_code;
-	uint32_t pid;
+	struct process process;
 	const char *reason; /* a constant */
 	struct sample sample;
 	struct layer_usage layer; /* usage.c */
@@ -101,6 +108,9 @@ struct box {
 
 struct cri {
 	struct engine *en;
+	/* Those who wait for ends have the daemon's threads, and may have all of them: what they
+	 * wait for runs on threads of its own. */
+	struct pool *exits;
 	char *root, *state; /* ROOT/io.casco.cri and STATE/io.casco.cri */
 	char *pause_root; /* the root folder of pods' first processes */
 	pthread_mutex_t lock;
@@ -108,8 +118,12 @@ struct cri {
 	struct pod *pods; /* newest first */
 	struct box *boxes;
 	struct watcher *watchers; /* events.c */
+	struct stop *stops; /* box_stop.c */
+	struct loop_timer *stop_timer; /* the loop's thread: of the first whose time comes */
 	struct events_sub *oom; /* events.c */
 	bool is_stopping;
+	size_t exec_bytes; /* lock: exec.c: output that is kept */
+	unsigned n_execs; /* lock */
 	struct image_cache *image_cache; /* image_read.h */
 	int64_t oom_floor; /* security_oom_floor() */
 	bool has_said_floor; /* lock */
@@ -119,6 +133,9 @@ struct cri {
 	bool is_measuring; /* lock; usage.c */
 	int64_t next_measure; /* lock; monotonic */
 };
+
+/* cri.c: fn(arg) on one of the threads for ends; false, and nothing, when the daemon ends. */
+bool cri_run_exit(struct cri *cri, void (*fn)(void *), void *arg);
 
 /* --- registry.c --- */
 
@@ -185,6 +202,13 @@ int cri_runtime(struct cri *cri, const char *handler, const struct config_runtim
 int cri_set_runtime(struct cri *cri, const char *handler, struct arena *a,
 		    struct container_record *r, struct err *e);
 
+/* process.c */
+struct process process_of(uint32_t pid);
+/* The first of a pod that is ready. */
+int pod_process(struct pod *pod, struct arena *a, struct process *ret, struct err *e);
+/* Does whose namespaces the box joins still live, so that they were what it has joined? */
+int box_check_joined(const struct box *box, struct arena *a, struct err *e);
+
 /* pod_run.c: its first process runs; shown from now on */
 void pod_set_ready(struct pod *pod, uint32_t pid);
 /* Labels of a record. */
@@ -208,17 +232,23 @@ int cri_delete_task(const struct call *call, struct task *t, struct err *e);
 struct image_facts;
 int box_spec(const struct box *box, const struct image_facts *image, const struct oci_user *user,
 	     struct arena *a, struct any *ret, struct err *e);
+const char *box_target(const struct box *box); /* whose processes it sees: an id, or NULL */
+int box_target_process(const struct box *box, const char *target, struct process *ret,
+		       struct err *e);
 /* box_end.c */
 /* Its log: a folder of the host's, a way below it, a name; in a.  false: it has none. */
 struct box_log {
 	const char *base, *below, *file;
 };
 bool box_log_place(const struct box *box, struct arena *a, struct box_log *ret);
-int box_stop(struct box *box, int64_t timeout_s, struct cancel *c, struct err *e);
+int box_kill(struct box *box, struct err *e); /* until it has ended */
 int box_remove(struct box *box, struct err *e); /* with its turn */
+int box_discard(struct box *box, struct err *e); /* its record, snapshot and folder: never ran */
 void box_watch(struct box *box, struct task *t);
 void box_set_exited(struct box *box, int32_t code, const char *reason, const char *message,
 		    int64_t at);
+/* box_stop.c: whoever waits for its end is told */
+void box_end_stops(struct box *box);
 /* box_record.c: what must survive the daemon. */
 int box_save(struct box *box, struct err *e);
 void box_save_or_warn(struct box *box);

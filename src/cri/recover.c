@@ -101,10 +101,11 @@ static void recover_pod(struct cri *cri, struct pod *pod)
 
 	if (state_of(cri, pod->id, a, &t, &s) < 0)
 		return;
-	if (s.status != TASK_RUNNING) { /* it ended, or never began */
+	if (s.status == TASK_STOPPED || s.status == TASK_CREATED) { /* it never began */
 		end(cri, a, t);
 		return;
 	}
+	/* paused, or its shim does not say: the wait will */
 	pod_set_ready(pod, s.pid);
 	pod_watch(pod, t);
 }
@@ -130,7 +131,7 @@ static void recover_box(struct cri *cri, struct box *box)
 		return;
 	}
 	box->state = RUNTIME__V1__CONTAINER_STATE__CONTAINER_RUNNING;
-	box->pid = s.pid;
+	box->process = process_of(s.pid);
 	if (!box->started)
 		box->started = cri_now();
 	box_watch(box, t); /* tells at once if it has ended */

@@ -91,6 +91,7 @@ struct box *box_new(struct pod *pod, const char *id, const CRI(CreateContainerRe
 	b->reason = "";
 	b->resources = b->config->linux ? b->config->linux->resources : NULL;
 	pthread_mutex_init(&b->turn, NULL);
+	pthread_mutex_init(&b->saving, NULL);
 	return b;
 }
 
@@ -139,6 +140,7 @@ void box_unref(struct box *box)
 	if (left)
 		return;
 	pthread_mutex_destroy(&box->turn);
+	pthread_mutex_destroy(&box->saving);
 	arena_free(box->resources_arena);
 	free(box->message);
 	arena_free(box->arena);

@@ -269,7 +269,7 @@ static CRI(PodSandboxStats) * pod_message(struct pod *pod, struct arena *a, stru
 		add_figures(&sum, &f);
 	}
 	pthread_mutex_lock(&pod->cri->lock);
-	uint32_t pid = pod->pid;
+	uint32_t pid = pod->process.pid;
 
 	l->cpu = cpu_message(a, &sum, &pod->sample);
 	pthread_mutex_unlock(&pod->cri->lock);

@@ -42,7 +42,7 @@ int process_start_time(int procfd, pid_t pid, uint64_t *ret_time, char *ret_stat
 	return num_u64(p, ret_time);
 }
 
-static int start_time(pid_t pid, uint64_t *ret)
+int process_start_now(pid_t pid, uint64_t *ret)
 {
 	AUTO_FD int procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char state;
@@ -55,7 +55,7 @@ int process_record_write(int dirfd, const char *name, pid_t pid)
 {
 	char text[RECORD_MAX];
 	uint64_t start;
-	int r = start_time(pid, &start);
+	int r = process_start_now(pid, &start);
 
 	if (r < 0)
 		return r;
@@ -79,7 +79,7 @@ int process_record_open(int dirfd, const char *name)
 	if (fd < 0)
 		return fd;
 	/* The handle first: what has this start time now is what it is a handle of. */
-	r = start_time(pid, &now);
+	r = process_start_now(pid, &now);
 	if (r < 0)
 		return r;
 	return now == start ? TAKE_FD(fd) : -ESRCH;
