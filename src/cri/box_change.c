@@ -232,6 +232,7 @@ int cri_get_running(struct cri *cri, const char *id, struct cri_hold *h, struct 
 		return err_set(e, ERR_FAILED_PRECONDITION, "container \"%s\" is not running",
 			       box->id);
 	*ret = (struct cri_running){ .id = box->id,
+				     .pod = box->pod->id,
 				     .dir = box->dir,
 				     .has_stdin = box->config->stdin,
 				     .is_stdin_once = box->config->stdin_once,
@@ -239,7 +240,8 @@ int cri_get_running(struct cri *cri, const char *id, struct cri_hold *h, struct 
 	return task_get(cri->en->tasks, CRI_NAMESPACE, box->id, &ret->task, e);
 }
 
-int cri_pod_netns(struct cri *cri, struct arena *a, const char *id, const char **ret, struct err *e)
+int cri_pod_netns(struct cri *cri, struct arena *a, const char *id, const char **ret_id,
+		  const char **ret_path, struct err *e)
 {
 	AUTO_POD struct pod *pod = pod_find(cri, id, e);
 
@@ -252,8 +254,9 @@ int cri_pod_netns(struct cri *cri, struct arena *a, const char *id, const char *
 	if (!is_ready)
 		return err_set(e, ERR_FAILED_PRECONDITION,
 			       "sandbox container \"%s\" is not running", pod->id);
-	*ret = pod_has_host(pod, OCI_NS_NETWORK)
-		       ? ""
-		       : network_netns(cri->en->network, CRI_NAMESPACE, pod->id, a);
+	*ret_id = arena_strdup(a, pod->id);
+	*ret_path = pod_has_host(pod, OCI_NS_NETWORK)
+			    ? ""
+			    : network_netns(cri->en->network, CRI_NAMESPACE, pod->id, a);
 	return 0;
 }

@@ -2,7 +2,6 @@
 #include "cri/box_make.h"
 
 #include "base/log.h"
-#include "base/num.h"
 #include "base/signame.h"
 #include "base/timefmt.h"
 #include "nri/cdi.h"
@@ -39,7 +38,6 @@ static struct any metadata_of(const struct box *box, struct arena *a)
 static int wished_signal(const struct box *box, const struct image_facts *image)
 {
 	const char *name = image->config.stop_signal;
-	int sig = 0;
 
 	if (box->config->stop_signal != RUNTIME__V1__SIGNAL__RUNTIME_DEFAULT) {
 		const ProtobufCEnumValue *v = protobuf_c_enum_descriptor_get_value(
@@ -47,26 +45,7 @@ static int wished_signal(const struct box *box, const struct image_facts *image)
 
 		name = v ? v->name : "";
 	}
-	if (!*name)
-		return SIGTERM;
-	if (num_i32(name, &sig) < 0) {
-		const char *bare = str_starts(name, "SIG") ? name + 3 : name;
-		const char *plus = strstr(bare, "PLUS"), *minus = strstr(bare, "MINUS");
-
-		if (str_starts(bare, "RTMIN"))
-			sig = SIGNAL_RTMIN;
-		else if (str_starts(bare, "RTMAX"))
-			sig = SIGRTMAX;
-		else
-			sig = signal_by_name(bare);
-		int by = 0;
-
-		if (sig && plus && num_i32(plus + 4, &by) == 0)
-			sig += by;
-		else if (sig && minus && num_i32(minus + 5, &by) == 0)
-			sig -= by;
-	}
-	return sig > 0 && sig <= SIGRTMAX ? sig : SIGTERM;
+	return signal_by_word(name) ?: SIGTERM;
 }
 
 static const CRI(ContainerUser) * user_message(struct arena *a, const struct oci_user *u)
@@ -218,16 +197,19 @@ static int create(struct pod *pod, struct arena *a, struct cancel *c,
 		box_drop(box);
 		return -1;
 	}
+	/* Who stops or removes the pod looks for its containers after it has said that it closes.
+	 */
 	pthread_mutex_lock(&pod->cri->lock);
-	box->is_made = true;
-	bool is_late = pod->is_removed;
+	box->is_made = !pod->is_closing && !pod->is_removed;
+	bool is_late = !box->is_made;
 
 	pthread_mutex_unlock(&pod->cri->lock);
-	if (is_late) { /* who removed the pod did not see it */
+	if (is_late) {
 		struct err gone = { 0 };
 
-		(void)box_remove(box, &gone); /* the failure is told */
-		return err_set(e, ERR_NOT_FOUND, "sandbox \"%s\"", pod->id);
+		(void)box_discard(box, &gone); /* the failure is told */
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "sandbox container \"%s\" is not running", pod->id);
 	}
 	cri_tell(pod->cri, RUNTIME__V1__CONTAINER_EVENT_TYPE__CONTAINER_CREATED_EVENT, pod,
 		 box->id);

@@ -1,9 +1,8 @@
-/* The end of a container: by itself, by StopContainer, by RemoveContainer. */
+/* The end of a container: by itself, by SIGKILL, by RemoveContainer. */
 #include "base/log.h"
 #include "cri/private.h"
 #include "engine/nri.h"
 #include "loop/loop.h"
-#include "loop/pool.h"
 #include "os/file.h"
 #include "store/snapshot.h"
 
@@ -16,7 +15,7 @@
 #define EXITED RUNTIME__V1__CONTAINER_STATE__CONTAINER_EXITED
 #define RUNNING RUNTIME__V1__CONTAINER_STATE__CONTAINER_RUNNING
 #define KILL_WAIT_NS 120000000000ull
-#define CANCEL_STEP_NS 200000000ull
+#define LOST_WAIT_NS 2000000000ull
 
 /* --- by itself --- */
 
@@ -34,7 +33,7 @@ void box_set_exited(struct box *box, int32_t code, const char *reason, const cha
 	box->reason = reason;
 	free(box->message);
 	box->message = message ? xstrdup(message) : NULL;
-	box->pid = 0;
+	box->process = (struct process){ 0 };
 	box->wait = 0;
 	pthread_cond_broadcast(&cri->changed);
 	pthread_mutex_unlock(&cri->lock);
@@ -42,11 +41,13 @@ void box_set_exited(struct box *box, int32_t code, const char *reason, const cha
 	if (was_running)
 		cri_tell(cri, RUNTIME__V1__CONTAINER_EVENT_TYPE__CONTAINER_STOPPED_EVENT, box->pod,
 			 box->id);
+	box_end_stops(box);
 }
 
 struct ended {
 	struct box *box;
 	struct task_exit exit;
+	struct err why; /* it is not known how it ended */
 };
 
 static const char *reason_of(struct box *box, uint32_t status)
@@ -74,27 +75,36 @@ static void ended_job(void *arg)
 
 	/* before anybody hears of the end: a removal that follows finds nothing in its way */
 	if (task_get(call.engine->tasks, call.ns, box->id, &t, &e) == 0)
-		(void)cri_delete_task(&call, t, &e);
+		(void)(w->why.code ? cri_end_task : cri_delete_task)(&call, t, &e);
 	if (e.code && e.code != ERR_NOT_FOUND)
 		log_warn(LOG({ "error", e.msg }, { "id", box->id }),
 			 "the task of a container that has ended stays");
-	box_set_exited(box, (int32_t)w->exit.status, reason_of(box, w->exit.status), NULL, at);
+	if (w->why.code) {
+		log_warn(LOG({ "error", w->why.msg }, { "id", box->id }),
+			 "it is not known how a container ended");
+		box_set_exited(box, UNKNOWN_EXIT, "Unknown", NULL, at);
+	} else
+		box_set_exited(box, (int32_t)w->exit.status, reason_of(box, w->exit.status), NULL,
+			       at);
 	box_unref(box);
 	free(w);
 }
 
+/* Of a task whose shim cannot say how it ended nobody would hear again: it is ended. */
 static void on_end(const struct err *e, const struct task_exit *x, void *arg)
 {
 	struct box *box = arg;
-	struct ended *w;
+	struct ended *w = NEW(struct ended);
 
-	if (e) { /* cancelled: the daemon ends */
-		box_unref(box);
+	w->box = box;
+	if (e)
+		w->why = *e;
+	else
+		w->exit = *x;
+	if (cri_run_exit(box->pod->cri, ended_job, w))
 		return;
-	}
-	w = NEW(struct ended);
-	*w = (struct ended){ box, *x };
-	pool_run(box->pod->cri->en->pool, ended_job, w);
+	box_unref(box);
+	free(w);
 }
 
 void box_watch(struct box *box, struct task *t)
@@ -115,79 +125,43 @@ void box_watch(struct box *box, struct task *t)
 
 /* --- when asked --- */
 
-/* 1: it has ended; 0: not within the time; -1: who asked has gone. */
-static int wait_end(struct box *box, uint64_t ns, struct cancel *c, struct err *e)
+static bool wait_end(struct box *box, uint64_t ns)
 {
 	struct cri *cri = box->pod->cri;
 	uint64_t end = loop_now() + ns;
+	const struct timespec at = { (time_t)(end / 1000000000), (long)(end % 1000000000) };
 	int r = 0;
 
 	pthread_mutex_lock(&cri->lock);
-	while (box->state == RUNNING && !r) {
-		uint64_t now = loop_now();
-		uint64_t until = now + CANCEL_STEP_NS < end ? now + CANCEL_STEP_NS : end;
-		const struct timespec at = { (time_t)(until / 1000000000),
-					     (long)(until % 1000000000) };
+	while (box->state == RUNNING && r == 0)
+		r = pthread_cond_timedwait(&cri->changed, &cri->lock, &at);
+	bool has_ended = box->state != RUNNING;
 
-		if (now >= end)
-			break;
-		(void)pthread_cond_timedwait(&cri->changed, &cri->lock, &at); /* looked at above */
-		r = cancel_check(c, e);
-	}
-	if (!r)
-		r = box->state != RUNNING;
 	pthread_mutex_unlock(&cri->lock);
-	return r;
+	return has_ended;
 }
 
-int box_stop(struct box *box, int64_t timeout_s, struct cancel *c, struct err *e)
+int box_kill(struct box *box, struct err *e)
 {
 	struct cri *cri = box->pod->cri;
 	AUTO_TASK struct task *t = NULL;
 	struct err gone = { 0 };
-	int r = 0;
 
-	pthread_mutex_lock(&cri->lock);
-	bool is_running = box->state == RUNNING;
-
-	pthread_mutex_unlock(&cri->lock);
-	if (!is_running)
+	if (wait_end(box, 0))
 		return 0;
 	if (task_get(cri->en->tasks, CRI_NAMESPACE, box->id, &t, &gone) < 0) {
-		if (wait_end(box, KILL_WAIT_NS / 60, c, e) == 0) /* nobody will tell us */
+		if (!wait_end(box, LOST_WAIT_NS)) /* nobody will tell us */
 			box_set_exited(box, UNKNOWN_EXIT, "Unknown", NULL, cri_now());
-		return e->code ? -1 : 0;
+		return 0;
 	}
-	if (timeout_s > 0 && timeout_s < INT32_MAX) {
-		(void)task_kill(t, NULL, (uint32_t)box->stop_signal, false, &gone); /* ended */
-		err_clear(&gone);
-		r = wait_end(box, (uint64_t)timeout_s * 1000000000ull, c, e);
-	}
-	if (r)
-		return r < 0 ? -1 : 0;
 	if (task_kill(t, NULL, SIGKILL, true, &gone) < 0 && gone.code != ERR_NOT_FOUND &&
 	    gone.code != ERR_FAILED_PRECONDITION)
 		return err_copy(e, &gone);
-	r = wait_end(box, KILL_WAIT_NS, NULL, e);
-	if (r < 0)
-		return -1;
-	return r ? 0
-		 : err_set(e, ERR_DEADLINE_EXCEEDED,
-			   "an error occurs during waiting for container \"%s\" to be killed",
-			   box->id);
-}
-
-/* Without the turn, which would hold up who removes the container by force meanwhile. */
-int cri_stop_box(struct cri *cri, struct cancel *c, const char *id, int64_t timeout, struct err *e)
-{
-	struct err none = { 0 };
-	AUTO_BOX struct box *box = box_find(cri, id, &none);
-
-	if (!box)
-		return 0; /* it has stopped */
-	return box_stop(box, timeout, c, e) < 0
-		       ? err_wrap(e, "failed to stop container \"%s\"", box->id)
-		       : 0;
+	return wait_end(box, KILL_WAIT_NS)
+		       ? 0
+		       : err_set(e, ERR_DEADLINE_EXCEEDED,
+				 "an error occurs during waiting for container \"%s\" to be killed",
+				 box->id);
 }
 
 static int drop_record(struct box *box, struct err *e)
@@ -206,14 +180,10 @@ static int drop_record(struct box *box, struct err *e)
 	return 0;
 }
 
-int box_remove(struct box *box, struct err *e)
+int box_discard(struct box *box, struct err *e)
 {
 	int r;
 
-	if (box->is_removed) /* meanwhile */
-		return 0;
-	if (box_stop(box, 0, NULL, e) < 0)
-		return err_wrap(e, "failed to forcibly stop container \"%s\"", box->id);
 	if (drop_record(box, e) < 0)
 		return err_wrap(e, "failed to delete containerd container \"%s\"", box->id);
 	r = file_remove_tree(AT_FDCWD, box->dir);
@@ -221,6 +191,21 @@ int box_remove(struct box *box, struct err *e)
 		log_warn(LOG({ "error", err_errno_text(-r) }, { "id", box->id }),
 			 "cannot remove the container's folder");
 	box_drop(box);
+	return 0;
+}
+
+int box_remove(struct box *box, struct err *e)
+{
+	pthread_mutex_lock(&box->pod->cri->lock);
+	bool is_removed = box->is_removed; /* meanwhile */
+
+	pthread_mutex_unlock(&box->pod->cri->lock);
+	if (is_removed)
+		return 0;
+	if (box_kill(box, e) < 0)
+		return err_wrap(e, "failed to forcibly stop container \"%s\"", box->id);
+	if (box_discard(box, e) < 0)
+		return -1;
 	cri_tell(box->pod->cri, RUNTIME__V1__CONTAINER_EVENT_TYPE__CONTAINER_DELETED_EVENT,
 		 box->pod, box->id);
 	return 0;

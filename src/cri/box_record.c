@@ -51,10 +51,16 @@ int box_save(struct box *box, struct err *e)
 	static const char *const paths[] = { "extensions." EXTENSION_STATUS };
 	const struct mask mask = { paths, 1 };
 	AUTO_ARENA struct arena *a = arena_new();
-	struct extension x = box_status_extension(box, a);
+	struct extension x;
 	struct container_record in = { .id = box->id, .extensions = { &x, 1 } }, out;
+	int r;
 
-	return container_update(box->pod->cri->en->store, CRI_NAMESPACE, a, &in, &mask, &out, e);
+	/* who saves last has looked last */
+	pthread_mutex_lock(&box->saving);
+	x = box_status_extension(box, a);
+	r = container_update(box->pod->cri->en->store, CRI_NAMESPACE, a, &in, &mask, &out, e);
+	pthread_mutex_unlock(&box->saving);
+	return r;
 }
 
 void box_save_or_warn(struct box *box)

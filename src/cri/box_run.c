@@ -108,10 +108,12 @@ static int make_task(struct box *box, const struct call *call, struct task **ret
 
 static void set_running(struct box *box, uint32_t pid)
 {
+	struct process p = process_of(pid);
+
 	pthread_mutex_lock(&box->pod->cri->lock);
 	box->state = RUNTIME__V1__CONTAINER_STATE__CONTAINER_RUNNING;
 	box->started = cri_now();
-	box->pid = pid;
+	box->process = p;
 	pthread_mutex_unlock(&box->pod->cri->lock);
 }
 
@@ -123,11 +125,17 @@ static int run(struct box *box, const struct call *call, struct err *e)
 
 	if (make_task(box, call, &t, e) < 0)
 		return err_wrap(e, "failed to create containerd task");
-	if (engine_task_start(call, t, NULL, &pid, e) < 0) {
+	/* after the namespaces were joined, and before anything of the image runs in them */
+	if (box_check_joined(box, call->arena, e) < 0 ||
+	    engine_task_start(call, t, NULL, &pid, e) < 0) {
 		(void)cri_end_task(call, t, &ignored); /* the start's failure is told */
 		return err_wrap(e, "failed to start containerd task \"%s\"", box->id);
 	}
 	set_running(box, pid);
+	/* before its end can be told and saved */
+	box_save_or_warn(box);
+	cri_tell(box->pod->cri, RUNTIME__V1__CONTAINER_EVENT_TYPE__CONTAINER_STARTED_EVENT,
+		 box->pod, box->id);
 	box_watch(box, t);
 	return 0;
 }
@@ -167,10 +175,5 @@ int cri_start_box(struct cri *cri, struct arena *a, struct cancel *c, const char
 	pthread_mutex_lock(&box->turn);
 	r = start(box, &call, e);
 	pthread_mutex_unlock(&box->turn);
-	if (r < 0)
-		return err_wrap(e, "failed to start container \"%s\"", box->id);
-	box_save_or_warn(box);
-	cri_tell(cri, RUNTIME__V1__CONTAINER_EVENT_TYPE__CONTAINER_STARTED_EVENT, box->pod,
-		 box->id);
-	return 0;
+	return r < 0 ? err_wrap(e, "failed to start container \"%s\"", box->id) : 0;
 }

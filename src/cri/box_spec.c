@@ -3,6 +3,7 @@
 #include "cri/security.h"
 
 #include "cgroup/host_devices.h"
+#include "engine/network.h"
 
 #include <linux/magic.h>
 #include <signal.h>
@@ -70,22 +71,35 @@ static bool is_unified(void)
 	return statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
+const char *box_target(const struct box *box)
+{
+	const CRI(NamespaceOption) *o = security_of(box)->namespace_options;
+
+	return o && o->pid == RUNTIME__V1__NAMESPACE_MODE__TARGET &&
+			       !pod_has_host(box->pod, OCI_NS_PID)
+		       ? o->target_id
+		       : NULL;
+}
+
 /* Of another container of the pod. */
-static int target_pid(const struct box *box, const char *target, uint32_t *ret, struct err *e)
+int box_target_process(const struct box *box, const char *target, struct process *ret,
+		       struct err *e)
 {
 	AUTO_BOX struct box *other = box_find(box->pod->cri, target, e);
 
 	if (!other)
 		return err_wrap(e, "failed to get target container");
 	pthread_mutex_lock(&box->pod->cri->lock);
-	*ret = other->state == RUNTIME__V1__CONTAINER_STATE__CONTAINER_RUNNING ? other->pid : 0;
+	*ret = (struct process){ 0 };
+	if (other->state == RUNTIME__V1__CONTAINER_STATE__CONTAINER_RUNNING)
+		*ret = other->process;
 	pthread_mutex_unlock(&box->pod->cri->lock);
 	if (other->pod != box->pod)
 		return err_set(e, ERR_INVALID_ARGUMENT, "target container \"%s\" is not in the pod",
 			       target);
-	return *ret ? 0
-		    : err_set(e, ERR_FAILED_PRECONDITION, "target container \"%s\" is not running",
-			      target);
+	return ret->pid ? 0
+			: err_set(e, ERR_FAILED_PRECONDITION,
+				  "target container \"%s\" is not running", target);
 }
 
 static void join(struct generate *g, struct gen_namespace *v, enum oci_ns type, const char *path)
@@ -102,7 +116,7 @@ static int pid_namespace(const struct box *box, uint32_t pod_pid, struct arena *
 	mode = o                          ? o->pid
 	       : pod_shares_pid(box->pod) ? RUNTIME__V1__NAMESPACE_MODE__POD
 					  : RUNTIME__V1__NAMESPACE_MODE__CONTAINER;
-	uint32_t pid = pod_pid;
+	struct process p = { .pid = pod_pid };
 
 	if (pod_has_host(box->pod, OCI_NS_PID) || mode == RUNTIME__V1__NAMESPACE_MODE__NODE) {
 		join(g, v, OCI_NS_PID, NULL);
@@ -111,10 +125,21 @@ static int pid_namespace(const struct box *box, uint32_t pod_pid, struct arena *
 	if (mode == RUNTIME__V1__NAMESPACE_MODE__CONTAINER)
 		return 0; /* one of its own */
 	if (mode == RUNTIME__V1__NAMESPACE_MODE__TARGET &&
-	    target_pid(box, o->target_id, &pid, e) < 0)
+	    box_target_process(box, o->target_id, &p, e) < 0)
 		return -1;
-	join(g, v, OCI_NS_PID, arena_printf(a, "/proc/%u/ns/pid", pid));
+	join(g, v, OCI_NS_PID, arena_printf(a, "/proc/%u/ns/pid", p.pid));
 	return 0;
+}
+
+/* The pod's network is a mount, which stays what it is. */
+static const char *namespace_path(const struct box *box, struct arena *a, enum oci_ns type,
+				  uint32_t pid, const char *file)
+{
+	if (pod_has_host(box->pod, type))
+		return NULL;
+	return type == OCI_NS_NETWORK
+		       ? network_netns(box->pod->cri->en->network, CRI_NAMESPACE, box->pod->id, a)
+		       : arena_printf(a, "/proc/%u/ns/%s", pid, file);
 }
 
 static int add_namespaces(const struct box *box, struct arena *a, struct generate *g, struct err *e)
@@ -126,22 +151,20 @@ static int add_namespaces(const struct box *box, struct arena *a, struct generat
 	struct gen_namespace *v = arena_array(a, OCI_NS_COUNT, sizeof *v);
 	const CRI(UserNamespace) *u = pod_userns(box->pod);
 
-	pthread_mutex_lock(&box->pod->cri->lock);
-	uint32_t pid = box->pod->pid;
+	struct process p;
 
-	pthread_mutex_unlock(&box->pod->cri->lock);
+	if (pod_process(box->pod, a, &p, e) < 0)
+		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(shared); i++)
 		join(g, v, shared[i].type,
-		     pod_has_host(box->pod, shared[i].type)
-			     ? NULL
-			     : arena_printf(a, "/proc/%u/ns/%s", pid, shared[i].file));
-	if (pid_namespace(box, pid, a, g, v, e) < 0)
+		     namespace_path(box, a, shared[i].type, p.pid, shared[i].file));
+	if (pid_namespace(box, p.pid, a, g, v, e) < 0)
 		return -1;
 	if (is_unified() && !security_of(box)->privileged)
 		v[g->n_namespaces++] = (struct gen_namespace){ OCI_NS_CGROUP, "" };
 	if (!u)
 		return 0;
-	join(g, v, OCI_NS_USER, arena_printf(a, "/proc/%u/ns/user", pid));
+	join(g, v, OCI_NS_USER, arena_printf(a, "/proc/%u/ns/user", p.pid));
 	g->uid_mappings = cri_idmappings(a, u->n_uids, u->uids);
 	g->gid_mappings = cri_idmappings(a, u->n_gids, u->gids);
 	return 0;
@@ -260,8 +283,13 @@ static int add_security(const struct box *box, struct arena *a, struct generate 
 		g->masked_paths = list_of(a, s->n_masked_paths, s->masked_paths);
 	if (!s->privileged && s->n_readonly_paths)
 		g->readonly_paths = list_of(a, s->n_readonly_paths, s->readonly_paths);
-	if (cri->en->cfg->cri.enable_selinux && !s->privileged)
-		g->selinux_label = security_selinux(a, s->selinux_options);
+	if (cri->has_selinux && !s->privileged) {
+		const struct selinux_labels label =
+			selinux_labels(a, s->selinux_options, box->pod->level);
+
+		g->selinux_label = label.process;
+		g->mount_label = label.mount;
+	}
 	if (security_capabilities(a, s->privileged ? NULL : s->capabilities, g, e) < 0)
 		return err_wrap(e, "failed to generate capabilities");
 	if (security_seccomp(cri, a, s->seccomp, s->seccomp_profile_path, s->privileged, g, e) <

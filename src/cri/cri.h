@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "loop/cancel.h"
 
 #include "runtime/v1/api.pb-c.h"
@@ -61,7 +62,19 @@ int cri_create_box(struct cri *cri, struct arena *a, struct cancel *c,
 		   struct err *e);
 int cri_start_box(struct cri *cri, struct arena *a, struct cancel *c, const char *id,
 		  struct err *e);
-int cri_stop_box(struct cri *cri, struct cancel *c, const char *id, int64_t timeout, struct err *e);
+/* Where the container has time until it is killed, CRI_LATER, which takes no thread: then
+ * who.done(who.arg, NULL or an error) follows, once and from any thread, after the end, the failure
+ * or cri_stop_cancelled(), which is to be called when who.cancel is set, if it may be any more. */
+typedef void cri_done_fn(void *arg, const struct err *e);
+struct cri_waiter {
+	cri_done_fn *done;
+	void *arg;
+	struct cancel *cancel;
+};
+enum { CRI_LATER = 1 };
+int cri_stop_box(struct cri *cri, const char *id, int64_t timeout, const struct cri_waiter *who,
+		 struct err *e);
+void cri_stop_cancelled(struct cri *cri, void *arg); /* any thread, the loop's too */
 int cri_remove_box(struct cri *cri, const char *id, struct err *e);
 int cri_box_status(struct cri *cri, struct arena *a, const V1(ContainerStatusRequest) * q,
 		   struct cri_hold *h, V1(ContainerStatusResponse) * ret, struct err *e);
@@ -70,8 +83,23 @@ void cri_list_boxes(struct cri *cri, struct arena *a, const V1(ContainerFilter) 
 int cri_update_box(struct cri *cri, struct arena *a, struct cancel *c,
 		   const V1(UpdateContainerResourcesRequest) * q, struct err *e);
 int cri_reopen_log(struct cri *cri, const char *id, struct err *e);
+/* What the process has written, which the answer borrows: to be done with once that is encoded. */
+enum { CRI_STREAMS = 2 };
+struct cri_output {
+	struct cri *cri; /* NULL: nothing is held */
+	struct str of[CRI_STREAMS];
+	size_t n; /* of all */
+};
+void cri_output_done(struct cri_output *out);
+#define AUTO_OUTPUT CLEANUP(cri_output_done)
 int cri_exec_sync(struct cri *cri, struct arena *a, struct cancel *c, const V1(ExecSyncRequest) * q,
-		  V1(ExecSyncResponse) * ret, struct err *e);
+		  struct cri_output *out, V1(ExecSyncResponse) * ret, struct err *e);
+
+/* Of all containers' writable layers, as they were last measured. */
+void cri_layers_usage(struct cri *cri, const char *snapshotter, uint64_t *ret_bytes,
+		      uint64_t *ret_inodes);
+/* Where a snapshotter keeps its layers; "" where nobody knows. */
+const char *cri_snapshotter_root(struct cri *cri, const char *name);
 
 int cri_box_stats(struct cri *cri, struct arena *a, const char *id, struct cri_hold *h,
 		  V1(ContainerStats) * *ret, struct err *e);
@@ -93,11 +121,11 @@ struct any;
 struct call;
 struct task;
 
-/* A running container: its task (a reference), its id (of the hold) and where its streams are
- * attached: fifos stdin (if it has one), stdout and stderr (not with a terminal) in *ret_dir. */
+/* A running container: its task (a reference); the rest is of the hold.  In dir its streams are
+ * attached to: fifos stdin (if it has one), stdout and stderr (not with a terminal). */
 struct cri_running {
 	struct task *task;
-	const char *id, *dir;
+	const char *id, *pod, *dir;
 	bool has_stdin, is_stdin_once, has_terminal;
 };
 int cri_get_running(struct cri *cri, const char *id, struct cri_hold *h, struct cri_running *ret,
@@ -105,6 +133,7 @@ int cri_get_running(struct cri *cri, const char *id, struct cri_hold *h, struct 
 /* The container's own process with other words, for task_exec(). */
 int cri_exec_process(const struct call *call, const char *id, size_t n, char *const *cmd,
 		     bool has_terminal, struct any *ret, struct err *e);
-/* Where a pod's ports are: the path of its network namespace, "" for the host's. */
-int cri_pod_netns(struct cri *cri, struct arena *a, const char *id, const char **ret,
-		  struct err *e);
+/* Where a pod's ports are: the path of its network namespace, "" for the host's;
+ * and its whole id. */
+int cri_pod_netns(struct cri *cri, struct arena *a, const char *id, const char **ret_id,
+		  const char **ret_path, struct err *e);

@@ -15,7 +15,10 @@
 #include <sys/stat.h>
 
 /* of both streams: with the rest of the answer, what a message may have */
-enum { OUTPUT_MAX = (16 << 20) - 4096, CHUNK = 64 << 10, STREAMS = 2 };
+enum { OUTPUT_MAX = (16 << 20) - 4096, CHUNK = 64 << 10, STREAMS = CRI_STREAMS };
+/* of all that run or are being answered: tenants choose how many, and what they write */
+#define ALL_OUTPUT_MAX (256ull << 20)
+enum { EXECS_MAX = 96, POLL_MAX_S = 3600 };
 #define KILL_WAIT_NS 10000000000ull
 
 struct session {
@@ -24,7 +27,7 @@ struct session {
 	char id[ID_SIZE];
 	char *path[STREAMS];
 	int fd[STREAMS]; /* -1: ended */
-	struct str out[STREAMS];
+	struct cri_output *out;
 	int ended_fd; /* an eventfd: the process has ended */
 	/* lock of the cri: */
 	bool has_ended, is_forgotten;
@@ -49,7 +52,6 @@ static void session_unref(struct session *s)
 		if (s->path[i])
 			(void)unlink(s->path[i]); /* best effort: it goes with the container */
 		free(s->path[i]);
-		str_done(&s->out[i]);
 	}
 	close_fd(&s->ended_fd);
 	task_unref(s->task);
@@ -82,7 +84,7 @@ static int open_streams(struct session *s, struct err *e)
 	return s->ended_fd < 0 ? err_sys(e, errno, "eventfd") : 0;
 }
 
-static struct session *session_new(struct box *box)
+static struct session *session_new(struct box *box, struct cri_output *out)
 {
 	struct session *s = NEW(struct session);
 
@@ -91,9 +93,10 @@ static struct session *session_new(struct box *box)
 	s->refs = 1;
 	cri_new_id(s->id);
 	s->ended_fd = -1;
+	s->out = out;
 	for (int i = 0; i < STREAMS; i++) {
 		s->fd[i] = -1;
-		s->out[i] = STR_INIT(OUTPUT_MAX);
+		out->of[i] = STR_INIT(OUTPUT_MAX);
 	}
 	return s;
 }
@@ -165,7 +168,52 @@ static int begin(struct session *s, const struct call *call, const struct any *p
 	return err_wrap(e, "failed to start exec \"%s\"", s->id);
 }
 
-/* What is beyond the bound is read and forgotten, so that nobody stands still for it. */
+/* How many of n bytes there is room for, theirs from now on. */
+static size_t take_room(struct cri *cri, struct cri_output *out, size_t n)
+{
+	size_t room = OUTPUT_MAX - out->n;
+
+	if (n > room)
+		n = room;
+	pthread_mutex_lock(&cri->lock);
+	room = (size_t)ALL_OUTPUT_MAX - cri->exec_bytes;
+	if (n > room)
+		n = room;
+	cri->exec_bytes += n;
+	pthread_mutex_unlock(&cri->lock);
+	out->n += n;
+	return n;
+}
+
+void cri_output_done(struct cri_output *out)
+{
+	if (!out->cri)
+		return;
+	for (int i = 0; i < STREAMS; i++)
+		str_done(&out->of[i]);
+	pthread_mutex_lock(&out->cri->lock);
+	out->cri->exec_bytes -= out->n;
+	out->cri->n_execs--;
+	pthread_mutex_unlock(&out->cri->lock);
+	out->cri = NULL;
+}
+
+static int output_init(struct cri_output *out, struct cri *cri, struct err *e)
+{
+	pthread_mutex_lock(&cri->lock);
+	bool has_room = cri->n_execs < EXECS_MAX;
+
+	if (has_room)
+		cri->n_execs++;
+	pthread_mutex_unlock(&cri->lock);
+	if (!has_room)
+		return err_set(e, ERR_RESOURCE_EXHAUSTED, "%d calls of ExecSync are being served",
+			       EXECS_MAX);
+	*out = (struct cri_output){ .cri = cri };
+	return 0;
+}
+
+/* What is beyond the bounds is read and forgotten, so that nobody stands still for it. */
 static void read_stream(struct session *s, int i)
 {
 	char buf[CHUNK];
@@ -178,9 +226,7 @@ static void read_stream(struct session *s, int i)
 		s->fd[i] = -1;
 		return;
 	}
-	size_t room = OUTPUT_MAX - s->out[0].len - s->out[1].len;
-
-	str_addn(&s->out[i], buf, (size_t)n < room ? (size_t)n : room);
+	str_addn(&s->out->of[i], buf, take_room(s->box->pod->cri, s->out, (size_t)n));
 }
 
 /* Until the process has ended and (drain ns later at most, 0: whenever) its streams have: 1.  0
@@ -196,9 +242,10 @@ static int follow(struct session *s, struct cancel *c, uint64_t deadline, uint64
 				      { has_ended ? -1 : s->ended_fd, POLLIN, 0 },
 				      { cancel_fd(c), POLLIN, 0 } };
 		uint64_t now = loop_now();
-		int ms = !deadline         ? -1
-			 : deadline <= now ? 0
-					   : (int)((deadline - now) / 1000000 + 1);
+		uint64_t left = deadline > now ? (deadline - now) / 1000000 + 1 : 0;
+		int ms = !deadline                     ? -1
+			 : left < POLL_MAX_S * 1000ull ? (int)left
+						       : POLL_MAX_S * 1000;
 
 		if (poll(p, ARRAY_LEN(p), ms) < 0 && errno != EINTR)
 			return err_sys(e, errno, "poll");
@@ -241,7 +288,10 @@ static void finish(struct session *s)
 static int run(struct session *s, const struct call *call, const CRI(ExecSyncRequest) * q,
 	       const struct any *process, struct err *e)
 {
-	uint64_t timeout = q->timeout > 0 && q->timeout < INT32_MAX ? (uint64_t)q->timeout : 0;
+	/* at most what a clock can be set to */
+	uint64_t timeout = q->timeout <= 0          ? 0
+			   : q->timeout < INT32_MAX ? (uint64_t)q->timeout
+						    : INT32_MAX;
 	int r;
 
 	if (begin(s, call, process, e) < 0)
@@ -257,9 +307,9 @@ static int run(struct session *s, const struct call *call, const CRI(ExecSyncReq
 	return r < 0 ? -1 : s->failure.code ? err_copy(e, &s->failure) : 0;
 }
 
-static ProtobufCBinaryData take_output(struct arena *a, const struct str *s)
+static ProtobufCBinaryData bytes_of(const struct str *s)
 {
-	return (ProtobufCBinaryData){ s->len, arena_memdup(a, str_c(s), s->len + 1) };
+	return (ProtobufCBinaryData){ s->len, (uint8_t *)s->ptr };
 }
 
 static bool is_running(struct box *box)
@@ -272,7 +322,8 @@ static bool is_running(struct box *box)
 }
 
 int cri_exec_sync(struct cri *cri, struct arena *a, struct cancel *c,
-		  const CRI(ExecSyncRequest) * q, CRI(ExecSyncResponse) * ret, struct err *e)
+		  const CRI(ExecSyncRequest) * q, struct cri_output *out,
+		  CRI(ExecSyncResponse) * ret, struct err *e)
 {
 	const struct call call = cri_call(cri, a, c);
 	AUTO_BOX struct box *box = box_find(cri, q->container_id, e);
@@ -286,13 +337,15 @@ int cri_exec_sync(struct cri *cri, struct arena *a, struct cancel *c,
 			       box->id);
 	if (!q->n_cmd)
 		return err_set(e, ERR_INVALID_ARGUMENT, "exec needs a command");
-	s = session_new(box);
+	if (output_init(out, cri, e) < 0)
+		return -1;
+	s = session_new(box, out);
 	if (task_get(cri->en->tasks, CRI_NAMESPACE, box->id, &s->task, e) < 0 ||
 	    cri_exec_process(&call, box->id, q->n_cmd, q->cmd, false, &process, e) < 0 ||
 	    open_streams(s, e) < 0 || run(s, &call, q, &process, e) < 0)
 		return err_wrap(e, "failed to exec in container");
-	ret->stdout = take_output(a, &s->out[0]);
-	ret->stderr = take_output(a, &s->out[1]);
+	ret->stdout = bytes_of(&out->of[0]);
+	ret->stderr = bytes_of(&out->of[1]);
 	ret->exit_code = (int32_t)s->exit.status;
 	return 0;
 }

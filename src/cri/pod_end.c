@@ -3,7 +3,6 @@
 #include "cri/private.h"
 #include "engine/nri.h"
 #include "loop/loop.h"
-#include "loop/pool.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -80,7 +79,7 @@ static void set_not_ready(struct pod *pod)
 	bool was_ready = pod->is_ready;
 
 	pod->is_ready = false;
-	pod->pid = 0;
+	pod->process = (struct process){ 0 };
 	pod->wait = 0;
 	strv_done(&pod->ips);
 	pod->ips = (struct strv){ 0 };
@@ -93,31 +92,45 @@ static void set_not_ready(struct pod *pod)
 
 /* --- by itself --- */
 
+struct ended {
+	struct pod *pod;
+	struct err why; /* it is not known how it ended */
+};
+
 static void ended_job(void *arg)
 {
-	struct pod *pod = arg;
+	struct ended *w = arg;
+	struct pod *pod = w->pod;
 	AUTO_ARENA struct arena *a = arena_new();
 	const struct call call = cri_call(pod->cri, a, NULL);
 	AUTO_TASK struct task *t = NULL;
 	struct err e = { 0 };
 
 	if (task_get(call.engine->tasks, call.ns, pod->id, &t, &e) == 0)
-		(void)cri_delete_task(&call, t, &e);
+		(void)(w->why.code ? cri_end_task : cri_delete_task)(&call, t, &e);
 	if (e.code && e.code != ERR_NOT_FOUND)
 		log_warn(LOG({ "error", e.msg }, { "id", pod->id }),
 			 "the task of a pod that has ended stays");
+	if (w->why.code)
+		log_warn(LOG({ "error", w->why.msg }, { "id", pod->id }),
+			 "it is not known how a pod ended");
 	set_not_ready(pod);
 	pod_unref(pod);
+	free(w);
 }
 
 static void on_end(const struct err *e, UNUSED const struct task_exit *x, void *arg)
 {
 	struct pod *pod = arg;
+	struct ended *w = NEW(struct ended);
 
+	w->pod = pod;
 	if (e)
-		pod_unref(pod); /* cancelled: the daemon ends */
-	else
-		pool_run(pod->cri->en->pool, ended_job, pod);
+		w->why = *e;
+	if (cri_run_exit(pod->cri, ended_job, w))
+		return;
+	pod_unref(pod);
+	free(w);
 }
 
 void pod_watch(struct pod *pod, struct task *t)
@@ -147,7 +160,7 @@ static int stop_boxes(struct pod *pod, struct err *e)
 		struct box *box = h.boxes[i];
 
 		pthread_mutex_lock(&box->turn);
-		int r = box_stop(box, 0, NULL, e);
+		int r = box_kill(box, e);
 
 		pthread_mutex_unlock(&box->turn);
 		if (r < 0)
@@ -238,7 +251,11 @@ static int remove_pod(struct pod *pod, struct err *e)
 	struct cri *cri = pod->cri;
 	struct err gone = { 0 };
 
-	if (pod->is_removed) /* meanwhile */
+	pthread_mutex_lock(&cri->lock);
+	bool is_removed = pod->is_removed; /* meanwhile */
+
+	pthread_mutex_unlock(&cri->lock);
+	if (is_removed)
 		return 0;
 	if (pod_stop(pod, e) < 0)
 		return err_wrap(e, "failed to forcibly stop sandbox \"%s\"", pod->id);

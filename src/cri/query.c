@@ -121,7 +121,7 @@ static struct box_now now_of(struct box *box, struct arena *a)
 			     box->started,
 			     box->finished,
 			     box->exit_code,
-			     box->pid,
+			     box->process.pid,
 			     box->reason,
 			     box->message ? arena_strdup(a, box->message) : "" };
 
@@ -247,7 +247,7 @@ static const char *pod_info(struct pod *pod, struct arena *a)
 	struct jsonw w;
 
 	pthread_mutex_lock(&pod->cri->lock);
-	uint32_t pid = pod->pid;
+	uint32_t pid = pod->process.pid;
 	bool is_ready = pod->is_ready;
 
 	pthread_mutex_unlock(&pod->cri->lock);

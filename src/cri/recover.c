@@ -39,6 +39,7 @@ static void load_pod(struct cri *cri, const struct container_record *r, const st
 
 	pod->created = r->created.tv_sec * 1000000000ll + r->created.tv_nsec;
 	pod->is_made = true;
+	snprintf(pod->level, sizeof pod->level, "%s", labels_get(&r->labels, LEVEL_LABEL) ?: "");
 	if (pod_add(pod, &e) < 0)
 		log_warn(LOG({ "id", r->id }, { "error", e.msg }), "a pod is skipped");
 }
@@ -100,10 +101,11 @@ static void recover_pod(struct cri *cri, struct pod *pod)
 
 	if (state_of(cri, pod->id, a, &t, &s) < 0)
 		return;
-	if (s.status != TASK_RUNNING) { /* it ended, or never began */
+	if (s.status == TASK_STOPPED || s.status == TASK_CREATED) { /* it never began */
 		end(cri, a, t);
 		return;
 	}
+	/* paused, or its shim does not say: the wait will */
 	pod_set_ready(pod, s.pid);
 	pod_watch(pod, t);
 }
@@ -129,7 +131,7 @@ static void recover_box(struct cri *cri, struct box *box)
 		return;
 	}
 	box->state = RUNTIME__V1__CONTAINER_STATE__CONTAINER_RUNNING;
-	box->pid = s.pid;
+	box->process = process_of(s.pid);
 	if (!box->started)
 		box->started = cri_now();
 	box_watch(box, t); /* tells at once if it has ended */
@@ -151,9 +153,9 @@ static bool is_known(struct cri *cri, const char *id, bool is_box)
 	return pod != NULL;
 }
 
-static void sweep(struct cri *cri, const char *folder, bool is_box)
+static void sweep(struct cri *cri, const char *below, const char *folder, bool is_box)
 {
-	AUTO_FREE char *path = xasprintf("%s/%s", cri->state, folder);
+	AUTO_FREE char *path = xasprintf("%s/%s", below, folder);
 	DIR *d = opendir(path);
 	const struct dirent *x;
 
@@ -188,7 +190,8 @@ int cri_recover(struct cri *cri, struct err *e)
 	hold_boxes(cri, NULL, &boxes);
 	for (size_t i = 0; i < boxes.n_boxes; i++)
 		recover_box(cri, boxes.boxes[i]);
-	sweep(cri, "sandboxes", false);
-	sweep(cri, "containers", true);
+	sweep(cri, cri->state, "sandboxes", false);
+	sweep(cri, cri->root, "sandboxes", false);
+	sweep(cri, cri->state, "containers", true);
 	return 0;
 }

@@ -50,6 +50,7 @@ struct pod *pod_new(struct cri *cri, const char *id, const CRI(RunPodSandboxRequ
 	p->config = p->request->config;
 	p->name = pod_name(p->arena, p->config->metadata);
 	p->dir = arena_printf(p->arena, "%s/sandboxes/%s", cri->state, id);
+	p->files = arena_printf(p->arena, "%s/sandboxes/%s", cri->root, id);
 	p->created = cri_now();
 	pthread_mutex_init(&p->turn, NULL);
 	return p;
@@ -90,6 +91,7 @@ struct box *box_new(struct pod *pod, const char *id, const CRI(CreateContainerRe
 	b->reason = "";
 	b->resources = b->config->linux ? b->config->linux->resources : NULL;
 	pthread_mutex_init(&b->turn, NULL);
+	pthread_mutex_init(&b->saving, NULL);
 	return b;
 }
 
@@ -138,6 +140,7 @@ void box_unref(struct box *box)
 	if (left)
 		return;
 	pthread_mutex_destroy(&box->turn);
+	pthread_mutex_destroy(&box->saving);
 	arena_free(box->resources_arena);
 	free(box->message);
 	arena_free(box->arena);

@@ -279,8 +279,8 @@ static int create_attached(struct engine_network *n, const struct call *call, st
 					 .publish_address = call->engine->cfg->publish_address,
 					 .cancel = call->cancel };
 
-	if (network_attach(&n->env, p, &job, e) < 0 ||
-	    task_get(n->en->tasks, t->ns, t->id, &task, e) < 0) {
+	t->has_network_failed = network_attach(&n->env, p, &job, e) < 0;
+	if (t->has_network_failed || task_get(n->en->tasks, t->ns, t->id, &task, e) < 0) {
 		drop_task(call, t->id);
 		return -1;
 	}
@@ -299,9 +299,9 @@ static int create_in_turn(struct engine_network *n, const struct call *call, str
 	if (task_get(n->en->tasks, t->ns, t->id, &old, &none) == 0)
 		return task_create(n->en->tasks, t, ret_pid, e);
 	place_init(&p, n->root, t->ns, t->id);
-	if (detach(n, x, e) < 0) /* what a former one left */
-		return -1;
-	if (place_make(&p, e) < 0)
+	/* what a former one left, first */
+	t->has_network_failed = detach(n, x, e) < 0 || place_make(&p, e) < 0;
+	if (t->has_network_failed)
 		return -1;
 	if (create_attached(n, call, x, &p, wishes, t, ret_pid, e) == 0)
 		return 0;

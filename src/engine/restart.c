@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define PREFIX "containerd.io/restart."
+#define CRI_KIND "io.cri-containerd.kind"
 enum { COUNT_TEXT = 16, SIGNAL_KILL = 9, KILL_WAIT_MS = 5000, KILL_STEP_MS = 20 };
 
 struct restarter {
@@ -186,7 +187,8 @@ static int note_namespace(const char *name, UNUSED const struct labels *l, void 
 
 static int note_container(const struct container_record *c, void *arg, UNUSED struct err *e)
 {
-	if (labels_get(&c->labels, PREFIX "status"))
+	/* Kubernetes' records are kubelet's to start and to stop, whoever wrote their labels */
+	if (labels_get(&c->labels, PREFIX "status") && !labels_get(&c->labels, CRI_KIND))
 		strv_add(&((struct round *)arg)->ids, c->id);
 	return 0;
 }

@@ -46,3 +46,20 @@ TEST(found_until_it_ends)
 	CHECK(process_record_open(dirfd, "r") == -EINVAL);
 	CHECK(file_remove_tree(AT_FDCWD, dir) == 0);
 }
+
+TEST(a_start_tells_processes_apart)
+{
+	uint64_t first, again, other;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	CHECK(process_start_now(1, &first) == 0 && process_start_now(1, &again) == 0);
+	CHECK(first == again);
+	CHECK(process_start_now(pid, &other) == 0 && other > first);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	CHECK(process_start_now(pid, &other) == -ESRCH);
+}

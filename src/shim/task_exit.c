@@ -17,6 +17,8 @@
 
 enum { CONFIG_MAX = 32 << 20 };
 
+static void look_for_oom(struct container *c);
+
 static void announce(struct proc *p)
 {
 	struct container *c = p->container;
@@ -30,6 +32,9 @@ static void announce(struct proc *p)
 		if (exit_file_write(c->bundlefd, &x, &e) < 0)
 			log_warn(LOG({ "id", c->id }, { "error", e.msg }),
 				 "cannot write the exit status down, going on");
+		/* first why it ended, if the kernel's word of that has not been read yet */
+		if (c->oom_io)
+			look_for_oom(c);
 	}
 	proc_set_state(p, PROC_STOPPED);
 	at.seconds = p->exited_at.tv_sec;
@@ -172,9 +177,8 @@ static void announce_oom(struct container *c)
 	events_send(c->shim->events, "/tasks/oom", &ev.base);
 }
 
-static void on_oom(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg)
+static void look_for_oom(struct container *c)
 {
-	struct container *c = arg;
 	struct err e = { 0 };
 	uint64_t kills = 0;
 	bool gone = false;
@@ -188,6 +192,11 @@ static void on_oom(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg)
 		c->oom_io = NULL;
 		cgroup_oom_close(&c->oom);
 	}
+}
+
+static void on_oom(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg)
+{
+	look_for_oom(arg);
 }
 
 void container_watch_oom(struct container *c)

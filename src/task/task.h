@@ -131,6 +131,7 @@ struct task_new {
 	int (*unpack)(const char *dir, void *arg, struct err *e); /* NULL: none */
 	void *unpack_arg;
 	uint64_t deadline; /* CLOCK_MONOTONIC ns, 0: the default */
+	bool has_network_failed; /* set by engine_task_create(), where that is why */
 };
 
 /* Bundle, shim, Create.  Whatever fails, nothing is left.  ERR_ALREADY_EXISTS `task ID`. */

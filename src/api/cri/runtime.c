@@ -112,11 +112,29 @@ static int start(struct rpc_call *c, const void *req, UNUSED void *rsp, struct e
 	return cri_start_box(cri_of(c), c->arena, c->cancel, q->container_id, e);
 }
 
-static int stop(struct rpc_call *c, const void *req, UNUSED void *rsp, struct err *e)
+static void on_stopped(void *arg, const struct err *e)
+{
+	struct rpc_call *c = arg;
+
+	rpc_finish(c, c->handler_data, e);
+}
+
+static void on_stop_cancelled(struct rpc_call *c, UNUSED void *arg)
+{
+	cri_stop_cancelled(cri_of(c), c);
+}
+
+static int stop(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
 	const V1(StopContainerRequest) *q = req;
+	const struct cri_waiter who = { on_stopped, c, c->cancel };
 
-	return cri_stop_box(cri_of(c), c->cancel, q->container_id, q->timeout, e);
+	c->handler_data = rsp;
+	rpc_on_cancel(c, on_stop_cancelled, NULL);
+
+	int r = cri_stop_box(cri_of(c), q->container_id, q->timeout, &who, e);
+
+	return r == CRI_LATER ? RPC_PARKED : r;
 }
 
 static int remove_box(struct rpc_call *c, const void *req, UNUSED void *rsp, struct err *e)
@@ -157,7 +175,11 @@ static int reopen_log(struct rpc_call *c, const void *req, UNUSED void *rsp, str
 
 static int exec_sync(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
-	return cri_exec_sync(cri_of(c), c->arena, c->cancel, req, rsp, e);
+	AUTO_OUTPUT struct cri_output out = { 0 };
+
+	return cri_exec_sync(cri_of(c), c->arena, c->cancel, req, &out, rsp, e) < 0
+		       ? -1
+		       : rpc_encode(c, rsp, e);
 }
 
 /* --- figures --- */
@@ -275,7 +297,9 @@ const struct rpc_method cri_runtime_methods[] = {
 	M("ContainerStatus", container_status, box_status),
 	M("UpdateContainerResources", update_container_resources, update),
 	M("ReopenContainerLog", reopen_container_log, reopen_log),
-	M("ExecSync", exec_sync, exec_sync),
+	/* a process that a tenant chose may take as long as it likes */
+	RPC_UNARY_WAITING("ExecSync", runtime__v1__exec_sync_request,
+			  runtime__v1__exec_sync_response, exec_sync_door, 1),
 	M("ContainerStats", container_stats, box_stats),
 	M("ListContainerStats", list_container_stats, list_box_stats),
 	M("PodSandboxStats", pod_sandbox_stats, pod_stats),

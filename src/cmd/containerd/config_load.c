@@ -46,7 +46,8 @@ static void set_defaults(struct config *c)
 				      .unset_seccomp = "",
 				      .unprivileged_ports = true,
 				      .unprivileged_icmp = true,
-				      .log_line_max = 16 << 10 };
+				      .log_line_max = 16 << 10,
+				      .drain_exec_io = 15000000000ull };
 	c->stream = (struct config_stream){ .address = "127.0.0.1",
 					    .port = "0",
 					    .idle_timeout = 4 * 3600 * 1000000000ull,
