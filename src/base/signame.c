@@ -1,8 +1,10 @@
 #include "base/signame.h"
 
 #include "base/macros.h"
+#include "base/num.h"
 
 #include <signal.h>
+#include <string.h>
 #include <strings.h>
 
 /* Texts in place, not pointers: nothing to relocate. */
@@ -64,4 +66,44 @@ int signal_by_name(const char *name)
 		if (is_known(sig) && strcasecmp(signals[sig].name, name) == 0)
 			return sig;
 	return strcasecmp(name, "IO") == 0 ? SIGIO : 0; /* the other name of POLL */
+}
+
+/* Of those that have no name: so many from the first, or to the last of them. */
+static int real_time(const char *word)
+{
+	static const struct {
+		const char *start;
+		int from, sign;
+	} forms[] = {
+		{ "RTMINPLUS", SIGNAL_RTMIN, 1 },
+		{ "RTMIN+", SIGNAL_RTMIN, 1 },
+		{ "RTMAXMINUS", SIGNAL_RTMAX, -1 },
+		{ "RTMAX-", SIGNAL_RTMAX, -1 },
+	};
+	uint32_t by;
+
+	if (strcasecmp(word, "RTMIN") == 0)
+		return SIGNAL_RTMIN;
+	if (strcasecmp(word, "RTMAX") == 0)
+		return SIGNAL_RTMAX;
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		size_t n = strlen(forms[i].start);
+
+		if (strncasecmp(word, forms[i].start, n) == 0)
+			return num_u32(word + n, &by) == 0 &&
+					       by <= (uint32_t)(SIGNAL_RTMAX - SIGNAL_RTMIN)
+				       ? forms[i].from + forms[i].sign * (int)by
+				       : 0;
+	}
+	return 0;
+}
+
+int signal_by_word(const char *word)
+{
+	const char *bare = strncasecmp(word, "SIG", 3) == 0 ? word + 3 : word;
+	uint32_t number;
+
+	if (num_u32(word, &number) == 0)
+		return number <= (uint32_t)SIGNAL_RTMAX ? (int)number : 0;
+	return signal_by_name(bare) ?: real_time(bare);
 }

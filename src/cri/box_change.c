@@ -4,6 +4,8 @@
 #include "base/jsonr.h"
 #include "engine/network.h"
 #include "engine/nri.h"
+#include "os/fd.h"
+#include "os/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -167,6 +169,27 @@ int cri_update_box(struct cri *cri, struct arena *a, struct cancel *c,
 
 /* --- log --- */
 
+/* As the shim does it: what a pod may have put there is not followed, and not waited for. */
+static int make_log(const struct box_log *l, struct err *e)
+{
+	AUTO_FD int base = open(l->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (base < 0)
+		return err_sys(e, errno, "open %s", l->base);
+	AUTO_FD int dirfd = file_mkdirs_below(base, l->below, 0);
+	if (dirfd < 0)
+		return err_sys(e, -dirfd, "open %s/%s", l->base, l->below);
+	AUTO_FD int fd =
+		openat(dirfd, l->file,
+		       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, errno, "open %s", l->file);
+	return S_ISREG(st.st_mode)
+		       ? 0
+		       : err_set(e, ERR_FAILED_PRECONDITION, "%s is no regular file", l->file);
+}
+
 /* The shim follows a new file within a second, as soon as there is something to write; here it is
  * made, so that who rotates sees it at once. */
 int cri_reopen_log(struct cri *cri, const char *id, struct err *e)
@@ -181,15 +204,12 @@ int cri_reopen_log(struct cri *cri, const char *id, struct err *e)
 	pthread_mutex_unlock(&cri->lock);
 	if (!is_running)
 		return err_set(e, ERR_FAILED_PRECONDITION, "container is not running");
-	if (!*box->log_path)
-		return 0;
-	AUTO_FD int fd =
-		open(box->log_path,
-		     O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
+	AUTO_ARENA struct arena *a = arena_new();
+	struct box_log l;
 
-	return fd < 0 ? err_sys(e, errno, "failed to create container log file \"%s\"",
-				box->log_path)
-		      : 0;
+	if (!box_log_place(box, a, &l) || make_log(&l, e) == 0)
+		return 0;
+	return err_wrap(e, "failed to create container log file \"%s\"", box->log_path);
 }
 
 /* --- for streams --- */
@@ -212,6 +232,7 @@ int cri_get_running(struct cri *cri, const char *id, struct cri_hold *h, struct 
 		return err_set(e, ERR_FAILED_PRECONDITION, "container \"%s\" is not running",
 			       box->id);
 	*ret = (struct cri_running){ .id = box->id,
+				     .pod = box->pod->id,
 				     .dir = box->dir,
 				     .has_stdin = box->config->stdin,
 				     .is_stdin_once = box->config->stdin_once,
@@ -219,7 +240,8 @@ int cri_get_running(struct cri *cri, const char *id, struct cri_hold *h, struct 
 	return task_get(cri->en->tasks, CRI_NAMESPACE, box->id, &ret->task, e);
 }
 
-int cri_pod_netns(struct cri *cri, struct arena *a, const char *id, const char **ret, struct err *e)
+int cri_pod_netns(struct cri *cri, struct arena *a, const char *id, const char **ret_id,
+		  const char **ret_path, struct err *e)
 {
 	AUTO_POD struct pod *pod = pod_find(cri, id, e);
 
@@ -232,8 +254,9 @@ int cri_pod_netns(struct cri *cri, struct arena *a, const char *id, const char *
 	if (!is_ready)
 		return err_set(e, ERR_FAILED_PRECONDITION,
 			       "sandbox container \"%s\" is not running", pod->id);
-	*ret = pod_has_host(pod, OCI_NS_NETWORK)
-		       ? ""
-		       : network_netns(cri->en->network, CRI_NAMESPACE, pod->id, a);
+	*ret_id = arena_strdup(a, pod->id);
+	*ret_path = pod_has_host(pod, OCI_NS_NETWORK)
+			    ? ""
+			    : network_netns(cri->en->network, CRI_NAMESPACE, pod->id, a);
 	return 0;
 }

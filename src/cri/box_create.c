@@ -2,7 +2,6 @@
 #include "cri/box_make.h"
 
 #include "base/log.h"
-#include "base/num.h"
 #include "base/signame.h"
 #include "base/timefmt.h"
 #include "nri/cdi.h"
@@ -39,7 +38,6 @@ static struct any metadata_of(const struct box *box, struct arena *a)
 static int wished_signal(const struct box *box, const struct image_facts *image)
 {
 	const char *name = image->config.stop_signal;
-	int sig = 0;
 
 	if (box->config->stop_signal != RUNTIME__V1__SIGNAL__RUNTIME_DEFAULT) {
 		const ProtobufCEnumValue *v = protobuf_c_enum_descriptor_get_value(
@@ -47,26 +45,7 @@ static int wished_signal(const struct box *box, const struct image_facts *image)
 
 		name = v ? v->name : "";
 	}
-	if (!*name)
-		return SIGTERM;
-	if (num_i32(name, &sig) < 0) {
-		const char *bare = str_starts(name, "SIG") ? name + 3 : name;
-		const char *plus = strstr(bare, "PLUS"), *minus = strstr(bare, "MINUS");
-
-		if (str_starts(bare, "RTMIN"))
-			sig = SIGNAL_RTMIN;
-		else if (str_starts(bare, "RTMAX"))
-			sig = SIGRTMAX;
-		else
-			sig = signal_by_name(bare);
-		int by = 0;
-
-		if (sig && plus && num_i32(plus + 4, &by) == 0)
-			sig += by;
-		else if (sig && minus && num_i32(minus + 5, &by) == 0)
-			sig -= by;
-	}
-	return sig > 0 && sig <= SIGRTMAX ? sig : SIGTERM;
+	return signal_by_word(name) ?: SIGTERM;
 }
 
 static const CRI(ContainerUser) * user_message(struct arena *a, const struct oci_user *u)

@@ -72,7 +72,8 @@ static void add_pod_files(struct list *l, const struct box *box, bool is_readonl
 		const char *at = arena_printf(l->arena, "/etc/%s", names[i]);
 
 		if (!is_taken(box->config, at))
-			add(l, at, "bind", arena_printf(l->arena, "%s/%s", box->pod->dir, names[i]),
+			add(l, at, "bind",
+			    arena_printf(l->arena, "%s/%s", box->pod->files, names[i]),
 			    OPTIONS("rbind", "rprivate", access));
 	}
 	if (!is_taken(box->config, "/dev/shm"))

@@ -28,11 +28,31 @@ static int make_fifo(const char *path, struct err *e)
 	return 0;
 }
 
+/* As kubelet has it, the pod's folder of logs lies in a folder of the host's, which may be reached
+ * by a link; all below is a volume of pods that collect logs, and no link is followed there. */
+bool box_log_place(const struct box *box, struct arena *a, struct box_log *ret)
+{
+	const char *dir = box->pod->config->log_directory, *path = box->log_path;
+	size_t n = strlen(dir);
+
+	if (!*path)
+		return false;
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
+	while (n > 1 && dir[n - 1] != '/')
+		n--;
+	const char *file = strrchr(path, '/') + 1;
+	ret->base = arena_strndup(a, path, n);
+	ret->below = arena_strndup(a, path + n, (size_t)(file - path) - n);
+	ret->file = file;
+	return true;
+}
+
 /* Output goes into the log's file, and to who is attached by the fifos beside it. */
 static int make_io(const struct box *box, struct arena *a, struct task_io *ret, struct err *e)
 {
 	AUTO_STR struct str uri = STR_INIT(64 << 10);
-	const char *slash = strrchr(box->log_path, '/'), *file = slash ? slash + 1 : "";
+	struct box_log log = { .base = box->dir, .below = "", .file = "" };
 	const char *out = arena_printf(a, "%s/stdout", box->dir);
 	const char *err = arena_printf(a, "%s/stderr", box->dir);
 	const char *in = arena_printf(a, "%s/stdin", box->dir);
@@ -43,11 +63,13 @@ static int make_io(const struct box *box, struct arena *a, struct task_io *ret, 
 	if (make_fifo(out, e) < 0 || (!box->config->tty && make_fifo(err, e) < 0) ||
 	    (box->config->stdin && make_fifo(in, e) < 0))
 		return -1;
+	(void)box_log_place(box, a, &log); /* without a log: fifos only */
 	str_add(&uri, "casco-log://");
-	add_escaped(&uri, slash ? arena_strndup(a, box->log_path, (size_t)(slash - box->log_path))
-				: box->dir);
-	str_add(&uri, "?format=cri&file=");
-	add_escaped(&uri, file);
+	add_escaped(&uri, log.base);
+	str_add(&uri, "?format=cri&below=");
+	add_escaped(&uri, log.below);
+	str_add(&uri, "&file=");
+	add_escaped(&uri, log.file);
 	str_addf(&uri, "&max-line=%u&attach-stdout=", box->pod->cri->en->cfg->cri.log_line_max);
 	add_escaped(&uri, out);
 	if (!box->config->tty) {

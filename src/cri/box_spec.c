@@ -283,8 +283,13 @@ static int add_security(const struct box *box, struct arena *a, struct generate 
 		g->masked_paths = list_of(a, s->n_masked_paths, s->masked_paths);
 	if (!s->privileged && s->n_readonly_paths)
 		g->readonly_paths = list_of(a, s->n_readonly_paths, s->readonly_paths);
-	if (cri->en->cfg->cri.enable_selinux && !s->privileged)
-		g->selinux_label = security_selinux(a, s->selinux_options);
+	if (cri->has_selinux && !s->privileged) {
+		const struct selinux_labels label =
+			selinux_labels(a, s->selinux_options, box->pod->level);
+
+		g->selinux_label = label.process;
+		g->mount_label = label.mount;
+	}
 	if (security_capabilities(a, s->privileged ? NULL : s->capabilities, g, e) < 0)
 		return err_wrap(e, "failed to generate capabilities");
 	if (security_seccomp(cri, a, s->seccomp, s->seccomp_profile_path, s->privileged, g, e) <

@@ -1,5 +1,7 @@
 #include "cri/cri.h"
 
+#include "base/log.h"
+#include "cri/image_read.h"
 #include "cri/private.h"
 #include "cri/security.h"
 #include "engine/events.h"
@@ -13,10 +15,14 @@ enum { EXIT_THREADS = 8 };
 
 static int open_parts(struct cri *cri, struct err *e)
 {
-	const char *const folders[] = { "sandboxes", "containers" };
+	const struct {
+		const char *below, *name;
+	} folders[] = { { cri->root, "sandboxes" },
+			{ cri->state, "sandboxes" },
+			{ cri->state, "containers" } };
 
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
-		AUTO_FREE char *path = xasprintf("%s/%s", cri->state, folders[i]);
+		AUTO_FREE char *path = xasprintf("%s/%s", folders[i].below, folders[i].name);
 		int r = file_mkdirs(path, 0711);
 
 		if (r < 0)
@@ -37,7 +43,11 @@ int cri_open(struct engine *en, struct cri **ret, struct err *e)
 	cri->root = xasprintf("%s/" CRI_FOLDER, en->cfg->root);
 	cri->state = xasprintf("%s/" CRI_FOLDER, en->cfg->state);
 	cri->pause_root = xasprintf("%s/pause", cri->root);
+	cri->image_cache = image_cache_new();
 	cri->oom_floor = security_oom_floor(en->cfg->cri.restrict_oom_score_adj);
+	cri->has_selinux = en->cfg->cri.enable_selinux && selinux_is_on();
+	if (en->cfg->cri.enable_selinux && !cri->has_selinux)
+		log_warn(LOG_NONE, "SELinux is not supported by this kernel: pods get no labels");
 	pthread_mutex_init(&cri->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -100,6 +110,8 @@ void cri_free(struct cri *cri)
 	events_unsubscribe(cri->oom);
 	pthread_cond_destroy(&cri->changed);
 	pthread_mutex_destroy(&cri->lock);
+	image_cache_free(cri->image_cache);
+	free(cri->features);
 	free(cri->root);
 	free(cri->state);
 	free(cri->pause_root);

@@ -95,6 +95,12 @@ void cri_output_done(struct cri_output *out);
 int cri_exec_sync(struct cri *cri, struct arena *a, struct cancel *c, const V1(ExecSyncRequest) * q,
 		  struct cri_output *out, V1(ExecSyncResponse) * ret, struct err *e);
 
+/* Of all containers' writable layers, as they were last measured. */
+void cri_layers_usage(struct cri *cri, const char *snapshotter, uint64_t *ret_bytes,
+		      uint64_t *ret_inodes);
+/* Where a snapshotter keeps its layers; "" where nobody knows. */
+const char *cri_snapshotter_root(struct cri *cri, const char *name);
+
 int cri_box_stats(struct cri *cri, struct arena *a, const char *id, struct cri_hold *h,
 		  V1(ContainerStats) * *ret, struct err *e);
 void cri_list_box_stats(struct cri *cri, struct arena *a, const V1(ContainerStatsFilter) * f,
@@ -115,11 +121,11 @@ struct any;
 struct call;
 struct task;
 
-/* A running container: its task (a reference), its id (of the hold) and where its streams are
- * attached: fifos stdin (if it has one), stdout and stderr (not with a terminal) in *ret_dir. */
+/* A running container: its task (a reference); the rest is of the hold.  In dir its streams are
+ * attached to: fifos stdin (if it has one), stdout and stderr (not with a terminal). */
 struct cri_running {
 	struct task *task;
-	const char *id, *dir;
+	const char *id, *pod, *dir;
 	bool has_stdin, is_stdin_once, has_terminal;
 };
 int cri_get_running(struct cri *cri, const char *id, struct cri_hold *h, struct cri_running *ret,
@@ -127,6 +133,7 @@ int cri_get_running(struct cri *cri, const char *id, struct cri_hold *h, struct 
 /* The container's own process with other words, for task_exec(). */
 int cri_exec_process(const struct call *call, const char *id, size_t n, char *const *cmd,
 		     bool has_terminal, struct any *ret, struct err *e);
-/* Where a pod's ports are: the path of its network namespace, "" for the host's. */
-int cri_pod_netns(struct cri *cri, struct arena *a, const char *id, const char **ret,
-		  struct err *e);
+/* Where a pod's ports are: the path of its network namespace, "" for the host's;
+ * and its whole id. */
+int cri_pod_netns(struct cri *cri, struct arena *a, const char *id, const char **ret_id,
+		  const char **ret_path, struct err *e);

@@ -2,70 +2,11 @@
 
 #include "base/ident.h"
 #include "base/str.h"
+#include "cri/image_read.h"
 #include "oci/reference.h"
-#include "os/fd.h"
-#include "store/content.h"
 #include "store/image.h"
 
 #include <string.h>
-
-static int read_document(const struct call *call, const char *digest, const char **ret,
-			 size_t *ret_n, struct err *e)
-{
-	AUTO_FD int fd = -1;
-	uint64_t size;
-	char *buf;
-
-	if (content_open(call->engine->store, call->ns, digest, &fd, &size, e) < 0)
-		return -1;
-	if (size > IMAGE_DOC_MAX)
-		return err_set(e, ERR_RESOURCE_EXHAUSTED, "%s is too large", digest);
-	buf = arena_alloc(call->arena, (size_t)size + 1);
-	ssize_t n = fd_read_all(fd, buf, (size_t)size);
-
-	if (n < 0)
-		return err_sys(e, (int)-n, "read %s", digest);
-	*ret = buf;
-	*ret_n = (size_t)n;
-	return 0;
-}
-
-/* The first one for this machine; an entry without a platform may be for it. */
-static const struct oci_descriptor *pick(const struct image_doc *doc)
-{
-	const struct platform host = platform_host();
-
-	for (size_t i = 0; i < doc->n_manifests; i++) {
-		const struct oci_descriptor *d = &doc->manifests[i];
-
-		if (!d->has_platform || platform_matches(&host, &d->platform))
-			return d;
-	}
-	return NULL;
-}
-
-static int find_manifest(const struct call *call, const char *digest, const char *media_type,
-			 struct image_doc *ret, struct err *e)
-{
-	for (int depth = 0; depth < IMAGE_INDEX_DEPTH; depth++) {
-		const struct oci_descriptor *next;
-		const char *bytes;
-		size_t n;
-
-		if (read_document(call, digest, &bytes, &n, e) < 0 ||
-		    image_doc_parse(call->arena, media_type, bytes, n, ret, e) < 0)
-			return -1;
-		if (ret->kind == IMAGE_MANIFEST)
-			return 0;
-		next = pick(ret);
-		if (!next)
-			return err_set(e, ERR_NOT_FOUND, "no manifest of %s is for this machine",
-				       digest);
-		digest = next->digest;
-		media_type = next->media_type;
-	}
-	return err_set(e, ERR_INVALID_ARGUMENT, "%s: an index in too many others", digest);
-}
 
 struct sibling {
 	const struct call *call;
@@ -110,18 +51,28 @@ static const char *reference_of(const struct call *call, const struct image_reco
 	return text;
 }
 
+static struct oci_descriptor target_of(const struct image_record *r)
+{
+	return (struct oci_descriptor){ .media_type = r->target.media_type,
+					.digest = r->target.digest,
+					.size = (uint64_t)r->target.size };
+}
+
 static int read_facts(const struct call *call, const struct image_record *r,
 		      struct image_facts *ret, struct err *e)
 {
+	AUTO_ARENA struct arena *documents = arena_new();
+	const struct oci_descriptor target = target_of(r);
 	struct image_doc doc;
 	const char *bytes;
+	uint64_t size;
 	size_t n;
 
-	if (find_manifest(call, r->target.digest, r->target.media_type, &doc, e) < 0 ||
-	    read_document(call, doc.config.digest, &bytes, &n, e) < 0 ||
+	if (image_read_manifest(call, documents, &target, &doc, &size, e) < 0 ||
+	    image_read_blob(call, documents, doc.config.digest, &bytes, &n, e) < 0 ||
 	    image_config_parse(call->arena, bytes, n, &ret->config, e) < 0)
 		return err_wrap(e, "image \"%s\"", r->name);
-	ret->id = doc.config.digest;
+	ret->id = arena_strdup(call->arena, doc.config.digest);
 	ret->name = r->name;
 	ret->ref = reference_of(call, r, ret->id);
 	ret->chain = ret->config.n_diff_ids
@@ -142,15 +93,15 @@ struct by_id {
 
 static int visit(const struct image_record *r, void *arg, UNUSED struct err *e)
 {
+	const struct oci_descriptor target = target_of(r);
+	struct image_brief brief;
 	struct by_id *x = arg;
-	struct image_facts facts;
 	struct err bad = { 0 };
 
-	if (!x->has_found && read_facts(x->call, r, &facts, &bad) == 0 &&
-	    !strcmp(facts.id, x->id)) {
-		*x->ret = facts;
-		x->has_found = true;
-	}
+	if (x->has_found || image_read_brief(x->call, &target, &brief, &bad) < 0 ||
+	    strcmp(brief.id, x->id) != 0)
+		return 0;
+	x->has_found = read_facts(x->call, r, x->ret, &bad) == 0;
 	return 0;
 }
 
@@ -165,6 +116,21 @@ static int find_by_id(const struct call *call, const char *id, struct image_fact
 	return x.has_found ? 0 : err_set(e, ERR_NOT_FOUND, "image \"%s\"", id);
 }
 
+/* A record may have any target.  One that is named by an id counts only where that is the image's:
+ * pods of others ask for it by the same name. */
+static int find_recorded(const struct call *call, const struct image_record *r,
+			 struct image_facts *ret, struct err *e)
+{
+	const struct oci_descriptor target = target_of(r);
+	struct image_brief brief;
+	struct err bad = { 0 };
+
+	if (digest_is_valid(r->name) &&
+	    (image_read_brief(call, &target, &brief, &bad) < 0 || strcmp(brief.id, r->name) != 0))
+		return find_by_id(call, r->name, ret, e);
+	return read_facts(call, r, ret, e);
+}
+
 int image_find(const struct call *call, const char *name, struct image_facts *ret, struct err *e)
 {
 	struct store *s = call->engine->store;
@@ -174,7 +140,7 @@ int image_find(const struct call *call, const char *name, struct image_facts *re
 
 	*ret = (struct image_facts){ 0 };
 	if (image_get(s, call->ns, call->arena, name, &r, &none) == 0)
-		return read_facts(call, &r, ret, e);
+		return find_recorded(call, &r, ret, e);
 	if (none.code != ERR_NOT_FOUND)
 		return err_copy(e, &none);
 	if (digest_is_valid(name))

@@ -15,7 +15,7 @@ static long call(long nr, long a, long b, long c, long d)
 	return raw_syscall6(nr, a, b, c, d, 0, 0);
 }
 
-void _start(void) __attribute__((noreturn, used, externally_visible));
+void _start(void) __attribute__((noreturn, used));
 
 void _start(void)
 {

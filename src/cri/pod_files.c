@@ -1,5 +1,7 @@
-/* What a pod's containers share of files: a folder of the state with hosts, hostname, resolv.conf
- * and a small file system for shared memory. */
+/* What a pod's containers share of files: hosts, hostname and resolv.conf in a folder below the
+ * daemon's root, and a small file system for shared memory below its state.  Containers may write
+ * to the former: below the state, which is mostly a tmpfs, they would take the host's memory, and
+ * the room of everybody's sockets and pids. */
 #include "base/log.h"
 #include "cri/private.h"
 #include "os/file.h"
@@ -10,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <sys/xattr.h>
 
 enum { HOST_FILE_MAX = 1 << 20, TEXT_MAX = 64 << 10 };
 
@@ -65,7 +68,7 @@ static int make_resolv(const struct pod *pod, struct err *e)
 	AUTO_STR struct str out = STR_INIT(TEXT_MAX);
 
 	if (!dns || !(dns->n_servers + dns->n_searches + dns->n_options))
-		return copy_host_file(pod->dir, "resolv.conf", "/etc/resolv.conf", e);
+		return copy_host_file(pod->files, "resolv.conf", "/etc/resolv.conf", e);
 	if (check_words(dns->n_servers, dns->servers, e) < 0 ||
 	    check_words(dns->n_searches, dns->searches, e) < 0 ||
 	    check_words(dns->n_options, dns->options, e) < 0)
@@ -76,7 +79,7 @@ static int make_resolv(const struct pod *pod, struct err *e)
 	add_words(&out, "options", dns->n_options, dns->options);
 	if (out.over)
 		return err_set(e, ERR_INVALID_ARGUMENT, "the DNS config is too long");
-	return write_file(pod->dir, "resolv.conf", str_c(&out), out.len, 0644, e);
+	return write_file(pod->files, "resolv.conf", str_c(&out), out.len, 0644, e);
 }
 
 const char *pod_hostname(const struct pod *pod, struct arena *a)
@@ -88,9 +91,21 @@ const char *pod_hostname(const struct pod *pod, struct arena *a)
 	return uname(&u) == 0 ? arena_strdup(a, u.nodename) : "";
 }
 
-/* Of the daemon's mounts, since containers come and go while it lasts. */
-static int make_shm(const struct pod *pod, struct err *e)
+/* NULL: none. */
+static const char *mount_label(const struct pod *pod, struct arena *a)
 {
+	const CRI(LinuxPodSandboxConfig) *l = pod->config->linux;
+	const CRI(LinuxSandboxSecurityContext) *s = l ? l->security_context : NULL;
+
+	if (!pod->cri->has_selinux || (s && s->privileged))
+		return NULL;
+	return selinux_labels(a, s ? s->selinux_options : NULL, pod->level).mount;
+}
+
+/* Of the daemon's mounts, since containers come and go while it lasts. */
+static int make_shm(const struct pod *pod, struct arena *a, struct err *e)
+{
+	const char *options = "mode=1777,size=67108864", *label = mount_label(pod, a);
 	AUTO_FREE char *path = xasprintf("%s/shm", pod->dir);
 
 	if (pod_has_host(pod, OCI_NS_IPC))
@@ -98,7 +113,7 @@ static int make_shm(const struct pod *pod, struct err *e)
 	if (mkdir(path, 0700) < 0)
 		return err_sys(e, errno, "mkdir %s", path);
 	if (mount("shm", path, "tmpfs", MS_NOEXEC | MS_NOSUID | MS_NODEV,
-		  "mode=1777,size=67108864") < 0)
+		  label ? arena_printf(a, "%s,context=\"%s\"", options, label) : options) < 0)
 		return err_sys(e, errno, "failed to mount sandbox shm");
 	const CRI(UserNamespace) *u = pod_userns(pod);
 
@@ -107,18 +122,38 @@ static int make_shm(const struct pod *pod, struct err *e)
 	return 0;
 }
 
+/* What the pod's processes may touch carries the pod's label. */
+static int label_files(const struct pod *pod, struct arena *a, struct err *e)
+{
+	static const char *const names[] = { "hostname", "hosts", "resolv.conf" };
+	const char *label = mount_label(pod, a);
+
+	for (size_t i = 0; label && i < ARRAY_LEN(names); i++) {
+		const char *path = arena_printf(a, "%s/%s", pod->files, names[i]);
+
+		if (setxattr(path, "security.selinux", label, strlen(label) + 1, 0) < 0)
+			return err_sys(e, errno, "relabel %s", path);
+	}
+	return 0;
+}
+
 int pod_files_make(const struct pod *pod, struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
 	const char *name = arena_printf(a, "%s\n", pod_hostname(pod, a));
-	/* containers' own processes, of other users too, pass through to what is mounted */
-	int r = file_mkdirs(pod->dir, 0711);
+	const char *const folders[] = { pod->dir, pod->files };
 
-	if (r < 0)
-		return err_sys(e, -r, "failed to create sandbox root directory \"%s\"", pod->dir);
-	if (write_file(pod->dir, "hostname", name, strlen(name), 0644, e) < 0 ||
-	    copy_host_file(pod->dir, "hosts", "/etc/hosts", e) < 0 || make_resolv(pod, e) < 0 ||
-	    make_shm(pod, e) < 0)
+	/* containers' own processes, of other users too, pass through to what is mounted */
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		int r = file_mkdirs(folders[i], 0711);
+
+		if (r < 0)
+			return err_sys(e, -r, "failed to create sandbox root directory \"%s\"",
+				       folders[i]);
+	}
+	if (write_file(pod->files, "hostname", name, strlen(name), 0644, e) < 0 ||
+	    copy_host_file(pod->files, "hosts", "/etc/hosts", e) < 0 || make_resolv(pod, e) < 0 ||
+	    label_files(pod, a, e) < 0 || make_shm(pod, a, e) < 0)
 		return err_wrap(e, "failed to setup sandbox files");
 	return 0;
 }
@@ -135,11 +170,16 @@ void pod_files_unmount(const struct pod *pod)
 void pod_files_remove(const struct pod *pod)
 {
 	pod_files_unmount(pod);
-	int r = file_remove_tree(AT_FDCWD, pod->dir);
 
-	if (r < 0)
-		log_warn(LOG({ "error", err_errno_text(-r) }, { "id", pod->id }),
-			 "cannot remove the pod's folder");
+	const char *const folders[] = { pod->dir, pod->files };
+
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		int r = file_remove_tree(AT_FDCWD, folders[i]);
+
+		if (r < 0)
+			log_warn(LOG({ "error", err_errno_text(-r) }, { "path", folders[i] }),
+				 "cannot remove the pod's folder");
+	}
 }
 
 /* The root folder of all pods' first processes, which none of them can write to: our own program,

@@ -1,7 +1,6 @@
 /* RunPodSandbox: files, record, first process with its network; all of it undone when a step fails.
  */
 #include "base/log.h"
-#include "base/num.h"
 #include "cri/private.h"
 #include "engine/network.h"
 #include "engine/nri.h"
@@ -62,44 +61,56 @@ static void put_dns(struct jsonw *w, const CRI(DNSConfig) * d)
 	jsonw_end(w);
 }
 
-/* "10M" of kubernetes.io/ingress-bandwidth: decimal, and bits a second. */
-static uint64_t bits_of(const char *text)
-{
-	static const struct {
-		const char *suffix;
-		uint64_t factor;
-	} units[] = { { "", 1 },         { "k", 1000 },     { "M", 1000000 }, { "G", 1000000000 },
-		      { "Ki", 1 << 10 }, { "Mi", 1 << 20 }, { "Gi", 1 << 30 } };
-	size_t n = strspn(text ?: "", "0123456789");
-	AUTO_FREE char *digits = xstrndup(text ?: "", n);
-	uint64_t v;
+/* The annotations that say how fast a pod may be, and what plugins call it. */
+static const struct {
+	const char *annotation, *rate, *burst;
+} limits[] = {
+	{ "kubernetes.io/ingress-bandwidth", "ingressRate", "ingressBurst" },
+	{ "kubernetes.io/egress-bandwidth", "egressRate", "egressBurst" },
+};
 
-	if (!n || num_u64(digits, &v) < 0)
+/* "10M": bits a second; 0: nobody says so. */
+static int rate_of(const CRI(PodSandboxConfig) * c, size_t i, uint64_t *ret, struct err *e)
+{
+	const char *text = message_map_get(MESSAGE_MAP(c, annotations), limits[i].annotation);
+
+	*ret = 0;
+	if (!text || publish_parse_rate(text, ret) == 0)
 		return 0;
-	for (size_t i = 0; i < ARRAY_LEN(units); i++)
-		if (!strcmp(text + n, units[i].suffix) && v <= INT64_MAX / units[i].factor)
-			return v * units[i].factor;
+	return err_set(
+		e, ERR_INVALID_ARGUMENT,
+		"failed to get bandwidth info from annotations: %s: invalid rate \"%.100s\", "
+		"bits a second such as \"10M\"",
+		limits[i].annotation, text);
+}
+
+static int check_bandwidth(const CRI(PodSandboxConfig) * c, struct err *e)
+{
+	uint64_t rate;
+
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		if (rate_of(c, i, &rate, e) < 0)
+			return -1;
 	return 0;
 }
 
 static void put_bandwidth(struct jsonw *w, const CRI(PodSandboxConfig) * c)
 {
-	uint64_t in = bits_of(
-		message_map_get(MESSAGE_MAP(c, annotations), "kubernetes.io/ingress-bandwidth"));
-	uint64_t out = bits_of(
-		message_map_get(MESSAGE_MAP(c, annotations), "kubernetes.io/egress-bandwidth"));
+	uint64_t rate[ARRAY_LEN(limits)];
+	struct err checked = { 0 }; /* by check_bandwidth() */
+	bool has_any = false;
 
-	if (!in && !out)
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		has_any |= rate_of(c, i, &rate[i], &checked) == 0 && rate[i];
+	if (!has_any)
 		return;
 	jsonw_key(w, "bandwidth");
 	jsonw_object(w);
-	if (in) {
-		jsonw_ku64(w, "ingressRate", in);
-		jsonw_ku64(w, "ingressBurst", INT32_MAX);
-	}
-	if (out) {
-		jsonw_ku64(w, "egressRate", out);
-		jsonw_ku64(w, "egressBurst", INT32_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		if (!rate[i])
+			continue;
+		jsonw_ku64(w, limits[i].rate, rate[i]);
+		jsonw_ku64(w, limits[i].burst, INT32_MAX);
 	}
 	jsonw_end(w);
 }
@@ -215,9 +226,13 @@ static int make_record(struct pod *pod, struct arena *a, struct container_record
 
 	x[0] = (struct extension){ "io.cri-containerd.sandbox.metadata", metadata_of(pod, a) };
 	x[1] = (struct extension){ EXTENSION_POD, request };
+	if (!pod_has_host(pod, OCI_NS_NETWORK) && check_bandwidth(pod->config, e) < 0)
+		return -1;
 	if (!pod_has_host(pod, OCI_NS_NETWORK))
 		x[in.extensions.n++] = (struct extension){ NETWORK_EXTENSION, wishes_of(pod, a) };
 	in.labels = cri_labels(a, MESSAGE_MAP(pod->config, labels), "sandbox");
+	if (*pod->level)
+		labels_set(a, &in.labels, LEVEL_LABEL, pod->level);
 	if (cri_set_runtime(pod->cri, pod->request->runtime_handler, a, &in, e) < 0 ||
 	    pod_spec(pod, a, &in.spec, e) < 0)
 		return err_wrap(e, "failed to generate sandbox container spec");
@@ -321,6 +336,7 @@ int cri_run_pod(struct cri *cri, struct arena *a, struct cancel *c,
 	pod = pod_new(cri, id, q);
 	if (pod_add(pod, e) < 0)
 		return -1;
+	selinux_assign(pod);
 	pthread_mutex_lock(&pod->turn);
 	r = make(pod, a, c, e);
 	pthread_mutex_unlock(&pod->turn);

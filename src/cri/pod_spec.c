@@ -273,6 +273,13 @@ int pod_spec(const struct pod *pod, struct arena *a, struct any *ret, struct err
 		g.uid_mappings = cri_idmappings(a, u->n_uids, u->uids);
 		g.gid_mappings = cri_idmappings(a, u->n_gids, u->gids);
 	}
+	if (pod->cri->has_selinux && !(s && s->privileged)) {
+		const struct selinux_labels label =
+			selinux_labels(a, s ? s->selinux_options : NULL, pod->level);
+
+		g.selinux_label = label.process;
+		g.mount_label = label.mount;
+	}
 	if (s && security_seccomp(pod->cri, a, s->seccomp, s->seccomp_profile_path, s->privileged,
 				  &g, e) < 0)
 		return -1;

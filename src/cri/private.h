@@ -9,6 +9,7 @@
 #pragma once
 
 #include "cri/message.h"
+#include "cri/selinux.h"
 #include "engine/engine.h"
 #include "oci/spec.h"
 #include "task/task.h"
@@ -22,6 +23,7 @@
 #define EXTENSION_BOX "casco.cri.container"
 #define EXTENSION_STATUS "casco.cri.status"
 #define KIND_LABEL "io.cri-containerd.kind"
+#define LEVEL_LABEL "casco.cri.selinux-level"
 
 enum { ID_SIZE = 65, UNKNOWN_EXIT = 255, START_ERROR_EXIT = 128 };
 
@@ -40,12 +42,26 @@ struct process {
 	uint64_t start;
 };
 
+/* Of a writable layer, when it was last measured. */
+struct layer_usage {
+	int64_t at; /* 0: not yet */
+	uint64_t bytes, inodes;
+};
+
+/* What the runtime of a handler can do. */
+struct handler_features {
+	const char *name; /* the handler's; NULL: not known */
+	bool has_rro, has_userns;
+};
+
 struct pod {
 	struct pod *next;
 	unsigned refs; /* lock */
 	struct cri *cri;
 	struct arena *arena; /* all that follows, and never changes */
-	const char *id, *name, *dir; /* dir: STATE/io.casco.cri/sandboxes/ID */
+	const char *id, *name;
+	const char *dir; /* STATE/io.casco.cri/sandboxes/ID: shared memory */
+	const char *files; /* ROOT/io.casco.cri/sandboxes/ID: hosts, hostname, resolv.conf */
 	const CRI(RunPodSandboxRequest) * request;
 	const CRI(PodSandboxConfig) * config; /* the request's */
 	int64_t created; /* ns */
@@ -56,6 +72,7 @@ struct pod {
 	bool is_closing; /* nothing new begins in it */
 	struct sample sample;
 	struct process process; /* its first */
+	char level[SELINUX_LEVEL_MAX]; /* of SELinux; "" without one; set before it is made */
 	struct strv ips;
 	uint64_t wait;
 };
@@ -82,6 +99,7 @@ struct box {
 	struct process process;
 	const char *reason; /* a constant */
 	struct sample sample;
+	struct layer_usage layer; /* usage.c */
 	char *message; /* or NULL */
 	struct arena *resources_arena; /* NULL: those of the request */
 	const CRI(LinuxContainerResources) * resources; /* or NULL */
@@ -102,12 +120,18 @@ struct cri {
 	struct watcher *watchers; /* events.c */
 	struct stop *stops; /* box_stop.c */
 	struct loop_timer *stop_timer; /* the loop's thread: of the first whose time comes */
-	struct events_sub *oom; /* oom.c */
+	struct events_sub *oom; /* events.c */
 	bool is_stopping;
 	size_t exec_bytes; /* lock: exec.c: output that is kept */
 	unsigned n_execs; /* lock */
+	struct image_cache *image_cache; /* image_read.h */
 	int64_t oom_floor; /* security_oom_floor() */
 	bool has_said_floor; /* lock */
+	bool has_selinux; /* wanted, and there */
+	struct handler_features *features; /* lock; features.c */
+	size_t n_features, features_cap;
+	bool is_measuring; /* lock; usage.c */
+	int64_t next_measure; /* lock; monotonic */
 };
 
 /* cri.c: fn(arg) on one of the threads for ends; false, and nothing, when the daemon ends. */
@@ -155,7 +179,7 @@ struct call cri_call(struct cri *cri, struct arena *a, struct cancel *c);
 
 /* --- pods --- */
 
-/* pod_files.c: its folder with hosts, hostname, resolv.conf and the shared memory. */
+/* pod_files.c: its folders with hosts, hostname, resolv.conf and the shared memory. */
 int pod_files_make(const struct pod *pod, struct err *e);
 void pod_files_unmount(const struct pod *pod);
 void pod_files_remove(const struct pod *pod);
@@ -212,6 +236,11 @@ const char *box_target(const struct box *box); /* whose processes it sees: an id
 int box_target_process(const struct box *box, const char *target, struct process *ret,
 		       struct err *e);
 /* box_end.c */
+/* Its log: a folder of the host's, a way below it, a name; in a.  false: it has none. */
+struct box_log {
+	const char *base, *below, *file;
+};
+bool box_log_place(const struct box *box, struct arena *a, struct box_log *ret);
 int box_kill(struct box *box, struct err *e); /* until it has ended */
 int box_remove(struct box *box, struct err *e); /* with its turn */
 int box_discard(struct box *box, struct err *e); /* its record, snapshot and folder: never ran */
@@ -230,6 +259,18 @@ struct extension box_status_extension(struct box *box, struct arena *a);
 /* status of one, as in lists of events: strings are the box's. */
 CRI(ContainerStatus) * box_status(struct box *box, struct arena *a);
 CRI(PodSandboxStatus) * pod_status(struct pod *pod, struct arena *a);
+
+/* --- features.c --- */
+
+/* Asks its shim the first time. */
+struct handler_features cri_features(struct cri *cri, const char *handler);
+/* Of a features document; for tests, too. */
+int cri_features_parse(const char *text, size_t n, struct handler_features *ret, struct err *e);
+
+/* --- usage.c --- */
+
+/* The last figures, and the next ones are asked for. */
+struct layer_usage box_layer_usage(struct box *box);
 
 /* --- events.c --- */
 

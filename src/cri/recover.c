@@ -39,6 +39,7 @@ static void load_pod(struct cri *cri, const struct container_record *r, const st
 
 	pod->created = r->created.tv_sec * 1000000000ll + r->created.tv_nsec;
 	pod->is_made = true;
+	snprintf(pod->level, sizeof pod->level, "%s", labels_get(&r->labels, LEVEL_LABEL) ?: "");
 	if (pod_add(pod, &e) < 0)
 		log_warn(LOG({ "id", r->id }, { "error", e.msg }), "a pod is skipped");
 }
@@ -152,9 +153,9 @@ static bool is_known(struct cri *cri, const char *id, bool is_box)
 	return pod != NULL;
 }
 
-static void sweep(struct cri *cri, const char *folder, bool is_box)
+static void sweep(struct cri *cri, const char *below, const char *folder, bool is_box)
 {
-	AUTO_FREE char *path = xasprintf("%s/%s", cri->state, folder);
+	AUTO_FREE char *path = xasprintf("%s/%s", below, folder);
 	DIR *d = opendir(path);
 	const struct dirent *x;
 
@@ -189,7 +190,8 @@ int cri_recover(struct cri *cri, struct err *e)
 	hold_boxes(cri, NULL, &boxes);
 	for (size_t i = 0; i < boxes.n_boxes; i++)
 		recover_box(cri, boxes.boxes[i]);
-	sweep(cri, "sandboxes", false);
-	sweep(cri, "containers", true);
+	sweep(cri, cri->state, "sandboxes", false);
+	sweep(cri, cri->root, "sandboxes", false);
+	sweep(cri, cri->state, "containers", true);
 	return 0;
 }

@@ -50,6 +50,7 @@ struct pod *pod_new(struct cri *cri, const char *id, const CRI(RunPodSandboxRequ
 	p->config = p->request->config;
 	p->name = pod_name(p->arena, p->config->metadata);
 	p->dir = arena_printf(p->arena, "%s/sandboxes/%s", cri->state, id);
+	p->files = arena_printf(p->arena, "%s/sandboxes/%s", cri->root, id);
 	p->created = cri_now();
 	pthread_mutex_init(&p->turn, NULL);
 	return p;

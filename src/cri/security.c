@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "cri/private.h"
+#include "os/apparmor.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define APPARMOR_DEFAULT "cri-containerd.apparmor.d"
 enum { PROFILE_MAX = 4 << 20 };
 
 int security_check_id(int64_t id, struct err *e)
@@ -162,32 +164,53 @@ static bool has_apparmor(void)
 	       *text == 'Y';
 }
 
-int security_apparmor(struct arena *a, const CRI(SecurityProfile) * profile, const char *path,
-		      bool is_privileged, struct generate *g, struct err *e)
+/* "": none is wanted.  Who says nothing gets the default, as with containerd. */
+static int apparmor_name(const CRI(SecurityProfile) * profile, const char *path, const char **ret,
+			 struct err *e)
 {
-	const char *name = "";
+	static const char localhost[] = "localhost/";
 
-	if (profile &&
-	    profile->profile_type == RUNTIME__V1__SECURITY_PROFILE__PROFILE_TYPE__Localhost)
-		name = profile->localhost_ref;
-	else if (!profile && str_starts(path, "localhost/"))
-		name = path + strlen("localhost/");
-	if (is_privileged || !*name)
-		return 0;
-	if (!has_apparmor())
-		return err_set(e, ERR_FAILED_PRECONDITION,
-			       "apparmor is not supported, but profile \"%s\" was asked for", name);
-	g->apparmor_profile = arena_strdup(a, name);
+	*ret = APPARMOR_DEFAULT;
+	if (profile) {
+		if (profile->profile_type == RUNTIME__V1__SECURITY_PROFILE__PROFILE_TYPE__Localhost)
+			*ret = str_starts(profile->localhost_ref, localhost)
+				       ? profile->localhost_ref + strlen(localhost)
+				       : profile->localhost_ref;
+		else if (profile->profile_type !=
+			 RUNTIME__V1__SECURITY_PROFILE__PROFILE_TYPE__RuntimeDefault)
+			*ret = "";
+	} else if (!strcmp(path, "unconfined")) {
+		*ret = "";
+	} else if (str_starts(path, localhost)) {
+		*ret = path + strlen(localhost);
+	} else if (*path && strcmp(path, "runtime/default") != 0) {
+		return err_set(e, ERR_INVALID_ARGUMENT, "invalid AppArmor profile \"%s\"", path);
+	}
 	return 0;
 }
 
-const char *security_selinux(struct arena *a, const CRI(SELinuxOption) * o)
+int security_apparmor(struct arena *a, const CRI(SecurityProfile) * profile, const char *path,
+		      bool is_privileged, struct generate *g, struct err *e)
 {
-	if (!o || !(*o->user || *o->role || *o->type || *o->level))
-		return NULL;
-	return arena_printf(a, "%s:%s:%s:%s", *o->user ? o->user : "system_u",
-			    *o->role ? o->role : "system_r", *o->type ? o->type : "container_t",
-			    *o->level ? o->level : "s0");
+	const char *name;
+
+	if (is_privileged)
+		return 0;
+	if (apparmor_name(profile, path, &name, e) < 0)
+		return -1;
+	if (!*name)
+		return 0;
+	if (!strcmp(name, APPARMOR_DEFAULT)) {
+		if (!apparmor_is_usable())
+			return 0;
+		if (apparmor_load_default(name, e) < 0)
+			return err_wrap(e, "failed to set the default AppArmor profile");
+	} else if (!has_apparmor()) {
+		return err_set(e, ERR_FAILED_PRECONDITION,
+			       "apparmor is not supported, but profile \"%s\" was asked for", name);
+	}
+	g->apparmor_profile = arena_strdup(a, name);
+	return 0;
 }
 
 /* --- what the daemon itself may not give --- */

@@ -16,12 +16,11 @@ int security_capabilities(struct arena *a, const Runtime__V1__Capability *c, str
 int security_seccomp(struct cri *cri, struct arena *a, const Runtime__V1__SecurityProfile *profile,
 		     const char *path, bool is_privileged, struct generate *g, struct err *e);
 
-/* The same of AppArmor; nothing where the kernel has none, unless a profile was asked for. */
+/* The same of AppArmor: our default profile, which is loaded where the kernel does not know it, for
+ * who asks for it or for nothing.  Nothing where the kernel has no AppArmor, unless a profile was
+ * asked for by name. */
 int security_apparmor(struct arena *a, const Runtime__V1__SecurityProfile *profile,
 		      const char *path, bool is_privileged, struct generate *g, struct err *e);
-
-/* "user:role:type:level", or NULL without any. */
-const char *security_selinux(struct arena *a, const Runtime__V1__SELinuxOption *o);
 
 /* The wanted oom_score_adj, or the lowest that we may give where that is higher. */
 int64_t security_oom_score(struct cri *cri, int64_t wanted);

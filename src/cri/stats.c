@@ -2,7 +2,6 @@
 #include "base/num.h"
 #include "cri/private.h"
 #include "os/file.h"
-#include "store/snapshot.h"
 
 #include "cgroups/v1/metrics.pb-c.h"
 #include "cgroups/v2/metrics.pb-c.h"
@@ -153,24 +152,18 @@ static CRI(SwapUsage) * swap_message(struct arena *a, const struct figures *f)
 	return m;
 }
 
+/* Nothing is measured in the call: zeros until there are figures, as containerd has it. */
 static CRI(FilesystemUsage) * layer_message(struct box *box, struct arena *a)
 {
-	struct store *s = box->pod->cri->en->store;
-	const struct snapshot_at at = { .ns = CRI_NAMESPACE, .snapshotter = box->snapshotter };
 	CRI(FilesystemUsage) *m = CRI_NEW(a, FilesystemUsage, filesystem_usage);
-	const struct snapshotter_state *states;
-	struct snapshot_usage u;
-	struct err none = { 0 };
+	const struct layer_usage u = box_layer_usage(box);
 
-	if (snapshot_usage(s, &at, box->id, &u, &none) < 0)
-		return NULL;
-	m->timestamp = cri_now();
+	m->timestamp = u.at ?: cri_now();
 	m->fs_id = CRI_NEW(a, FilesystemIdentifier, filesystem_identifier);
-	for (size_t i = 0, n = snapshotter_list(s, &states); i < n; i++)
-		if (!strcmp(states[i].name, box->snapshotter))
-			m->fs_id->mountpoint = arena_strdup(a, states[i].root ?: "");
-	m->used_bytes = number(a, (uint64_t)u.size);
-	m->inodes_used = number(a, (uint64_t)u.inodes);
+	m->fs_id->mountpoint =
+		arena_strdup(a, cri_snapshotter_root(box->pod->cri, box->snapshotter));
+	m->used_bytes = number(a, u.bytes);
+	m->inodes_used = number(a, u.inodes);
 	return m;
 }
 

@@ -32,34 +32,36 @@ static condition_msg *network_condition(struct cri *cri, struct arena *a)
 			     arena_printf(a, "Network plugin returns error: %s", e.msg));
 }
 
-static handler_msg *handler_new(struct arena *a, const char *name)
+static handler_msg *handler_new(struct cri *cri, struct arena *a, const char *name)
 {
+	const struct handler_features f = cri_features(cri, name);
 	handler_msg *m = ARENA_NEW(a, handler_msg);
 
 	runtime__v1__runtime_handler__init(m);
 	m->name = (char *)name;
 	m->features = ARENA_NEW(a, Runtime__V1__RuntimeHandlerFeatures);
 	runtime__v1__runtime_handler_features__init(m->features);
-	m->features->recursive_read_only_mounts = true;
-	m->features->user_namespaces = true;
+	m->features->recursive_read_only_mounts = f.has_rro;
+	m->features->user_namespaces = f.has_userns;
 	return m;
 }
 
 /* Each runtime by its name, and the default one as "", which is how a pod without a runtime class
  * asks for it. */
-static void add_handlers(const struct config *cfg, struct arena *a, Runtime__V1__StatusResponse *r)
+static void add_handlers(struct cri *cri, struct arena *a, Runtime__V1__StatusResponse *r)
 {
+	const struct config *cfg = cri->en->cfg;
 	bool has_default = false;
 
 	r->runtime_handlers = arena_alloc(a, (cfg->n_runtimes + 2) * sizeof *r->runtime_handlers);
-	r->runtime_handlers[r->n_runtime_handlers++] = handler_new(a, "");
+	r->runtime_handlers[r->n_runtime_handlers++] = handler_new(cri, a, "");
 	for (size_t i = 0; i < cfg->n_runtimes; i++) {
 		has_default |= !strcmp(cfg->runtimes[i].name, CRI_RUNTIME);
 		r->runtime_handlers[r->n_runtime_handlers++] =
-			handler_new(a, cfg->runtimes[i].name);
+			handler_new(cri, a, cfg->runtimes[i].name);
 	}
 	if (!has_default)
-		r->runtime_handlers[r->n_runtime_handlers++] = handler_new(a, CRI_RUNTIME);
+		r->runtime_handlers[r->n_runtime_handlers++] = handler_new(cri, a, CRI_RUNTIME);
 }
 
 /* For people: what the service goes by. */
@@ -132,7 +134,7 @@ void cri_status(struct cri *cri, struct arena *a, bool is_verbose, Runtime__V1__
 	s->conditions[s->n_conditions++] =
 		condition_new(a, "ContainerdHasNoDeprecationWarnings", true, "", "");
 	r->status = s;
-	add_handlers(cri->en->cfg, a, r);
+	add_handlers(cri, a, r);
 	r->features = ARENA_NEW(a, Runtime__V1__RuntimeFeatures);
 	runtime__v1__runtime_features__init(r->features);
 	r->features->supplemental_groups_policy = true;

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "image/verify.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
 
@@ -19,6 +20,7 @@ struct collector {
 	pthread_cond_t idle;
 	gc_removed *report;
 	void *report_arg;
+	const struct verifier *verifier; /* or NULL */
 	uint64_t deletions, mutations; /* since the last run began */
 	uint64_t due; /* when a run is to begin; 0: none is */
 	uint64_t ended; /* the last one; 0: there was none */
@@ -59,6 +61,13 @@ void collector_set_report(struct collector *c, gc_removed *report, void *arg)
 	pthread_mutex_unlock(&c->lock);
 }
 
+void collector_set_verifier(struct collector *c, const struct verifier *v)
+{
+	pthread_mutex_lock(&c->lock);
+	c->verifier = v;
+	pthread_mutex_unlock(&c->lock);
+}
+
 int collector_run(struct collector *c, struct err *e)
 {
 	struct gc_stats stats;
@@ -66,10 +75,13 @@ int collector_run(struct collector *c, struct err *e)
 	pthread_mutex_lock(&c->lock);
 	gc_removed *report = c->report;
 	void *arg = c->report_arg;
+	const struct verifier *v = c->verifier;
 
 	pthread_mutex_unlock(&c->lock);
 	int r = gc_run(c->store, report, arg, &stats, e);
 
+	if (r == 0 && v)
+		verifier_sweep(v, c->store);
 	if (r == 0 && stats.removed + stats.blobs + stats.directories > 0)
 		log_debug(LOG_NONE, "garbage collected: %zu records, %zu blobs, %zu directories",
 			  stats.removed, stats.blobs, stats.directories);

@@ -32,5 +32,9 @@ void collector_free(struct collector *c); /* NULL is fine */
 /* What each run removed, for events; on the run's thread.  Set once, before the first run. */
 void collector_set_report(struct collector *c, gc_removed *report, void *arg);
 
+struct verifier;
+/* Its memory is swept, too (NULL: there is none).  Set once, before the first run; borrowed. */
+void collector_set_verifier(struct collector *c, const struct verifier *v);
+
 /* Run now and return when done: for `sync` deletions. */
 int collector_run(struct collector *c, struct err *e);

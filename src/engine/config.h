@@ -151,6 +151,7 @@ struct config {
 	const char *publish_policy; /* "all", "host-firewall" */
 	const struct config_proxy *services; /* in other programs */
 	size_t n_services;
+	const char *content_sharing; /* between namespaces: "shared", "isolated" */
 	struct content_proxy content; /* .name NULL: our own; .remote is the program's to set */
 	/* who makes and applies layers, in this order; none: "walking" */
 	const char *const *differs;

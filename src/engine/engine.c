@@ -192,12 +192,15 @@ static int open_parts(struct engine *en, struct err *e)
 					   .proxies = cfg->proxies,
 					   .n_proxies = cfg->n_proxies,
 					   .content = cfg->content.name ? &cfg->content : NULL,
+					   .isolate_content = strcmp(cfg->content_sharing ?: "",
+								     "isolated") == 0,
 					   .mounts_path = mounts };
 	if (store_open_with(cfg->root, &opt, &en->store, e) < 0)
 		return -1;
 	en->verifier = verifier_new(cfg);
 	en->flights = flights_new();
 	en->collector = collector_new(en->store, &cfg->gc, en->loop, en->pool);
+	collector_set_verifier(en->collector, en->verifier);
 	if (open_tasks(en, e) < 0)
 		return -1;
 	en->network = network_new(en);

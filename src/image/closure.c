@@ -52,8 +52,7 @@ static int add_manifest(struct closure *c, const struct oci_descriptor *d,
 
 bool closure_is_leaf(const struct oci_descriptor *d)
 {
-	return *d->media_type && !media_is_index(d->media_type) &&
-	       !media_is_manifest(d->media_type);
+	return media_is_leaf(d->media_type);
 }
 
 static int walk(struct closure *c, const struct oci_descriptor *d, int depth,

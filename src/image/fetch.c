@@ -322,8 +322,15 @@ void fetch_reader_free(struct fetch_reader *r)
 
 void fetch_stop(struct fetch *f)
 {
-	if (f)
-		atomic_store(&f->stop, true);
+	if (!f)
+		return;
+	pthread_mutex_lock(&f->lock);
+	atomic_store(&f->stop, true);
+	/* Nobody may be left to fail: who waits for a layer that was never begun is told here. */
+	if (!f->failure.code)
+		err_set(&f->failure, ERR_CANCELLED, "another layer failed");
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
 }
 
 int fetch_end(struct fetch *f, struct err *e)

@@ -26,6 +26,24 @@ bool hosts_is_local(const char *host)
 	return strspn(host, "0123456789.") == n;
 }
 
+const char **hosts_split_dirs(struct arena *a, const char *list)
+{
+	size_t n = 0, cap = 2;
+
+	for (const char *p = list; *p; p++)
+		cap += *p == ':';
+
+	const char **dirs = arena_array(a, cap, sizeof *dirs);
+	while (*list) {
+		size_t len = strcspn(list, ":");
+
+		if (len)
+			dirs[n++] = arena_strndup(a, list, len);
+		list += len + (list[len] == ':');
+	}
+	return dirs;
+}
+
 static int set_url(struct host_config *h, const char *url, const char *default_scheme,
 		   bool override_path, struct arena *a, struct err *e)
 {

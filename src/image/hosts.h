@@ -28,6 +28,9 @@ struct host_config {
 int hosts_load(const char *const *dirs, const char *domain, const char *default_scheme,
 	       struct arena *a, struct host_config **ret, size_t *ret_n, struct err *e);
 
+/* "DIR:DIR" as the configuration has it: NULL-terminated. */
+const char **hosts_split_dirs(struct arena *a, const char *list);
+
 /* One hosts.toml; folder is what relative file names start from.  For tests, too. */
 int hosts_parse(const char *text, size_t n, const char *folder, const char *domain,
 		const char *default_scheme, struct arena *a, struct host_config **ret,

@@ -36,6 +36,16 @@ TEST(mirrors_come_first_and_the_server_last)
 	CHECK_STR(v[2].host, "registry-1.docker.io");
 }
 
+TEST(folders_are_split)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	const char **v = hosts_split_dirs(a, ":/etc/a::/etc/b:");
+
+	CHECK_STR(v[0], "/etc/a");
+	CHECK_STR(v[1], "/etc/b");
+	CHECK(!v[2] && !hosts_split_dirs(a, "")[0]);
+}
+
 TEST(without_files_the_name_decides)
 {
 	static const struct {

@@ -23,6 +23,7 @@ static int unpack_manifest(struct worker *w, const struct worker_manifest *m,
 			return -1;
 		if (!exists)
 			plans[n++] = (struct layer_plan){ .desc = &m->doc.layers[i],
+							  .image = m,
 							  .parent = i ? chains[i - 1] : "",
 							  .chain = chains[i],
 							  .diff_id = diff_ids[i] };

@@ -261,16 +261,28 @@ static int read_archive(struct import *im, int fd, struct err *e)
 	return rc;
 }
 
+/* Before there is a snapshot of any of them. */
+static int ask_verdicts(struct worker *w, const struct transfer_result *r, struct err *e)
+{
+	for (size_t i = 0; w->job.verify.policy && w->job.n_unpacks && i < r->n_images; i++) {
+		const struct peer_verdict q = { .name = r->images[i].name,
+						.target = &r->images[i].target };
+
+		if (peer_verify(&w->peer, &q, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* The tree below the root, its labels, and the snapshots that were asked for. */
-static int finish(struct import *im, const struct oci_descriptor *root, struct err *e)
+static int finish(struct import *im, const struct transfer_result *r, struct err *e)
 {
 	struct worker *w = im->w;
 
-	if (worker_tree(w, root, e) < 0)
+	if (ask_verdicts(w, r, e) < 0 || worker_tree(w, &r->root, e) < 0)
 		return -1;
 	struct fetch *f = fetch_start(w); /* only checks that the layers are there */
-	int r = fetch_end(f, e);
-	return r < 0 ? -1 : worker_unpack(w, NULL, e);
+	return fetch_end(f, e) < 0 ? -1 : worker_unpack(w, NULL, e);
 }
 
 int worker_import(struct worker *w, int fd, struct transfer_result *ret, struct err *e)
@@ -290,7 +302,7 @@ int worker_import(struct worker *w, int fd, struct transfer_result *ret, struct 
 		r = is_docker ? import_docker(&im, ret, e) : import_oci(&im, ret, e);
 	}
 	if (r == 0)
-		r = finish(&im, &ret->root, e);
+		r = finish(&im, ret, e);
 	if (r == 0 && is_docker && w->job.import.compress)
 		r = worker_compress(w, ret, e);
 	free(im.files);

@@ -267,16 +267,17 @@ int peer_snapshot_dirs(struct peer *p, const char *snapshotter, const char *key,
 	return 0;
 }
 
-int peer_snapshot_commit(struct peer *p, const char *snapshotter, const char *name, const char *key,
-			 const char *parent, struct err *e)
+int peer_snapshot_commit(struct peer *p, const struct peer_commit *c, struct err *e)
 {
 	AUTO_REQUEST struct request q;
 
 	begin(&q, "snapshot_commit");
-	jsonw_kstring(&q.w, "snapshotter", snapshotter);
-	jsonw_kstring(&q.w, "name", name);
-	jsonw_kstring(&q.w, "key", key);
-	jsonw_kstring(&q.w, "parent", parent);
+	jsonw_kstring(&q.w, "snapshotter", c->snapshotter);
+	jsonw_kstring(&q.w, "name", c->name);
+	jsonw_kstring(&q.w, "key", c->key);
+	jsonw_kstring(&q.w, "parent", c->parent);
+	jsonw_kstring(&q.w, "manifest", c->manifest);
+	jsonw_kstring(&q.w, "config", c->config);
 	jsonw_kbool(&q.w, "synced", true);
 	return ask_plain(p, &q, e);
 }

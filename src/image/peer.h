@@ -51,8 +51,11 @@ int peer_snapshot_dirs(struct peer *p, const char *snapshotter, const char *key,
 		       struct channel_packet *ret, bool *ret_overlay, struct err *e);
 /* On parent, where it was prepared on none ("": on what it was prepared on).  Its files are on the
  * disk already: the daemon answers one request at a time, and must not wait for the disk in one. */
-int peer_snapshot_commit(struct peer *p, const char *snapshotter, const char *name, const char *key,
-			 const char *parent, struct err *e);
+struct peer_commit {
+	const char *snapshotter, *name, *key, *parent;
+	const char *manifest, *config; /* digests: whose layer it is */
+};
+int peer_snapshot_commit(struct peer *p, const struct peer_commit *c, struct err *e);
 void peer_snapshot_remove(struct peer *p, const char *snapshotter, const char *key);
 
 void peer_progress(struct peer *p, const struct transfer_progress *what);

@@ -5,6 +5,7 @@
 #include "image/credentials.h"
 #include "image/verify.h"
 #include "image/wire.h"
+#include "oci/reference.h"
 #include "store/content.h"
 #include "store/lease.h"
 
@@ -209,19 +210,30 @@ static void forget(struct session *s, const char *snapshotter, const char *key)
 			*p = gone->next;
 			free(gone->snapshotter);
 			free(gone->key);
+			free(gone->parent);
 			free(gone);
 			return;
 		}
 }
 
 /* A worker may only touch what it has prepared itself. */
+static int find_own(const struct session *s, const char *snapshotter, const char *key,
+		    const struct served_snapshot **ret, struct err *e)
+{
+	for (const struct served_snapshot *p = s->active; p; p = p->next)
+		if (strcmp(p->key, key) == 0 && strcmp(p->snapshotter, snapshotter) == 0) {
+			*ret = p;
+			return 0;
+		}
+	return err_set(e, ERR_NOT_FOUND, "snapshot %s does not exist in this transfer", key);
+}
+
 static int check_own(const struct session *s, const char *snapshotter, const char *key,
 		     struct err *e)
 {
-	for (const struct served_snapshot *p = s->active; p; p = p->next)
-		if (strcmp(p->key, key) == 0 && strcmp(p->snapshotter, snapshotter) == 0)
-			return 0;
-	return err_set(e, ERR_NOT_FOUND, "snapshot %s does not exist in this transfer", key);
+	const struct served_snapshot *p;
+
+	return find_own(s, snapshotter, key, &p, e);
 }
 
 static int stat_snapshot(struct session *s, json_object *q, struct answer *a, struct err *e)
@@ -271,7 +283,8 @@ static int prepare_snapshot(struct session *s, json_object *q, struct answer *a,
 	}
 
 	struct served_snapshot *n = NEW(struct served_snapshot);
-	*n = (struct served_snapshot){ xstrdup(at.snapshotter), xstrdup(key), s->active };
+	*n = (struct served_snapshot){ xstrdup(at.snapshotter), xstrdup(key), xstrdup(parent),
+				       s->active };
 	s->active = n;
 	if (s->job->hooks && s->job->hooks->snapshot_prepared)
 		s->job->hooks->snapshot_prepared(at.snapshotter, key, parent, s->job->hooks->arg);
@@ -308,12 +321,21 @@ static int commit_snapshot(struct session *s, json_object *q, UNUSED struct answ
 	struct labels labels = { 0 };
 	struct snapshot_at at;
 	struct err why = { 0 };
+	const struct served_snapshot *own;
 	const char *key, *name, *parent;
+	struct grant_request g = { 0 };
 	bool is_synced = false;
 
 	if (where(s, q, &at, e) < 0 || text(q, "key", &key, e) < 0 ||
 	    text(q, "name", &name, e) < 0 || text(q, "parent", &parent, e) < 0 ||
-	    jsonr_bool(q, "synced", &is_synced, e) < 0 || check_own(s, at.snapshotter, key, e) < 0)
+	    text(q, "manifest", &g.manifest, e) < 0 || text(q, "config", &g.config, e) < 0 ||
+	    jsonr_bool(q, "synced", &is_synced, e) < 0 ||
+	    find_own(s, at.snapshotter, key, &own, e) < 0)
+		return -1;
+	g.snapshotter = at.snapshotter;
+	g.name = name;
+	g.parent = *own->parent ? own->parent : parent; /* as the store does */
+	if (grant_snapshot(s, &g, e) < 0)
 		return -1;
 	labels_set(s->arena, &labels, "containerd.io/snapshot.ref", name);
 	int r = is_synced
@@ -408,41 +430,93 @@ static void progress(struct session *s, json_object *q)
 	s->job->hooks->progress(&p, s->job->hooks->arg);
 }
 
+/* What a pull brings is called what was asked for, and is that where its digest was given.  The
+ * name is of this side: by it the policy chooses its rules. */
+static int check_pulled(struct session *s, const struct oci_descriptor *target,
+			const char **ret_name, struct err *e)
+{
+	AUTO_REFERENCE struct reference ref = { 0 };
+
+	if (reference_parse(s->job->pull.reference, &ref, e) < 0)
+		return -1;
+	if (ref.digest && strcmp(ref.digest, target->digest) != 0)
+		return err_set(e, ERR_PERMISSION_DENIED,
+			       "the transfer worker brought %s instead of %s", target->digest,
+			       ref.digest);
+	reference_add_default_tag(&ref);
+	AUTO_FREE char *name = reference_text(&ref);
+	*ret_name = arena_strdup(s->arena, name);
+	return 0;
+}
+
 /* The worker brings the signatures; the judges are of this side. */
+static int judge(struct session *s, struct verify_request *v, struct err *e)
+{
+	enum { VERIFIED_MAX = 1024 };
+	const struct transfer_job *j = s->job;
+
+	if (s->verified.n == VERIFIED_MAX)
+		return err_set(e, ERR_RESOURCE_EXHAUSTED, "more than %d images", VERIFIED_MAX);
+	v->transport = j->kind == TRANSFER_PULL ? "docker" : "oci-archive";
+	if (j->verifier && verifier_judge(j->verifier, j, v, e) < 0)
+		return -1;
+	strv_add(&s->verified, v->target->digest);
+	return 0;
+}
+
 static int verify(struct session *s, json_object *q, UNUSED struct answer *a, struct err *e)
 {
-	struct verify_request v = { .transport = "docker" };
+	struct verify_request v = { 0 };
 	struct oci_descriptor target;
 	json_object *o = NULL;
 
+	if (s->job->kind != TRANSFER_PULL && s->job->kind != TRANSFER_IMPORT)
+		return err_set(e, ERR_INTERNAL, "this job brings no image");
 	if (text(q, "name", &v.name, e) < 0 || jsonr_object(q, "target", &o, e) < 0 ||
 	    oci_descriptor_parse(s->arena, o, &target, e) < 0 ||
 	    wire_read_signatures(s->arena, q, &v.signatures, &v.n_signatures, e) < 0)
 		return -1;
 	v.target = &target;
-	if (s->job->verifier && verifier_judge(s->job->verifier, s->job, &v, e) < 0)
+	if (s->job->kind == TRANSFER_PULL && check_pulled(s, &target, &v.name, e) < 0)
 		return -1;
-	snprintf(s->verified, sizeof s->verified, "%s", target.digest);
-	return 0;
+	return judge(s, &v, e);
 }
 
-/* A pull's image is the one that was judged; an archive's are judged now. */
-static int check_result(struct session *s, const struct transfer_result *r, struct err *e)
+static int check_image(struct session *s, const struct transfer_image *i, struct err *e)
 {
 	const struct transfer_job *j = s->job;
+	struct verify_request q = { .name = i->name, .target = &i->target };
+	const char *name;
 
-	for (size_t i = 0; j->verifier && i < r->n_images; i++) {
-		const struct verify_request q = { .transport = "oci-archive",
-						  .name = r->images[i].name,
-						  .target = &r->images[i].target };
-
-		if (j->kind == TRANSFER_PULL && strcmp(q.target->digest, s->verified) != 0)
-			return err_set(e, ERR_PERMISSION_DENIED,
-				       "the transfer worker brought %s, which nobody has verified",
-				       q.target->digest);
-		if (j->kind == TRANSFER_IMPORT && verifier_judge(j->verifier, j, &q, e) < 0)
+	if (j->kind == TRANSFER_PULL) {
+		if (check_pulled(s, &i->target, &name, e) < 0)
 			return -1;
+		if (strcmp(name, i->name) != 0)
+			return err_set(e, ERR_PERMISSION_DENIED,
+				       "the transfer worker brought %.300s instead of %s", i->name,
+				       name);
 	}
+	if (!j->verifier || strv_has(&s->verified, i->target.digest))
+		return 0;
+	if (j->kind == TRANSFER_PULL)
+		return err_set(e, ERR_PERMISSION_DENIED,
+			       "the transfer worker brought %s, which nobody has verified",
+			       i->target.digest);
+	return j->kind == TRANSFER_IMPORT ? judge(s, &q, e) : 0;
+}
+
+/* A pull's image is the one that was judged; an archive's are judged now, if they are not yet. */
+static int check_result(struct session *s, const struct transfer_result *r, struct err *e)
+{
+	const struct transfer_image root = { "", r->root };
+
+	for (size_t i = 0; i < r->n_images; i++)
+		if (check_image(s, &r->images[i], e) < 0)
+			return -1;
+	/* It gets the name that the client has chosen, where the archive has not one image. */
+	if (s->job->kind == TRANSFER_IMPORT && r->n_images != 1 && r->root.digest &&
+	    *r->root.digest)
+		return check_image(s, &root, e);
 	return 0;
 }
 
@@ -553,6 +627,9 @@ void session_end(struct session *s)
 		s->active = p->next;
 		free(p->snapshotter);
 		free(p->key);
+		free(p->parent);
 		free(p);
 	}
+	strv_done(&s->verified);
+	arena_free(s->image.arena);
 }

@@ -166,9 +166,14 @@ static int commit(struct layers *l, struct layer *y, const char *parent, struct 
 {
 	AUTO_ARENA struct arena *a = arena_new();
 	struct labels uncompressed = { 0 };
+	const struct peer_commit c = { .snapshotter = l->snapshotter,
+				       .name = y->plan->chain,
+				       .key = y->key,
+				       .parent = parent,
+				       .manifest = y->plan->image->desc.digest,
+				       .config = y->plan->image->doc.config.digest };
 
-	if (peer_snapshot_commit(&l->w->peer, l->snapshotter, y->plan->chain, y->key, parent, e) <
-	    0)
+	if (peer_snapshot_commit(&l->w->peer, &c, e) < 0)
 		return err_wrap(e, "failed to commit snapshot %s", y->key);
 	y->is_prepared = false;
 	say(l, y->plan, "extracted");

@@ -5,10 +5,15 @@
 #include "base/sha256.h"
 #include "image/policy.h"
 #include "os/file.h"
+#include "store/content.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 /* What the policy is now, as a mark says what it was. */
 static int policy_digest(const struct verifier *v, char ret[DIGEST_SHA256 + 1], struct err *e)
@@ -95,4 +100,33 @@ int verifier_admit(const struct verifier *v, const struct transfer_job *job, con
 	if (policy_digest(v, policy, e) < 0)
 		return -1;
 	return has_mark(v, target->digest, policy) ? 0 : apply_policy(v, job, &q, e);
+}
+
+/* --- what is remembered --- */
+
+/* A verdict comes before the image does: what is young may be of a pull that goes on, as long as
+ * its lease lives. */
+static bool is_old(int dirfd, const char *name)
+{
+	enum { KEPT_S = 24 * 3600 };
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       time(NULL) - st.st_mtime > KEPT_S;
+}
+
+void verifier_sweep(const struct verifier *v, struct store *s)
+{
+	DIR *d = *v->policy ? opendir(v->marks) : NULL;
+	struct dirent *n;
+
+	while (d && (n = readdir(d))) {
+		struct err e = { 0 };
+
+		if (digest_is_valid(n->d_name) && is_old(dirfd(d), n->d_name) &&
+		    content_is_stored(s, n->d_name, &e) == 0)
+			(void)unlinkat(dirfd(d), n->d_name, 0); /* the next one tries again */
+	}
+	if (d)
+		closedir(d);
 }

@@ -34,6 +34,9 @@ int verifier_judge(const struct verifier *v, const struct transfer_job *job,
 int verifier_admit(const struct verifier *v, const struct transfer_job *job, const char *name,
 		   const struct oci_descriptor *target, struct err *e);
 
+/* Forgets images that were let in long ago and are not in the store.  With a collection. */
+void verifier_sweep(const struct verifier *v, struct store *s);
+
 /* verify_bindir.c: the programs alone. */
 int verifier_run_programs(const struct verifier *v, const char *name,
 			  const struct oci_descriptor *target, struct err *e);

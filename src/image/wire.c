@@ -127,7 +127,8 @@ void wire_write_job(struct jsonw *w, const struct transfer_job *job)
 		write_pull(w, &job->pull);
 	if (job->kind == TRANSFER_PUSH || job->kind == TRANSFER_VERIFY)
 		write_images(w, &job->image, 1);
-	if (job->kind == TRANSFER_PULL || job->kind == TRANSFER_VERIFY)
+	if (job->kind == TRANSFER_PULL || job->kind == TRANSFER_IMPORT ||
+	    job->kind == TRANSFER_VERIFY)
 		write_verify(w, &job->verify);
 	if (job->kind == TRANSFER_APPLY) {
 		jsonw_key(w, "blob");

@@ -15,10 +15,10 @@ int wire_read_job(struct arena *a, json_object *o, struct transfer_job *ret, str
 void wire_write_result(struct jsonw *w, const struct transfer_result *r);
 int wire_read_result(struct arena *a, json_object *o, struct transfer_result *ret, struct err *e);
 
-/* Labels as an object of strings, under `key`. */
 void wire_write_signatures(struct jsonw *w, const struct sigstore_signature *v, size_t n);
 int wire_read_signatures(struct arena *a, json_object *o, const struct sigstore_signature **ret,
 			 size_t *ret_n, struct err *e);
 
+/* Labels as an object of strings, under `key`. */
 int wire_read_labels(struct arena *a, json_object *o, const char *key, struct labels *ret,
 		     struct err *e);

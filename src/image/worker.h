@@ -106,6 +106,7 @@ int worker_unpack(struct worker *w, struct fetch *f, struct err *e);
 /* unpack_layers.c: these layers, bottom first, as snapshots of which none is there yet. */
 struct layer_plan {
 	const struct oci_descriptor *desc;
+	const struct worker_manifest *image; /* that it is of */
 	const char *parent, *chain, *diff_id; /* parent "": none */
 };
 int worker_unpack_layers(struct worker *w, struct fetch *f, const char *snapshotter,

@@ -1,6 +1,7 @@
 /* The verbs. */
 #include "net/cni.h"
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/builtin.h"
@@ -294,42 +295,6 @@ static const char *text_of(json_object *doc, const char *key)
 	return s;
 }
 
-static int base64_digit(char c)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *p = c ? strchr(digits, c) : NULL;
-
-	return p ? (int)(p - digits) : -1;
-}
-
-/* Go writes bytes in padded base64.  The caller frees; NULL: it is none. */
-static char *base64_read(const char *s, size_t *ret_n)
-{
-	size_t len = strlen(s), n = 0;
-	char *out = xmalloc(len / 4 * 3 + 3);
-	uint32_t bits = 0;
-	unsigned have = 0;
-
-	for (size_t i = 0; i < len && s[i] != '='; i++) {
-		int d = base64_digit(s[i]);
-
-		if (d < 0) {
-			free(out);
-			return NULL;
-		}
-		bits = bits << 6 | (uint32_t)d;
-		have += 6;
-		if (have >= 8) {
-			have -= 8;
-			out[n++] = (char)(bits >> have);
-		}
-	}
-	out[n] = 0;
-	*ret_n = n;
-	return out;
-}
-
 /* By the configuration as it was when the attachment was made. */
 static int del_doc(const struct cni_env *env, json_object *doc, struct err *e)
 {
@@ -340,7 +305,7 @@ static int del_doc(const struct cni_env *env, json_object *doc, struct err *e)
 					   .netns = "" };
 	size_t n;
 
-	text = base64_read(text_of(doc, "config"), &n);
+	text = base64_decode(text_of(doc, "config"), SIZE_MAX, &n);
 	if (!text)
 		return err_set(e, ERR_INVALID_ARGUMENT, "the cached configuration is no base64");
 	if (cni_net_parse(text, n, strstr(text, "\"plugins\"") != NULL, NULL, &net, e) < 0)

@@ -260,7 +260,7 @@ int nft_remove(const struct nft_change *whole, struct err *e)
 
 int nft_forget_askers(struct err *e)
 {
-	static const char *const sets[] = { "asked4", "asked6" };
+	static const char *const sets[] = { "tcp4", "tcp6", "other4", "other6" };
 	AUTO_NLMSG struct nlmsg m = NLMSG_INIT;
 
 	batch(&m, NFNL_MSG_BATCH_BEGIN);

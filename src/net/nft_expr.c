@@ -133,7 +133,7 @@ void nft_note(struct nft_rule *r, const char *set, uint32_t reg, uint64_t ms)
 	struct expression x = begin(r, "dynset");
 
 	nlmsg_text(r->m, NFTA_DYNSET_SET_NAME, set);
-	nlmsg_be32(r->m, NFTA_DYNSET_OP, NFT_DYNSET_OP_ADD);
+	nlmsg_be32(r->m, NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
 	put_register(r, NFTA_DYNSET_SREG_KEY, reg);
 	nlmsg_be64(r->m, NFTA_DYNSET_TIMEOUT, ms);
 	end(r, x);

@@ -15,9 +15,10 @@ struct nft_rule {
 	size_t expressions;
 };
 
-/* net/nft_table.c: the table with all of its chains, sets and rules; and whether the kernel has
- * this. */
+/* net/nft_table.c: the table with all of its chains, sets and rules. */
 void nft_put_table(struct nlmsg *m, bool is_screened);
+
+/* net/nft.c: whether the kernel has this. */
 bool nft_has_bridge(int sock, const char *bridge);
 bool nft_has_masqueraded(int sock, const struct address *a);
 bool nft_has_port(int sock, const struct nft_port *port); /* and it leads to this container */
@@ -34,7 +35,8 @@ void nft_mask(struct nft_rule *r, uint32_t reg, const void *mask, size_t n);
 /* Goes on if the set has it (or, inverted, has it not).  to < 0: a set, else a map into that
  * register. */
 void nft_lookup(struct nft_rule *r, const char *set, uint32_t reg, int to, bool is_inverted);
-void nft_note(struct nft_rule *r, const char *set, uint32_t reg, uint64_t ms); /* into a set */
+/* Into a set, for so long; one that is there already stays for so long again. */
+void nft_note(struct nft_rule *r, const char *set, uint32_t reg, uint64_t ms);
 void nft_local_destination(struct nft_rule *r, uint32_t reg); /* goes on for the host's addresses */
 void nft_verdict(struct nft_rule *r, int code, const char *chain); /* chain: of a jump, or NULL */
 void nft_dnat(struct nft_rule *r, uint32_t family, uint32_t address, uint32_t port); /* registers */

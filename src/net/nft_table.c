@@ -10,12 +10,14 @@
  * Where the host's own rules for what comes in (INPUT) shall decide about published ports, too:
  *
  *	chain prerouting                       what is for the host -> screened
- *	chain screened                         asked4, asked6: who was let in -> publish
- *	chain input        (after all filters) a new one for a published port: noted in asked4,
- *asked6
+ *	chain screened                         tcp4, tcp6, other4, other6: who was let in -> publish
+ *	chain input        (after all filters) a new one for a published port: noted in these
  *
- * The first packet of somebody new goes the way to the host itself; where it is let in, it is noted
- * and dropped, and its repetition goes to the container.
+ * The first packet of somebody new goes the way to the host itself; where it is let in, it is
+ * noted and dropped, and its repetition goes to the container.  Who was let in by one interface
+ * and to one address has to ask again for others.  Notes of TCP go after a minute without a new
+ * connection: first packets come under any name, and a full set lets in nobody new.  Those of
+ * other protocols, which may never repeat what was dropped, stay longer, in sets of their own.
  */
 #include "net/nft_expr.h"
 
@@ -32,16 +34,25 @@
 #include <string.h>
 
 enum { RAW = -300, DSTNAT = -100, FILTER = 0, SRCNAT = 100, AFTER_ALL = 300 };
-enum { ASKED_MS = 600000, ASKED_MAX = 65536 };
+enum { TCP_MS = 60000, TCP_MAX = 131072, OTHER_MS = 600000, OTHER_MAX = 65536 };
 /* nft's numbers for types of data: so that `nft list` can show the sets */
-enum { TYPE_IPADDR = 7, TYPE_IP6ADDR = 8, TYPE_PROTO = 12, TYPE_SERVICE = 13, TYPE_IFNAME = 41 };
+enum {
+	TYPE_IPADDR = 7,
+	TYPE_IP6ADDR = 8,
+	TYPE_PROTO = 12,
+	TYPE_SERVICE = 13,
+	TYPE_IFINDEX = 20,
+	TYPE_IFNAME = 41
+};
 #define CONCAT2(a, b) ((a) << 6 | (b))
 #define CONCAT3(a, b, c) (CONCAT2(a, b) << 6 | (c))
+/* who it is from, to which address, by which interface, to which port */
+#define ASKER(address) (CONCAT3(CONCAT3(address, address, TYPE_IFINDEX), TYPE_PROTO, TYPE_SERVICE))
 
 struct set {
 	const char *name;
 	uint32_t key_type, key_len, data_type, data_len; /* data_len 0: a set, no map */
-	bool is_dynamic; /* rules put something in, which goes by itself */
+	uint32_t max, ms; /* 0: not one that rules put something in, which goes by itself */
 };
 
 static const struct set sets[] = {
@@ -55,8 +66,10 @@ static const struct set sets[] = {
 	{ "ports6", CONCAT3(TYPE_PROTO, TYPE_IP6ADDR, TYPE_SERVICE), 24,
 	  CONCAT2(TYPE_IP6ADDR, TYPE_SERVICE), 20 },
 	{ "any6", CONCAT2(TYPE_PROTO, TYPE_SERVICE), 8, CONCAT2(TYPE_IP6ADDR, TYPE_SERVICE), 20 },
-	{ "asked4", CONCAT3(TYPE_IPADDR, TYPE_PROTO, TYPE_SERVICE), 12, 0, 0, true },
-	{ "asked6", CONCAT3(TYPE_IP6ADDR, TYPE_PROTO, TYPE_SERVICE), 24, 0, 0, true },
+	{ "tcp4", ASKER(TYPE_IPADDR), 20, 0, 0, TCP_MAX, TCP_MS },
+	{ "tcp6", ASKER(TYPE_IP6ADDR), 44, 0, 0, TCP_MAX, TCP_MS },
+	{ "other4", ASKER(TYPE_IPADDR), 20, 0, 0, OTHER_MAX, OTHER_MS },
+	{ "other6", ASKER(TYPE_IP6ADDR), 44, 0, 0, OTHER_MAX, OTHER_MS },
 };
 
 static const struct chain {
@@ -97,13 +110,13 @@ static void put_set(struct nlmsg *m, const struct set *s, uint32_t id)
 	nlmsg_be32(m, NFTA_SET_ID, id);
 	nlmsg_be32(m, NFTA_SET_KEY_TYPE, s->key_type);
 	nlmsg_be32(m, NFTA_SET_KEY_LEN, s->key_len);
-	if (s->is_dynamic) {
+	if (s->max) {
 		size_t size;
 
 		nlmsg_be32(m, NFTA_SET_FLAGS, NFT_SET_TIMEOUT | NFT_SET_EVAL);
-		nlmsg_be64(m, NFTA_SET_TIMEOUT, ASKED_MS);
+		nlmsg_be64(m, NFTA_SET_TIMEOUT, s->ms);
 		size = nlmsg_nest(m, NFTA_SET_DESC);
-		nlmsg_be32(m, NFTA_SET_DESC_SIZE, ASKED_MAX);
+		nlmsg_be32(m, NFTA_SET_DESC_SIZE, s->max);
 		nlmsg_end_nest(m, size);
 	}
 	if (!s->data_len)
@@ -173,41 +186,64 @@ static void is_published(struct nft_rule *r, bool is_v6, bool is_any)
 	nft_lookup(r, maps[2 * is_v6 + is_any], 0, 8, false);
 }
 
-/* Who it is from, and which port it is for: the key of asked4 or asked6. */
-static void load_asker(struct nft_rule *r, bool is_v6)
-{
-	const uint32_t words = is_v6 ? 4 : 1;
+/* What notes are told apart by: which set they are in. */
+struct kind {
+	bool is_v6, is_tcp;
+};
 
-	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, is_v6 ? 8 : 12, words * 4, 0);
-	nft_meta(r, NFT_META_L4PROTO, words);
-	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, words + 1);
+static const char *set_of(struct kind k)
+{
+	static const char *const names[] = { "other4", "tcp4", "other6", "tcp6" };
+
+	return names[2 * k.is_v6 + k.is_tcp];
 }
 
-static void put_screened(struct nlmsg *m, bool is_v6)
+static void only_kind(struct nft_rule *r, struct kind k)
+{
+	const uint8_t tcp = IPPROTO_TCP;
+
+	only_family(r, k.is_v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
+	nft_meta(r, NFT_META_L4PROTO, 0);
+	nft_cmp(r, 0, k.is_tcp, &tcp, 1);
+}
+
+/* The key of those sets, from register 0; both addresses stand side by side. */
+static void load_asker(struct nft_rule *r, bool is_v6)
+{
+	const uint32_t words = is_v6 ? 8 : 2;
+
+	nft_payload(r, NFT_PAYLOAD_NETWORK_HEADER, is_v6 ? 8 : 12, words * 4, 0);
+	nft_meta(r, NFT_META_IIF, words);
+	nft_meta(r, NFT_META_L4PROTO, words + 1);
+	nft_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, words + 2);
+}
+
+static void put_screened(struct nlmsg *m, struct kind k)
 {
 	struct nft_rule r;
 
 	nft_rule_begin(&r, m, "screened");
-	only_family(&r, is_v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
-	load_asker(&r, is_v6);
-	nft_lookup(&r, is_v6 ? "asked6" : "asked4", 0, -1, false);
+	only_kind(&r, k);
+	load_asker(&r, k.is_v6);
+	nft_lookup(&r, set_of(k), 0, -1, false);
+	nft_note(&r, set_of(k), 0, k.is_tcp ? TCP_MS : OTHER_MS); /* it begins anew */
 	nft_verdict(&r, NFT_JUMP, "publish");
 	nft_rule_end(&r);
 }
 
-static void put_input(struct nlmsg *m, bool is_v6, bool is_any)
+static void put_input(struct nlmsg *m, struct kind k, bool is_any)
 {
 	const uint32_t is_new = 8, zero = 0;
 	struct nft_rule r;
 
 	nft_rule_begin(&r, m, "input");
-	only_family(&r, is_v6 ? NFPROTO_IPV6 : NFPROTO_IPV4);
+	only_kind(&r, k);
 	nft_ct(&r, NFT_CT_STATE, 0);
 	nft_mask(&r, 0, &is_new, sizeof is_new);
 	nft_cmp(&r, 0, false, &zero, sizeof zero);
-	is_published(&r, is_v6, is_any);
-	load_asker(&r, is_v6);
-	nft_note(&r, is_v6 ? "asked6" : "asked4", 0, ASKED_MS);
+	is_published(&r, k.is_v6, is_any);
+	load_asker(&r, k.is_v6);
+	nft_note(&r, set_of(k), 0, k.is_tcp ? TCP_MS : OTHER_MS);
 	nft_verdict(&r, NF_DROP, NULL);
 	nft_rule_end(&r);
 }
@@ -311,17 +347,21 @@ void nft_put_table(struct nlmsg *m, bool is_screened)
 	for (size_t i = 0; i < ARRAY_LEN(chains); i++)
 		put_chain(m, &chains[i]);
 	for (size_t i = 0; i < ARRAY_LEN(sets); i++)
-		put_set(m, &sets[i], (uint32_t)i + 1);
+		if (!sets[i].max || is_screened)
+			put_set(m, &sets[i], (uint32_t)i + 1);
 	/* all rules of the table go, and come anew in the same transaction */
 	nft_begin(m, NFT_MSG_DELRULE, 0, NFPROTO_INET);
 	nlmsg_text(m, NFTA_RULE_TABLE, NFT_TABLE);
 	put_raw(m);
 	put_jump(m, "prerouting", is_screened ? "screened" : "publish");
 	put_jump(m, "output", "publish");
-	for (int i = 0; is_screened && i < 4; i++)
-		put_input(m, i / 2, i % 2);
-	for (int v6 = 0; is_screened && v6 < 2; v6++)
-		put_screened(m, v6);
+	for (int i = 0; is_screened && i < 4; i++) {
+		const struct kind k = { i & 1, i & 2 };
+
+		put_input(m, k, false);
+		put_input(m, k, true);
+		put_screened(m, k);
+	}
 	put_publish(m, false);
 	put_publish(m, true);
 	put_loopback_masquerade(m);

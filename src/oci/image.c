@@ -248,6 +248,24 @@ bool media_is_manifest(const char *m)
 	return strcmp(m, MEDIA_OCI_MANIFEST) == 0 || strcmp(m, MEDIA_DOCKER_MANIFEST) == 0;
 }
 
+bool media_is_leaf(const char *m)
+{
+	return *m && !media_is_index(m) && !media_is_manifest(m);
+}
+
+const struct oci_descriptor *image_doc_pick(const struct image_doc *index,
+					    const struct platform *host)
+{
+	for (size_t i = 0; i < index->n_manifests; i++) {
+		const struct oci_descriptor *d = &index->manifests[i];
+
+		if (!media_is_leaf(d->media_type) &&
+		    (!d->has_platform || platform_matches(host, &d->platform)))
+			return d;
+	}
+	return NULL;
+}
+
 bool media_is_config(const char *m)
 {
 	return strcmp(m, MEDIA_OCI_CONFIG) == 0 || strcmp(m, MEDIA_DOCKER_CONFIG) == 0;

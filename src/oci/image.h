@@ -69,12 +69,20 @@ struct image_doc {
 int image_doc_parse(struct arena *a, const char *media_type, const char *bytes, size_t n,
 		    struct image_doc *ret, struct err *e);
 
+/* Of an index the entry that this platform runs: the first manifest or index that is for it, or
+ * does not say for what it is.  One rule for all who read images: where two of them chose
+ * differently, an image would be one thing in a list and another in a container.  NULL: none. */
+const struct oci_descriptor *image_doc_pick(const struct image_doc *index,
+					    const struct platform *host);
+
 /* A descriptor that stands alone, as in a job or in an index.json. */
 int oci_descriptor_parse(struct arena *a, json_object *o, struct oci_descriptor *ret,
 			 struct err *e);
 
 bool media_is_index(const char *media_type);
 bool media_is_manifest(const char *media_type);
+/* Neither of both, and it says so: what has no type may be either. */
+bool media_is_leaf(const char *media_type);
 bool media_is_config(const char *media_type);
 bool media_is_layer(const char *media_type);
 

@@ -48,6 +48,28 @@ TEST(index_with_platforms)
 	CHECK_STR(d.media_type, MEDIA_OCI_INDEX);
 }
 
+/* What says no type may be a manifest for a reader that looks inside: the others must not pass it
+ * over. */
+TEST(one_entry_of_an_index_is_picked)
+{
+	struct platform host = platform_host(), other = host;
+	struct oci_descriptor v[4] = { { .media_type = "text/plain" },
+				       { .media_type = MEDIA_OCI_MANIFEST, .has_platform = true },
+				       { .media_type = "" },
+				       { .media_type = MEDIA_OCI_INDEX } };
+	struct image_doc index = { .kind = IMAGE_INDEX, .n_manifests = 4, .manifests = v };
+
+	snprintf(other.os, sizeof other.os, "plan9");
+	v[1].platform = other;
+	CHECK(image_doc_pick(&index, &host) == &v[2]);
+	CHECK(image_doc_pick(&index, &other) == &v[1]);
+	v[2].has_platform = true;
+	v[2].platform = other;
+	CHECK(image_doc_pick(&index, &host) == &v[3]);
+	index.n_manifests = 3;
+	CHECK(!image_doc_pick(&index, &host));
+}
+
 TEST(documents_that_are_refused)
 {
 	static const struct {

@@ -142,6 +142,31 @@ int file_mkdirs(const char *path, unsigned mode)
 	return 0;
 }
 
+int file_mkdirs_below(int dirfd, const char *path, unsigned mode)
+{
+	AUTO_FD int at = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (size_t n; at >= 0 && *path; path += n + (path[n] == '/')) {
+		n = strcspn(path, "/");
+		AUTO_FREE char *name = xstrndup(path, n);
+
+		if (strcmp(name, "..") == 0)
+			return -EINVAL;
+		if (n == 0 || strcmp(name, ".") == 0)
+			continue;
+		if (mode && mkdirat(at, name, mode) < 0 && errno != EEXIST)
+			return -errno;
+		int next = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int errnum = errno;
+
+		close(at);
+		at = next;
+		if (at < 0)
+			return errnum == ELOOP ? -ENOTDIR : -errnum;
+	}
+	return at < 0 ? -errno : TAKE_FD(at);
+}
+
 /* A hostile tree may be deeper than a thread has stack or a process has fds: what lies deeper than
  * this is moved up to the top and removed from there. */
 enum { REMOVE_DEPTH = 64 };

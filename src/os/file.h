@@ -24,6 +24,10 @@ int file_poke(int dirfd, const char *path, const char *text);
 /* mkdir -p; folders that exist stay as they are. */
 int file_mkdirs(const char *path, unsigned mode);
 
+/* The same below dirfd, where somebody else may write: a link on the way is -ENOTDIR, ".." is
+ * -EINVAL. mode 0: all of it must be there.  The folder's descriptor. */
+int file_mkdirs_below(int dirfd, const char *path, unsigned mode);
+
 /* rm -rf that never follows a symlink and never crosses into another mount; what is absent is
  * fine.  -EBUSY when something is mounted inside. */
 int file_remove_tree(int dirfd, const char *path);

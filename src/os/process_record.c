@@ -1,6 +1,8 @@
 #include "os/process_record.h"
 
 #include "base/mem.h"
+#include "base/num.h"
+#include "os/fd.h"
 #include "os/file.h"
 #include "os/syscall.h"
 
@@ -10,32 +12,50 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RECORD_MAX = 64, STAT_MAX = 4096, START_FIELD = 22 };
+enum { RECORD_MAX = 64, STAT_MAX = 1024, STATE_FIELD = 3, START_FIELD = 22 };
 
-/* Field 22 of /proc/PID/stat; names in field 2 may hold anything but end with the last ')'. */
-int process_start_time(pid_t pid, uint64_t *ret)
+int process_start_time(int procfd, pid_t pid, uint64_t *ret_time, char *ret_state)
 {
-	AUTO_FREE char *text = NULL;
-	char path[32];
-	const char *at;
+	char path[32], text[STAT_MAX], *p;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	snprintf(path, sizeof path, "%d/stat", (int)pid);
+	AUTO_FD int fd = openat(procfd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ssize_t n = fd_read_all(fd, text, sizeof text - 1);
+	if (n < 0)
+		return (int)n;
+	text[n] = 0;
+	/* the name, field 2, may hold anything: count from its last parenthesis */
+	p = strrchr(text, ')');
+	if (!p || p[1] != ' ')
+		return -EINVAL;
+	p += 2;
+	*ret_state = *p;
+	for (int field = STATE_FIELD; field < START_FIELD && p; field++) {
+		p = strchr(p, ' ');
+		p = p ? p + 1 : NULL;
+	}
+	if (!p)
+		return -EINVAL;
+	p[strcspn(p, " \n")] = 0;
+	return num_u64(p, ret_time);
+}
 
-	int r = file_read(AT_FDCWD, path, STAT_MAX, &text, NULL);
+int process_start(pid_t pid, uint64_t *ret)
+{
+	AUTO_FD int procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char state;
+	int r = procfd < 0 ? -errno : process_start_time(procfd, pid, ret, &state);
 
-	if (r < 0)
-		return r == -ENOENT ? -ESRCH : r;
-	at = strrchr(text, ')');
-	for (int field = 2; at && field < START_FIELD; field++)
-		at = strchr(at + 1, ' ');
-	return at && sscanf(at, " %" SCNu64, ret) == 1 ? 0 : -EINVAL;
+	return r == -ENOENT ? -ESRCH : r;
 }
 
 int process_record_write(int dirfd, const char *name, pid_t pid)
 {
 	char text[RECORD_MAX];
 	uint64_t start;
-	int r = process_start_time(pid, &start);
+	int r = process_start(pid, &start);
 
 	if (r < 0)
 		return r;
@@ -59,7 +79,7 @@ int process_record_open(int dirfd, const char *name)
 	if (fd < 0)
 		return fd;
 	/* The handle first: what has this start time now is what it is a handle of. */
-	r = process_start_time(pid, &now);
+	r = process_start(pid, &now);
 	if (r < 0)
 		return r;
 	return now == start ? TAKE_FD(fd) : -ESRCH;

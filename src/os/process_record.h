@@ -5,8 +5,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* In the kernel's ticks since it began; -ESRCH. */
-int process_start_time(pid_t pid, uint64_t *ret);
+/* Field 22 of PID/stat below procfd; *ret_state is field 3.  0 or -errno; -EINVAL for a text that
+ * cannot be read. */
+int process_start_time(int procfd, pid_t pid, uint64_t *ret_time, char *ret_state);
+/* The same of the daemon's own /proc, without the state; -ESRCH: there is none. */
+int process_start(pid_t pid, uint64_t *ret);
 
 /* 0 or -errno. */
 int process_record_write(int dirfd, const char *name, pid_t pid);

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "os/fd.h"
 #include "os/file.h"
+#include "os/process_record.h"
 #include "os/socket.h"
 #include "os/syscall.h"
 #include "runtime/birth.h"
@@ -307,7 +308,7 @@ static int record(struct restore *k, struct err *e)
 	k->pidfd = sys_pidfd_open(k->pid, 0);
 	if (k->pidfd < 0)
 		return err_sys(e, -k->pidfd, "open a pidfd of process %d", (int)k->pid);
-	int r = procfs_start_time(k->procfd, k->pid, &k->state.start_time, &state);
+	int r = process_start_time(k->procfd, k->pid, &k->state.start_time, &state);
 	if (r < 0)
 		return err_sys(e, -r, "read the start time of process %d", (int)k->pid);
 	k->state.init_pid = k->pid;

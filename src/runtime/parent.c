@@ -1,5 +1,6 @@
 /* runtime_create and runtime_run: from the clone on, on the caller's side. */
 #include "base/log.h"
+#include "os/process_record.h"
 #include "os/steps.h"
 #include "os/syscall.h"
 #include "runtime/creation.h"
@@ -91,7 +92,7 @@ static int record_child(struct creation *k, struct err *e)
 	/* while the child makes its rootfs: it can't get to hooks or execve without us */
 	if (cgroup_finish(k->cgroup, e) < 0)
 		return err_wrap(e, "unable to apply cgroup configuration");
-	int r = procfs_start_time(procfd, k->birth.pid, &k->state.start_time, &state);
+	int r = process_start_time(procfd, k->birth.pid, &k->state.start_time, &state);
 	if (r < 0)
 		return err_sys(e, -r, "read the start time of process %d", (int)k->birth.pid);
 	k->state.init_pid = k->birth.pid;

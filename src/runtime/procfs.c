@@ -1,6 +1,5 @@
 #include "runtime/procfs.h"
 
-#include "base/num.h"
 #include "os/fd.h"
 #include "os/syscall.h"
 
@@ -89,32 +88,4 @@ int procfs_write(int procfd, const char *path, const char *value, struct err *e)
 	if (write(fd, value, strlen(value)) < 0)
 		return err_sys(e, errno, "write /proc/%s", path);
 	return 0;
-}
-
-int procfs_start_time(int procfd, pid_t pid, uint64_t *ret_time, char *ret_state)
-{
-	char path[32], text[1024], *p;
-
-	snprintf(path, sizeof path, "%d/stat", (int)pid);
-	AUTO_FD int fd = openat(procfd, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ssize_t n = fd_read_all(fd, text, sizeof text - 1);
-	if (n < 0)
-		return (int)n;
-	text[n] = 0;
-	/* the name, field 2, may hold anything: count from its last parenthesis */
-	p = strrchr(text, ')');
-	if (!p || p[1] != ' ')
-		return -EINVAL;
-	p += 2;
-	*ret_state = *p;
-	for (int field = 3; field < 22 && p; field++) {
-		p = strchr(p, ' ');
-		p = p ? p + 1 : NULL;
-	}
-	if (!p)
-		return -EINVAL;
-	p[strcspn(p, " \n")] = 0;
-	return num_u64(p, ret_time);
 }

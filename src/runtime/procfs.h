@@ -14,7 +14,3 @@ int procfs_open_file(int procfd, const char *path, int flags, struct err *e);
 
 /* One write, as the kernel takes such values. */
 int procfs_write(int procfd, const char *path, const char *value, struct err *e);
-
-/* Field 22 of /proc/PID/stat; *ret_state is field 3.  0 or -errno; -EINVAL for a text
- * that cannot be read. */
-int procfs_start_time(int procfd, pid_t pid, uint64_t *ret_time, char *ret_state);

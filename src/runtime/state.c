@@ -4,6 +4,7 @@
 #include "base/timefmt.h"
 #include "os/file.h"
 #include "os/pidfd.h"
+#include "os/process_record.h"
 #include "os/syscall.h"
 #include "runtime/procfs.h"
 
@@ -155,7 +156,7 @@ int state_open_init(const struct state *s, int procfd, struct err *e)
 	AUTO_FD int fd = s->init_pid > 0 ? pidfd_of(procfd, s->init_pid) : -ESRCH;
 
 	/* The pidfd first: if the time is right after that, it is the right process. */
-	if (fd >= 0 && procfs_start_time(procfd, s->init_pid, &start, &state) == 0 &&
+	if (fd >= 0 && process_start_time(procfd, s->init_pid, &start, &state) == 0 &&
 	    start == s->start_time && state != 'Z' && state != 'X')
 		return TAKE_FD(fd);
 	if (fd < 0 && fd != -ESRCH)
@@ -171,7 +172,7 @@ static int find_status(struct state *s, int procfd, struct err *e)
 	uint64_t start;
 	char state;
 
-	if (procfs_start_time(procfd, s->init_pid, &start, &state) < 0 || start != s->start_time ||
+	if (process_start_time(procfd, s->init_pid, &start, &state) < 0 || start != s->start_time ||
 	    state == 'Z' || state == 'X') {
 		s->pub.status = RUNTIME_STOPPED;
 		s->pub.pid = 0;

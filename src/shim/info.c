@@ -5,13 +5,34 @@
 #include "google/protobuf/any.pb-c.h"
 #include "os/fd.h"
 #include "shim/actions_priv.h"
+#include "shim/features.h"
 #include "shim/options.h"
 
 /* The forms of log that the built-in driver writes: a client asks before it names one to a shim
  * that may be another's (cmd/ctr/log_uri.c). */
 #define SHIM_LOG_ANNOTATION "casco.log-drivers"
 
-static int info(struct arena *a, struct err *e)
+enum { FEATURES_MAX = 1 << 20 };
+
+/* The rest is an answer without it, too. */
+static void add_features(const struct shim_options *o, const char *self, struct arena *a,
+			 Google__Protobuf__Any *any, Containerd__Types__RuntimeInfo *r)
+{
+	AUTO_FREE char *own_runc = shim_own_runc(self);
+	AUTO_STR struct str text = STR_INIT(FEATURES_MAX);
+	struct err e = { 0 };
+
+	if (shim_features(o, own_runc ?: "", &text, &e) < 0 || text.over) {
+		log_debug(LOG({ "error", e.msg }), "the runtime's features are not known");
+		return;
+	}
+	any->type_url = (char *)SHIM_FEATURES_URL;
+	any->value.data = arena_memdup(a, str_c(&text), text.len);
+	any->value.len = text.len;
+	r->features = any;
+}
+
+static int info(struct arena *a, const char *self, struct err *e)
 {
 	Containerd__Types__RuntimeInfo r = CONTAINERD__TYPES__RUNTIME_INFO__INIT;
 	Containerd__Types__RuntimeVersion v = CONTAINERD__TYPES__RUNTIME_VERSION__INIT;
@@ -20,8 +41,8 @@ static int info(struct arena *a, struct err *e)
 		*annotations[] = { &annotation };
 	AUTO_FREE char *bytes = NULL;
 	size_t n;
-	Google__Protobuf__Any *options = NULL;
-	struct shim_options o;
+	Google__Protobuf__Any *options = NULL, features = GOOGLE__PROTOBUF__ANY__INIT;
+	struct shim_options o = shim_options_default;
 
 	if (shim_read_stdin(&bytes, &n, e) < 0)
 		return -1;
@@ -40,6 +61,7 @@ static int info(struct arena *a, struct err *e)
 	r.name = (char *)"io.containerd.runc.v2";
 	r.version = &v;
 	r.options = options;
+	add_features(&o, self, a, &features, &r);
 
 	size_t len = containerd__types__runtime_info__get_packed_size(&r);
 	uint8_t *out = arena_alloc(a, len + 1);
@@ -53,10 +75,10 @@ static int info(struct arena *a, struct err *e)
 	return w < 0 ? err_sys(e, -w, "write to stdout") : 0;
 }
 
-int shim_info(UNUSED const char *self)
+int shim_info(const char *self)
 {
 	AUTO_ARENA struct arena *a = arena_new();
 	struct err e = { 0 };
 
-	return info(a, &e) < 0 ? shim_fail(&e) : 0;
+	return info(a, self, &e) < 0 ? shim_fail(&e) : 0;
 }

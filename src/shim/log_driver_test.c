@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/test.h"
+#include "os/fd.h"
 #include "os/file.h"
 #include "shim/log_file.h"
 
@@ -192,6 +193,44 @@ TEST(a_file_that_was_taken_away_is_made_anew)
 	text = records(LOG_FILE_NAME);
 	CHECK_STR(text, "stdout F new\n");
 	free(text);
+	clean();
+}
+
+/* A pod may have the folder of logs as a volume. */
+TEST(nothing_is_followed_out_of_the_folder)
+{
+	static const char query[] = "format=cri&below=pod/box&file=0.log";
+	struct plog *g = open_with(query);
+	AUTO_FREE char *pod = xasprintf("%s/pod", dir), *box = xasprintf("%s/pod/box", dir);
+	AUTO_FREE char *file = xasprintf("%s/pod/box/0.log", dir), *text = NULL;
+	AUTO_FREE char *uri = xasprintf(PLOG_SCHEME "%s?%s", dir, query);
+	AUTO_FREE char *out = xasprintf(PLOG_SCHEME "%s?below=../x&file=0.log", dir);
+	const char *const bad[] = { uri, out };
+	struct err e = { 0 };
+
+	plog_write(g, PLOG_STDOUT, "one\n", 4);
+	plog_close(g);
+	text = records("pod/box/0.log");
+	CHECK_STR(text, "stdout F one\n");
+	CHECK(unlink(file) == 0);
+
+	CHECK(mkfifo(file, 0600) == 0);
+	AUTO_FD int reader = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct plog_options o;
+	CHECK_OK(plog_options_parse(uri, &o, &e), &e);
+	CHECK(plog_open(NULL, &o, &g, &e) < 0);
+	CHECK(strstr(e.msg, "0.log: invalid argument"));
+	CHECK(unlink(file) == 0 && rmdir(box) == 0 && symlink("/tmp", box) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		err_clear(&e);
+		CHECK_OK(plog_options_parse(bad[i], &o, &e), &e);
+		CHECK(plog_open(NULL, &o, &g, &e) < 0);
+		CHECK(strstr(e.msg, i ? "invalid argument" : "pod/box: not a directory"));
+	}
+	CHECK(unlink(box) == 0 && rmdir(pod) == 0 && symlink("/tmp", pod) == 0);
+	err_clear(&e);
+	CHECK_OK(plog_options_parse(uri, &o, &e), &e);
+	CHECK(plog_open(NULL, &o, &g, &e) < 0);
 	clean();
 }
 

@@ -65,36 +65,52 @@ static const char *name_in_folder(const struct log_file *f)
 	return f->opt->file ?: LOG_FILE_NAME;
 }
 
+/* What somebody has put in its place must not hold us up (a fifo), nor get what is written. */
 static int reopen(struct log_file *f)
 {
 	struct stat st;
 
 	close_fd(&f->fd);
-	f->fd = openat(f->dirfd, name_in_folder(f),
-		       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-		       f->opt->file ? 0640 : 0600);
-	if (f->fd < 0)
+	AUTO_FD int fd = openat(f->dirfd, name_in_folder(f),
+				O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+				f->opt->file ? 0640 : 0600);
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	f->size = fstat(f->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	f->fd = TAKE_FD(fd);
+	f->size = (uint64_t)st.st_size;
 	return 0;
+}
+
+static int open_folder(const struct plog_options *o, struct err *e)
+{
+	unsigned mode = o->file ? 0755 : 0700;
+	int r = file_mkdirs(o->dir, mode);
+
+	if (r < 0)
+		return err_sys(e, -r, "mkdir %s", o->dir);
+	AUTO_FD int dirfd = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
+		return err_sys(e, errno, "open %s", o->dir);
+	if (!o->below)
+		return TAKE_FD(dirfd);
+	r = file_mkdirs_below(dirfd, o->below, mode);
+	return r < 0 ? err_sys(e, -r, "open %s/%s", o->dir, o->below) : r;
 }
 
 int log_file_open(struct reaper *reaper, const struct plog_options *o, struct log_file **ret,
 		  struct err *e)
 {
+	AUTO_FD int dirfd = open_folder(o, e);
 	struct log_file *f;
-	AUTO_FD int dirfd = -1;
-	int r = file_mkdirs(o->dir, o->file ? 0755 : 0700);
 
-	if (r < 0)
-		return err_sys(e, -r, "mkdir %s", o->dir);
-	dirfd = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
-		return err_sys(e, errno, "open %s", o->dir);
+		return -1;
 	f = NEW(struct log_file);
 	*f = (struct log_file){ .opt = o, .reaper = reaper, .dirfd = TAKE_FD(dirfd), .fd = -1 };
 	f->last = o->file ? 0 : find_last(f->dirfd);
-	r = reopen(f);
+	int r = reopen(f);
 	if (r < 0 && r != -ENOSPC && r != -EDQUOT) { /* a full disk is no reason not to start */
 		log_file_free(f);
 		return err_sys(e, -r, "open %s/%s", o->dir, o->file ?: LOG_FILE_NAME);

@@ -60,6 +60,9 @@ static int set_option(struct plog_options *o, const char *key, const char *value
 		is_bad = strchr(value, '/') || !strcmp(value, ".") || !strcmp(value, "..");
 		free(o->file);
 		o->file = xstrdup(value);
+	} else if (!strcmp(key, "below")) {
+		free(o->below);
+		o->below = xstrdup(value);
 	} else if (!strcmp(key, "max-line")) {
 		is_bad = num_u32(value, &o->max_line) < 0 || !o->max_line;
 		if (o->max_line > LINE_MAX) /* it is kept in memory */
@@ -114,6 +117,7 @@ int plog_options_parse(const char *uri, struct plog_options *ret, struct err *e)
 void plog_options_done(struct plog_options *o)
 {
 	free(o->dir);
+	free(o->below);
 	free(o->file);
 	free(o->fifo[0]);
 	free(o->fifo[1]);

@@ -19,6 +19,7 @@ enum plog_format { PLOG_FORMAT_CRI, PLOG_FORMAT_JSON };
 
 struct plog_options {
 	char *dir; /* absolute */
+	char *below; /* where in it: no links there, others may write to it; NULL: itself */
 	char *file; /* in dir, never rotated here; "": none; NULL: ours, LOG_FILE_NAME */
 	uint32_t max_line; /* bytes of one record */
 	enum plog_format format;

@@ -6,6 +6,7 @@
 #include "os/dir.h"
 #include "os/file.h"
 #include "os/pidfd.h"
+#include "os/process_record.h"
 #include "runtime/procfs.h"
 
 #include <inttypes.h>
@@ -28,7 +29,7 @@ static int identify(int procfd, pid_t pid, struct identity *ret)
 	char state;
 
 	ret->pid = (uint32_t)pid;
-	return procfs_start_time(procfd, pid, &ret->start, &state);
+	return process_start_time(procfd, pid, &ret->start, &state);
 }
 
 static void name_of(char buf[32], pid_t pid)

@@ -227,9 +227,12 @@ struct pump *pump_new_tee(struct loop *l, int from, int to, const struct pump_te
 {
 	struct pump *p = NEW(struct pump);
 
-	*p = (struct pump){
-		.loop = l, .from = from, .to = to, .can_splice = !tee || !tee->sink, .fn = fn, .arg = arg
-	};
+	*p = (struct pump){ .loop = l,
+			    .from = from,
+			    .to = to,
+			    .can_splice = !tee || !tee->sink,
+			    .fn = fn,
+			    .arg = arg };
 	if (tee)
 		p->tee = *tee;
 	(void)fd_set_nonblock(from, true);

@@ -292,8 +292,8 @@ static void start_output(struct streams *s, int n, int from, int to)
 	bool is_fifo = s->out_keep[n] >= 0;
 
 	s->output[n] = (struct output){ s, n };
-	s->pump[n] =
-		pump_new_tee(s->loop, from, to, s->log || is_fifo ? &tee : NULL, on_pump_end, &s->output[n]);
+	s->pump[n] = pump_new_tee(s->loop, from, to, s->log || is_fifo ? &tee : NULL, on_pump_end,
+				  &s->output[n]);
 }
 
 static int start_input(struct streams *s, int to, struct err *e)

@@ -108,7 +108,7 @@ static int keep(struct ingest *in, struct commit *c, struct err *e)
 	struct content_dir *d = &in->s->content;
 
 	if (d->proxy && !in->is_shared &&
-	    remote_upload(in->s, c->n.digest, in->size, in->fd, e) < 0)
+	    remote_upload_bytes(in->s, c->n.digest, in->size, in->fd, e) < 0)
 		return -1;
 	pthread_mutex_lock(&d->commit);
 	int r = commit_locked(in, c, e);
@@ -141,9 +141,9 @@ int ingest_commit(struct ingest *in, uint64_t size, const char *digest, const st
 			    { in->ns, in->lease, sum, in->size, labels ?: &none },
 			    in->is_shared };
 
-	pthread_rwlock_rdlock(&in->s->content.uploads);
+	struct remote_upload *u = in->s->content.proxy ? remote_upload_begin(in->s, sum) : NULL;
 	int r = keep(in, &c, e);
-	pthread_rwlock_unlock(&in->s->content.uploads);
+	remote_upload_end(in->s, u);
 	if (r < 0) {
 		store_made_garbage(in->s);
 		return -1;

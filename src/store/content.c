@@ -1,6 +1,7 @@
 #include "store/content.h"
 
 #include "base/ident.h"
+#include "base/str.h"
 #include "store/content_record.h"
 #include "store/content_remote.h"
 #include "store/entry.h"
@@ -71,6 +72,22 @@ static int blob_put(struct txn *t, const char *digest, const struct blob_record 
 	if (r->namespaces == 0)
 		return db_del(t, TABLE_BLOBS, &k, e) < 0 ? -1 : 0;
 	return entry_put(t, TABLE_BLOBS, &k, blob_fields, r, e);
+}
+
+int content_is_shared(struct txn *t, const struct content_dir *d, const char *digest,
+		      struct blob_record *ret, struct err *e)
+{
+	AUTO_STRV struct strv open = { 0 };
+	int has = blob_get(t, digest, ret, e);
+
+	if (has <= 0 || !d->is_isolated)
+		return has;
+	if (namespace_find(t, "containerd.io/namespace.shareable", "true", &open, e) < 0)
+		return -1;
+	has = 0;
+	for (size_t i = 0; i < open.n && has == 0; i++)
+		has = content_has(t, open.v[i], digest, e);
+	return has;
 }
 
 int content_add(struct txn *t, const struct content_new *n, struct err *e)
@@ -255,11 +272,23 @@ int content_open_part(struct store *s, const char *ns, const char *digest, uint6
 	return remote_fetch(s, digest, from, size, size == *ret_total, ret_fd, e);
 }
 
+int content_is_stored(struct store *s, const char *digest, struct err *e)
+{
+	struct blob_record blob;
+	struct txn t;
+
+	if (content_check_digest(digest, e) < 0 || db_read(s->db, &t, e) < 0)
+		return -1;
+	int has = blob_get(&t, digest, &blob, e);
+	db_read_end(&t);
+	return has;
+}
+
 static int share(struct txn *t, void *arg, struct err *e)
 {
 	struct call *c = arg;
 	struct blob_record blob;
-	int has = blob_get(t, c->digest, &blob, e);
+	int has = content_is_shared(t, &c->s->content, c->digest, &blob, e);
 
 	if (has <= 0)
 		return has;
@@ -272,7 +301,9 @@ int content_share(struct store *s, const char *ns, const char *lease, const char
 		  const struct labels *labels, struct err *e)
 {
 	static const struct labels none;
-	struct call c = { .ns = ns, .lease = lease, .digest = digest, .labels = labels ?: &none };
+	struct call c = { .s = s, .ns = ns, .lease = lease, .digest = digest };
+
+	c.labels = labels ?: &none;
 
 	if (content_check_digest(digest, e) < 0 || labels_check(c.labels, e) < 0)
 		return -1;

@@ -51,7 +51,11 @@ int content_open_part(struct store *s, const char *ns, const char *digest, uint6
 		      uint64_t size, int *ret_fd, uint64_t *ret_at, uint64_t *ret_total,
 		      struct err *e);
 
-/* Adopts a blob that exists in another namespace, as a commit would: 1 done, 0 nobody has it. */
+/* Has any namespace this blob?  1, 0, -1. */
+int content_is_stored(struct store *s, const char *digest, struct err *e);
+
+/* Adopts a blob that exists in another namespace, as a commit would: 1 done, 0 nobody has it,
+ * or it is not to be shared (store_options.isolate_content). */
 int content_share(struct store *s, const char *ns, const char *lease, const char *digest,
 		  const struct labels *labels, struct err *e);
 

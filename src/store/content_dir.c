@@ -37,7 +37,9 @@ int content_dir_open(struct content_dir *d, const char *root, const struct conte
 	d->fd = TAKE_FD(fd);
 	pthread_mutex_init(&d->commit, NULL);
 	pthread_mutex_init(&d->refs_lock, NULL);
-	pthread_rwlock_init(&d->uploads, NULL);
+	pthread_mutex_init(&d->uploads_lock, NULL);
+	pthread_cond_init(&d->uploads_changed, NULL);
+	d->uploads = NULL;
 	d->proxy = proxy;
 	d->refs = NULL;
 	return 0;
@@ -57,7 +59,8 @@ void content_dir_close(struct content_dir *d)
 	}
 	pthread_mutex_destroy(&d->commit);
 	pthread_mutex_destroy(&d->refs_lock);
-	pthread_rwlock_destroy(&d->uploads);
+	pthread_cond_destroy(&d->uploads_changed);
+	pthread_mutex_destroy(&d->uploads_lock);
 }
 
 void content_blob_path(const char *digest, char ret[BLOB_PATH_MAX])

@@ -28,7 +28,10 @@ struct content_dir {
 	pthread_mutex_t refs_lock;
 	struct ref_lock *refs; /* the open ingests */
 	const struct content_proxy *proxy; /* where the bytes are instead; or NULL */
-	pthread_rwlock_t uploads; /* read: from an upload to its record; write: removal there */
+	bool is_isolated; /* what another namespace has is not given away */
+	pthread_mutex_t uploads_lock; /* guards uploads; held for no call and no transaction */
+	pthread_cond_t uploads_changed;
+	struct remote_upload *uploads; /* what is being written and removed there */
 };
 
 int content_dir_open(struct content_dir *d, const char *root, const struct content_proxy *proxy,

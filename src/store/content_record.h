@@ -2,6 +2,7 @@
 #pragma once
 
 #include "store/content.h"
+#include "store/content_dir.h"
 #include "store/db.h"
 
 struct blob_record {
@@ -12,6 +13,10 @@ int content_check_digest(const char *digest, struct err *e);
 
 int content_has(struct txn *t, const char *ns, const char *digest, struct err *e); /* 1, 0, -1 */
 int blob_get(struct txn *t, const char *digest, struct blob_record *ret, struct err *e);
+
+/* May any namespace have it without bringing its bytes?  1, 0, -1. */
+int content_is_shared(struct txn *t, const struct content_dir *d, const char *digest,
+		      struct blob_record *ret, struct err *e);
 
 struct content_new {
 	const char *ns, *lease, *digest;

@@ -62,13 +62,84 @@ int remote_fetch(struct store *s, const char *digest, uint64_t from, uint64_t si
 	return 0;
 }
 
-int remote_upload(struct store *s, const char *digest, uint64_t size, int fd, struct err *e)
+int remote_upload_bytes(struct store *s, const char *digest, uint64_t size, int fd, struct err *e)
 {
 	const struct content_proxy *p = s->content.proxy;
 
 	if (p->remote->write(p->address, digest, size, fd, e) < 0)
 		return err_wrap(e, "content store %s: write %s", p->name, digest);
 	return 0;
+}
+
+/* --- digests on their way --- */
+
+/* In a list, and on the stack of nobody: calls to the other program may take minutes, and no lock
+ * is held across one. */
+struct remote_upload {
+	struct remote_upload *next;
+	bool is_removal;
+	char digest[];
+};
+
+static bool is_listed(const struct content_dir *d, const char *digest, bool only_removals)
+{
+	for (const struct remote_upload *u = d->uploads; u; u = u->next)
+		if (strcmp(u->digest, digest) == 0 && (u->is_removal || !only_removals))
+			return true;
+	return false;
+}
+
+/* Under the lock. */
+static struct remote_upload *add(struct content_dir *d, const char *digest, bool is_removal)
+{
+	size_t n = strlen(digest) + 1;
+	struct remote_upload *u = xmalloc(sizeof *u + n);
+
+	u->next = d->uploads;
+	u->is_removal = is_removal;
+	memcpy(u->digest, digest, n);
+	d->uploads = u;
+	return u;
+}
+
+struct remote_upload *remote_upload_begin(struct store *s, const char *digest)
+{
+	struct content_dir *d = &s->content;
+
+	pthread_mutex_lock(&d->uploads_lock);
+	while (is_listed(d, digest, true))
+		pthread_cond_wait(&d->uploads_changed, &d->uploads_lock);
+	struct remote_upload *u = add(d, digest, false);
+	pthread_mutex_unlock(&d->uploads_lock);
+	return u;
+}
+
+void remote_upload_end(struct store *s, struct remote_upload *u)
+{
+	struct content_dir *d = &s->content;
+
+	if (!u)
+		return;
+	pthread_mutex_lock(&d->uploads_lock);
+	for (struct remote_upload **p = &d->uploads; *p; p = &(*p)->next)
+		if (*p == u) {
+			*p = u->next;
+			break;
+		}
+	pthread_cond_broadcast(&d->uploads_changed);
+	pthread_mutex_unlock(&d->uploads_lock);
+	free(u);
+}
+
+/* NULL: somebody writes it. */
+static struct remote_upload *removal_begin(struct store *s, const char *digest)
+{
+	struct content_dir *d = &s->content;
+
+	pthread_mutex_lock(&d->uploads_lock);
+	struct remote_upload *u = is_listed(d, digest, false) ? NULL : add(d, digest, true);
+	pthread_mutex_unlock(&d->uploads_lock);
+	return u;
 }
 
 /* --- sweeping --- */
@@ -83,23 +154,18 @@ static int sweep_one(const char *digest, void *arg, struct err *e)
 {
 	struct sweep *w = arg;
 	const struct content_proxy *p = w->s->content.proxy;
-	struct blob_record blob;
-	struct txn t;
 
 	if (!digest_is_valid(digest))
 		return 0;
-	pthread_rwlock_wrlock(&w->s->content.uploads);
-	int r = db_read(w->s->db, &t, e);
-
-	if (r == 0) {
-		r = blob_get(&t, digest, &blob, e);
-		db_read_end(&t);
-	}
+	struct remote_upload *u = removal_begin(w->s, digest);
+	if (!u)
+		return 0;
+	int r = content_is_stored(w->s, digest, e);
 	if (r == 0) {
 		r = p->remote->remove(p->address, digest, e);
 		*w->removed += r == 0;
 	}
-	pthread_rwlock_unlock(&w->s->content.uploads);
+	remote_upload_end(w->s, u);
 	return r < 0 ? -1 : 0;
 }
 

@@ -3,7 +3,8 @@
  * there, one store for all namespaces.
  *
  * A commit uploads before it records, so that a failure leaves the ingest for another try; a blob
- * is fetched for whoever opens it, and verified.  Collection removes there what no record names. */
+ * is fetched for whoever opens it, and verified.  Collection removes there what was written from
+ * here and no record names: what else is there belongs to others. */
 #pragma once
 
 #include "base/err.h"
@@ -23,6 +24,7 @@ struct content_remote {
 	/* the whole of fd; one that is there already is fine */
 	int (*write)(const char *address, const char *digest, uint64_t size, int fd, struct err *e);
 	int (*remove)(const char *address, const char *digest, struct err *e); /* gone: fine */
+	/* of what write() has made, nothing else */
 	int (*list)(const char *address, content_remote_visit *visit, void *arg, struct err *e);
 };
 
@@ -38,6 +40,11 @@ struct store;
 /* A file without a name that holds these bytes, at its start; a whole blob is verified. */
 int remote_fetch(struct store *s, const char *digest, uint64_t from, uint64_t size, bool is_whole,
 		 int *ret_fd, struct err *e);
-int remote_upload(struct store *s, const char *digest, uint64_t size, int fd, struct err *e);
+int remote_upload_bytes(struct store *s, const char *digest, uint64_t size, int fd, struct err *e);
+/* From before an upload till its record is made; a removal of this digest comes before or not at
+ * all.  Uploads of the same digest may overlap. */
+struct remote_upload;
+struct remote_upload *remote_upload_begin(struct store *s, const char *digest);
+void remote_upload_end(struct store *s, struct remote_upload *u); /* NULL is fine */
 /* Removes what no record names; counts it. */
 int remote_sweep_blobs(struct store *s, size_t *ret_removed, struct err *e);

@@ -3,6 +3,7 @@
 #include "base/sha256.h"
 #include "store/gc.h"
 #include "store/lease.h"
+#include "store/namespace.h"
 #include "store/store_fixture.h"
 
 #include <sys/stat.h>
@@ -237,6 +238,37 @@ TEST(shared_between_namespaces)
 	CHECK_OK(content_delete(f.s, "three", digest, &e), &e);
 	CHECK_OK(gc_run(f.s, NULL, NULL, &gc, &e), &e);
 	CHECK(gc.blobs == 1);
+}
+
+/* content_sharing_policy "isolated": who knows a digest has no right to what is behind it. */
+TEST(isolated_namespaces)
+{
+	const struct store_options opt = { .isolate_content = true };
+	AUTO_FIXTURE struct fixture f = fixture_open();
+	struct label open_to_all[] = { { "containerd.io/namespace.shareable", "true" } };
+	struct ingest_status st;
+	struct ingest *in;
+	struct err e = { 0 };
+	char *digest = digest_of(f.a, "hello"), *given = digest_of(f.a, "given");
+
+	store_close(f.s);
+	f.s = NULL;
+	CHECK_OK(store_open_with(f.root, &opt, &f.s, &e), &e);
+	put(&f, "one", "r", "hello", &NONE);
+	CHECK(content_share(f.s, "two", NULL, digest, &NONE, &e) == 0);
+	CHECK_OK(ingest_open(f.s, "two", NULL, "r", 5, digest, &in, &e), &e);
+	ingest_get_status(in, &st);
+	CHECK(st.offset == 0);
+	CHECK_OK(ingest_write(in, "hello", 5, &e), &e);
+	CHECK_OK(ingest_commit(in, 5, digest, &NONE, NULL, &e), &e);
+	ingest_close(in);
+	CHECK_STR(get(&f, "two", digest), "hello");
+	CHECK_STR(get(&f, "one", digest), "hello");
+
+	CHECK_OK(namespace_create(f.s, "all", &(struct labels){ open_to_all, 1 }, &e), &e);
+	put(&f, "all", "r", "given", &NONE);
+	CHECK(content_share(f.s, "two", NULL, given, &NONE, &e) == 1);
+	CHECK(content_share(f.s, "all", NULL, digest, &NONE, &e) == 0);
 }
 
 /* The client writes although it could share: its bytes count. */

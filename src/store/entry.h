@@ -37,6 +37,9 @@ int entry_list(struct db *db, enum table table, const struct key *prefix,
 
 int namespace_ensure(struct txn *t, const char *ns, struct err *e);
 
+/* The namespaces whose label says this. */
+int namespace_find(struct txn *t, const char *label, const char *value, struct strv *ret,
+		   struct err *e);
 /* lease NULL or "": nothing to do. */
 int lease_join(struct txn *t, const char *ns, const char *lease, const char *type, const char *id,
 	       struct err *e);

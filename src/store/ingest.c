@@ -43,7 +43,7 @@ static int admit(struct txn *t, void *arg, struct err *e)
 		if (has)
 			return lease_join(t, in->ns, in->lease, "content", in->expected, e) < 0 ? -1
 												: 1;
-		has = blob_get(t, in->expected, &blob, e);
+		has = content_is_shared(t, &in->s->content, in->expected, &blob, e);
 		if (has < 0)
 			return -1;
 		ad->is_shared = has;

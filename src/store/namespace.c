@@ -1,6 +1,7 @@
 #include "store/namespace.h"
 
 #include "base/ident.h"
+#include "base/str.h"
 #include "store/entry.h"
 #include "store/state.h"
 
@@ -26,6 +27,35 @@ int namespace_ensure(struct txn *t, const char *ns, struct err *e)
 	if (has != 0)
 		return has < 0 ? -1 : 0;
 	return entry_put(t, TABLE_NAMESPACES, &k, fields, &r, e);
+}
+
+struct search {
+	const char *label, *value;
+	struct strv *ret;
+};
+
+static int find(struct txn *t UNUSED, const MDB_val *key UNUSED, const MDB_val *value, void *arg,
+		struct err *e)
+{
+	AUTO_ARENA struct arena *a = arena_new();
+	struct search *w = arg;
+	struct namespace_record r;
+
+	if (rec_decode(a, fields, value, &r, e) < 0)
+		return -1;
+	const char *has = labels_get(&r.labels, w->label);
+	if (has && strcmp(has, w->value) == 0)
+		strv_add(w->ret, r.name);
+	return 0;
+}
+
+int namespace_find(struct txn *t, const char *label, const char *value, struct strv *ret,
+		   struct err *e)
+{
+	struct search w = { label, value, ret };
+	struct key every = { .n = 0 };
+
+	return db_walk(t, TABLE_NAMESPACES, &every, find, &w, e);
 }
 
 struct change {

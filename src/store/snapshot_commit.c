@@ -122,7 +122,8 @@ static int commit_dir(struct call *c, const struct layers *l, struct err *e)
 		return -1;
 	if (c->sn->ops->seal && c->sn->ops->seal(c->sn, l, &c->usage, e) < 0)
 		return -1;
-	if (((c->sn->ops->seal || !c->is_synced) && make_durable(fd, e) < 0) || db_write(c->s->db, commit, c, e) < 0)
+	if (((c->sn->ops->seal || !c->is_synced) && make_durable(fd, e) < 0) ||
+	    db_write(c->s->db, commit, c, e) < 0)
 		return -1;
 	if (c->sn->ops->sealed)
 		c->sn->ops->sealed(c->sn, l);

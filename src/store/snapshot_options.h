@@ -36,5 +36,6 @@ struct store_options {
 	const struct snapshot_proxy *proxies;
 	size_t n_proxies;
 	const struct content_proxy *content; /* where blobs are kept instead; or NULL */
+	bool isolate_content; /* a namespace has a blob only if its bytes came there */
 	const char *mounts_path; /* of the activations' mounts; NULL: below the root */
 };

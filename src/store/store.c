@@ -31,9 +31,9 @@ static int open_parts(struct store *s, const struct store_options *opt, struct e
 	size_t removed = 0;
 
 	if (lock_root(s, e) < 0 || db_open(path, &s->db, e) < 0 ||
-	    content_dir_open(&s->content, s->root, opt->content, e) < 0 || snapshotters_open(s, opt, e) < 0 ||
-	    activations_open(&s->activations, mounts, e) < 0 || content_recover(s, e) < 0 ||
-	    activations_recover(s, e) < 0)
+	    content_dir_open(&s->content, s->root, opt->content, e) < 0 ||
+	    snapshotters_open(s, opt, e) < 0 || activations_open(&s->activations, mounts, e) < 0 ||
+	    content_recover(s, e) < 0 || activations_recover(s, e) < 0)
 		return -1;
 	for (size_t i = 0; i < s->snapshotters.n; i++)
 		if (!s->snapshotters.v[i].proxy && /* it may wait for us, and has time */
@@ -56,6 +56,7 @@ int store_open_with(const char *root, const struct store_options *opt, struct st
 
 	s->root = xstrdup(root);
 	s->lockfd = s->content.fd = s->activations.fd = -1;
+	s->content.is_isolated = opt->isolate_content;
 	s->is_gc_due = true; /* whatever was due when the last process ended */
 	pthread_mutex_init(&s->gc, NULL);
 	if (open_parts(s, opt, e) < 0) {

@@ -108,8 +108,13 @@ int tree_walk(int rootfd, tree_visit *visit, void *arg)
 
 /* --- usage --- */
 
+/* A container can make more entries than anybody wants to count, and hard links to more files than
+ * anybody wants to remember. */
+enum { USAGE_ENTRIES = 16 << 20, USAGE_LINKED = 1 << 20, USAGE_ENOUGH = 1 };
+
 struct usage {
 	int64_t bytes, inodes;
+	uint64_t entries;
 	struct inodes seen;
 };
 
@@ -120,7 +125,10 @@ static int count(const struct tree_entry *t, void *arg)
 
 	if (t->when == TREE_LEAVE)
 		return 0;
-	if (t->when == TREE_LEAF && t->st.st_nlink > 1 && !inodes_add(&u->seen, &t->st, &i))
+	if (u->entries++ == USAGE_ENTRIES)
+		return USAGE_ENOUGH;
+	if (t->when == TREE_LEAF && t->st.st_nlink > 1 && u->seen.n < USAGE_LINKED &&
+	    !inodes_add(&u->seen, &t->st, &i))
 		return 0;
 	u->bytes += (int64_t)t->st.st_blocks * 512;
 	u->inodes++;
@@ -140,5 +148,5 @@ int tree_usage(int rootfd, int64_t *ret_bytes, int64_t *ret_inodes)
 	inodes_done(&u.seen);
 	*ret_bytes = u.bytes;
 	*ret_inodes = u.inodes;
-	return r;
+	return r == USAGE_ENOUGH ? 0 : r;
 }

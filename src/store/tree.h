@@ -22,12 +22,14 @@ struct tree_entry {
 
 enum { TREE_DEPTH = 1024 };
 
-/* Everything below rootfd, which is not visited itself.  visit returns 0 or -errno, which ends the
- * walk.  -ELOOP when it is deeper than TREE_DEPTH.  What vanishes meanwhile is passed over. */
+/* Everything below rootfd, which is not visited itself.  visit returns 0 or what ends the walk:
+ * -errno, or another result.  -ELOOP when it is deeper than TREE_DEPTH.  What vanishes meanwhile is
+ * passed over. */
 typedef int tree_visit(const struct tree_entry *t, void *arg);
 int tree_walk(int rootfd, tree_visit *visit, void *arg);
 
-/* Blocks (in bytes) and inodes of the tree, hard links once; rootfd's own included. */
+/* Blocks (in bytes) and inodes of the tree, hard links once; rootfd's own included.  Of a tree with
+ * more than 16 Mi entries the first so many; links to more than 1 Mi files count as files. */
 int tree_usage(int rootfd, int64_t *ret_bytes, int64_t *ret_inodes);
 
 /* A copy of the tree below `from` into the empty directory `to`: owners, modes, times, extended

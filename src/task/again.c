@@ -29,7 +29,7 @@ static void again_free(struct again *a)
 	}
 	loop_timer_remove(a->timer);
 	task_unref(a->t);
-	free(a);
+	FREE_SHARED(a);
 }
 
 static void post_end(void *arg)

@@ -258,8 +258,6 @@ void grpc_meta(struct grpc_client *c, const char *key, const char *value)
 
 void grpc_trace(struct grpc_client *c, struct str *log, const char *who)
 {
-	if (log)
-		grpc_meta(c, TRACE_ASK, "1");
 	c->trace = log;
 	c->trace_who = who;
 }

@@ -290,6 +290,8 @@ struct grpc_stream *grpc_client_submit(struct grpc_client *c, const char *path,
 	}
 	for (size_t i = 0; i < c->n_meta; i++)
 		add(&h, c->meta[i].key, c->meta[i].value);
+	if (c->trace)
+		add(&h, TRACE_ASK, "1");
 	if (opt && opt->lease)
 		add(&h, "containerd-lease", opt->lease);
 

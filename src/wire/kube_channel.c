@@ -36,8 +36,7 @@ const struct kube_channel_protocol *kube_channel_choose(const char *list)
 	return NULL;
 }
 
-/* --- base64
- * ------------------------------------------------------------------------------------- */
+/* --- base64 --- */
 
 static int value_of(uint8_t c)
 {
@@ -85,8 +84,7 @@ static const char *decode(struct kube_channel_in *c, const uint8_t *p, size_t n,
 	return NULL;
 }
 
-/* --- messages
- * ----------------------------------------------------------------------------------- */
+/* --- messages --- */
 
 static const char *start(struct kube_channel_in *c, uint8_t first)
 {

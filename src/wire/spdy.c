@@ -77,8 +77,7 @@ struct str *spdy_out(struct spdy *s)
 	return &s->out;
 }
 
-/* --- numbers and frames
- * ------------------------------------------------------------------------- */
+/* --- numbers and frames --- */
 
 static uint32_t get_u32(const void *bytes)
 {
@@ -108,8 +107,7 @@ static void put_two(struct spdy *s, enum type type, uint32_t a, uint32_t b)
 	put_u32(&s->out, b);
 }
 
-/* --- streams
- * ------------------------------------------------------------------------------------ */
+/* --- streams --- */
 
 static struct spdy_stream *find(const struct spdy *s, uint32_t id)
 {
@@ -158,8 +156,7 @@ void spdy_go_away(struct spdy *s)
 	go_away(s, 0);
 }
 
-/* --- what is sent
- * ------------------------------------------------------------------------------- */
+/* --- what is sent --- */
 
 void spdy_accept(struct spdy *s, uint32_t stream)
 {
@@ -225,8 +222,7 @@ void spdy_passed(struct spdy *s, uint32_t stream, size_t n)
 		give_back(s, stream, &st->passed, n);
 }
 
-/* --- control frames
- * ----------------------------------------------------------------------------- */
+/* --- control frames --- */
 
 static void fail(struct spdy *s, struct spdy_event *ret, const char *reason)
 {
@@ -395,8 +391,7 @@ static void on_control(struct spdy *s, struct spdy_event *ret)
 	str_reset(&s->body);
 }
 
-/* --- bytes
- * -------------------------------------------------------------------------------------- */
+/* --- bytes --- */
 
 static bool is_control(const struct spdy *s)
 {

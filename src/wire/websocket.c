@@ -16,8 +16,7 @@ void ws_done(struct ws *w)
 	str_done(&w->out);
 }
 
-/* --- what is sent
- * ------------------------------------------------------------------------------- */
+/* --- what is sent --- */
 
 static void put_head(struct ws *w, enum opcode op, uint64_t n)
 {
@@ -51,8 +50,7 @@ void ws_close(struct ws *w, enum ws_code code)
 	str_addn(&w->out, b, sizeof b);
 }
 
-/* --- what comes
- * --------------------------------------------------------------------------------- */
+/* --- what comes --- */
 
 static void fail(struct ws *w, struct ws_event *ret, const char *reason)
 {

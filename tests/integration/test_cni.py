@@ -540,6 +540,12 @@ class Screened(NetworkTest):
         reach = json.loads(self.ctr("inspect", "web", "Network.Reach").stdout)
         self.assertEqual(reach, ["8101->80/tcp: from everywhere, if the host's rules for INPUT let it in",
                                  "192.0.2.1:8102->80/tcp: from whoever reaches 192.0.2.1, if the host's rules for INPUT let it in"])
+        # who was let in to one address was not let in to another one
+        sh("ip", "addr", "add", "192.0.2.9/24", "dev", "up-outside")
+        self.addCleanup(sh, "ip", "addr", "del", "192.0.2.9/24", "dev", "up-outside")
+        self.rule("INPUT", "-d", "192.0.2.9", "-p", "tcp", "--dport", "8101", "-j", "DROP")
+        self.assertEqual(fetch("192.0.2.1", 8101, outside=True), "web\n")
+        self.assertEqual(fetch("192.0.2.9", 8101, outside=True, tries=1), "")
         self.rule("FORWARD", "-p", "tcp", "--dport", "80", "-j", "DROP")
         self.assertEqual(fetch("192.0.2.1", 8101, outside=True, tries=1), "")
 

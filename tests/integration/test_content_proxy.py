@@ -105,6 +105,18 @@ class Away(DaemonTest):
         self.collect()
         wait_for("the blob to go there, too", lambda: digest not in self.there())
 
+    def test_what_others_have_there_stays(self):
+        ours, theirs = ("sha256:" + hashlib.sha256(t).hexdigest() for t in (b"ours", b"theirs"))
+        self.other.ctr("content", "ingest", "their-ref", input="theirs")
+        self.other.ctr("content", "label", theirs, "containerd.io/gc.root=yes")
+        self.ctr("content", "ingest", "our-ref", input="ours")
+        self.ctr("content", "label", ours, "containerd.io/gc.root=yes")
+        self.ctr("content", "rm", ours)
+        self.collect()
+        wait_for("ours to go", lambda: ours not in self.there())
+        self.assertIn(theirs, self.there())
+        self.other.ctr("content", "rm", theirs)
+
     def test_a_blob_that_is_lost_there(self):
         digest = "sha256:" + hashlib.sha256(b"lost").hexdigest()
         self.ctr("content", "ingest", "lost-ref", input="lost")

@@ -549,8 +549,19 @@ class Hostile(CriTest):
             self.assertEqual(self.refused(self.cri, "RunPodSandbox", {"config": config}), "INVALID_ARGUMENT", field)
         for dns in ({"servers": ["1.2.3.4\nnameserver 6.6.6.6"]}, {"options": ["x\ny"]}, {"searches": ["a\rb"]}):
             self.assertEqual(self.refused(self.pod, "dns", dns_config=dns), "INVALID_ARGUMENT")
+        self.assertEqual(self.refused(self.pod, "fast", network="POD", annotations={"kubernetes.io/egress-bandwidth": "1Gib"}), "INVALID_ARGUMENT")
         self.assertEqual(self.cri("ListPodSandbox")["items"], [])
         self.assertEqual(os.listdir(self.daemon.state / "io.casco.cri" / "sandboxes"), [])
+
+    def test_a_pods_files_are_no_part_of_the_state(self):
+        """STATE is a tmpfs mostly: what a container may write there is the host's memory."""
+        pod = self.pod("writer")
+        state, root = (d / "io.casco.cri" / "sandboxes" / pod[0] for d in (self.daemon.state, self.daemon.root))
+        self.assertEqual((os.listdir(state), sorted(os.listdir(root))), (["shm"], ["hostname", "hosts", "resolv.conf"]))
+        self.wait_for_end(self.container(pod, "dd", "if=/dev/zero", "of=/etc/hosts", "bs=1M", "count=2"))
+        self.assertEqual((root / "hosts").stat().st_size, 2 << 20)
+        self.cri("RemovePodSandbox", {"pod_sandbox_id": pod[0]})
+        self.assertEqual((state.exists(), root.exists()), (False, False))
 
     def test_numbers_out_of_range(self):
         pod = self.pod("numbers")

@@ -9,7 +9,7 @@ import cri
 import rpc
 from casco import CONFIG, SHARE, Daemon, DaemonTest, Scratch
 from registry import layer, mkimage
-from stub_registry import Stub
+from stub_registry import INDEX, MANIFEST, Stub
 
 BASIC = 'Basic realm="test"'
 
@@ -25,7 +25,8 @@ class Images(DaemonTest):
     def setUpClass(cls):
         cls.scratch = Scratch()
         cls.addClassCleanup(cls.scratch.remove)
-        cls.daemon = Daemon(cls.scratch.path, config=CONFIG + cls.config)
+        layers = f"\n[plugins.'io.containerd.snapshotter.v1.overlayfs']\n  root_path = '{cls.scratch.path}/layers'\n"
+        cls.daemon = Daemon(cls.scratch.path, config=CONFIG + cls.config + layers)
         cls.daemon.start()
         cls.addClassCleanup(cls.daemon.stop)
         cls.cri = cri.Cri(cls.daemon.address)
@@ -75,7 +76,7 @@ class Images(DaemonTest):
         self.assertIn(info["chainID"], self.k8s("snapshots", "list").stdout)
         # unpacked, and counted
         [fs] = self.cri("ImageFsInfo")["image_filesystems"]
-        self.assertEqual(fs["fs_id"]["mountpoint"], f"{self.daemon.root}/io.containerd.snapshotter.v1.overlayfs")
+        self.assertEqual(fs["fs_id"]["mountpoint"], str(self.scratch.path / "layers"))
         self.assertGreater(int(fs["used_bytes"]["value"]), 5000)
         self.assertGreaterEqual(int(fs["inodes_used"]["value"]), 2)
         self.assertLess(abs(int(fs["timestamp"]) / 1e9 - time.time()), 60)
@@ -89,6 +90,39 @@ class Images(DaemonTest):
         self.cri("RemoveImage", {"image": {"image": self.reference}})  # gone is gone
         self.assertEqual(self.pull(digest), pulled)
         self.assertEqual(self.status(digest)["image"]["repo_tags"], [])
+
+    def test_an_index_that_shows_another_image_than_it_runs(self):
+        """Two manifests, the first without a type: whoever passes it over takes a public image's name for it."""
+        public = self.pull()
+        shown = self.stub.add_document(json.loads(self.stub.documents[self.stub.top][0]), MANIFEST)
+        kept = dict(self.stub.blobs)
+        self.stub.image([layer([("evil", b"evil")])])
+        evil = self.stub.config
+        hidden = self.stub.add_document(json.loads(self.stub.documents[self.stub.top][0]), MANIFEST)
+        del hidden["mediaType"]
+        kept[hidden["digest"]] = self.stub.documents[hidden["digest"]][0]  # where what has no type is looked for
+        self.stub.blobs.update(kept)
+        self.stub.manifest({"schemaVersion": 2, "mediaType": INDEX, "manifests": [hidden, shown]}, INDEX)
+        self.assertEqual(self.pull(self.repository + ":1"), evil)
+        targets = {line.split()[0]: line.split()[2] for line in self.k8s("images", "list").stdout.splitlines()[1:]}
+        self.assertEqual((targets[public], targets[evil]), (shown["digest"], self.stub.top))
+        self.assertEqual(self.status(public)["image"]["repo_digests"], [f"{self.repository}@{shown['digest']}"])
+        # and a record that lies about its id is nobody's by that
+        self.k8s("images", "tag", "--force", f"{self.repository}@{self.stub.top}", public)
+        self.assertEqual(self.status(public)["image"]["repo_digests"], [f"{self.repository}@{shown['digest']}"])
+        self.assertEqual(self.parent_of(public), json.loads(self.status(public, True)["info"]["info"])["chainID"])
+
+    def parent_of(self, image):
+        """The snapshot that a container of the image is made of."""
+        config = {"metadata": {"name": "p", "namespace": "n", "uid": "u"}, "linux": {"security_context": {"namespace_options": {"network": "NODE"}}}}
+        pod = self.cri("RunPodSandbox", {"config": config})["pod_sandbox_id"]
+        box = self.cri("CreateContainer", {"pod_sandbox_id": pod, "sandbox_config": config,
+                                           "config": {"metadata": {"name": "b"}, "image": {"image": image}, "command": ["/file"]}})["container_id"]
+        try:
+            [line] = [s.split() for s in self.k8s("snapshots", "list").stdout.splitlines() if s.startswith(box)]
+            return line[1]
+        finally:
+            self.cri("RemovePodSandbox", {"pod_sandbox_id": pod})
 
     def test_images_of_others(self):
         """What ctr brings is kubelet's as well; what is not whole is nobody's."""

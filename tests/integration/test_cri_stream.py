@@ -6,16 +6,22 @@ import os
 import pathlib
 import re
 import socket
+import ssl
 import struct
 import time
 import unittest
 
 import rpc
-from casco import CONFIG, Daemon, Scratch, wait_for
+from casco import CONFIG, Daemon, Scratch, processes, wait_for
 from streams import Forward, Refused, Remote, Spdy, WebSocket, Wire, control
 from test_cri import CriTest
 
 SUCCESS = {"metadata": {}, "status": "Success"}
+
+
+def memory(daemon):
+    """In KiB."""
+    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text())[1])
 
 
 class StreamTest(CriTest):
@@ -124,17 +130,28 @@ class Exec:
         wait_for("the command's end", lambda: "done" in self.exec("cat", "/tmp/done").end()[0].decode())
         wait_for("its record to go", lambda: len(self.execs()[1].splitlines()) <= 4)
 
+    def test_those_that_clients_leave_are_bounded(self):
+        """They run on, as with containerd; of one container no more than 32."""
+        def running():
+            return len(processes("sleep 57.711"))
+        for n in range(1, 35):
+            r = self.exec("sh", "-c", "echo up; exec sleep 57.711", stderr=False)
+            r.expect(b"up")
+            r.wire.close()
+            wait_for("the command", lambda n=n: running() >= min(n, 32))
+        wait_for("the oldest to go", lambda: running() == 32)
+        self.exec("killall", "sleep").end()
+        wait_for("their ends", lambda: not running())
+
     def test_a_client_that_does_not_read(self):
         """The process waits, nobody else does, and the daemon keeps little."""
-        def memory():
-            return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.daemon.process.pid}/status").read_text())[1])
-        before = memory()
+        before = memory(self.daemon)
         slow = [self.exec("sh", "-c", "yes"), self.exec("yes", kind=WebSocket)]
         time.sleep(0.5)
         began = time.monotonic()
         self.assertEqual(self.exec("echo", "hi").end()[0], b"hi\n")
         self.assertLess(time.monotonic() - began, 2)
-        self.assertLess(memory() - before, 4096)
+        self.assertLess(memory(self.daemon) - before, 4096)
         for r in slow:
             r.wire.close()
         self.exec("killall", "yes").end()
@@ -273,7 +290,7 @@ class PortForward:
 
 
 class Hostile:
-    """attacks.md, class I and O: whatever a client sends, the next one is served."""
+    """A client that has a token and sends what it should not, and strangers without one: whatever comes, the next client is served."""
 
     def tearDown(self):
         self.assertEqual(self.exec("echo", "alive").end(), (b"alive\n", b"", SUCCESS))
@@ -401,13 +418,34 @@ class Hostile:
         w.rest()
         self.assertEqual((w.channels[1], w.pongs, w.code), (b"pieces", [b"ping"], 1000))
 
+    def test_one_pod_has_a_share_of_the_connections(self):
+        def one():
+            return Forward(self.url("PortForward", pod_sandbox_id=self.a_pod[0], port=[80]))
+        many = [one() for _ in range(128)]
+
+        def refused(make):
+            try:
+                make().wire.close()
+            except Refused as e:
+                return e.status, e.body
+            return None
+        for make in (one, lambda: self.exec("true")):
+            self.assertEqual(refused(make), (429, "the pod has too many streams open\n"))
+        for f in many:
+            f.wire.close()
+        wait_for("the places", lambda: not refused(one))
+
     def test_those_who_say_nothing(self):
-        """Many silent connections keep nobody out for long: there is a bound, and each has ten seconds."""
+        """Many silent connections keep nobody out: there is a bound, and the oldest of them goes."""
         host, port = re.search(r"//([^/:]*):(\d+)/", self.exec_url("true")).groups()
         silent = [socket.create_connection((host, int(port))) for _ in range(64)]
         try:
-            with socket.create_connection((host, int(port)), timeout=5) as extra:
-                self.assertEqual(extra.recv(1), b"")
+            self.assertEqual(self.exec("echo", "hi").end()[0], b"hi\n")
+            silent[0].settimeout(5)
+            self.assertEqual(silent[0].recv(1), b"")
+            silent[-1].settimeout(0.1)
+            with self.assertRaises(TimeoutError):
+                silent[-1].recv(1)
         finally:
             for s in silent:
                 s.close()
@@ -433,6 +471,25 @@ class Secured(StreamTest):
             Spdy(url.replace("https", "http"))
         self.assertEqual(self.exec("true").end()[2], SUCCESS)
 
+    def test_strangers_handshakes_are_bounded(self):
+        """They cost the daemon's one loop more than those who offer them."""
+        host, port = re.search(r"//([^/:]*):(\d+)/", self.exec_url("true")).groups()
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        began = time.monotonic()
+        for _ in range(70):
+            context.wrap_socket(socket.create_connection((host, int(port)), timeout=5)).close()
+        self.assertGreater(time.monotonic() - began, 1)
+
+    def test_nothing_is_kept_behind_the_end(self):
+        w = Spdy(self.exec_url("true"))
+        before = memory(self.daemon)
+        w.socket.sendall(control(9, struct.pack(">II", 0, 0)))  # breaks the protocol
+        for _ in range(48):
+            w.socket.sendall(bytes(1 << 20))
+        self.assertLess(memory(self.daemon) - before, 16 << 10)
+        w.close()
+
 
 class Configured(unittest.TestCase):
     def start(self, text):
@@ -444,7 +501,8 @@ class Configured(unittest.TestCase):
 
     def test_a_key_pair_is_whole_or_not_there(self):
         for text, words in (("enable_tls_streaming = true\n[plugins.'io.containerd.grpc.v1.cri'.x509_key_pair_streaming]\ntls_cert_file = '/x'\n", "must set X509KeyPairStreaming.TLSKeyFile"),
-                            ("[plugins.'io.containerd.grpc.v1.cri'.x509_key_pair_streaming]\ntls_cert_file = '/x'\n", "EnableTLSStreaming is not set")):
+                            ("[plugins.'io.containerd.grpc.v1.cri'.x509_key_pair_streaming]\ntls_cert_file = '/x'\n", "EnableTLSStreaming is not set"),
+                            ("enable_tls_streaming = true\n[plugins.'io.containerd.grpc.v1.cri'.x509_key_pair_streaming]\ntls_cert_file = '/x'\ntls_key_file = '/y'\n", "failed to create stream server: TLS: certificate /x: ")):
             with self.assertRaises(AssertionError) as caught:
                 self.start(text).start()
             self.assertIn(words, str(caught.exception))
@@ -453,7 +511,13 @@ class Configured(unittest.TestCase):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        d = self.start(f"stream_server_port = '{port}'\nstream_server_address = '127.0.0.1'\nstream_idle_timeout = '300ms'\n").start()
+        d = self.start(f"stream_server_port = '{port}'\nstream_server_address = '127.0.0.1'\nstream_idle_timeout = '300ms'\n")
+        # what a daemon leaves that is killed while it makes an exec
+        left = d.state / "io.casco.cri" / "stdio" / "AbCdEf"
+        left.mkdir(parents=True)
+        os.mkfifo(left / "stdout")
+        d.start()
+        self.assertEqual(list(left.parent.iterdir()), [])
         with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
             began = time.monotonic()
             self.assertEqual(s.recv(1), b"")

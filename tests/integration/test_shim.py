@@ -232,6 +232,15 @@ class Start(unittest.TestCase):
     def test_info_and_version(self):
         r = subprocess.run([SHIM, "-info"], input=field(1, "containerd.runc.v1.Options"), capture_output=True, check=True)
         self.assertEqual(fields(r.stdout)[1], b"io.containerd.runc.v2")
+        features = json.loads(fields(fields(r.stdout)[4])[2])
+        self.assertIn("rro", features["mountOptions"])
+        # another runtime speaks for itself
+        other = self.scratch.path / "other"
+        other.write_text("#!/bin/sh\necho '{\"mountOptions\": [\"'$1'\"]}'\n")
+        other.chmod(0o755)
+        options = field(1, "containerd.runc.v1.Options") + field(2, field(6, str(other)))
+        r = subprocess.run([SHIM, "-info"], input=options, capture_output=True, check=True)
+        self.assertEqual(json.loads(fields(fields(r.stdout)[4])[2]), {"mountOptions": ["features"]})
         r = subprocess.run([SHIM, "-v"], capture_output=True, text=True, check=True)
         self.assertIn("Version:", r.stdout)
 

@@ -19,6 +19,10 @@
 /* Its own namespaces, if it has any, are not ours: all of our blobs are in one. */
 #define NAMESPACE "default"
 
+/* What our commits say of a blob, and what is ours to remove. */
+#define LABEL "containerd.io/gc.root"
+#define OURS "casco"
+
 static const uint64_t second = UINT64_C(1000000000);
 /* A blob may be large; what has no bytes is quick. */
 enum { SLOW = 600, QUICK = 30, CHUNK = 1 << 20 };
@@ -158,8 +162,8 @@ static int commit(struct writer *w, struct err *e)
 	write_request q;
 
 	P(write_content_request__labels_entry__init)(&label);
-	label.key = (char *)"containerd.io/gc.root";
-	label.value = (char *)"casco";
+	label.key = (char *)LABEL;
+	label.value = (char *)OURS;
 	P(write_content_request__init)(&q);
 	q.action = CONTAINERD__SERVICES__CONTENT__V1__WRITE_ACTION__COMMIT;
 	q.total = (int64_t)w->size;
@@ -210,7 +214,16 @@ static int remove_blob(const char *address, const char *digest, struct err *e)
 	return 0;
 }
 
-/* The list ends before the first visit: visitors call the other program, too. */
+static bool is_ours(const V1(Info) * info)
+{
+	for (size_t i = 0; i < info->n_labels; i++)
+		if (strcmp(info->labels[i]->key, LABEL) == 0)
+			return strcmp(info->labels[i]->value, OURS) == 0;
+	return false;
+}
+
+/* The list ends before the first visit: visitors call the other program, too.  The labels are
+ * looked at again: visitors remove, and not every program knows filters. */
 static int gather(struct grpc_stream *s, struct arena *a, struct strv *ret, struct err *e)
 {
 	enum { LIST_MAX = 1 << 20 };
@@ -219,13 +232,15 @@ static int gather(struct grpc_stream *s, struct arena *a, struct strv *ret, stru
 
 	while ((more = grpc_stream_recv(s, a, (void **)&rsp, e)) > 0)
 		for (size_t i = 0; i < rsp->n_info && ret->n < LIST_MAX; i++)
-			strv_add(ret, rsp->info[i]->digest);
+			if (is_ours(rsp->info[i]))
+				strv_add(ret, rsp->info[i]->digest);
 	return more;
 }
 
 static int list(const char *address, content_remote_visit *visit, void *arg, struct err *e)
 {
 	const struct grpc_options opt = { .timeout_ns = QUICK * second };
+	char *filter = (char *)"labels.\"" LABEL "\"==" OURS;
 	V1(ListContentRequest) q;
 	AUTO_ARENA struct arena *a = arena_new();
 	AUTO_STRV struct strv digests = { 0 };
@@ -233,6 +248,8 @@ static int list(const char *address, content_remote_visit *visit, void *arg, str
 	AUTO_GRPC_STREAM struct grpc_stream *s = NULL;
 
 	P(list_content_request__init)(&q);
+	q.filters = &filter;
+	q.n_filters = 1;
 	if (dial(address, &c, e) < 0 ||
 	    grpc_stream_open(c, METHOD("List"), &P(list_content_response__descriptor), &opt, &s,
 			     e) < 0 ||

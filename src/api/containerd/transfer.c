@@ -12,6 +12,7 @@
 #include "api/containerd/worker_run.h"
 #include "base/log.h"
 #include "base/timefmt.h"
+#include "image/hosts.h"
 #include "store/lease.h"
 
 #include "containerd/services/transfer/v1/transfer.pb-c.h"
@@ -51,24 +52,6 @@ static int on_auth(struct arena *a, const char *host, const char *const *www_aut
 }
 
 /* --- what the request says -------------------------------------------------------------------- */
-
-static const char **split_dirs(struct arena *a, const char *list)
-{
-	size_t n = 0, cap = 2;
-
-	for (const char *p = list; *p; p++)
-		cap += *p == ':';
-
-	const char **dirs = arena_array(a, cap, sizeof *dirs);
-	while (*list) {
-		size_t len = strcspn(list, ":");
-
-		if (len)
-			dirs[n++] = arena_strndup(a, list, len);
-		list += len + (list[len] == ':');
-	}
-	return dirs;
-}
 
 static int set_platform(const Containerd__Types__Platform *p, struct platform *ret, struct err *e)
 {
@@ -142,7 +125,7 @@ static int from_registry(struct transfer *t, const oci_registry *s, struct err *
 			p->has_auth = true;
 		}
 	}
-	p->hosts_dirs = split_dirs(t->call.arena, dirs);
+	p->hosts_dirs = hosts_split_dirs(t->call.arena, dirs);
 	return 0;
 }
 

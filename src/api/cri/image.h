@@ -16,9 +16,7 @@ struct cri_image {
 	struct strv tags, digests; /* of those that are references */
 	uint64_t size; /* of index, manifest, config and layers */
 	bool is_pinned;
-	const char *config; /* the document, or NULL when it cannot be read any more */
-	size_t n_config;
-	struct image_config parsed;
+	const char *user; /* of the config, or NULL when that cannot be read any more */
 };
 
 struct cri_images {
@@ -34,9 +32,9 @@ void cri_images_done(struct cri_images *l);
 /* By an id, the beginning of one alone, or a name in any of its forms.  NULL: none. */
 const struct cri_image *cri_images_find(const struct cri_images *l, const char *name);
 
-/* The id of what a record's target is, for this machine, and its size. */
+/* The id of what a record's target is, for this machine. */
 int cri_image_id(const struct call *call, const struct oci_descriptor *target, const char **ret,
-		 uint64_t *ret_size, struct err *e);
+		 struct err *e);
 
 /* Pulls that are on their way: the same image with the same credentials is pulled once. */
 struct cri_pulls;

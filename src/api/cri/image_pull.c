@@ -3,6 +3,7 @@
 #include "api/containerd/transfer_image.h"
 #include "api/containerd/worker_run.h"
 #include "api/cri/image.h"
+#include "base/base64.h"
 #include "base/sha256.h"
 #include "base/timefmt.h"
 #include "cri/cri.h"
@@ -16,10 +17,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { LEASE_HOURS = 24, LOOK_MS = 100 };
+enum { LEASE_HOURS = 24, LOOK_MS = 100, CREDENTIALS_MAX = 1 << 20 };
 
-/* --- one pull for all who want the same
- * --------------------------------------------------------- */
+/* --- one pull for all who want the same --- */
 
 struct flight {
 	struct flight *next;
@@ -118,8 +118,7 @@ static void land(struct cri_pulls *p, struct flight *mine)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* --- credentials
- * -------------------------------------------------------------------------------- */
+/* --- credentials --- */
 
 struct pull {
 	struct call call; /* first: of the hooks that publish */
@@ -128,43 +127,14 @@ struct pull {
 	const char *domain; /* of the reference */
 };
 
-static int base64_value(char c)
-{
-	return c >= 'A' && c <= 'Z'   ? c - 'A'
-	       : c >= 'a' && c <= 'z' ? c - 'a' + 26
-	       : c >= '0' && c <= '9' ? c - '0' + 52
-	       : c == '+'             ? 62
-	       : c == '/'             ? 63
-				      : -1;
-}
-
-/* NULL: it is no base64. */
-static char *decode(struct arena *a, const char *text)
-{
-	char *out = arena_alloc(a, strlen(text) + 1);
-	unsigned bits = 0, n_bits = 0;
-	size_t n = 0;
-
-	for (; *text && *text != '='; text++) {
-		int v = base64_value(*text);
-
-		if (v < 0)
-			return NULL;
-		bits = bits << 6 | (unsigned)v;
-		n_bits += 6;
-		if (n_bits >= 8) {
-			n_bits -= 8;
-			out[n++] = (char)(bits >> n_bits);
-		}
-	}
-	return text[strspn(text, "=")] ? NULL : out;
-}
-
 /* "USER:PASSWORD", packed. */
 static int take_packed(struct arena *a, const char *packed, struct transfer_credentials *ret,
 		       struct err *e)
 {
-	char *text = decode(a, packed), *colon = text ? strchr(text, ':') : NULL;
+	size_t n;
+	AUTO_FREE char *plain = base64_decode(packed, CREDENTIALS_MAX, &n);
+	char *text = plain ? arena_strdup(a, plain) : NULL;
+	char *colon = text ? strchr(text, ':') : NULL;
 
 	if (!colon)
 		return err_set(e, ERR_INVALID_ARGUMENT, "invalid decoded auth");
@@ -224,26 +194,7 @@ static int on_auth(struct arena *a, const char *host, UNUSED const char *const *
 	return credentials(p->auth, a, host, ret, e);
 }
 
-/* --- the pull
- * ----------------------------------------------------------------------------------- */
-
-static const char **split_dirs(struct arena *a, const char *list)
-{
-	size_t n = 0, cap = 2;
-
-	for (const char *p = list; *p; p++)
-		cap += *p == ':';
-
-	const char **dirs = arena_array(a, cap, sizeof *dirs);
-	while (*list) {
-		size_t len = strcspn(list, ":");
-
-		if (len)
-			dirs[n++] = arena_strndup(a, list, len);
-		list += len + (list[len] == ':');
-	}
-	return dirs;
-}
+/* --- the pull --- */
 
 static int make_lease(struct pull *p, struct err *e)
 {
@@ -270,10 +221,9 @@ static int store_names(struct pull *p, const struct reference *ref,
 	const struct oci_descriptor *target = &result->images[0].target;
 	struct arena *a = p->call.arena;
 	struct labels labels = { 0 };
-	uint64_t size;
 
 	labels_set(a, &labels, CRI_IMAGE_LABEL, "managed");
-	if (cri_image_id(&p->call, target, ret_id, &size, e) < 0)
+	if (cri_image_id(&p->call, target, ret_id, e) < 0)
 		return -1;
 	if (transfer_put_image(&p->call, *ret_id, target, &labels, e) < 0)
 		return err_wrap(e, "failed to create image reference \"%s\"", *ret_id);
@@ -305,7 +255,7 @@ static int run(struct pull *p, const struct reference *ref, const char *referenc
 		.kind = TRANSFER_PULL,
 		.hooks = &hooks,
 		.pull = { .reference = reference,
-			  .hosts_dirs = split_dirs(p->call.arena, cfg->registry_config ?: ""),
+			  .hosts_dirs = hosts_split_dirs(p->call.arena, cfg->registry_config ?: ""),
 			  .default_scheme = "",
 			  .max_downloads = cfg->max_downloads,
 			  .has_auth = p->auth,

@@ -6,6 +6,7 @@
 #include "base/jsonw.h"
 #include "base/num.h"
 #include "cri/cri.h"
+#include "cri/image_read.h"
 #include "engine/collector.h"
 #include "store/image.h"
 #include "store/snapshot.h"
@@ -25,8 +26,7 @@ static struct call call_of(struct rpc_call *c)
 			      .cancel = c->cancel };
 }
 
-/* --- as messages
- * -------------------------------------------------------------------------------- */
+/* --- as messages --- */
 
 static char **copy_list(struct arena *a, const struct strv *l)
 {
@@ -64,8 +64,8 @@ static Runtime__V1__Image *to_message(struct arena *a, const struct cri_image *i
 	m->n_repo_digests = im->digests.n;
 	m->size = im->size;
 	m->pinned = im->is_pinned;
-	if (im->config)
-		set_user(a, im->parsed.user, m);
+	if (im->user)
+		set_user(a, im->user, m);
 	return m;
 }
 
@@ -94,8 +94,7 @@ static int collect(struct rpc_call *c, const Runtime__V1__ImageFilter *filter,
 	return 0;
 }
 
-/* --- methods
- * ------------------------------------------------------------------------------------ */
+/* --- methods --- */
 
 static int list(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 {
@@ -124,19 +123,28 @@ static int stream(struct rpc_call *c, const void *req, UNUSED void *rsp, struct 
 	return 0;
 }
 
-static void set_info(struct arena *a, const struct cri_image *im,
+/* Nothing where the config cannot be read any more. */
+static void set_info(const struct call *call, const struct cri_image *im,
 		     Runtime__V1__ImageStatusResponse *r)
 {
 	typedef Runtime__V1__ImageStatusResponse__InfoEntry entry;
 	AUTO_STR struct str text = STR_INIT(INFO_MAX);
-	const char **chain = image_chain_ids(a, im->parsed.diff_ids, im->parsed.n_diff_ids);
+	struct arena *a = call->arena;
+	struct image_config config;
+	struct err broken = { 0 };
+	const char *bytes, **chain;
 	struct jsonw w;
+	size_t n;
 
+	if (image_read_blob(call, a, im->id, &bytes, &n, &broken) < 0 ||
+	    image_config_parse(a, bytes, n, &config, &broken) < 0)
+		return;
+	chain = image_chain_ids(a, config.diff_ids, config.n_diff_ids);
 	jsonw_init(&w, &text, 0);
 	jsonw_object(&w);
-	jsonw_kstring(&w, "chainID", im->parsed.n_diff_ids ? chain[im->parsed.n_diff_ids - 1] : "");
+	jsonw_kstring(&w, "chainID", config.n_diff_ids ? chain[config.n_diff_ids - 1] : "");
 	jsonw_key(&w, "imageSpec");
-	jsonw_raw(&w, im->config);
+	jsonw_raw(&w, bytes);
 	jsonw_end(&w);
 	r->info = arena_array(a, 1, sizeof *r->info);
 	r->info[0] = ARENA_NEW(a, entry);
@@ -160,8 +168,8 @@ static int status(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 	if (!im)
 		return 0; /* no image is the answer */
 	a->image = to_message(c->arena, im);
-	if (q->verbose && im->config)
-		set_info(c->arena, im, a);
+	if (q->verbose)
+		set_info(&call, im, a);
 	return 0;
 }
 
@@ -198,8 +206,7 @@ static int remove_image(struct rpc_call *c, const void *req, UNUSED void *rsp, s
 	return collector_run(call.engine->collector, e);
 }
 
-/* --- what images cost
- * --------------------------------------------------------------------------- */
+/* --- what images cost --- */
 
 struct sum {
 	const struct call *call;
@@ -207,12 +214,15 @@ struct sum {
 	uint64_t bytes, inodes;
 };
 
+/* Committed layers were counted once; those that are written to, cri/usage.c counts. */
 static int add_usage(const struct snapshot_info *i, void *arg, UNUSED struct err *e)
 {
 	struct sum *s = arg;
 	struct snapshot_usage u;
 	struct err gone = { 0 };
 
+	if (i->kind != SNAPSHOT_COMMITTED)
+		return 0;
 	/* One may go while it is counted. */
 	if (snapshot_usage(s->call->engine->store, &s->at, i->name, &u, &gone) < 0)
 		return 0;
@@ -237,6 +247,7 @@ static int fs_info(struct rpc_call *c, UNUSED const void *req, void *rsp, struct
 	struct call call = call_of(c);
 	const char *snapshotter = call.engine->cfg->snapshotter;
 	struct sum s = { .call = &call, .at = { .ns = call.ns, .snapshotter = snapshotter } };
+	uint64_t bytes, inodes;
 	struct timespec now;
 
 	if (snapshot_walk(call.engine->store, &s.at, c->arena, add_usage, &s, e) < 0)
@@ -246,10 +257,11 @@ static int fs_info(struct rpc_call *c, UNUSED const void *req, void *rsp, struct
 	m->timestamp = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 	m->fs_id = ARENA_NEW(c->arena, Runtime__V1__FilesystemIdentifier);
 	runtime__v1__filesystem_identifier__init(m->fs_id);
-	m->fs_id->mountpoint = arena_printf(c->arena, "%s/io.containerd.snapshotter.v1.%s",
-					    call.engine->cfg->root, snapshotter);
-	m->used_bytes = number(c->arena, s.bytes);
-	m->inodes_used = number(c->arena, s.inodes);
+	m->fs_id->mountpoint =
+		arena_strdup(c->arena, cri_snapshotter_root(call.engine->cri, snapshotter));
+	cri_layers_usage(call.engine->cri, snapshotter, &bytes, &inodes);
+	m->used_bytes = number(c->arena, s.bytes + bytes);
+	m->inodes_used = number(c->arena, s.inodes + inodes);
 	r->image_filesystems = arena_array(c->arena, 1, sizeof *r->image_filesystems);
 	r->image_filesystems[0] = m;
 	r->n_image_filesystems = 1;

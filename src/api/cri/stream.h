@@ -29,6 +29,7 @@ struct stream_request {
 	struct arena *arena; /* of this struct and all in it */
 	enum stream_kind kind;
 	const char *id; /* of the container, or of the pod */
+	const char *pod; /* its whole id, in either case */
 	const char *const *cmd; /* exec */
 	size_t n_cmd;
 	bool tty, in, out, err;
@@ -36,7 +37,7 @@ struct stream_request {
 	const uint16_t *ports; /* forward, over WebSocket */
 	size_t n_ports;
 };
-struct stream_request *stream_request_new(enum stream_kind kind, const char *id);
+struct stream_request *stream_request_new(enum stream_kind kind, const char *id, const char *pod);
 void stream_request_free(struct stream_request *r); /* NULL is fine */
 
 /* The loop's thread.  Where it cannot listen it says so in the log, and tries again when a URL is

@@ -63,7 +63,7 @@ int cri_exec_url(struct rpc_call *c, const void *req, void *rsp, struct err *e)
 		return -1;
 	task_unref(box.task); /* the client comes later, if it comes */
 
-	struct stream_request *r = stream_request_new(STREAM_EXEC, box.id);
+	struct stream_request *r = stream_request_new(STREAM_EXEC, box.id, box.pod);
 	const char **cmd = arena_array(r->arena, q->n_cmd, sizeof *cmd);
 
 	for (size_t i = 0; i < q->n_cmd; i++)
@@ -94,7 +94,7 @@ int cri_attach_url(struct rpc_call *c, const void *req, void *rsp, struct err *e
 		return -1;
 	task_unref(box.task);
 
-	struct stream_request *r = stream_request_new(STREAM_ATTACH, box.id);
+	struct stream_request *r = stream_request_new(STREAM_ATTACH, box.id, box.pod);
 
 	r->is_stdin_once = box.is_stdin_once && !box.has_terminal;
 	r->tty = q->tty;
@@ -118,14 +118,14 @@ int cri_forward_url(struct rpc_call *c, const void *req, void *rsp, struct err *
 		return err_set(e, ERR_INVALID_ARGUMENT, "%zu ports, at most %d", q->n_port,
 			       FORWARD_PORTS);
 
-	const char *netns;
+	const char *netns, *pod;
 
-	if (cri_pod_netns(api_engine(c)->cri, c->arena, q->pod_sandbox_id, &netns, e) < 0)
+	if (cri_pod_netns(api_engine(c)->cri, c->arena, q->pod_sandbox_id, &pod, &netns, e) < 0)
 		return e->code == ERR_NOT_FOUND
 			       ? err_wrap(e, "failed to find sandbox \"%s\"", q->pod_sandbox_id)
 			       : -1;
 
-	struct stream_request *r = stream_request_new(STREAM_FORWARD, q->pod_sandbox_id);
+	struct stream_request *r = stream_request_new(STREAM_FORWARD, q->pod_sandbox_id, pod);
 	uint16_t *ports = arena_array(r->arena, q->n_port, sizeof *ports);
 
 	for (size_t i = 0; i < q->n_port; i++) {

@@ -24,6 +24,7 @@ static void conn_free(struct stream_conn *c)
 	ws_done(&c->ws);
 	free(c->channels);
 	free(c->head);
+	free(c->pod);
 	free(c);
 }
 
@@ -47,8 +48,7 @@ static size_t waiting(const struct stream_conn *c)
 	return (c->spdy ? spdy_out(c->spdy)->len : c->ws.out.len) - c->out_at;
 }
 
-/* --- sending
- * ------------------------------------------------------------------------------------ */
+/* --- sending --- */
 
 static ssize_t send_some(struct stream_conn *c, const void *bytes, size_t n)
 {
@@ -125,8 +125,7 @@ static void flush(struct stream_conn *c)
 		set_events(c);
 }
 
-/* --- what users ask for
- * ------------------------------------------------------------------------- */
+/* --- what users ask for --- */
 
 struct stream_server *stream_conn_server(const struct stream_conn *c)
 {
@@ -246,8 +245,7 @@ void stream_conn_use(struct stream_conn *c, const struct stream_user *user, void
 	c->arg = arg;
 }
 
-/* --- reading
- * ------------------------------------------------------------------------------------ */
+/* --- reading --- */
 
 static void on_spdy(struct stream_conn *c, const struct spdy_event *ev)
 {
@@ -350,6 +348,9 @@ static bool read_plain(struct stream_conn *c)
 		return errno == EAGAIN || errno == EINTR;
 	if (n == 0)
 		return false;
+	/* What comes behind the end is for nobody; TLS would keep all of it. */
+	if (c->is_broken || c->is_finishing)
+		return true;
 	if (!c->tls) {
 		feed(c, s->buf, (size_t)n);
 		return true;

@@ -29,10 +29,8 @@ struct stream_conn {
 	int held;
 	bool is_starved; /* the user was told that there is no room: it is told of some */
 	bool is_known; /* it has shown a token */
+	char *pod; /* of that; or NULL */
 	bool is_broken; /* by the peer: a goodbye may be in the output */
 	bool is_finishing, is_shut;
 	bool is_dead; /* the socket is of no use any more */
 };
-
-/* Asks the user's timer() soon. */
-void stream_conn_timer(struct stream_conn *c);

@@ -2,8 +2,11 @@
  * entered. */
 #include "api/cri/stream_priv.h"
 #include "base/jsonr.h"
+#include "base/log.h"
 #include "cri/cri.h"
 #include "engine/engine.h"
+#include "os/dir.h"
+#include "os/fd.h"
 #include "os/file.h"
 #include "task/task.h"
 
@@ -29,8 +32,9 @@ void stream_ends_close(struct stream_ends *x)
 	x->task = NULL;
 }
 
-/* --- fifos
- * -------------------------------------------------------------------------------------- */
+/* --- fifos --- */
+
+static const char *const fifo_names[] = { "stdin", "stdout", "stderr" };
 
 struct fifos {
 	char *dir;
@@ -48,7 +52,6 @@ static void fifos_remove(const struct fifos *f)
 static int fifos_make(struct engine *en, struct arena *a, const bool want[3], struct fifos *ret,
 		      struct err *e)
 {
-	static const char *const names[] = { "stdin", "stdout", "stderr" };
 	const char *root = arena_printf(a, "%s/" FIFO_FOLDER, en->cfg->state);
 	int r = file_mkdirs(root, 0700);
 
@@ -60,7 +63,7 @@ static int fifos_make(struct engine *en, struct arena *a, const bool want[3], st
 	for (int i = 0; i < 3; i++) {
 		if (!want[i])
 			continue;
-		ret->path[i] = arena_printf(a, "%s/%s", ret->dir, names[i]);
+		ret->path[i] = arena_printf(a, "%s/%s", ret->dir, fifo_names[i]);
 		if (mkfifo(ret->path[i], 0600) < 0) {
 			err_sys(e, errno, "mkfifo %s", ret->path[i]);
 			ret->path[i] = "";
@@ -71,6 +74,26 @@ static int fifos_make(struct engine *en, struct arena *a, const bool want[3], st
 	return 0;
 }
 
+void stream_fifos_clear(const struct engine *en)
+{
+	AUTO_FREE char *root = xasprintf("%s/" FIFO_FOLDER, en->cfg->state);
+	AUTO_FD int dirfd = open(root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_STRV struct strv names = { 0 };
+
+	if (dirfd < 0 || dir_names(dirfd, ".", &names) < 0)
+		return; /* there has never been an exec */
+	for (size_t i = 0; i < names.n; i++) {
+		AUTO_FD int fd =
+			openat(dirfd, names.v[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		for (size_t k = 0; fd >= 0 && k < ARRAY_LEN(fifo_names); k++)
+			(void)unlinkat(fd, fifo_names[k], 0); /* those that it had */
+		if (unlinkat(dirfd, names.v[i], AT_REMOVEDIR) < 0)
+			log_warn(LOG({ "error", err_errno_text(errno) }),
+				 "cannot remove %s/%s, skipping", root, names.v[i]);
+	}
+}
+
 static int open_end(const char *path, int flags, int *ret, struct err *e)
 {
 	if (!*path)
@@ -79,8 +102,7 @@ static int open_end(const char *path, int flags, int *ret, struct err *e)
 	return *ret < 0 ? err_sys(e, errno, "open %s", path) : 0;
 }
 
-/* --- the process
- * -------------------------------------------------------------------------------- */
+/* --- the process --- */
 
 static void set_term(json_object *process)
 {
@@ -235,8 +257,7 @@ int stream_exec(struct engine *en, const struct stream_request *r, task_wait_fn 
 	return done;
 }
 
-/* --- a pod's network
- * ---------------------------------------------------------------------------- */
+/* --- a pod's network --- */
 
 /* This thread is in there for as long as the two calls take. */
 static int open_inside(int netns, int ret[2])
@@ -256,11 +277,11 @@ static int open_inside(int netns, int ret[2])
 int stream_pod_sockets(struct engine *en, const char *pod, int ret[2], struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
-	const char *path;
+	const char *id, *path;
 	int r;
 
 	ret[0] = ret[1] = -1;
-	if (cri_pod_netns(en->cri, a, pod, &path, e) < 0)
+	if (cri_pod_netns(en->cri, a, pod, &id, &path, e) < 0)
 		return -1;
 	/* "": the pod has the host's */
 	AUTO_FD int netns = open(*path ? path : "/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);

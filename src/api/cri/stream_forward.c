@@ -40,8 +40,7 @@ struct forward {
 	size_t n_pairs;
 };
 
-/* --- the end of a pair
- * -------------------------------------------------------------------------- */
+/* --- the end of a pair --- */
 
 static void hold(struct pair *p, bool is_held)
 {
@@ -106,8 +105,7 @@ static void pair_fail(struct pair *p, const char *reason)
 	pair_end(p, str_c(&s));
 }
 
-/* --- bytes
- * -------------------------------------------------------------------------------------- */
+/* --- bytes --- */
 
 static void on_socket(struct loop_io *io, uint32_t events, void *arg);
 
@@ -192,8 +190,7 @@ static int pull_output(struct pair *p)
 	return n == 0 ? push_input(p) : 0;
 }
 
-/* --- connecting
- * --------------------------------------------------------------------------------- */
+/* --- connecting --- */
 
 static int connect_to(int fd, uint16_t port, bool is_v6)
 {
@@ -324,8 +321,7 @@ static void begin(struct pair *p)
 	pool_run(n->server->pool, enter, n);
 }
 
-/* --- from the client
- * ---------------------------------------------------------------------------- */
+/* --- from the client --- */
 
 static struct pair *pair_new(struct forward *f, const char *request, uint16_t port)
 {
@@ -386,8 +382,10 @@ static void on_opened(void *arg, uint32_t id, bool is_last)
 		stream_conn_reset(f->conn, id);
 		return;
 	}
-	if (!p)
+	if (!p) {
 		p = pair_new(f, request, (uint16_t)port);
+		stream_conn_timer(f->conn); /* p->until may be sooner than all others */
+	}
 	if (is_data) {
 		p->has_data = true;
 		p->data = id;

@@ -15,18 +15,21 @@ struct stream_tls;
 
 enum {
 	STREAM_CONNECTIONS = 1024,
+	STREAM_OF_POD = 128, /* of them: one pod's users keep nobody out of the others */
+	STREAM_HANDSHAKES = 32, /* of TLS, a second: each costs up to milliseconds of this thread */
 	STREAM_UNKNOWN = 64, /* connections that have not shown a token yet */
+	STREAM_LEFT_OVER = 32, /* execs of a container whose clients have left */
 	STREAM_CHUNK = 16 << 10, /* bytes read at a time */
 	STREAM_OUT = 128 << 10, /* waiting for a peer */
 	STREAM_IN = 256 << 10, /* waiting for a process or a socket */
 };
 #define STREAM_HEAD_NS 10000000000ull /* for a client to say what it wants */
 #define STREAM_CREATION_NS 30000000000ull /* and to open its streams */
+#define STREAM_SECOND_NS 1000000000ull
 #define STREAM_GOODBYE_NS 5000000000ull /* to take what is left and to close */
 #define STREAM_STALL_NS 10000000000ull /* that one client of an attach may hold up the others */
 
-/* --- stream_token.c ---------------------------------------------------------------------------
- */
+/* --- stream_token.c --- */
 
 enum { TOKEN_LEN = 8, TOKENS = 1000 };
 #define TOKEN_NS 60000000000ull
@@ -48,8 +51,7 @@ int stream_tokens_put(struct stream_tokens *t, struct stream_request *r_take, ui
 /* The caller's, or NULL. */
 struct stream_request *stream_tokens_take(struct stream_tokens *t, const char *text, uint64_t now);
 
-/* --- the server -------------------------------------------------------------------------------
- */
+/* --- the server --- */
 
 struct stream_process;
 
@@ -63,6 +65,9 @@ struct stream_server {
 	char *url; /* "http://127.0.0.1:1234", NULL: it does not listen */
 	struct stream_tls *tls; /* NULL: none */
 	struct loop_io *io;
+	struct loop_timer *pause; /* of accepting; NULL: there is none */
+	uint64_t second; /* since when n_handshakes are counted */
+	size_t n_handshakes;
 	struct stream_conn *conns;
 	size_t n_conns, n_unknown;
 	struct stream_process *processes;
@@ -71,8 +76,7 @@ struct stream_server {
 	uint8_t buf[STREAM_CHUNK], buf2[STREAM_CHUNK];
 };
 
-/* --- stream_conn.c ----------------------------------------------------------------------------
- */
+/* --- stream_conn.c --- */
 
 /* What one connection is for; called on the loop's thread, and never after gone(). */
 struct stream_user {
@@ -94,6 +98,8 @@ int stream_conn_dispatch(struct stream_conn *c, char *head, size_t n);
 
 /* The connection is for this from now on. */
 void stream_conn_use(struct stream_conn *c, const struct stream_user *user, void *arg);
+/* It has something new to wait for: its timer() is asked soon. */
+void stream_conn_timer(struct stream_conn *c);
 struct stream_server *stream_conn_server(const struct stream_conn *c);
 bool stream_conn_is_spdy(const struct stream_conn *c);
 bool stream_conn_has_status(const struct stream_conn *c); /* by its protocol: v4 or later */
@@ -118,15 +124,13 @@ void stream_conn_passed(struct stream_conn *c, uint32_t id, size_t n);
 /* Sends what is there, says goodbye and closes; no more than that is done with it. */
 void stream_conn_finish(struct stream_conn *c);
 
-/* --- what connections are for -----------------------------------------------------------------
- */
+/* --- what connections are for --- */
 
 /* Each takes the request. */
 void stream_remote_new(struct stream_conn *c, struct stream_request *r_take);
 void stream_forward_new(struct stream_conn *c, struct stream_request *r_take);
 
-/* --- stream_process.c -------------------------------------------------------------------------
- */
+/* --- stream_process.c --- */
 
 /* A client of a process. */
 struct stream_seat {
@@ -155,8 +159,7 @@ void stream_process_room(struct stream_seat *seat); /* it has room again */
 /* The loop's thread, at the end of the server. */
 void stream_processes_stop(struct stream_server *s);
 
-/* --- stream_exec.c: what blocks, on the pool's threads ----------------------------------------
- */
+/* --- stream_exec.c: what blocks, on the pool's threads --- */
 
 /* Our ends of a process's streams; -1: none. */
 struct stream_ends {
@@ -171,12 +174,13 @@ struct stream_ends {
 int stream_exec(struct engine *en, const struct stream_request *r, task_wait_fn *on_exit, void *arg,
 		struct stream_ends *ret, uint64_t *ret_wait, struct err *e);
 void stream_ends_close(struct stream_ends *x);
+/* At start: the folders of execs in whose making the last daemon was killed. */
+void stream_fifos_clear(const struct engine *en);
 
 /* Two sockets inside the pod's network, one for IPv4 and one for IPv6, not yet connected. */
 int stream_pod_sockets(struct engine *en, const char *pod, int ret[2], struct err *e);
 
-/* --- stream_status.c --------------------------------------------------------------------------
- */
+/* --- stream_status.c --- */
 
 /* metav1.Status as JSON: of success, of an exit status, of a failure. */
 void stream_status_success(struct str *out);

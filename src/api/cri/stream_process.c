@@ -2,13 +2,16 @@
  * number of an attach.
  *
  * A process lives here until it has ended and its output has been read, also when its client has
- * left: what it says goes nowhere then, and its record is deleted at its end. */
+ * left: what it says goes nowhere then, and its record is deleted at its end.  As with containerd
+ * it runs on, but of those without a client a container has so many; then the oldest is killed. */
 #include "api/cri/stream_priv.h"
+#include "base/log.h"
 #include "engine/engine.h"
 #include "os/fd.h"
 #include "task/task.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 struct stream_process {
@@ -30,12 +33,13 @@ struct stream_process {
 	uint16_t width, height;
 	bool size_is_due, size_runs;
 	bool is_started, has_exited, has_ended, in_ended, was_closed;
+	bool keeps_record; /* it runs on without us */
+	bool is_killed; /* it was one too many */
 	uint32_t status;
 	struct err failure;
 };
 
-/* --- its end
- * ------------------------------------------------------------------------------------ */
+/* --- its end --- */
 
 static void drop_timer(struct stream_process *p)
 {
@@ -149,7 +153,7 @@ static void end(struct stream_process *p)
 		return;
 	p->has_ended = true;
 	unlink_process(p); /* nobody joins it any more */
-	if (p->is_started && p->ends.exec_id[0])
+	if (p->is_started && p->ends.exec_id[0] && !p->keeps_record)
 		job_start(job_new(p, delete_record, NULL));
 	p->jobs++; /* it lives until the last one has been told */
 	while (p->seats) {
@@ -162,14 +166,52 @@ static void end(struct stream_process *p)
 	free_if_done(p);
 }
 
+static void kill_it(struct job *j)
+{
+	struct stream_process *p = j->process;
+
+	/* It may have ended meanwhile. */
+	(void)task_kill(p->ends.task, p->ends.exec_id, SIGKILL, false, &j->e);
+}
+
+static void close_output(struct stream_process *p)
+{
+	close_end(p, 1);
+	close_end(p, 2);
+}
+
+/* A client of this container's has left: were there too many without one? */
+static void bound_left_over(struct stream_server *s, const char *id)
+{
+	struct stream_process *oldest = NULL;
+	size_t n = 0;
+
+	for (struct stream_process *p = s->processes; p; p = p->next) { /* the newest first */
+		if (p->request->kind != STREAM_EXEC || p->seats || !p->is_started || p->is_killed ||
+		    strcmp(p->request->id, id) != 0)
+			continue;
+		oldest = p;
+		n++;
+	}
+	if (n <= STREAM_LEFT_OVER)
+		return;
+	oldest->is_killed = true;
+	close_output(oldest); /* which its children may have, and keep */
+	log_warn(LOG({ "container", id }, { "exec", oldest->ends.exec_id }),
+		 "an exec whose client has left is killed: there are too many");
+	if (!oldest->has_exited)
+		job_start(job_new(oldest, kill_it, NULL));
+	else
+		end(oldest);
+}
+
 static void end_if_over(struct stream_process *p)
 {
 	if (p->is_started && p->has_exited && p->ends.fd[1] < 0 && p->ends.fd[2] < 0)
 		end(p);
 }
 
-/* --- output
- * ------------------------------------------------------------------------------------- */
+/* --- output --- */
 
 static size_t room_of_all(struct stream_process *p, int which)
 {
@@ -264,8 +306,7 @@ void stream_process_room(struct stream_seat *seat)
 	listen_to(p, 2);
 }
 
-/* --- input
- * -------------------------------------------------------------------------------------- */
+/* --- input --- */
 
 static void close_stdin(struct job *j)
 {
@@ -356,8 +397,7 @@ void stream_process_input_end(struct stream_seat *seat)
 	push_input(seat->process);
 }
 
-/* --- sizes
- * -------------------------------------------------------------------------------------- */
+/* --- sizes --- */
 
 static void resize(struct stream_process *p);
 
@@ -401,8 +441,7 @@ void stream_process_resize(struct stream_seat *seat, uint16_t width, uint16_t he
 	resize(p);
 }
 
-/* --- its beginning
- * ------------------------------------------------------------------------------ */
+/* --- its beginning --- */
 
 static void on_exit_told(struct job *j)
 {
@@ -444,9 +483,11 @@ static void start(struct job *j)
 		free(wait); /* nobody else has it */
 }
 
-/* Nobody is there for an attach any more, or the daemon ends. */
+/* Nobody is there for an attach any more, or the daemon ends.  Its id stays what it is: a job on
+ * the pool may be about to use it, and "" means the container's first process. */
 static void forsake(struct stream_process *p)
 {
+	p->keeps_record = true;
 	if (p->is_started && !p->has_exited)
 		task_wait_cancel(p->server->en->tasks, p->wait);
 	p->has_exited = true;
@@ -469,7 +510,6 @@ static void on_started(struct job *j)
 	p->is_started = true;
 	if (p->server->is_stopping || (!p->seats && p->request->kind == STREAM_ATTACH)) {
 		forsake(p);
-		p->ends.exec_id[0] = 0; /* its record stays: it runs on */
 		end(p);
 		return;
 	}
@@ -479,6 +519,8 @@ static void on_started(struct job *j)
 	resize(p);
 	listen_to(p, 1);
 	listen_to(p, 2);
+	if (!p->seats)
+		bound_left_over(p->server, p->request->id);
 	end_if_over(p);
 }
 
@@ -542,6 +584,7 @@ void stream_process_leave(struct stream_seat *seat)
 	push_input(p);
 	listen_to(p, 1);
 	listen_to(p, 2);
+	bound_left_over(p->server, p->request->id);
 }
 
 void stream_processes_stop(struct stream_server *s)
@@ -553,7 +596,6 @@ void stream_processes_stop(struct stream_server *s)
 		if (!p->is_started)
 			continue; /* on_started() sees it */
 		forsake(p);
-		p->ends.exec_id[0] = 0;
 		end(p);
 	}
 }

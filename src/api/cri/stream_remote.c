@@ -28,8 +28,7 @@ struct remote {
 	char *what; /* what is run, for the sentence at the end */
 };
 
-/* --- the end
- * ------------------------------------------------------------------------------------ */
+/* --- the end --- */
 
 static void remote_free(struct remote *r)
 {
@@ -101,8 +100,7 @@ static void on_ended(struct stream_seat *seat, const struct err *e, uint32_t sta
 	}
 }
 
-/* --- from the process
- * --------------------------------------------------------------------------- */
+/* --- from the process --- */
 
 static void on_output(struct stream_seat *seat, int which, const uint8_t *p, size_t n, bool is_last)
 {
@@ -134,8 +132,7 @@ static void on_input_room(struct stream_seat *seat)
 	r->is_held = false;
 }
 
-/* --- from the client
- * ---------------------------------------------------------------------------- */
+/* --- from the client --- */
 
 static void pass_input(struct remote *r, const void *p, size_t n)
 {
@@ -297,8 +294,7 @@ static uint64_t on_timer(void *arg, uint64_t now)
 	return 0;
 }
 
-/* --- the beginning
- * ------------------------------------------------------------------------------ */
+/* --- the beginning --- */
 
 static void choose_lanes(struct remote *r, const struct stream_request *q)
 {

@@ -16,8 +16,7 @@ static const char *const remote_protocols[] = { "v4.channel.k8s.io", "v3.channel
 						"v2.channel.k8s.io", "channel.k8s.io", NULL };
 static const char *const forward_protocols[] = { "portforward.k8s.io", NULL };
 
-/* --- answers
- * ------------------------------------------------------------------------------------ */
+/* --- answers --- */
 
 static const char *status_text(int status)
 {
@@ -25,6 +24,7 @@ static const char *status_text(int status)
 	       : status == 403 ? "Forbidden"
 	       : status == 404 ? "Not Found"
 	       : status == 405 ? "Method Not Allowed"
+	       : status == 429 ? "Too Many Requests"
 	       : status == 431 ? "Request Header Fields Too Large"
 	       : status == 505 ? "HTTP Version Not Supported"
 			       : "Error";
@@ -42,8 +42,7 @@ static int refuse(struct stream_conn *c, int status, const char *more, const cha
 	return status;
 }
 
-/* --- SPDY
- * --------------------------------------------------------------------------------------- */
+/* --- SPDY --- */
 
 static const char *choose(const struct http1_request *r, const char *const *known,
 			  unsigned *ret_place)
@@ -102,8 +101,7 @@ static int to_spdy(struct stream_conn *c, const struct http1_request *r, bool is
 	return 0;
 }
 
-/* --- WebSocket
- * ---------------------------------------------------------------------------------- */
+/* --- WebSocket --- */
 
 static int to_websocket(struct stream_conn *c, const struct http1_request *r)
 {
@@ -138,8 +136,7 @@ static int to_websocket(struct stream_conn *c, const struct http1_request *r)
 	return 0;
 }
 
-/* --- requests
- * ----------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 /* The request of its token: used up, whatever becomes of it.  NULL: there is none such. */
 static struct stream_request *find(struct stream_conn *c, const char *target)
@@ -161,6 +158,15 @@ static struct stream_request *find(struct stream_conn *c, const char *target)
 	return NULL;
 }
 
+static size_t count_of_pod(const struct stream_server *s, const char *pod)
+{
+	size_t n = 0;
+
+	for (const struct stream_conn *c = s->conns; c; c = c->next)
+		n += c->pod && strcmp(c->pod, pod) == 0;
+	return n;
+}
+
 int stream_conn_dispatch(struct stream_conn *c, char *head, size_t n)
 {
 	struct http1_request *r AUTO_FREE = NEW(struct http1_request);
@@ -175,7 +181,12 @@ int stream_conn_dispatch(struct stream_conn *c, char *head, size_t n)
 
 	if (!q)
 		return refuse(c, 404, "", "404 page not found");
+	if (count_of_pod(c->server, q->pod) >= STREAM_OF_POD) {
+		stream_request_free(q);
+		return refuse(c, 429, "", "the pod has too many streams open");
+	}
 	c->is_known = true;
+	c->pod = xstrdup(q->pod);
 	c->server->n_unknown--;
 	c->until = 0;
 	if (http1_has_word(r, "Connection", "upgrade") && http1_has_word(r, "Upgrade", "websocket"))

@@ -1,5 +1,5 @@
 /* The streaming server: where it listens, and what it hands out. */
-#include "api/cri/stream_priv.h"
+#include "api/cri/stream_conn.h"
 #include "api/cri/stream_tls.h"
 #include "base/log.h"
 #include "engine/engine.h"
@@ -20,7 +20,7 @@ static const char *const paths[STREAM_KINDS] = {
 	[STREAM_FORWARD] = "portforward",
 };
 
-struct stream_request *stream_request_new(enum stream_kind kind, const char *id)
+struct stream_request *stream_request_new(enum stream_kind kind, const char *id, const char *pod)
 {
 	struct arena *a = arena_new();
 	struct stream_request *r = ARENA_NEW(a, struct stream_request);
@@ -28,6 +28,7 @@ struct stream_request *stream_request_new(enum stream_kind kind, const char *id)
 	r->arena = a;
 	r->kind = kind;
 	r->id = arena_strdup(a, id);
+	r->pod = arena_strdup(a, pod);
 	return r;
 }
 
@@ -37,8 +38,7 @@ void stream_request_free(struct stream_request *r)
 		arena_free(r->arena);
 }
 
-/* --- listening
- * ---------------------------------------------------------------------------------- */
+/* --- listening --- */
 
 static char *url_of(int fd, bool is_tls)
 {
@@ -78,6 +78,42 @@ static int listen_on(const struct config_stream *cfg, struct err *e)
 	return TAKE_FD(fd);
 }
 
+/* The one that has said nothing for longest makes room: whoever has a token shows it within the
+ * first moments, while those who come only to keep others out have to come faster and faster. */
+static void drop_oldest_unknown(struct stream_server *s)
+{
+	struct stream_conn *oldest = NULL;
+
+	for (struct stream_conn *c = s->conns; c; c = c->next) /* the newest comes first */
+		if (!c->is_known)
+			oldest = c;
+	if (oldest)
+		stream_conn_free(oldest);
+}
+
+static void on_pause_over(UNUSED struct loop_timer *t, void *arg)
+{
+	struct stream_server *s = arg;
+
+	loop_timer_remove(TAKE_PTR(s->pause));
+	loop_io_set(s->io, EPOLLIN);
+}
+
+/* Of strangers, who may be many: the rest of them waits in the socket's queue. */
+static void count_handshake(struct stream_server *s)
+{
+	uint64_t now = loop_now();
+
+	if (now - s->second >= STREAM_SECOND_NS) {
+		s->second = now;
+		s->n_handshakes = 0;
+	}
+	if (++s->n_handshakes < STREAM_HANDSHAKES)
+		return;
+	loop_io_set(s->io, 0);
+	s->pause = loop_timer_add(s->loop, s->second + STREAM_SECOND_NS - now, on_pause_over, s);
+}
+
 static void on_client(UNUSED struct loop_io *io, UNUSED uint32_t events, void *arg)
 {
 	struct stream_server *s = arg;
@@ -85,9 +121,11 @@ static void on_client(UNUSED struct loop_io *io, UNUSED uint32_t events, void *a
 
 	if (fd < 0)
 		return;
-	/* Those who have said nothing yet cannot keep out those who have a token for long: each of
-	 * them has STREAM_HEAD_NS. */
-	if (s->n_conns >= STREAM_CONNECTIONS || s->n_unknown >= STREAM_UNKNOWN) {
+	if (s->tls)
+		count_handshake(s);
+	if (s->n_unknown >= STREAM_UNKNOWN)
+		drop_oldest_unknown(s);
+	if (s->n_conns >= STREAM_CONNECTIONS) {
 		close(fd);
 		return;
 	}
@@ -148,6 +186,7 @@ int stream_server_start(struct engine *en, struct stream_server **ret, struct er
 
 	struct stream_server *s = NEW(struct stream_server);
 
+	stream_fifos_clear(en);
 	*s = (struct stream_server){
 		.en = en, .loop = en->loop, .pool = en->pool, .fd = -1, .tls = tls
 	};
@@ -186,14 +225,14 @@ int stream_server_url(struct stream_server *s, struct stream_request *r, struct 
 	return done;
 }
 
-/* --- the end
- * ------------------------------------------------------------------------------------ */
+/* --- the end --- */
 
 void stream_server_stop(struct stream_server *s)
 {
 	if (!s)
 		return;
 	s->is_stopping = true;
+	loop_timer_remove(TAKE_PTR(s->pause));
 	loop_io_remove(s->io);
 	s->io = NULL;
 	while (s->conns)

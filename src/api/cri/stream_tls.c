@@ -2,121 +2,27 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "engine/tls_library.h"
 
-#include <dlfcn.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <string.h>
-
-#define LIBRARY "libssl.so.3" /* brings libcrypto, whose names it finds as well */
 
 enum { OUT_MAX = 1 << 20, RECORD = 16 << 10, CERTIFICATE_DAYS = 365 };
 
-#define FUNCTIONS(F)                          \
-	F(TLS_server_method)                  \
-	F(SSL_CTX_new)                        \
-	F(SSL_CTX_free)                       \
-	F(SSL_CTX_ctrl)                       \
-	F(SSL_CTX_use_certificate_chain_file) \
-	F(SSL_CTX_use_PrivateKey_file)        \
-	F(SSL_CTX_use_certificate)            \
-	F(SSL_CTX_use_PrivateKey)             \
-	F(SSL_CTX_check_private_key)          \
-	F(SSL_new)                            \
-	F(SSL_free)                           \
-	F(SSL_set_bio)                        \
-	F(SSL_set_accept_state)               \
-	F(SSL_read)                           \
-	F(SSL_write)                          \
-	F(SSL_get_error)                      \
-	F(BIO_new)                            \
-	F(BIO_s_mem)                          \
-	F(BIO_write)                          \
-	F(BIO_read)                           \
-	F(ERR_clear_error)                    \
-	F(ERR_get_error)                      \
-	F(ERR_error_string_n)                 \
-	F(EVP_PKEY_Q_keygen)                  \
-	F(EVP_PKEY_free)                      \
-	F(EVP_sha256)                         \
-	F(X509_new)                           \
-	F(X509_free)                          \
-	F(X509_set_version)                   \
-	F(X509_get_serialNumber)              \
-	F(ASN1_INTEGER_set_uint64)            \
-	F(X509_gmtime_adj)                    \
-	F(X509_getm_notBefore)                \
-	F(X509_getm_notAfter)                 \
-	F(X509_set_pubkey)                    \
-	F(X509_get_subject_name)              \
-	F(X509_NAME_add_entry_by_txt)         \
-	F(X509_set_issuer_name)               \
-	F(X509V3_EXT_conf_nid)                \
-	F(X509_add_ext)                       \
-	F(X509_EXTENSION_free)                \
-	F(X509_sign)
-
-struct api {
-#define MEMBER(name) typeof(name) *name;
-	FUNCTIONS(MEMBER)
-#undef MEMBER
-};
-
 struct stream_tls {
-	void *library;
-	struct api api;
+	struct tls_library api;
 	SSL_CTX *ctx;
 };
 
 struct stream_tls_conn {
-	const struct api *api;
+	const struct tls_library *api;
 	SSL *ssl;
 	BIO *in, *from; /* ssl's */
 	struct str out;
 };
 
-/* --- the library
- * -------------------------------------------------------------------------------- */
+/* --- who we are --- */
 
-static int load(struct stream_tls *t, struct err *e)
-{
-	static const struct {
-		const char *name;
-		size_t at;
-	} names[] = {
-#define ROW(name) { #name, offsetof(struct api, name) },
-		FUNCTIONS(ROW)
-#undef ROW
-	};
-
-	t->library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-	if (!t->library)
-		return err_set(e, ERR_FAILED_PRECONDITION, "enable_tls_streaming: %s", dlerror());
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		void *symbol = dlsym(t->library, names[i].name);
-
-		if (!symbol)
-			return err_set(e, ERR_FAILED_PRECONDITION, "enable_tls_streaming: %s",
-				       dlerror());
-		memcpy((char *)&t->api + names[i].at, &symbol, sizeof symbol);
-	}
-	return 0;
-}
-
-static int failed(const struct api *a, const char *what, const char *path, struct err *e)
-{
-	char why[256];
-
-	a->ERR_error_string_n(a->ERR_get_error(), why, sizeof why);
-	a->ERR_clear_error();
-	return err_set(e, ERR_INVALID_ARGUMENT, "%s %s: %s", what, path, why);
-}
-
-/* --- who we are
- * --------------------------------------------------------------------------------- */
-
-static bool add_names(const struct api *a, X509 *x)
+static bool add_names(const struct tls_library *a, X509 *x)
 {
 	X509_EXTENSION *names = a->X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name,
 						       "IP:127.0.0.1,IP:::1,DNS:localhost");
@@ -126,7 +32,7 @@ static bool add_names(const struct api *a, X509 *x)
 	return is_done;
 }
 
-static bool fill(const struct api *a, X509 *x, EVP_PKEY *key)
+static bool fill(const struct tls_library *a, X509 *x, EVP_PKEY *key)
 {
 	X509_NAME *name = a->X509_get_subject_name(x);
 
@@ -145,50 +51,28 @@ static bool fill(const struct api *a, X509 *x, EVP_PKEY *key)
 /* Nobody can check it; the way is kept from those who only listen, as containerd does it. */
 static int make_certificate(struct stream_tls *t, struct err *e)
 {
-	const struct api *a = &t->api;
+	const struct tls_library *a = &t->api;
 	EVP_PKEY *key = a->EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
 	X509 *x = a->X509_new();
 	bool is_done = key && x && fill(a, x, key) && a->SSL_CTX_use_certificate(t->ctx, x) == 1 &&
 		       a->SSL_CTX_use_PrivateKey(t->ctx, key) == 1;
-	int r = is_done ? 0 : failed(a, "make", "a self-signed certificate", e);
+	int r = is_done ? 0 : tls_library_refuse(a, "make", "a self-signed certificate", e);
 
 	a->X509_free(x);
 	a->EVP_PKEY_free(key);
 	return r;
 }
 
-static int load_certificate(struct stream_tls *t, const char *cert, const char *key, struct err *e)
-{
-	const struct api *a = &t->api;
-
-	if (a->SSL_CTX_use_certificate_chain_file(t->ctx, cert) != 1)
-		return failed(a, "load certificate", cert, e);
-	if (a->SSL_CTX_use_PrivateKey_file(t->ctx, key, SSL_FILETYPE_PEM) != 1 ||
-	    a->SSL_CTX_check_private_key(t->ctx) != 1)
-		return failed(a, "load key", key, e);
-	return 0;
-}
-
 int stream_tls_open(const char *cert, const char *key, struct stream_tls **ret, struct err *e)
 {
 	struct stream_tls *t = NEW(struct stream_tls);
-	int r = load(t, e);
+	int r = tls_library_load(&t->api, e);
 
-	if (r == 0) {
-		t->ctx = t->api.SSL_CTX_new(t->api.TLS_server_method());
-		if (!t->ctx)
-			r = failed(&t->api, "make", "a TLS context", e);
-	}
-	if (r == 0) {
-		(void)t->api.SSL_CTX_ctrl(t->ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION,
-					  NULL);
-		(void)t->api.SSL_CTX_ctrl(t->ctx, SSL_CTRL_MODE,
-					  SSL_MODE_ENABLE_PARTIAL_WRITE |
-						  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-						  SSL_MODE_RELEASE_BUFFERS,
-					  NULL);
-		r = *cert ? load_certificate(t, cert, key, e) : make_certificate(t, e);
-	}
+	if (r == 0)
+		r = tls_library_context(&t->api, &t->ctx, e);
+	if (r == 0)
+		r = *cert ? tls_library_key_pair(&t->api, t->ctx, cert, key, e)
+			  : make_certificate(t, e);
 	if (r < 0) {
 		stream_tls_free(t);
 		return -1;
@@ -203,12 +87,10 @@ void stream_tls_free(struct stream_tls *t)
 		return;
 	if (t->ctx)
 		t->api.SSL_CTX_free(t->ctx);
-	/* the library stays: it has registered what runs at the process's exit */
 	free(t);
 }
 
-/* --- one connection
- * ----------------------------------------------------------------------------- */
+/* --- one connection --- */
 
 struct stream_tls_conn *stream_tls_conn_new(struct stream_tls *t)
 {

@@ -107,6 +107,8 @@ static const struct known {
 	  AT(n_differs) },
 	{ "plugins/io.containerd.service.v1.tasks-service/blockio_config_file", TEXT,
 	  AT(blockio_file) },
+	{ "plugins/io.containerd.metadata.v1.bolt/content_sharing_policy", TEXT,
+	  AT(content_sharing) },
 	{ NRI "disable", BOOL, AT(nri.disable) },
 	{ NRI "disable_connections", BOOL, AT(nri.disable_connections) },
 	{ NRI "socket_path", TEXT, AT(nri.socket) },
@@ -187,7 +189,6 @@ static const struct known {
 	{ "plugins/io.containerd.grpc.v1.cri/containerd/snapshotter", TEXT, AT(snapshotter) },
 	{ "plugins/io.containerd.grpc.v1.cri/max_concurrent_downloads", COUNT, AT(max_downloads) },
 #define STREAM "plugins/io.containerd.grpc.v1.cri/"
-	{ STREAM "disable_tcp_service", QUIET }, /* there is no other than the socket's */
 	{ STREAM "stream_server_address", TEXT, AT(stream.address) },
 	{ STREAM "stream_server_port", TEXT, AT(stream.port) },
 	{ STREAM "stream_idle_timeout", DURATION, AT(stream.idle_timeout) },
@@ -343,7 +344,8 @@ static int set_key(struct config *c, const struct config_source *src, const stru
 	case LINE_SIZE:
 		if (!is_int || i > UINT32_MAX)
 			return wrong_type(src, k->path, "a number of bytes", e);
-		*(uint32_t *)to = i > 0 ? (uint32_t)i : UINT32_MAX; /* not above 0: no bound */
+		*(uint32_t *)to = i > 0 ? (uint32_t)i
+					: UINT32_MAX; /* not above 0: as much as the shim keeps */
 		return 0;
 	case SCORE:
 		if (!is_int || i < -1000 || i > 1000)
@@ -501,6 +503,14 @@ static int apply_value(struct config *c, const struct config_source *src, const 
 			return -1;
 	}
 	return 0;
+}
+
+bool config_key(size_t i, struct config_key *ret)
+{
+	if (i >= ARRAY_LEN(known))
+		return false;
+	*ret = (struct config_key){ known[i].path, known[i].offset, known[i].kind != QUIET };
+	return true;
 }
 
 int config_apply(struct config *c, const struct config_source *src, struct err *e)

@@ -41,6 +41,7 @@ static void set_defaults(struct config *c)
 	c->cni_conf_dir = CNI_CONF_DIR;
 	c->cni_bin_dir = c->publish_address = "";
 	c->publish_policy = "all";
+	c->content_sharing = "shared";
 	c->cri = (struct config_cri){ .default_runtime = "runc",
 				      .unset_seccomp = "",
 				      .unprivileged_ports = true,
@@ -198,6 +199,14 @@ static void check_differs(const struct config *c)
 /* There is one content store: another program's only in the place of our own. */
 static int finish_content(struct config *c, struct err *e)
 {
+	if (!*c->content_sharing)
+		c->content_sharing = "shared";
+	if (strcmp(c->content_sharing, "shared") != 0 &&
+	    strcmp(c->content_sharing, "isolated") != 0)
+		return err_set(e, ERR_INVALID_ARGUMENT,
+			       "io.containerd.metadata.v1.bolt: content_sharing_policy is "
+			       "\"shared\" or \"isolated\", not \"%.100s\"",
+			       c->content_sharing);
 	for (size_t i = 0; i < c->n_services; i++) {
 		const struct config_proxy *p = &c->services[i];
 

@@ -28,6 +28,11 @@ static void put_list(struct str *out, const char *indent, const char *key, const
 	str_add(out, "]\n");
 }
 
+static void put_bool(struct str *out, const char *indent, const char *key, bool value)
+{
+	str_addf(out, "%s%s = %s\n", indent, key, value ? "true" : "false");
+}
+
 /* Go reads it back whatever it is; whole milliseconds are all that people write. */
 static void put_duration(struct str *out, const char *indent, const char *key, uint64_t ns)
 {
@@ -74,6 +79,37 @@ static void put_nri(struct str *out, const struct config_nri *nri)
 	put_text(out, "    ", "plugin_config_path", nri->plugin_config);
 	put_duration(out, "    ", "plugin_registration_timeout", nri->registration_timeout);
 	put_duration(out, "    ", "plugin_request_timeout", nri->request_timeout);
+
+	const struct nri_rules *r = &nri->rules;
+	str_add(out, "    [plugins.'io.containerd.nri.v1.nri'.default_validator]\n");
+	put_bool(out, "      ", "enable", r->enable);
+	put_bool(out, "      ", "reject_oci_hook_adjustment", r->reject_hooks);
+	put_bool(out, "      ", "reject_runtime_default_seccomp_adjustment",
+		 r->reject_runtime_default_seccomp);
+	put_bool(out, "      ", "reject_unconfined_seccomp_adjustment",
+		 r->reject_unconfined_seccomp);
+	put_bool(out, "      ", "reject_custom_seccomp_adjustment", r->reject_custom_seccomp);
+	put_bool(out, "      ", "reject_namespace_adjustment", r->reject_namespaces);
+	put_list(out, "      ", "required_plugins", r->required, r->n_required);
+	put_text(out, "      ", "tolerate_missing_plugins_annotation", r->tolerate);
+}
+
+static void put_cri(struct str *out, const struct config_cri *c)
+{
+	str_add(out, "\n  [plugins.'io.containerd.cri.v1.runtime']\n");
+	put_bool(out, "    ", "enable_unprivileged_ports", c->unprivileged_ports);
+	put_bool(out, "    ", "enable_unprivileged_icmp", c->unprivileged_icmp);
+	put_text(out, "    ", "unset_seccomp_profile", c->unset_seccomp);
+	put_bool(out, "    ", "restrict_oom_score_adj", c->restrict_oom_score_adj);
+	put_bool(out, "    ", "device_ownership_from_security_context", c->device_ownership);
+	put_bool(out, "    ", "ignore_image_defined_volumes", c->ignore_image_volumes);
+	put_bool(out, "    ", "enable_selinux", c->enable_selinux);
+	put_bool(out, "    ", "disable_apparmor", c->disable_apparmor);
+	put_duration(out, "    ", "drain_exec_sync_io_timeout", c->drain_exec_io);
+	str_addf(out, "    max_container_log_line_size = %" PRId64 "\n",
+		 c->log_line_max == UINT32_MAX ? -1 : (int64_t)c->log_line_max);
+	str_add(out, "    [plugins.'io.containerd.cri.v1.runtime'.containerd]\n");
+	put_text(out, "      ", "default_runtime_name", c->default_runtime);
 }
 
 static void put_verifier(struct str *out, const struct config_verifier *v)
@@ -160,9 +196,10 @@ static void put_service(struct str *out, const struct config_proxy *p)
 	put_text(out, "  ", "address", p->address);
 }
 
-static void put_stream(struct str *out, const struct config_stream *s)
+static void put_stream(struct str *out, const struct config_stream *s, bool disable_tcp)
 {
 	str_add(out, "\n  [plugins.'io.containerd.grpc.v1.cri']\n");
+	put_bool(out, "    ", "disable_tcp_service", disable_tcp);
 	put_text(out, "    ", "stream_server_address", s->address);
 	put_text(out, "    ", "stream_server_port", s->port);
 	put_duration(out, "    ", "stream_idle_timeout", s->idle_timeout);
@@ -213,6 +250,7 @@ void config_print(const struct config *c, struct str *out)
 	put_duration(out, "    ", "image_pull_progress_timeout", c->pull_progress_timeout);
 	str_add(out, "    [plugins.'io.containerd.cri.v1.images'.registry]\n");
 	put_text(out, "      ", "config_path", c->registry_config);
+	put_cri(out, &c->cri);
 	str_add(out, "\n  [plugins.'io.containerd.cri.v1.runtime'.cni]\n");
 	put_text(out, "    ", "conf_dir", c->cni_conf_dir);
 	put_list(out, "    ", "bin_dirs", c->cni_bin_dirs, c->n_cni_bin_dirs);
@@ -221,11 +259,13 @@ void config_print(const struct config *c, struct str *out)
 	put_text(out, "    ", "publish_policy", c->publish_policy);
 	for (size_t i = 0; i < c->n_runtimes; i++)
 		put_runtime(out, &c->runtimes[i]);
-	put_stream(out, &c->stream);
+	put_stream(out, &c->stream, c->tcp.disable_cri);
 	str_add(out, "\n  [plugins.'io.containerd.internal.v1.opt']\n");
 	put_text(out, "    ", "path", c->opt_path);
 	put_gc(out, &c->gc);
 	put_verifier(out, &c->verifier);
+	str_add(out, "\n  [plugins.'io.containerd.metadata.v1.bolt']\n");
+	put_text(out, "    ", "content_sharing_policy", c->content_sharing);
 	str_add(out, "\n  [plugins.'io.containerd.monitor.container.v1.restart']\n");
 	put_duration(out, "    ", "interval", c->restart_interval);
 	put_nri(out, &c->nri);

@@ -1,9 +1,11 @@
 #include "base/test.h"
+#include "base/toml.h"
 #include "cmd/containerd/config_file.h"
 #include "cmd/containerd/config_load.h"
 #include "os/file.h"
 
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -25,8 +27,6 @@ static int load(const char *text, const struct config_flags *more, struct config
 	return r;
 }
 
-/* The names of both versions of the format reach the same members. */
-/* What `config dump` prints is read as the same again. */
 TEST(what_the_originals_own_file_says_is_no_news)
 {
 	static const struct {
@@ -35,12 +35,12 @@ TEST(what_the_originals_own_file_says_is_no_news)
 	} rows[] = {
 		{ "plugins/io.containerd.metadata.v1.bolt/no_sync", "false", true },
 		{ "plugins/io.containerd.metadata.v1.bolt/no_sync", "true", false },
-		{ "plugins/io.containerd.metadata.v1.bolt/content_sharing_policy", "\"shared\"",
+		{ "plugins/io.containerd.transfer.v1.local/max_concurrent_uploaded_layers", "3",
 		  true },
-		{ "plugins/io.containerd.metadata.v1.bolt/content_sharing_policy", "\"isolated\"",
+		{ "plugins/io.containerd.transfer.v1.local/max_concurrent_uploaded_layers", "4",
 		  false },
-		{ "plugins/io.containerd.image-verifier.v1.bindir/max_verifiers", "10", true },
-		{ "plugins/io.containerd.image-verifier.v1.bindir/max_verifiers", "11", false },
+		/* has an effect, whatever it says */
+		{ "plugins/io.containerd.image-verifier.v1.bindir/max_verifiers", "10", false },
 		{ "plugins/io.containerd.differ.v1.erofs/mkfs_options", "[]", true },
 		{ "plugins/io.containerd.differ.v1.erofs/mkfs_options", "[\"-z\"]", false },
 		{ "plugins/io.containerd.nothing/key", "false", false },
@@ -54,6 +54,7 @@ TEST(what_the_originals_own_file_says_is_no_news)
 	}
 }
 
+/* What `config dump` prints is read as the same again. */
 TEST(a_dump_is_complete)
 {
 	static const char text[] =
@@ -88,6 +89,7 @@ TEST(a_dump_is_complete)
 	arena_free(again.arena);
 }
 
+/* The names of both versions of the format reach the same members. */
 TEST(both_versions_of_the_format_are_read)
 {
 	static const char *const texts[] = {
@@ -211,6 +213,9 @@ TEST(mistakes_name_their_line)
 		  "number that is not negative" },
 		{ "version = 3\n[plugins.'io.containerd.internal.v1.restart']\ninterval = '0s'\n",
 		  "interval must not be 0" },
+		{ "version = 3\n[plugins.'io.containerd.metadata.v1.bolt']\n"
+		  "content_sharing_policy = 'some'\n",
+		  "content_sharing_policy is \"shared\" or \"isolated\", not \"some\"" },
 		{ "imports = ['nowhere.toml']\n", "nowhere.toml: no such file or directory" },
 	};
 
@@ -260,6 +265,82 @@ TEST(a_dump_is_a_config)
 		FAIL_("%s", e.msg);
 	config_print(&again, &second);
 	CHECK_STR(str_c(&first), str_c(&second));
+	arena_free(c.arena);
+	arena_free(again.arena);
+}
+
+/* As in known[]: "/" between the parts. */
+static bool has_path(json_object *o, const char *path)
+{
+	while (o && *path) {
+		size_t n = strcspn(path, "/");
+		AUTO_FREE char *part = xasprintf("%.*s", (int)n, path);
+
+		if (!json_object_is_type(o, json_type_object) ||
+		    !json_object_object_get_ex(o, part, &o))
+			return false;
+		path += n + (path[n] == '/');
+	}
+	return true;
+}
+
+/* Under one of its names each thing that can be set is in the default file, so that who starts from
+ * it sees it. */
+TEST(a_dump_has_every_key)
+{
+	struct config_flags none = { .file = "/dev/null" };
+	AUTO_STR struct str text = STR_INIT(1 << 16);
+	AUTO_JSON json_object *top = NULL;
+	struct config_key k, other;
+	struct config c;
+	struct err e = { 0 };
+
+	CHECK(config_load(&none, &c, &e) == 0);
+	config_print(&c, &text);
+	CHECK_OK(toml_parse(str_c(&text), text.len, &top, &e), &e);
+	for (size_t i = 0; config_key(i, &k); i++) {
+		bool is_there = !k.has_effect;
+
+		for (size_t n = 0; !is_there && config_key(n, &other); n++)
+			is_there = other.offset == k.offset && other.has_effect &&
+				   has_path(top, other.path);
+		/* what it says comes out as bin_dirs */
+		if (!is_there && k.offset != offsetof(struct config, cni_bin_dir))
+			FAIL_("a dump lacks %s", k.path);
+	}
+	arena_free(c.arena);
+}
+
+TEST(kubernetes_keys_come_back)
+{
+	static const char text[] =
+		"version = 3\n[plugins.'io.containerd.cri.v1.runtime']\n"
+		"enable_unprivileged_ports = false\nenable_selinux = true\ndisable_apparmor = "
+		"true\nunset_seccomp_profile = 'x'\ndrain_exec_sync_io_timeout = '7s'\n"
+		"max_container_log_line_size = -1\nignore_image_defined_volumes = true\n"
+		"restrict_oom_score_adj = true\ndevice_ownership_from_security_context = true\n"
+		"[plugins.'io.containerd.cri.v1.runtime'.containerd]\n"
+		"default_runtime_name = 'crun'\n"
+		"[plugins.'io.containerd.grpc.v1.cri']\ndisable_tcp_service = false\n"
+		"[plugins.'io.containerd.nri.v1.nri'.default_validator]\nenable = true\n"
+		"reject_namespace_adjustment = true\nrequired_plugins = ['a', 'b']\n";
+	AUTO_STR struct str printed = STR_INIT(1 << 16);
+	struct config c, again;
+	struct err e = { 0 };
+
+	CHECK_OK(load(text, NULL, &c, &e), &e);
+	config_print(&c, &printed);
+	CHECK_OK(load(str_c(&printed), NULL, &again, &e), &e);
+	const struct config_cri *k = &again.cri;
+	CHECK(!k->unprivileged_ports && k->unprivileged_icmp && k->enable_selinux);
+	CHECK(k->disable_apparmor && k->ignore_image_volumes && k->restrict_oom_score_adj);
+	CHECK(k->device_ownership && k->drain_exec_io == 7000000000u);
+	CHECK(k->log_line_max == UINT32_MAX);
+	CHECK_STR(k->unset_seccomp, "x");
+	CHECK_STR(k->default_runtime, "crun");
+	CHECK(!again.tcp.disable_cri);
+	CHECK(again.nri.rules.enable && again.nri.rules.reject_namespaces);
+	CHECK(again.nri.rules.n_required == 2);
 	arena_free(c.arena);
 	arena_free(again.arena);
 }

@@ -12,10 +12,6 @@ static const struct {
 	const char *path, *value; /* as JSON */
 } unused[] = {
 	{ P "differ.v1.erofs/mkfs_options", "[]" },
-	{ P "image-verifier.v1.bindir/bin_dir", "\"/opt/containerd/image-verifier/bin\"" },
-	{ P "image-verifier.v1.bindir/max_verifiers", "10" },
-	{ P "image-verifier.v1.bindir/per_verifier_timeout", "\"10s\"" },
-	{ P "metadata.v1.bolt/content_sharing_policy", "\"shared\"" },
 	{ P "metadata.v1.bolt/no_sync", "false" },
 	{ P "monitor.task.v1.cgroups/no_prometheus", "false" },
 	{ P "service.v1.diff-service/sync_fs", "false" },

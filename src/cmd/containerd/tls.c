@@ -2,55 +2,21 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/tls_library.h"
 #include "loop/loop.h"
 #include "os/fd.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define LIBRARY "libssl.so.3"
 #define HANDSHAKE_NS 5000000000ull
 #define STOP_ACCEPTING_NS 100000000ull
 
 enum { BUFFER = 16 * 1024, CONNECTIONS_MAX = 256 };
-
-/* What is called of the library, by its own names. */
-#define CALLS(X)                              \
-	X(ERR_clear_error)                    \
-	X(ERR_get_error)                      \
-	X(ERR_reason_error_string)            \
-	X(SSL_CTX_check_private_key)          \
-	X(SSL_CTX_ctrl)                       \
-	X(SSL_CTX_free)                       \
-	X(SSL_CTX_load_verify_locations)      \
-	X(SSL_CTX_new)                        \
-	X(SSL_CTX_set_alpn_select_cb)         \
-	X(SSL_CTX_set_verify)                 \
-	X(SSL_CTX_use_PrivateKey_file)        \
-	X(SSL_CTX_use_certificate_chain_file) \
-	X(SSL_accept)                         \
-	X(SSL_free)                           \
-	X(SSL_get_error)                      \
-	X(SSL_new)                            \
-	X(SSL_read)                           \
-	X(SSL_set_fd)                         \
-	X(SSL_shutdown)                       \
-	X(SSL_write)                          \
-	X(TLS_server_method)
-
-struct library {
-	void *handle;
-#define MEMBER(name) __typeof__(name) *name;
-	CALLS(MEMBER)
-#undef MEMBER
-};
 
 struct connection {
 	struct connection *next, **at;
@@ -67,7 +33,7 @@ struct connection {
 };
 
 struct tls {
-	struct library lib;
+	struct tls_library lib;
 	SSL_CTX *context;
 	struct loop *loop;
 	struct loop_io *io;
@@ -102,7 +68,7 @@ static void connection_free(struct connection *c)
 /* What a call of the library that did not go through means: 0: later, -1: the end. */
 static int again(struct connection *c, int r)
 {
-	const struct library *l = &c->tls->lib;
+	const struct tls_library *l = &c->tls->lib;
 	int why = l->SSL_get_error(c->ssl, r);
 
 	c->wants_write |= why == SSL_ERROR_WANT_WRITE;
@@ -111,7 +77,7 @@ static int again(struct connection *c, int r)
 
 static int shake_hands(struct connection *c)
 {
-	const struct library *l = &c->tls->lib;
+	const struct tls_library *l = &c->tls->lib;
 	int r = l->SSL_accept(c->ssl);
 
 	if (r == 1) {
@@ -311,26 +277,6 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-static int load(struct library *l, struct err *e)
-{
-	l->handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-	if (!l->handle)
-		return err_set(e, ERR_FAILED_PRECONDITION, "TLS: %s", dlerror());
-#define FIND(name)                                    \
-	*(void **)&l->name = dlsym(l->handle, #name); \
-	if (!l->name)                                 \
-		return err_set(e, ERR_FAILED_PRECONDITION, "TLS: " LIBRARY " has no " #name);
-	CALLS(FIND)
-#undef FIND
-	return 0;
-}
-
-static int refuse(const struct library *l, const char *what, const char *path, struct err *e)
-{
-	return err_set(e, ERR_INVALID_ARGUMENT, "TLS: %s %s: %s", what, path,
-		       l->ERR_reason_error_string(l->ERR_get_error()) ?: "not usable");
-}
-
 /* Clients of gRPC offer HTTP/2 by name, and want to hear it. */
 static int choose_protocol(UNUSED SSL *ssl, const unsigned char **ret, unsigned char *ret_n,
 			   const unsigned char *in, unsigned n, UNUSED void *arg)
@@ -346,26 +292,16 @@ static int choose_protocol(UNUSED SSL *ssl, const unsigned char **ret, unsigned 
 
 static int read_files(struct tls *t, const struct tls_files *f, struct err *e)
 {
-	const struct library *l = &t->lib;
+	const struct tls_library *l = &t->lib;
 
-	l->ERR_clear_error();
-	t->context = l->SSL_CTX_new(l->TLS_server_method());
-	if (!t->context)
-		return err_set(e, ERR_INTERNAL, "TLS: no context");
-	(void)l->SSL_CTX_ctrl(t->context, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION, NULL);
-	(void)l->SSL_CTX_ctrl(t->context, SSL_CTRL_MODE,
-			      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
-			      NULL);
+	if (tls_library_load(&t->lib, e) < 0 || tls_library_context(l, &t->context, e) < 0 ||
+	    tls_library_key_pair(l, t->context, f->certificate, f->key, e) < 0)
+		return -1;
 	l->SSL_CTX_set_alpn_select_cb(t->context, choose_protocol, NULL);
-	if (l->SSL_CTX_use_certificate_chain_file(t->context, f->certificate) != 1)
-		return refuse(l, "certificate", f->certificate, e);
-	if (l->SSL_CTX_use_PrivateKey_file(t->context, f->key, SSL_FILETYPE_PEM) != 1 ||
-	    l->SSL_CTX_check_private_key(t->context) != 1)
-		return refuse(l, "key", f->key, e);
 	if (!*f->ca)
 		return 0;
 	if (l->SSL_CTX_load_verify_locations(t->context, f->ca, NULL) != 1)
-		return refuse(l, "certificates of", f->ca, e);
+		return tls_library_refuse(l, "certificates of", f->ca, e);
 	l->SSL_CTX_set_verify(t->context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	return 0;
 }
@@ -375,7 +311,7 @@ int tls_new(const struct tls_files *files, struct tls **ret, struct err *e)
 	struct tls *t = NEW(struct tls);
 
 	t->fd = -1;
-	if (load(&t->lib, e) < 0 || read_files(t, files, e) < 0) {
+	if (read_files(t, files, e) < 0) {
 		tls_free(t);
 		return -1;
 	}
@@ -400,7 +336,6 @@ int tls_serve(struct tls *t, int fd, tls_give_fn *give, void *arg, struct err *e
 	return 0;
 }
 
-/* The library stays loaded: its own threads' remains would point into it. */
 void tls_free(struct tls *t)
 {
 	if (!t)

@@ -141,21 +141,16 @@ static int find_manifest(struct ctr *ctr, struct image_doc *doc, const char **di
 
 	if (doc->kind == IMAGE_MANIFEST)
 		return 0;
-	for (size_t i = 0; depth && i < doc->n_manifests; i++) {
-		d = &doc->manifests[i];
-		if (d->has_platform && !platform_matches(p, &d->platform))
-			continue;
-		if (!media_is_index(d->media_type) && !media_is_manifest(d->media_type))
-			continue;
-		if (read_doc(ctr, d->media_type, d->digest, &inner, e) < 0)
-			return -1;
-		*ret_size += d->size;
-		*doc = inner;
-		*digest = d->digest;
-		return find_manifest(ctr, doc, digest, p, depth - 1, ret_size, e);
-	}
-	return err_set(e, ERR_NOT_FOUND, "no match for platform %s in %s", platform_text(p, text),
-		       *digest);
+	d = depth ? image_doc_pick(doc, p) : NULL;
+	if (!d)
+		return err_set(e, ERR_NOT_FOUND, "no match for platform %s in %s",
+			       platform_text(p, text), *digest);
+	if (read_doc(ctr, d->media_type, d->digest, &inner, e) < 0)
+		return -1;
+	*ret_size += d->size;
+	*doc = inner;
+	*digest = d->digest;
+	return find_manifest(ctr, doc, digest, p, depth - 1, ret_size, e);
 }
 
 static int read_manifest(struct ctr *ctr, const IMAGES(Image) * record, const struct platform *p,

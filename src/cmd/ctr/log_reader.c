@@ -3,6 +3,7 @@
 #include "cmd/ctr/logs.h"
 
 #include "base/num.h"
+#include "os/fd.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -175,11 +176,13 @@ static int read_whole(struct log_reader *r, uint32_t number, const struct output
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "open a log in %s", r->dir);
-	gzFile z = gzdopen(fd, "rb"); /* what is not compressed it reads as it is */
+	int copy = fd_copy(fd);
+	gzFile z = gzdopen(copy, "rb"); /* what is not compressed it reads as it is */
 
-	if (!z)
+	if (!z) {
+		close_fd(&copy);
 		return err_sys(e, ENOMEM, "read a log in %s", r->dir);
-	fd = -1;
+	}
 	while (rc == 0 && (n = gzread(z, buf, CHUNK)) > 0)
 		rc = take_bytes(r, buf, (size_t)n, o) < 0 ? 1 : 0;
 	if (rc == 0 && n < 0)

@@ -1,7 +1,7 @@
 /* From the options of run and create to the wishes that oci/generate.h takes. */
-#include "cmd/ctr/apparmor_profile.h"
 #include "cmd/ctr/container.h"
 #include "cmd/ctr/gpus.h"
+#include "os/apparmor.h"
 
 #include "base/jsonr.h"
 #include "base/num.h"

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <strings.h>
 
 int task_get(struct ctr *ctr, const char *id, const char *exec_id,
 	     Containerd__V1__Types__Process **ret, struct err *e)
@@ -32,22 +31,15 @@ int task_get(struct ctr *ctr, const char *id, const char *exec_id,
 
 int signal_parse(const char *s, uint32_t *ret, struct err *e)
 {
-	const char *bare = strncasecmp(s, "SIG", 3) ? s : s + 3;
+	int named = signal_by_word(s);
 	uint32_t n;
 
 	if (num_u32(s, &n) == 0) {
 		*ret = n;
 		return 0;
 	}
-	int named = signal_by_name(bare);
-
 	if (named) {
 		*ret = (uint32_t)named;
-		return 0;
-	}
-	if (!strncasecmp(bare, "RTMIN+", 6) && num_u32(bare + 6, &n) == 0 &&
-	    n <= (uint32_t)(SIGRTMAX - SIGNAL_RTMIN)) {
-		*ret = (uint32_t)SIGNAL_RTMIN + n;
 		return 0;
 	}
 	return err_set(e, ERR_UNKNOWN, "invalid signal: %s", s);

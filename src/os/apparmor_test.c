@@ -1,4 +1,4 @@
-#include "cmd/ctr/apparmor_profile.h"
+#include "os/apparmor.h"
 
 #include "base/test.h"
 

@@ -1,4 +1,4 @@
-#include "cmd/ctr/apparmor_profile.h"
+#include "os/apparmor.h"
 
 #include "base/mem.h"
 #include "os/fd.h"
@@ -7,11 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define PROFILES "/sys/kernel/security/apparmor/profiles"
+#define ENABLED "/sys/module/apparmor/parameters/enabled"
 #define FOLDER "/etc/apparmor.d"
 enum { PROFILES_MAX = 16 << 20, PROFILE_MAX = 64 << 10, ANSWER_MAX = 4096 };
 
@@ -150,6 +152,22 @@ static int run_parser(int fd, struct err *e)
 		said[strcspn(said, "\n")] = 0;
 	return err_set(e, ERR_UNKNOWN, "parser error(\"%.300s\"): exit status %d",
 		       r == 0 ? said : "", status);
+}
+
+bool apparmor_is_usable(void)
+{
+	AUTO_FREE char *text = NULL, *parser = NULL;
+
+	/* In a container AppArmor is the host's, and the names are, too. */
+	const char *container = getenv("container");
+
+	if (container && *container)
+		return false;
+	if (file_read(AT_FDCWD, ENABLED, 16, &text, NULL) < 0 || *text != 'Y' ||
+	    access(PROFILES, R_OK) < 0)
+		return false;
+	parser = spawn_find("apparmor_parser");
+	return parser != NULL;
 }
 
 int apparmor_load_default(const char *name, struct err *e)
