@@ -46,7 +46,10 @@ int process_start(pid_t pid, uint64_t *ret)
 {
 	AUTO_FD int procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char state;
-	int r = procfd < 0 ? -errno : process_start_time(procfd, pid, ret, &state);
+	int r;
+
+	*ret = 0; /* the analyzer does not know that errno is set */
+	r = procfd < 0 ? -errno : process_start_time(procfd, pid, ret, &state);
 
 	return r == -ENOENT ? -ESRCH : r;
 }
