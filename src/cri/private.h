@@ -36,6 +36,12 @@ struct sample {
 	uint64_t cpu_ns;
 };
 
+/* One that a later process of its pid is not taken for. */
+struct process {
+	uint32_t pid; /* 0: none, or not known */
+	uint64_t start;
+};
+
 /* Of a writable layer, when it was last measured. */
 struct layer_usage {
 	int64_t at; /* 0: not yet */
@@ -46,12 +52,6 @@ struct layer_usage {
 struct handler_features {
 	const char *name; /* the handler's; NULL: not known */
 	bool has_rro, has_userns;
-};
-
-/* One that a later process of its pid is not taken for. */
-struct process {
-	uint32_t pid; /* 0: none, or not known */
-	uint64_t start;
 };
 
 struct pod {
@@ -71,8 +71,8 @@ struct pod {
 	bool is_ready, is_removed;
 	bool is_closing; /* nothing new begins in it */
 	struct sample sample;
-	char level[SELINUX_LEVEL_MAX]; /* of SELinux; "" without one; set before it is made */
 	struct process process; /* its first */
+	char level[SELINUX_LEVEL_MAX]; /* of SELinux; "" without one; set before it is made */
 	struct strv ips;
 	uint64_t wait;
 };

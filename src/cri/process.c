@@ -7,7 +7,7 @@ struct process process_of(uint32_t pid)
 {
 	struct process p = { .pid = pid };
 
-	if (!pid || process_start_now((pid_t)pid, &p.start) < 0)
+	if (!pid || process_start((pid_t)pid, &p.start) < 0)
 		p.start = 0; /* it has ended: nothing is it */
 	return p;
 }
@@ -16,8 +16,7 @@ static bool is_it(const struct process *p)
 {
 	uint64_t start;
 
-	return p->pid && p->start && process_start_now((pid_t)p->pid, &start) == 0 &&
-	       start == p->start;
+	return p->pid && p->start && process_start((pid_t)p->pid, &start) == 0 && start == p->start;
 }
 
 int pod_process(struct pod *pod, struct arena *a, struct process *ret, struct err *e)

@@ -42,11 +42,14 @@ int process_start_time(int procfd, pid_t pid, uint64_t *ret_time, char *ret_stat
 	return num_u64(p, ret_time);
 }
 
-int process_start_now(pid_t pid, uint64_t *ret)
+int process_start(pid_t pid, uint64_t *ret)
 {
 	AUTO_FD int procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char state;
-	int r = procfd < 0 ? -errno : process_start_time(procfd, pid, ret, &state);
+	int r;
+
+	*ret = 0; /* the analyzer does not know that errno is set */
+	r = procfd < 0 ? -errno : process_start_time(procfd, pid, ret, &state);
 
 	return r == -ENOENT ? -ESRCH : r;
 }
@@ -55,7 +58,7 @@ int process_record_write(int dirfd, const char *name, pid_t pid)
 {
 	char text[RECORD_MAX];
 	uint64_t start;
-	int r = process_start_now(pid, &start);
+	int r = process_start(pid, &start);
 
 	if (r < 0)
 		return r;
@@ -79,7 +82,7 @@ int process_record_open(int dirfd, const char *name)
 	if (fd < 0)
 		return fd;
 	/* The handle first: what has this start time now is what it is a handle of. */
-	r = process_start_now(pid, &now);
+	r = process_start(pid, &now);
 	if (r < 0)
 		return r;
 	return now == start ? TAKE_FD(fd) : -ESRCH;

@@ -8,8 +8,8 @@
 /* Field 22 of PID/stat below procfd; *ret_state is field 3.  0 or -errno; -EINVAL for a text that
  * cannot be read. */
 int process_start_time(int procfd, pid_t pid, uint64_t *ret_time, char *ret_state);
-/* The same of a process as /proc shows it; -ESRCH. */
-int process_start_now(pid_t pid, uint64_t *ret);
+/* The same of the daemon's own /proc, without the state; -ESRCH: there is none. */
+int process_start(pid_t pid, uint64_t *ret);
 
 /* 0 or -errno. */
 int process_record_write(int dirfd, const char *name, pid_t pid);

@@ -56,10 +56,10 @@ TEST(a_start_tells_processes_apart)
 		pause();
 		_exit(0);
 	}
-	CHECK(process_start_now(1, &first) == 0 && process_start_now(1, &again) == 0);
+	CHECK(process_start(1, &first) == 0 && process_start(1, &again) == 0);
 	CHECK(first == again);
-	CHECK(process_start_now(pid, &other) == 0 && other > first);
+	CHECK(process_start(pid, &other) == 0 && other > first);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	CHECK(process_start_now(pid, &other) == -ESRCH);
+	CHECK(process_start(pid, &other) == -ESRCH);
 }

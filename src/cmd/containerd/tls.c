@@ -62,7 +62,7 @@ static void connection_free(struct connection *c)
 		c->tls->lib.SSL_free(c->ssl);
 	close_fd(&c->tcp);
 	close_fd(&c->pair);
-	free(c);
+	FREE_SHARED(c);
 }
 
 /* What a call of the library that did not go through means: 0: later, -1: the end. */
