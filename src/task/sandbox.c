@@ -132,7 +132,8 @@ static int create_steps(struct task *t, const struct sandbox_new *n, bool *ret_i
 	else
 		r = call_create(t, n, e);
 	shim_start_end(t);
-	/* A shim without that service has made nothing, and its delete verb finds that a mistake. */
+	/* A shim without that service has made nothing, and its delete verb finds that a mistake.
+	 */
 	if (r < 0)
 		*ret_is_clean = undo(t) || e->code == ERR_UNIMPLEMENTED;
 	return r;

@@ -1,5 +1,5 @@
-/* The dictionary of SPDY/3 (section 2.6.10.1 of its specification): the words that headers are packed
- * with, each behind its length, and values in a row. */
+/* The dictionary of SPDY/3 (section 2.6.10.1 of its specification): the words that headers are
+ * packed with, each behind its length, and values in a row. */
 #pragma once
 
 static const char spdy_words[] =

@@ -176,12 +176,11 @@ static void set_task_exports(struct arena *a, plugin_msg *m, const struct engine
 {
 	const struct config *c = en->cfg;
 	bool is_own = tasks_shim_is_own(en->tasks, "io.containerd.runc.v2");
-	struct label v[] = { { "history", history_root(c, a) },
-			     { "logs", history_log_root(c, a) },
-			     { "networks", network_root(c, a) },
-			     { "shim", is_own ? "own" : "foreign" },
-			     { "publish-address", c->publish_address },
-			     { "publish-policy", c->publish_policy } };
+	struct label v[] = {
+		{ "history", history_root(c, a) },         { "logs", history_log_root(c, a) },
+		{ "networks", network_root(c, a) },        { "shim", is_own ? "own" : "foreign" },
+		{ "publish-address", c->publish_address }, { "publish-policy", c->publish_policy }
+	};
 	struct labels l = { v, ARRAY_LEN(v) };
 
 	CONV_SET_LABELS(a, m, exports, &l,

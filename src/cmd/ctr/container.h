@@ -60,4 +60,3 @@ int image_unpack(struct ctr *ctr, const struct image *img, const char *snapshott
 /* sync: the daemon is asked to sync each layer's file system, which ours does anyway. */
 int image_unpack_sync(struct ctr *ctr, const struct image *img, const char *snapshotter, bool sync,
 		      struct err *e);
-
