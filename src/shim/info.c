@@ -5,7 +5,7 @@
 #include "google/protobuf/any.pb-c.h"
 #include "os/fd.h"
 #include "shim/actions_priv.h"
-#include "shim/features.h"
+#include "shim/runtime_features.h"
 #include "shim/options.h"
 
 /* The forms of log that the built-in driver writes: a client asks before it names one to a shim

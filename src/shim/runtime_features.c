@@ -1,5 +1,5 @@
 /* What the runtime says it knows: our own by its tables, another by its `features`. */
-#include "shim/features.h"
+#include "shim/runtime_features.h"
 
 #include "os/fd.h"
 #include "os/file.h"
