@@ -5,8 +5,8 @@
 #include "google/protobuf/any.pb-c.h"
 #include "os/fd.h"
 #include "shim/actions_priv.h"
-#include "shim/runtime_features.h"
 #include "shim/options.h"
+#include "shim/runtime_features.h"
 
 /* The forms of log that the built-in driver writes: a client asks before it names one to a shim
  * that may be another's (cmd/ctr/log_uri.c). */
