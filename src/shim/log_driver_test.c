@@ -216,6 +216,8 @@ TEST(nothing_is_followed_out_of_the_folder)
 
 	CHECK(mkfifo(file, 0600) == 0);
 	AUTO_FD int reader = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	CHECK(reader >= 0);
 	struct plog_options o;
 	CHECK_OK(plog_options_parse(uri, &o, &e), &e);
 	CHECK(plog_open(NULL, &o, &g, &e) < 0);

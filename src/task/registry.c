@@ -38,6 +38,9 @@ void tasks_close(struct tasks *ts)
 
 			pthread_mutex_unlock(&t->lock);
 			task_unwatch(t);
+			/* the question how it ends holds the connection, too */
+			if (c)
+				ttrpc_client_cancel_all(c->client);
 			conn_unref(c);
 			shim_log_close(log);
 			tasks_remove(ts, t);

@@ -483,14 +483,30 @@ uint32_t ttrpc_client_call(struct ttrpc_client *c, const struct ttrpc_target *t,
 	return call_start(c, t, req, trace_current(), NULL, true, done, arg);
 }
 
+static void cancel(struct pending *p)
+{
+	err_set(&p->error, ERR_CANCELLED, "context canceled");
+	loop_post(p->client->loop, call_end_posted, p);
+}
+
 void ttrpc_client_cancel(struct ttrpc_client *c, uint32_t id)
 {
 	struct pending *p = take_call(c, id);
 
-	if (!p)
-		return;
-	err_set(&p->error, ERR_CANCELLED, "context canceled");
-	loop_post(c->loop, call_end_posted, p);
+	if (p)
+		cancel(p);
+}
+
+void ttrpc_client_cancel_all(struct ttrpc_client *c)
+{
+	struct pending *p;
+
+	pthread_mutex_lock(&c->lock);
+	while ((p = c->calls)) {
+		unlink_call(p);
+		cancel(p);
+	}
+	pthread_mutex_unlock(&c->lock);
 }
 
 struct waiter {

@@ -47,6 +47,7 @@ uint32_t ttrpc_client_call(struct ttrpc_client *c, const struct ttrpc_target *t,
 
 /* Any thread: the call fails with ERR_CANCELLED, unless it has ended already. */
 void ttrpc_client_cancel(struct ttrpc_client *c, uint32_t id);
+void ttrpc_client_cancel_all(struct ttrpc_client *c); /* every call that is open now */
 
 /* Sends and waits: for pool threads, never on the loop's own.  *ret is a new message of type rsp
  * (protobuf_c_message_free_unpacked(*ret, NULL)); rsp NULL drops the reply's body. */
