@@ -47,7 +47,7 @@ typedef Containerd__Types__Platform platform_msg;
 
 /* grpc_service: listed only when the daemon serves this gRPC service. */
 static const struct plugin {
-	const char *type, *id, *requires[5]; /* ended by NULL */
+	const char *type, *id, *requires[8]; /* ended by NULL */
 	bool has_platform;
 	const char *grpc_service;
 	const char *capabilities[5]; /* ended by NULL */

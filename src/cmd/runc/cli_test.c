@@ -113,6 +113,7 @@ TEST(what_is_wrong_is_said_as_go_says_it)
 		parse(&p, true, rows[i].line);
 		CHECK(p.n < 0);
 		CHECK_STR(p.e.msg, rows[i].text);
+		strv_done(&p.o.gids);
 	}
 }
 
