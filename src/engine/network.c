@@ -536,6 +536,7 @@ void network_free(struct engine_network *n)
 {
 	if (!n)
 		return;
+	network_repair_free(n->repair); /* of one that was never stopped */
 	while (n->entries) {
 		struct entry *x = n->entries;
 

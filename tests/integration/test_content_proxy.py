@@ -107,8 +107,13 @@ class Away(DaemonTest):
 
     def test_what_others_have_there_stays(self):
         ours, theirs = ("sha256:" + hashlib.sha256(t).hexdigest() for t in (b"ours", b"theirs"))
-        self.other.ctr("content", "ingest", "their-ref", input="theirs")
-        self.other.ctr("content", "label", theirs, "containerd.io/gc.root=yes")
+
+        def put():
+            """Debian's may collect it before it is labelled."""
+            self.other.ctr("content", "ingest", "their-ref", input="theirs", check=False)
+            return self.other.ctr("content", "label", theirs, "containerd.io/gc.root=yes", check=False).returncode == 0
+
+        wait_for("their blob to be there and stay", put)
         self.ctr("content", "ingest", "our-ref", input="ours")
         self.ctr("content", "label", ours, "containerd.io/gc.root=yes")
         self.ctr("content", "rm", ours)
