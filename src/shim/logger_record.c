@@ -9,6 +9,7 @@
 #include "os/process_record.h"
 #include "runtime/procfs.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,12 +25,15 @@ struct identity {
 	uint64_t start;
 };
 
+/* One that has ended, and that nobody has reaped yet, is none. */
 static int identify(int procfd, pid_t pid, struct identity *ret)
 {
-	char state;
+	char state = 0;
 
 	ret->pid = (uint32_t)pid;
-	return process_start_time(procfd, pid, &ret->start, &state);
+	int r = process_start_time(procfd, pid, &ret->start, &state);
+
+	return r < 0 ? r : state == 'Z' || state == 'X' ? -ESRCH : 0;
 }
 
 static void name_of(char buf[32], pid_t pid)
