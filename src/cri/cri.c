@@ -28,7 +28,12 @@ static int open_parts(struct cri *cri, struct err *e)
 		if (r < 0)
 			return err_sys(e, -r, "mkdir %s", path);
 	}
-	if (pause_root_make(cri, e) < 0 || cri_watch_oom(cri, e) < 0)
+	/* On a full or read-only disk the daemon starts all the same; what it cannot do says so. */
+	struct err unmade = { 0 };
+
+	if (pause_root_make(cri, &unmade) < 0)
+		log_warn(LOG({ "error", unmade.msg }), "pods' first program may not be there");
+	if (cri_watch_oom(cri, e) < 0)
 		return -1;
 	return cri_recover(cri, e);
 }

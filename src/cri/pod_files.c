@@ -182,6 +182,20 @@ void pod_files_remove(const struct pod *pod)
 	}
 }
 
+/* Mostly it is there, from the last start: then nothing has to be written. */
+static int keep_file(const char *dir, const char *name, const void *text, size_t n, mode_t mode,
+		     struct err *e)
+{
+	AUTO_FREE char *path = xasprintf("%s/%s", dir, name), *old = NULL;
+	struct stat st;
+	size_t size;
+
+	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 07777) == mode &&
+	    file_read(AT_FDCWD, path, n, &old, &size) == 0 && size == n && !memcmp(old, text, n))
+		return 0;
+	return write_file(dir, name, text, n, mode, e);
+}
+
 /* The root folder of all pods' first processes, which none of them can write to: our own program,
  * and places for the mounts. */
 int pause_root_make(struct cri *cri, struct err *e)
@@ -206,7 +220,7 @@ int pause_root_make(struct cri *cri, struct err *e)
 			return err_sys(e, errno, "chmod %s", path);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
-		if (write_file(cri->pause_root, files[i], "", 0, 0644, e) < 0)
+		if (keep_file(cri->pause_root, files[i], "", 0, 0644, e) < 0)
 			return -1;
-	return write_file(cri->pause_root, "pause", cri_pause, cri_pause_size, 0755, e);
+	return keep_file(cri->pause_root, "pause", cri_pause, cri_pause_size, 0755, e);
 }
