@@ -105,10 +105,13 @@ class Churn(Soak):
         if self.space:
             write_conf("10-churn.conflist", bridge_list())
         super().__init__(seed, 0)
+        self.workers = [Cycler(self, i) for i in range(workers)]
+
+    def set_up(self):
+        super().set_up()
         # another file, so that the shim runs it as it would a foreign one
         self.runc = self.scratch.path / "runc"
         shutil.copy(program("runc"), self.runc)
-        self.workers = [Cycler(self, i) for i in range(workers)]
         for way in ("attached", "attached_by_runc", "executed", "pulled", *(["published"] if self.space else [])):  # folders that stay
             w = Cycler(self, 99)
             getattr(w, way)(f"first-{way}")
@@ -267,9 +270,11 @@ class Churn(Soak):
             raise Broken("left: " + "; ".join(left))
 
     def close(self):
-        super().close()
-        if self.space:
-            self.space.leave()
+        try:
+            super().close()
+        finally:
+            if self.space:
+                self.space.leave()
 
     def run(self, cycles):
         self.left = cycles

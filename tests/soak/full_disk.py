@@ -33,6 +33,7 @@ class FullDisk(Soak):
     def prepare(self):
         self.daemon.root.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "casco-test", self.daemon.root], check=True)
+        self.undo.callback(subprocess.run, ["umount", self.daemon.root], check=True)
 
     def fill(self):
         """Until nothing goes; what is freed meanwhile is taken, too."""
@@ -74,13 +75,6 @@ class FullDisk(Soak):
                 self.check_books()
                 print(f"{n} fills, {sum(w.done for w in self.workers)} jobs, {sum(w.failed for w in self.workers)} refused", flush=True)
         self.end()
-
-    def close(self):
-        self.over = True
-        self.daemon.stop()
-        subprocess.run(["umount", self.daemon.root], check=True)
-        self.registry.stop()
-        self.scratch.remove()
 
 
 if __name__ == "__main__":

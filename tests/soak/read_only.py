@@ -44,6 +44,7 @@ class ReadOnly(Soak):
             f.truncate(192 << 20)
         run(["mkfs.ext4", "-q", self.disk])
         self.mount()
+        self.undo.callback(subprocess.run, ["umount", self.folder], check=True)
 
     def mount(self):
         run(["mount", "-o", "loop,errors=remount-ro", self.disk, self.folder])
@@ -138,13 +139,6 @@ class ReadOnly(Soak):
             if n % 10 == 0 or n == kills:
                 print(f"{n} faults, {sum(w.done for w in self.workers)} jobs, {sum(w.failed for w in self.workers)} refused", flush=True)
         self.end()
-
-    def close(self):
-        self.over = True
-        self.daemon.stop()
-        subprocess.run(["umount", self.folder], check=True)
-        self.registry.stop()
-        self.scratch.remove()
 
 
 if __name__ == "__main__":

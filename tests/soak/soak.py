@@ -1,19 +1,24 @@
 """What the programs of this folder share: a private daemon with an image and a registry, containers that stay (the keepers), clients
 that do one random thing after the other, the book of what they were told, the inventory that must be the same at the end, and main()."""
 import argparse
+import contextlib
 import os
 import pathlib
 import random
+import shutil
+import signal
+import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
-from casco import SHARE, Daemon, Scratch, processes, wait_for  # noqa: E402
+from casco import SHARE, Daemon, Scratch, processes, program, wait_for  # noqa: E402
 from registry import Registry, busybox_layer, layer, write_hosts  # noqa: E402
 
 IMAGE = "docker.io/library/busybox:latest"
 KEEPERS = 3
+RUNTIME_STATE = pathlib.Path("/run/containerd/runc/default")
 # Where cgroups are v2 without the controller (the view of a host that has it in v1), nobody asks for a share of the processors.
 CONTROLLERS = pathlib.Path("/sys/fs/cgroup/cgroup.controllers")
 RUN = ("run", "--cpu-shares", "0") if CONTROLLERS.exists() and "cpu" not in CONTROLLERS.read_text().split() else ("run",)
@@ -143,15 +148,29 @@ class Soak:
 
     def __init__(self, seed, workers):
         self.seed, self.random, self.over, self.generation = seed, random.Random(seed), False, 0
-        self.gate, self.odd, self.serve_times = Gate(), [], []
+        self.gate, self.odd, self.serve_times, self.workers = Gate(), [], [], []
+        self.undo = contextlib.ExitStack()  # each step, whatever became of the others
+        try:
+            self.set_up()
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first failure is the one to tell
+                self.close()
+            raise
+        self.workers = [Worker(self, i) for i in range(workers)]
+
+    def set_up(self):
         self.scratch = Scratch()
+        self.undo.callback(self.scratch.remove)
         self.registry = Registry(self.scratch.path / "registry")
+        self.undo.callback(self.registry.stop)
         self.daemon = Daemon(self.scratch.path)
         write_hosts(self.daemon.certs, "soak.test", self.registry)
         for i in range(3):
             self.registry.push(f"img/{i}", "latest",
                                [busybox_layer(), layer([(f"data-{i}", os.urandom(300_000)), ("etc/x", b"y" * i)])])
         self.prepare()
+        self.undo.callback(self.remove_containers)
+        self.undo.callback(self.daemon.stop)
         self.daemon.start()
         self.daemon.ctr("images", "import", SHARE / "busybox.tar")
         self.collect()
@@ -159,10 +178,21 @@ class Soak:
         for i in range(KEEPERS):
             self.daemon.ctr(*RUN, "-d", IMAGE, f"keeper-{i}", "sleep", "100000")
         self.keepers = self.keeper_lines()
-        self.workers = [Worker(self, i) for i in range(workers)]
 
     def prepare(self):
         """Before the daemon's first start."""
+
+    def remove_containers(self):
+        """Those of a daemon that broke: their names are other soaks', too."""
+        for line in processes(str(self.scratch.path)):
+            if "containerd-shim" in line:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(line.split()[0]), signal.SIGKILL)
+        for note in self.daemon.state.glob("io.containerd.runtime.v2.task/*/*/fifo"):
+            shutil.rmtree(os.readlink(note), ignore_errors=True)
+        for state in RUNTIME_STATE.glob("*/state.json"):
+            if f"{self.scratch.path}/" in state.read_text(errors="replace"):
+                subprocess.run([program("runc"), "--root", RUNTIME_STATE, "delete", "--force", state.parent.name], check=False)
 
     def rows(self, *args):
         return self.daemon.ctr(*args).stdout.splitlines()[1:]
@@ -263,9 +293,7 @@ class Soak:
 
     def close(self):
         self.over = True
-        self.daemon.stop()
-        self.registry.stop()
-        self.scratch.remove()
+        self.undo.close()
 
 
 def main(doc, make, what, default, *arguments):
