@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-static int base64_value(char c)
+int base64_value(char c)
 {
 	return c >= 'A' && c <= 'Z'   ? c - 'A'
 	       : c >= 'a' && c <= 'z' ? c - 'a' + 26

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+int base64_value(char c); /* 0 to 63; -1 */
+
 /* The bytes, NUL-terminated, the caller's; NULL: s is no base64 (padded, no spaces), empty, or
  * longer than max. */
 char *base64_decode(const char *s, size_t max, size_t *ret_n);

@@ -89,7 +89,6 @@ struct config_cri {
 	bool unprivileged_ports, unprivileged_icmp;
 	bool restrict_oom_score_adj;
 	bool device_ownership; /* devices belong to the container's user */
-	bool ignore_image_volumes;
 	bool enable_selinux;
 	bool disable_apparmor;
 	uint32_t log_line_max; /* bytes of one record; what is longer becomes several */

@@ -1,10 +1,11 @@
 /* The operator's own credentials for registries, read anew for every transfer: auth.toml in a
- *certs.d folder.
+ * certs.d folder.
  *
- *	docker_config = "/root/.docker/config.json"   # what `docker login` wrote counts, too
- *	credential_helper = "pass"                    # docker-credential-pass, for hosts without a
- *table [auth."registry.example.com:5000"] username = "me" password = "…" # or identity_token, or
- *credential_helper
+ *	docker_config = "/root/.docker/config.json"	what `docker login` wrote counts, too
+ *	credential_helper = "pass"	docker-credential-pass, for hosts without a table
+ *	[auth."registry.example.com:5000"]
+ *	username = "me"
+ *	password = "…"	or identity_token, or credential_helper
  *
  * A host's credentials are that host's, with its port, and nobody else's.  A file that others can
  * read, or a helper that fails, is an error: never another credential instead. */

@@ -50,17 +50,22 @@ static void flushed(void *arg)
 		fn(ev->flushed_arg);
 }
 
-static void event_drop(struct events *ev)
+static void drop_at(struct events *ev, struct event **at)
 {
-	struct event *x = ev->first;
+	struct event *x = *at;
 
-	ev->first = x->next;
-	if (!ev->first)
-		ev->end = &ev->first;
+	*at = x->next;
+	if (!*at)
+		ev->end = at;
 	ev->n--;
 	free(x->topic);
 	free(x->bytes);
 	free(x);
+}
+
+static void event_drop(struct events *ev)
+{
+	drop_at(ev, &ev->first);
 }
 
 static void on_again(UNUSED struct loop_timer *t, void *arg)
@@ -197,9 +202,11 @@ static bool put(struct events *ev, const char *topic, const ProtobufCMessage *m)
 	x->bytes = xmalloc(x->n + 1);
 	protobuf_c_message_pack(m, x->bytes);
 	clock_gettime(CLOCK_REALTIME, &x->at);
-	if (ev->n == QUEUE_MAX && !ev->is_sending) {
-		log_error(LOG({ "topic", ev->first->topic }), "event queue is full, event dropped");
-		event_drop(ev);
+	if (ev->n == QUEUE_MAX) {
+		struct event **oldest = ev->is_sending ? &ev->first->next : &ev->first;
+
+		log_error(LOG({ "topic", (*oldest)->topic }), "event queue is full, event dropped");
+		drop_at(ev, oldest);
 	}
 	*ev->end = x;
 	ev->end = &x->next;

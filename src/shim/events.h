@@ -1,8 +1,9 @@
 /* Events on their way to the daemon, in the order they happened.
  *
- * One is on the way at a time; a failure is tried again up to five times, one second later each
- * time, over a new connection.  Meanwhile up to 2048 wait; beyond that the oldest is dropped, with
- * a warning in the log. */
+ * One is on the way at a time.  One that the daemon refuses is tried again five times, after one to
+ * five seconds, and dropped then.  A daemon that is away is waited for, for as long as it takes
+ * (0.1 to 5 s between tries, over a new connection).  Meanwhile up to 2048 wait; beyond that the
+ * oldest that is not on the way is dropped, with an error in the log. */
 #pragma once
 
 #include <protobuf-c/protobuf-c.h>

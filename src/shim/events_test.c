@@ -133,6 +133,23 @@ TEST(told_once_however_long_nobody_listens)
 	end(&d, ev);
 }
 
+TEST(a_daemon_that_is_slow_to_answer_has_a_bound)
+{
+	struct daemon d;
+
+	begin(&d);
+	struct events *ev = events_new(d.loop, d.path, "default");
+
+	serve(&d);
+	send(ev, "/first"); /* on its way from here on */
+	for (int i = 0; i < 2999; i++)
+		send(ev, "/more");
+	run_for(d.loop, 3000);
+	CHECK(d.n == 2048);
+	CHECK_STR(d.topics[0], "/first");
+	end(&d, ev);
+}
+
 TEST(a_refusal_is_tried_again)
 {
 	struct daemon d;

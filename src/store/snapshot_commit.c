@@ -150,26 +150,9 @@ int snapshot_commit(struct store *s, const struct snapshot_at *at, const char *n
 
 static const struct labels no_labels;
 
-int snapshot_commit_on(struct store *s, const struct snapshot_at *at, const char *name,
-		       const char *key, const char *parent, const struct labels *labels,
-		       struct err *e)
-{
-	AUTO_ARENA struct arena *a = arena_new();
-	struct call c = { .s = s,
-			  .at = at,
-			  .a = a,
-			  .key = key,
-			  .name = name,
-			  .parent = parent,
-			  .parent_remote = "",
-			  .labels = labels ?: &no_labels };
-
-	return commit_as(&c, e);
-}
-
-int snapshot_commit_synced(struct store *s, const struct snapshot_at *at, const char *name,
-			   const char *key, const char *parent, const struct labels *labels,
-			   struct err *e)
+static int commit_on(struct store *s, const struct snapshot_at *at, const char *name,
+		     const char *key, const char *parent, const struct labels *labels,
+		     bool is_synced, struct err *e)
 {
 	AUTO_ARENA struct arena *a = arena_new();
 	struct call c = { .s = s,
@@ -180,7 +163,21 @@ int snapshot_commit_synced(struct store *s, const struct snapshot_at *at, const 
 			  .parent = parent,
 			  .parent_remote = "",
 			  .labels = labels ?: &no_labels,
-			  .is_synced = true };
+			  .is_synced = is_synced };
 
 	return commit_as(&c, e);
+}
+
+int snapshot_commit_on(struct store *s, const struct snapshot_at *at, const char *name,
+		       const char *key, const char *parent, const struct labels *labels,
+		       struct err *e)
+{
+	return commit_on(s, at, name, key, parent, labels, false, e);
+}
+
+int snapshot_commit_synced(struct store *s, const struct snapshot_at *at, const char *name,
+			   const char *key, const char *parent, const struct labels *labels,
+			   struct err *e)
+{
+	return commit_on(s, at, name, key, parent, labels, true, e);
 }

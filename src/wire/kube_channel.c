@@ -1,5 +1,7 @@
 #include "wire/kube_channel.h"
 
+#include "base/base64.h"
+
 #include <string.h>
 
 enum { DIGITS = 10 };
@@ -38,23 +40,13 @@ const struct kube_channel_protocol *kube_channel_choose(const char *list)
 
 /* --- base64 --- */
 
-static int value_of(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z'   ? c - 'A'
-	       : c >= 'a' && c <= 'z' ? c - 'a' + 26
-	       : c >= '0' && c <= '9' ? c - '0' + 52
-	       : c == '+'             ? 62
-	       : c == '/'             ? 63
-				      : -1;
-}
-
 /* Four characters are one to three bytes. */
 static int decode_quad(const uint8_t q[4], uint8_t *ret)
 {
 	int v[4], pad = (q[2] == '=') + (q[3] == '=');
 
 	for (int i = 0; i < 4; i++)
-		v[i] = i >= 4 - pad ? 0 : value_of(q[i]);
+		v[i] = i >= 4 - pad ? 0 : base64_value((char)q[i]);
 	if (v[0] < 0 || v[1] < 0 || v[2] < 0 || v[3] < 0)
 		return -1;
 	ret[0] = (uint8_t)(v[0] << 2 | v[1] >> 4);

@@ -194,8 +194,7 @@ static plugin_msg *plain_plugin(struct arena *a, const struct plugin *p, const s
 	while (p->requires[m->n_requires])
 		m->n_requires++;
 	m->requires = arena_array(a, m->n_requires, sizeof *m->requires);
-	for (size_t i = 0; i < m->n_requires; i++)
-	m->requires[i] = (char *)p->requires[i];
+	memcpy(m->requires, p->requires, m->n_requires * sizeof *m->requires);
 	while (p->capabilities[m->n_capabilities])
 		m->n_capabilities++;
 	m->capabilities = (char **)p->capabilities;

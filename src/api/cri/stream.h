@@ -3,11 +3,14 @@
  * kubelet (or crictl) gets a URL with a token that is good once and for a minute, connects, and
  * leaves HTTP for SPDY/3.1 or WebSocket.  From there:
  *
- *	stream_server.c	the listener, tokens, requests	-> which of the two below
- *	stream_conn.c	bytes of one connection		<-> frames of numbered streams
- *	stream_remote.c	exec and attach: what each stream is, sizes, the status at the end
- *	stream_process.c	the daemon's ends of a process's stdio, for one client or several
- *	stream_forward.c	port-forward: pairs of streams <-> sockets inside a pod's network
+ *	stream_calls.c	Exec, Attach, PortForward: checked, a token each (stream_token.c)
+ *	stream_server.c	the listener
+ *	stream_request.c	a client's first words		-> which of remote and forward
+ *	stream_conn.c	bytes of one connection (stream_tls.c)	<-> frames of numbered streams
+ *	stream_remote.c	exec and attach: streams, sizes, the status at the end (stream_status.c)
+ *	stream_process.c	the daemon's ends of a process's stdio; what blocks is in
+ *stream_exec.c stream_forward.c	port-forward: pairs of streams <-> sockets inside a pod's
+ *network
  *
  * Threads: all of it runs on the loop's thread and never blocks there; steps that do (shims, the
  * store, network namespaces) are jobs of the pool, which post back.  Buffers are bounded: who does

@@ -1,4 +1,5 @@
-/* The inside of a connection, for the two files that share it. */
+/* The inside of a connection, for the files that look into it: stream_conn.c, stream_request.c,
+ * stream_server.c. */
 #pragma once
 
 #include "api/cri/stream_priv.h"

@@ -1,7 +1,7 @@
 /* TLS of the streaming server, as a machine: bytes of the peer in, bytes for the peer out.
  *
- * OpenSSL is loaded when the configuration asks for it (enable_tls_streaming), and by nobody else:
- * it costs more memory than the daemon has otherwise.  The loop's thread. */
+ * OpenSSL is loaded when the configuration asks for it (engine/tls_library.h): it costs more memory
+ * than the daemon has otherwise.  The loop's thread. */
 #pragma once
 
 #include "base/str.h"

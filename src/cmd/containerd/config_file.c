@@ -162,7 +162,6 @@ static const struct known {
 	BOTH("unset_seccomp_profile", TEXT, AT(cri.unset_seccomp)),
 	BOTH("restrict_oom_score_adj", BOOL, AT(cri.restrict_oom_score_adj)),
 	BOTH("device_ownership_from_security_context", BOOL, AT(cri.device_ownership)),
-	BOTH("ignore_image_defined_volumes", BOOL, AT(cri.ignore_image_volumes)),
 	BOTH("enable_selinux", BOOL, AT(cri.enable_selinux)),
 	BOTH("disable_apparmor", BOOL, AT(cri.disable_apparmor)),
 	BOTH("drain_exec_sync_io_timeout", DURATION, AT(cri.drain_exec_io)),

@@ -102,7 +102,6 @@ static void put_cri(struct str *out, const struct config_cri *c)
 	put_text(out, "    ", "unset_seccomp_profile", c->unset_seccomp);
 	put_bool(out, "    ", "restrict_oom_score_adj", c->restrict_oom_score_adj);
 	put_bool(out, "    ", "device_ownership_from_security_context", c->device_ownership);
-	put_bool(out, "    ", "ignore_image_defined_volumes", c->ignore_image_volumes);
 	put_bool(out, "    ", "enable_selinux", c->enable_selinux);
 	put_bool(out, "    ", "disable_apparmor", c->disable_apparmor);
 	put_duration(out, "    ", "drain_exec_sync_io_timeout", c->drain_exec_io);

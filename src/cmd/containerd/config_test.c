@@ -317,7 +317,7 @@ TEST(kubernetes_keys_come_back)
 		"version = 3\n[plugins.'io.containerd.cri.v1.runtime']\n"
 		"enable_unprivileged_ports = false\nenable_selinux = true\ndisable_apparmor = "
 		"true\nunset_seccomp_profile = 'x'\ndrain_exec_sync_io_timeout = '7s'\n"
-		"max_container_log_line_size = -1\nignore_image_defined_volumes = true\n"
+		"max_container_log_line_size = -1\n"
 		"restrict_oom_score_adj = true\ndevice_ownership_from_security_context = true\n"
 		"[plugins.'io.containerd.cri.v1.runtime'.containerd]\n"
 		"default_runtime_name = 'crun'\n"
@@ -333,7 +333,7 @@ TEST(kubernetes_keys_come_back)
 	CHECK_OK(load(str_c(&printed), NULL, &again, &e), &e);
 	const struct config_cri *k = &again.cri;
 	CHECK(!k->unprivileged_ports && k->unprivileged_icmp && k->enable_selinux);
-	CHECK(k->disable_apparmor && k->ignore_image_volumes && k->restrict_oom_score_adj);
+	CHECK(k->disable_apparmor && k->restrict_oom_score_adj);
 	CHECK(k->device_ownership && k->drain_exec_io == 7000000000u);
 	CHECK(k->log_line_max == UINT32_MAX);
 	CHECK_STR(k->unset_seccomp, "x");

@@ -11,7 +11,9 @@
 static const struct {
 	const char *path, *value; /* as JSON */
 } unused[] = {
+	{ P "cri.v1.runtime/ignore_image_defined_volumes", "false" },
 	{ P "differ.v1.erofs/mkfs_options", "[]" },
+	{ P "grpc.v1.cri/ignore_image_defined_volumes", "false" },
 	{ P "metadata.v1.bolt/no_sync", "false" },
 	{ P "monitor.task.v1.cgroups/no_prometheus", "false" },
 	{ P "service.v1.diff-service/sync_fs", "false" },

@@ -2,8 +2,6 @@
 #include "cmd/ctr/ctr.h"
 #include "cmd/ctr/trace_file.h"
 
-#define NOT_YET "not supported yet"
-
 const struct flag snapshotter_flags[] = {
 	{ "snapshotter", FLAG_STRING, NULL,
 	  "snapshotter name. Empty value stands for the default value.", NULL,
