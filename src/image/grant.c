@@ -1,8 +1,9 @@
 /* Which snapshots a worker may commit: those that a config of this store says its layers are.
  *
  * What is read here has the digest that is asked for, whoever has sent it; who chooses that digest
- * is the worker.  So a worker that was taken over can still put wrong bytes under the names of the
- * image which it was sent for, and under no other where images are verified. */
+ * is the worker.  So one that was taken over can tell us wrong bytes under the names of the image
+ * which it was sent for, and of no other where images are verified.  This bounds what it says, not
+ * what a process with root's rights does to files by itself (SECURITY.md). */
 #include "image/serve.h"
 
 #include "base/sha256.h"

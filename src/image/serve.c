@@ -509,13 +509,18 @@ static int check_image(struct session *s, const struct transfer_image *i, struct
 static int check_result(struct session *s, const struct transfer_result *r, struct err *e)
 {
 	const struct transfer_image root = { "", r->root };
+	bool has_root = r->root.digest && *r->root.digest;
 
+	/* What else it named would get the name that the client asked for, and nobody's verdict. */
+	if (s->job->kind == TRANSFER_PULL && (r->n_images != 1 || has_root))
+		return err_set(e, ERR_PERMISSION_DENIED,
+			       "the transfer worker brought %zu images%s instead of one",
+			       r->n_images, has_root ? " and an archive's index" : "");
 	for (size_t i = 0; i < r->n_images; i++)
 		if (check_image(s, &r->images[i], e) < 0)
 			return -1;
 	/* It gets the name that the client has chosen, where the archive has not one image. */
-	if (s->job->kind == TRANSFER_IMPORT && r->n_images != 1 && r->root.digest &&
-	    *r->root.digest)
+	if (s->job->kind == TRANSFER_IMPORT && r->n_images != 1 && has_root)
 		return check_image(s, &root, e);
 	return 0;
 }

@@ -252,6 +252,35 @@ TEST(what_was_pulled_has_the_name_and_digest_that_were_asked_for)
 	play_close(&p);
 }
 
+TEST(a_pull_brings_one_image_and_nothing_beside)
+{
+	static const char image[] = "{\"name\":\"example.com/asked:latest\",\"target\":{"
+				    "\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":9}}";
+	static const char root[] =
+		"\"root\":{\"mediaType\":\"%s\",\"digest\":\"" STRANGER "\",\"size\":9}";
+	struct err e = { 0 };
+	struct play p;
+
+	play_open(&p);
+	struct arena *a = p.f.a;
+	const char *one = arena_printf(a, image, MEDIA_OCI_INDEX, p.index);
+	const char *evil = arena_printf(a, root, MEDIA_OCI_INDEX);
+	const char *const sent[] = {
+		arena_printf(a, "{\"op\":\"done\",\"images\":[],%s}", evil),
+		arena_printf(a, "{\"op\":\"done\",\"images\":[%s,%s],%s}", one, one, evil),
+		arena_printf(a, "{\"op\":\"done\",\"images\":[%s],%s}", one, evil),
+		arena_printf(a, "{\"op\":\"done\",\"images\":[%s,%s]}", one, one),
+		"{\"op\":\"done\",\"images\":[]}",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(sent); i++) {
+		err_clear(&e);
+		CHECK_FAIL(tell(&p, sent[i], &e), &e, ERR_PERMISSION_DENIED);
+	}
+	err_clear(&e);
+	CHECK_OK(tell(&p, arena_printf(a, "{\"op\":\"done\",\"images\":[%s]}", one), &e), &e);
+	play_close(&p);
+}
+
 /* What was let in is forgotten when it is gone, and not while it may still come. */
 TEST(marks_of_images_that_are_gone)
 {

@@ -148,8 +148,12 @@ static int run_spawned(const struct verb *v, int pidfd, int out_fd, struct str *
 		if (*v->starter >= 0)
 			return 0;
 	}
-	int r = spawn_wait(pidfd, -1, &status);
+	int r = spawn_wait(pidfd, is_early ? STARTER_MS : -1, &status);
 
+	if (r == -ETIMEDOUT) {
+		(void)sys_pidfd_send_signal(pidfd, SIGKILL, NULL, 0); /* may have just ended */
+		r = spawn_wait(pidfd, -1, &status);
+	}
 	if (failed.code)
 		return err_copy(e, &failed);
 	if (r < 0)

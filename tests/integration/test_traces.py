@@ -1,6 +1,7 @@
 """Traces over OTLP, by HTTP and gRPC: one span a request, with its parent, and below it the calls to shims."""
 import http.server
 import json
+import os
 import pathlib
 import subprocess
 import threading
@@ -314,6 +315,16 @@ class TraceFile(DaemonTest):
         steps = [(names[e["pid"]], e["name"], e["ts"], e["ts"] + e["dur"], e["tid"]) for e in events if e["ph"] == "X"]
         self.assertEqual(len(picture.findall("{*}text")), len(steps) + 1)
         return r, steps
+
+    def test_what_is_no_file_is_not_replaced(self):
+        fifo, link = self.scratch.path / "t.fifo", self.scratch.path / "t.link"
+        os.mkfifo(fifo)
+        link.symlink_to(self.scratch.path / "elsewhere")
+        for path in (fifo, link):
+            before = os.lstat(path)
+            r = self.ctr("run", "--rm", "--trace", path, self.IMAGE, "once", "true", check=False)
+            self.assertEqual((r.returncode, r.stderr), (1, f"ctr: write {path}: not a regular file\n"))
+            self.assertEqual(os.lstat(path).st_ino, before.st_ino)
 
     def test_a_run(self):
         _, steps = self.trace("run", "--rm", "--trace", "FILE", self.IMAGE, "once", "true")

@@ -5,6 +5,7 @@
 #include "os/file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FILE_MAX = 4 << 20 };
@@ -15,16 +16,26 @@ struct trace_file {
 	struct str log;
 };
 
+/* A file that is there is replaced, and nothing else: not /dev/null, for one. */
+static int put_file(const char *path, const char *text, size_t n, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return err_set(e, ERR_UNKNOWN, "write %s: not a regular file", path);
+	int r = file_replace(AT_FDCWD, path, text, n, 0644, false);
+
+	return r < 0 ? err_sys(e, -r, "write %s", path) : 0;
+}
+
 static int begin(struct ctr *ctr, const char *path, struct err *e)
 {
 	struct trace_file *t;
-	int r;
 
 	if (!*path)
 		return 0;
-	r = file_replace(AT_FDCWD, path, "", 0, 0644, false); /* rather now than after the work */
-	if (r < 0)
-		return err_sys(e, -r, "write %s", path);
+	if (put_file(path, "", 0, e) < 0) /* rather now than after the work */
+		return -1;
 	t = ARENA_NEW(ctr->arena, struct trace_file);
 	*t = (struct trace_file){ path, trace_now(), STR_INIT(4 * TRACE_LOG_MAX) };
 	ctr->trace_file = t;
@@ -35,14 +46,11 @@ static int begin(struct ctr *ctr, const char *path, struct err *e)
 
 static void write_file(const char *path, const struct str *text)
 {
-	int r = file_replace(AT_FDCWD, path, str_c(text), text->len, 0644, false);
 	struct err e = { 0 };
 	char buf[1100];
 
-	if (r < 0) {
-		err_sys(&e, -r, "write %s", path);
+	if (put_file(path, str_c(text), text->len, &e) < 0)
 		ctr_warn("%s", err_text(&e, buf, sizeof buf));
-	}
 }
 
 static void end(struct ctr *ctr, const char *title)
